@@ -1,0 +1,16 @@
+# CUDA 12.4 to 13: machine code for sm_80 and sm_90, PTX for what comes after.
+if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+    set(CMAKE_CUDA_ARCHITECTURES 80-real 90-real 90-virtual)
+endif()
+if(NOT CMAKE_CUDA_COMPILER AND PK_NVCC)
+    set(CMAKE_CUDA_COMPILER ${PK_NVCC})
+endif()
+set(CMAKE_CUDA_STANDARD 17)
+set(CMAKE_CUDA_STANDARD_REQUIRED ON)
+enable_language(CUDA)
+find_package(CUDAToolkit REQUIRED)
+set(PK_GPU_LANGUAGE CUDA)
+target_link_libraries(pk_backend INTERFACE CUDA::cudart)
+target_include_directories(pk_backend INTERFACE ${CUDAToolkit_INCLUDE_DIRS})
+# -lineinfo: ncu and compute-sanitizer name source lines; it does not change the code.
+target_compile_options(pk_backend INTERFACE $<$<COMPILE_LANGUAGE:CUDA>:-lineinfo>)

@@ -1,0 +1,112 @@
+/* The one GPU header that a .cu file includes: picks the backend, checks calls, launches and counts kernels.
+ *
+ * Labs are written in CUDA's own names. On CUDA they are CUDA's; on the CPU device its runtime offers them; on
+ * HIP one header maps them. The build defines exactly one of PK_BACKEND_CUDA, PK_BACKEND_HIP,
+ * PK_BACKEND_HIP_NVIDIA and PK_BACKEND_CPU. */
+#ifndef PK_GPU_H
+#define PK_GPU_H
+
+#if defined(PK_BACKEND_HIP) || defined(PK_BACKEND_HIP_NVIDIA)
+#include "hip/pk_hip.h"
+#elif defined(PK_BACKEND_CUDA) || defined(PK_BACKEND_CPU)
+#include <cuda_runtime.h>
+#else
+#error "no backend: configure with -DPK_BACKEND=auto|cuda|hip|hip-nvidia|cpu"
+#endif
+
+#include "pk_device.h"
+#include "pk_status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Record what `call` reported, with CUDA's error name and what to do about it. Returns PK_FAULT. */
+pk_status pk_gpu_failed(const char *call, const char *file, int line, cudaError_t error);
+
+#ifdef __cplusplus
+}
+#endif
+
+/* Check a runtime call. On an error the enclosing function returns PK_FAULT, and pk_error_text() says which call
+ * failed, where, with which error, and what to do: so the enclosing function returns pk_status. */
+#define PK_CHECK(call)                                                                                                 \
+    do {                                                                                                               \
+        cudaError_t pk_error_ = (call);                                                                                \
+        if (pk_error_ != cudaSuccess)                                                                                  \
+            return pk_gpu_failed(#call, __FILE__, __LINE__, pk_error_);                                                \
+    } while (0)
+
+/* Pass a pk_status on: anything but PK_OK returns from the enclosing function. */
+#define PK_TRY(call)                                                                                                   \
+    do {                                                                                                               \
+        pk_status pk_status_ = (call);                                                                                 \
+        if (pk_status_ != PK_OK)                                                                                       \
+            return pk_status_;                                                                                         \
+    } while (0)
+
+/* How the backend starts a kernel: an expression statement that leaves its error in the runtime's last error. */
+#if defined(PK_BACKEND_CPU)
+#define PK_BACKEND_LAUNCH(kernel, grid, block, smem, stream, ...)                                                      \
+    (void)PK_CPU_LAUNCH(kernel, grid, block, smem, stream, ##__VA_ARGS__)
+#else
+#define PK_BACKEND_LAUNCH(kernel, grid, block, smem, stream, ...)                                                      \
+    kernel<<<(grid), (block), (smem), (stream)>>>(__VA_ARGS__)
+#endif
+
+#define PK_LAUNCH_BY_(start, kernel, grid, block, smem, stream, ...)                                                   \
+    do {                                                                                                               \
+        static const pk_launch_site pk_site_ = {#kernel, __FILE__, __LINE__};                                          \
+        const dim3 pk_grid_(grid), pk_block_(block);                                                                   \
+        const cudaStream_t pk_stream_ = (stream);                                                                      \
+        const unsigned pk_grid_xyz_[3] = {pk_grid_.x, pk_grid_.y, pk_grid_.z};                                         \
+        const unsigned pk_block_xyz_[3] = {pk_block_.x, pk_block_.y, pk_block_.z};                                     \
+        pk_launch_begin(&pk_site_, pk_grid_xyz_, pk_block_xyz_, (void *)pk_stream_);                                   \
+        start(kernel, pk_grid_, pk_block_, (smem), pk_stream_, ##__VA_ARGS__);                                         \
+        pk_launch_end();                                                                                               \
+        const cudaError_t pk_launched_ = cudaGetLastError();                                                           \
+        if (pk_launched_ != cudaSuccess)                                                                               \
+            return pk_gpu_failed("launch of " #kernel, __FILE__, __LINE__, pk_launched_);                              \
+    } while (0)
+
+/* The one launch spelling: PK_LAUNCH(kernel, grid, block, dynamic shared bytes, stream, arguments...).
+ * Checks the launch (the enclosing function returns PK_FAULT when it is refused) and counts it. */
+#define PK_LAUNCH(kernel, grid, block, smem, stream, ...)                                                              \
+    PK_LAUNCH_BY_(PK_BACKEND_LAUNCH, kernel, grid, block, smem, stream, ##__VA_ARGS__)
+
+/* PK_LAUNCH as a programmatic dependent launch (PK_NEED_PDL): the kernel may start before the one ahead of it in
+ * the stream has ended, and must call cudaGridDependencySynchronize() before it touches what that one wrote.
+ * Source: CUDA C++ Programming Guide, "Programmatic Dependent Launch and Synchronization". */
+#define PK_LAUNCH_PDL(kernel, grid, block, smem, stream, ...)                                                          \
+    PK_LAUNCH_BY_(PK_BACKEND_LAUNCH_PDL, kernel, grid, block, smem, stream, ##__VA_ARGS__)
+
+#if defined(PK_BACKEND_CUDA)
+#define PK_BACKEND_LAUNCH_PDL(kernel, grid, block, smem, stream, ...)                                                  \
+    do {                                                                                                               \
+        cudaLaunchAttribute pk_attribute_;                                                                             \
+        cudaLaunchConfig_t pk_config_ = {};                                                                            \
+        pk_attribute_.id = cudaLaunchAttributeProgrammaticStreamSerialization;                                         \
+        pk_attribute_.val.programmaticStreamSerializationAllowed = 1;                                                  \
+        pk_config_.gridDim = (grid);                                                                                   \
+        pk_config_.blockDim = (block);                                                                                 \
+        pk_config_.dynamicSmemBytes = (smem);                                                                          \
+        pk_config_.stream = (stream);                                                                                  \
+        pk_config_.attrs = &pk_attribute_;                                                                             \
+        pk_config_.numAttrs = 1;                                                                                       \
+        (void)cudaLaunchKernelEx(&pk_config_, kernel, ##__VA_ARGS__);                                                  \
+    } while (0)
+#else
+/* No other backend has it: the capability is absent there, so a variant that needs it is skipped before this runs. */
+#define PK_BACKEND_LAUNCH_PDL PK_BACKEND_LAUNCH
+#endif
+
+/* The device side of a programmatic dependent launch, where the architecture that is being compiled for has it. */
+#if defined(PK_BACKEND_CUDA) && (!defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 900)
+#define PK_GRID_DEPENDENCY_SYNCHRONIZE() cudaGridDependencySynchronize()
+#define PK_TRIGGER_LAUNCH_COMPLETION() cudaTriggerProgrammaticLaunchCompletion()
+#else
+#define PK_GRID_DEPENDENCY_SYNCHRONIZE() ((void)0)
+#define PK_TRIGGER_LAUNCH_COMPLETION() ((void)0)
+#endif
+
+#endif

@@ -1,0 +1,207 @@
+/* What a lab gives the harness, and what the harness gives a lab.
+ *
+ * A lab's problem.c defines `const pk_lab pk_this_lab`; its .cu files define variants with PK_VARIANTS. The
+ * harness owns main, options, memory guards, poisoning, timing, verifying, recording: a lab has none of these. */
+#ifndef PK_LAB_H
+#define PK_LAB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "pk/stats.h"
+#include "pk_device.h"
+#include "pk_status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct pk_run pk_run; /* one variant of one lab at one set of knobs */
+
+/* ---- variants ---- */
+
+typedef struct pk_variant {                /* one way to solve the lab's problem */
+    const char *name, *summary;            /* "stream", "one sync a token" */
+    unsigned needs;                        /* PK_NEED_... */
+    pk_status (*prepare)(struct pk_run *); /* allocate, capture, instantiate: timed apart; may be NULL */
+    pk_status (*execute)(struct pk_run *); /* one repetition, the thing that is timed; all its work has ended
+                                              when it returns */
+    void (*finish)(struct pk_run *);       /* release; never fails the run; may be NULL */
+} pk_variant;
+
+typedef struct pk_variant_list {
+    const pk_variant *variants;
+    size_t count;
+} pk_variant_list;
+
+/* At the end of a .cu file: PK_VARIANTS(baseline) = { {...}, {...} }; PK_VARIANTS_END(baseline)
+ * `role` is baseline in baseline.cu and ladder in optimized.cu. */
+#ifdef __cplusplus
+#define PK_VARIANT_LINKAGE_ extern "C"
+#else
+#define PK_VARIANT_LINKAGE_
+#endif
+#define PK_VARIANTS(role) static const pk_variant pk_##role##_table_[]
+#define PK_VARIANTS_END(role)                                                                                          \
+    PK_VARIANT_LINKAGE_ pk_variant_list pk_##role##_variants(void)                                                     \
+    {                                                                                                                  \
+        pk_variant_list list = {pk_##role##_table_, sizeof pk_##role##_table_ / sizeof pk_##role##_table_[0]};         \
+        return list;                                                                                                   \
+    }
+pk_variant_list pk_baseline_variants(void);
+pk_variant_list pk_ladder_variants(void); /* empty in the baseline program */
+
+/* ---- what a variant may ask of its run ---- */
+
+/* A knob's value by its name without dashes. A name that the lab does not declare ends the program: it is a
+ * mistake in the lab's source, not in the user's request. */
+long long pk_knob_value(const pk_run *run, const char *name);
+
+/* The stream that the repetition is timed on, as a cudaStream_t. Work elsewhere is outside the measurement and
+ * is reported as wrong, unless the stream came from pk_run_add_stream. */
+void *pk_run_stream(const pk_run *run);
+
+/* A further stream that the variant orders against pk_run_stream itself; destroyed with the run. */
+pk_status pk_run_add_stream(pk_run *run, void **stream);
+
+/* The lab's own data, set by its setup; shared by all variants at one set of knobs. */
+void *pk_run_lab_data(const pk_run *run);
+void pk_run_set_lab_data(pk_run *run, void *data);
+
+/* The variant's own data, set by its prepare. */
+void *pk_run_variant_data(const pk_run *run);
+void pk_run_set_variant_data(pk_run *run, void *data);
+
+const pk_device_info *pk_run_device(const pk_run *run);
+
+/* The variant says that a token is complete on the host's side: its latency is recorded. */
+void pk_token_done(pk_run *run);
+
+/* An open step: records which and returns PK_TODO. */
+pk_status pk_todo(pk_run *run, const char *step);
+
+/* ---- buffers (called by the lab's setup) ---- */
+
+typedef enum pk_buffer_role {
+    PK_BUFFER_INPUT,  /* filled by the lab */
+    PK_BUFFER_OUTPUT, /* poisoned with NaN before a verified repetition, so that an unwritten element shows */
+    PK_BUFFER_SCRATCH /* poisoned likewise */
+} pk_buffer_role;
+
+/* Device memory between guard bytes, 256-byte aligned, owned by the harness. A write outside it fails the run
+ * with the buffer's name. Errors: PK_USAGE when it does not fit in the device's free memory (asked before
+ * allocating), PK_FAULT otherwise. */
+pk_status pk_run_buffer(pk_run *run, const char *name, size_t bytes, pk_buffer_role role, void **device);
+
+/* ---- verifying ---- */
+
+typedef struct pk_verdict {
+    uint64_t checked, wrong;   /* elements */
+    uint64_t first_wrong;      /* index of the first wrong element; meaningful when wrong > 0 */
+    double got, want;          /* there */
+    double worst_error, bound; /* largest absolute error, and the bound that applied there (0: exact) */
+    char note[256];            /* what it looks like, for the student; "" when right */
+} pk_verdict;
+
+/* Demand bit equality of `count` floats; NaN equals nothing. Adds to the verdict. */
+void pk_check_exact(pk_verdict *verdict, const float *got, const float *want, size_t count);
+
+/* Demand |got[i] - want[i]| <= bound[i]; NaN and infinities in `got` are wrong. Adds to the verdict. */
+void pk_check_bound(pk_verdict *verdict, const float *got, const double *want, const double *bound, size_t count);
+
+/* ---- the lab ---- */
+
+typedef struct pk_knob {
+    const char *name; /* "n", given as --n */
+    const char *unit; /* "floats" */
+    const char *help;
+    long long value, quick; /* default, and the default under --quick */
+    long long minimum, maximum;
+} pk_knob;
+
+/* One line of a sweep: the named knob takes these values while the others keep theirs. */
+typedef struct pk_sweep_axis {
+    const char *knob;
+    const long long *values;
+    size_t count;
+} pk_sweep_axis;
+
+/* Measured by the harness in the same run. Microseconds, and bytes a microsecond (= 1e-3 GB/s). */
+typedef struct pk_limits {
+    bool measured;
+    double launch_us;         /* t_L: issue of one launch among many back to back */
+    double launch_sync_us;    /* launch and stream synchronise, one at a time */
+    double gap_us;            /* device side: from one queued empty kernel to the next */
+    double read_bytes_per_us; /* B_read, over a buffer several times the L2 */
+} pk_limits;
+
+/* One measured point, as a lab's analysis sees it. */
+typedef struct pk_point {
+    const char *variant;
+    bool is_baseline;
+    const long long *knobs; /* in the order of pk_lab.knobs */
+    double us_per_token;    /* median host wall time over tokens */
+    double device_us_per_token, submit_us_per_token;
+    double speedup; /* median paired ratio against the first baseline; NaN for that baseline */
+    pk_interval speedup_interval;
+    double launches_per_token;
+} pk_point;
+
+/* What a lab's analysis records: a fit, a prediction for a point, or a named figure. */
+typedef struct pk_analysis pk_analysis;
+void pk_analysis_fit(pk_analysis *analysis, const char *name, const char *unit, const pk_line *line);
+void pk_analysis_prediction(pk_analysis *analysis, size_t point, const char *model, double predicted_us_per_token);
+void pk_analysis_figure(pk_analysis *analysis, const char *name, const char *unit, double value);
+
+typedef enum pk_target_kind {
+    PK_TARGET_SPEEDUP_AT_LEAST, /* paired speedup of `variant` over the first baseline */
+    PK_TARGET_LAUNCHES_AT_MOST, /* kernel launches a token of `variant` */
+    PK_TARGET_FIGURE_AT_LEAST,  /* a figure that the analysis recorded, by name */
+    PK_TARGET_FIGURE_AT_MOST
+} pk_target_kind;
+
+typedef struct pk_target {
+    const char *name; /* "stream-ordered launches over launch and sync" */
+    pk_target_kind kind;
+    const char *subject; /* variant or figure */
+    double value;
+    const char *stated_for; /* "NVIDIA H200": the device that the figure was set on */
+} pk_target;
+
+typedef struct pk_lab {
+    const char *id, *title; /* "lab01", "Launches" */
+    const pk_knob *knobs;
+    size_t knob_count;
+
+    /* Check the knobs against each other: PK_USAGE with pk_fail's message. May be NULL. */
+    pk_status (*validate)(const pk_run *run);
+    /* Allocate buffers and host memory for the knobs. */
+    pk_status (*setup)(pk_run *run);
+    /* Draw inputs from the seed, upload what is constant, compute the reference in double. */
+    pk_status (*fill)(pk_run *run, uint64_t seed);
+    /* Bring the state to the start of a repetition, on pk_run_stream; never timed. */
+    pk_status (*reset)(pk_run *run);
+    /* Judge all outputs of the last repetition. PK_OK when it could be judged, whatever the verdict. */
+    pk_status (*verify)(pk_run *run, pk_verdict *verdict);
+    void (*teardown)(pk_run *run);
+
+    double (*tokens)(const pk_run *run);          /* tokens a repetition */
+    double (*bytes_per_token)(const pk_run *run); /* fewest that must move to and from device memory */
+    double (*flops_per_token)(const pk_run *run);
+
+    const pk_sweep_axis *sweep, *sweep_quick; /* crossed with each other under --sweep */
+    size_t sweep_count, sweep_quick_count;
+    /* Fits, predictions and figures over all measured points. May be NULL. */
+    pk_status (*analyse)(const pk_limits *limits, const pk_point *points, size_t count, pk_analysis *analysis);
+
+    const pk_target *targets; /* judged at the default knobs by `lab check` */
+    size_t target_count;
+} pk_lab;
+
+extern const pk_lab pk_this_lab;
+
+#ifdef __cplusplus
+}
+#endif
+#endif

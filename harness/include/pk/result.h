@@ -1,0 +1,138 @@
+/* A run's results in memory, and as files: JSON (schema: harness/schema/result.v1.json) and CSV.
+ *
+ * Ownership: a pk_report owns all its strings and arrays once they are set through the functions here;
+ * pk_report_free releases them. Unknown numbers are NaN in memory and null in the file. */
+#ifndef PK_RESULT_H
+#define PK_RESULT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "pk/lab.h"
+#include "pk/stats.h"
+#include "pk_device.h"
+
+/* What NVML saw: clocks and temperature at one moment. Negative where unknown. */
+typedef struct pk_clock_state {
+    int sm_mhz, memory_mhz, temperature_c, power_w;
+    uint64_t throttle_reasons; /* NVML's bit mask */
+    bool known;
+} pk_clock_state;
+
+typedef struct pk_named_summary { /* a limit of the device, measured in this run */
+    const char *name, *unit;      /* "launch", "us" */
+    pk_summary summary;
+} pk_named_summary;
+
+typedef struct pk_samples { /* raw samples, oldest first, in microseconds a repetition; NULL when none */
+    double *values;
+    size_t count, capacity;
+} pk_samples;
+
+void pk_samples_add(pk_samples *samples, double value); /* ends the program when memory is out */
+void pk_samples_free(pk_samples *samples);
+
+typedef enum pk_cache_state { PK_HOT, PK_COLD } pk_cache_state; /* steady state; L2 flushed before each repetition */
+
+typedef struct pk_validation {
+    bool done;
+    uint64_t seed;
+    pk_verdict verdict;
+} pk_validation;
+
+typedef struct pk_result { /* one variant at one set of knobs */
+    const char *variant, *summary;
+    bool is_baseline;
+    long long *knobs; /* [report.knob_count] */
+    pk_cache_state cache;
+    pk_status status;
+    char *reason;    /* why not passed: one line; NULL when passed */
+    char *open_step; /* "lab01.2" when status is PK_TODO; else NULL */
+
+    pk_validation before, after, fresh; /* before timing; the state the last timed repetition left; new inputs */
+
+    double tokens;     /* a repetition */
+    pk_samples wall;   /* host time around execute */
+    pk_samples device; /* between events around execute, in separate instrumented repetitions */
+    pk_samples submit; /* inside launch calls, in the same instrumented repetitions */
+    pk_samples token;  /* latency of each token, in microseconds a token */
+    pk_samples ratio;  /* paired ratios baseline / this, one a round */
+    size_t rounds, dropped_throttled;
+    bool settled; /* the spread settled before the time limit */
+
+    double prepare_us, first_execute_us, finish_us;
+
+    double launches_per_token, graph_replays_per_token; /* by the launch macro */
+    double launches_per_token_cupti;                    /* by CUPTI; NaN where it is not there */
+
+    double speedup;               /* median of ratio */
+    pk_interval speedup_interval; /* 95% bootstrap */
+    double bytes_per_token, flops_per_token;
+    double predicted_us_per_token; /* by the lab's model; NaN when it has none */
+    const char *model;             /* which model predicted */
+} pk_result;
+
+typedef struct pk_fit {
+    char *name, *unit;
+    pk_line line;
+} pk_fit;
+
+typedef struct pk_figure {
+    char *name, *unit;
+    double value;
+} pk_figure;
+
+typedef struct pk_target_outcome {
+    const pk_target *target;
+    double measured;
+    bool judged; /* false on the CPU device, and where nothing was measured */
+    bool passed;
+} pk_target_outcome;
+
+typedef struct pk_report {
+    const pk_lab *lab;
+    size_t knob_count;
+    char *program, *command_line;
+    int argc;
+    char **argv; /* not owned */
+    uint64_t seed;
+    char started_utc[32]; /* 2026-01-31T23:59:59Z */
+    bool quick;
+
+    pk_device_info device;
+    pk_clock_state clocks_before, clocks_after;
+    pk_limits limits;
+    pk_named_summary *limit_summaries;
+    size_t limit_count;
+
+    pk_result *results;
+    size_t result_count, result_capacity;
+    pk_fit *fits;
+    size_t fit_count;
+    pk_figure *figures;
+    size_t figure_count;
+    pk_target_outcome *targets;
+    size_t target_count;
+
+    pk_status status; /* worst of all */
+    char *note;       /* what ended the run early; NULL when it ran to its end */
+} pk_report;
+
+/* A new empty result with `knobs` copied and every number NaN. The pointer is valid until the next call. */
+pk_result *pk_report_add(pk_report *report, const long long *knobs);
+void pk_report_free(pk_report *report);
+
+/* Write the whole file or none of it: temporary file in the same folder, fsync, rename, fsync of the folder.
+ * Creates the folder (and its parents). Errors: PK_USAGE with the path, the system's reason and what to do. */
+pk_status pk_report_write_json(const pk_report *report, const char *path);
+pk_status pk_report_write_csv(const pk_report *report, const char *path); /* one line a result */
+
+/* Whole-or-nothing write of `bytes` bytes, as above: for any other file. */
+pk_status pk_write_file(const char *path, const void *data, size_t bytes);
+
+/* "results/2026-01-31T235959Z-NVIDIA-H200": the folder for this report below `root`, with the characters of the
+ * device's name that a file name should not have replaced. */
+void pk_result_folder(char *path, size_t path_bytes, const char *root, const pk_report *report);
+
+#endif

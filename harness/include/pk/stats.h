@@ -1,0 +1,50 @@
+/* Statistics of timings. Plain functions on arrays; none allocates but where it says so.
+ * Percentiles interpolate linearly between order statistics (Hyndman and Fan 1996, type 7, numpy's default). */
+#ifndef PK_STATS_H
+#define PK_STATS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct pk_interval {
+    double low, high;
+} pk_interval;
+
+typedef struct pk_summary {
+    size_t count;
+    double median, p10, p90, p99, minimum, maximum, mean;
+    double relative_spread; /* 1.4826 * median absolute deviation / median: a robust coefficient of variation */
+} pk_summary;
+
+/* The q-quantile, 0 <= q <= 1, of `count` values in any order (they are left alone). NaN when count is 0, or
+ * when memory for the sorted copy is not to be had. */
+double pk_quantile(const double *values, size_t count, double q);
+double pk_median(const double *values, size_t count);
+
+/* All fields NaN and count 0 when there are no values. */
+pk_summary pk_summarise(const double *values, size_t count);
+
+/* Percentile bootstrap interval of the median (Efron and Tibshirani 1993, ch. 13): `resamples` resamples drawn by
+ * a generator seeded with `seed`, so that the same call gives the same interval. Level 0.95 gives the 2.5th and
+ * 97.5th percentiles of the resampled medians. NaN bounds when count is 0. */
+pk_interval pk_bootstrap_median(const double *values, size_t count, size_t resamples, double level, uint64_t seed);
+
+/* y = intercept + slope x by weighted least squares. */
+typedef struct pk_line {
+    double intercept, slope;
+    double intercept_error, slope_error;            /* standard errors */
+    pk_interval intercept_interval, slope_interval; /* 95%, by Student's t with count - 2 degrees of freedom */
+    double r_squared;                               /* weighted coefficient of determination */
+    size_t count;
+} pk_line;
+
+/* Fit a line through (x[i], y[i]) with weights w[i] (NULL: all one). For timings whose error is proportional to
+ * their size, w = 1 / y^2 minimises the relative error. False when fewer than three points, a non-finite input,
+ * a weight that is not positive, or all x equal: `line` is then untouched. */
+bool pk_fit_line(pk_line *line, const double *x, const double *y, const double *w, size_t count);
+
+/* Two-sided Student's t quantile: the t with P(|T| <= t) = level for `degrees` >= 1 degrees of freedom. */
+double pk_student_t(double level, size_t degrees);
+
+#endif
