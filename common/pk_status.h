@@ -27,7 +27,7 @@ int pk_exit_code(pk_status status);
 const char *pk_status_word(pk_status status);
 
 /* Where several parts of a run end differently, the one that names the run: a fault outranks a timeout,
- * which outranks a wrong result, a usage error, a missed target, an open step, a skip, a pass. */
+ * which outranks an interruption, a wrong result, a usage error, a missed target, an open step, a skip, a pass. */
 pk_status pk_status_worse(pk_status a, pk_status b);
 
 /* The message of the last failure on this thread: one line, what was tried, what happened and what to do.

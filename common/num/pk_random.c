@@ -1,0 +1,70 @@
+/* xoshiro256** seeded by SplitMix64; the papers are named in the header. */
+#include "num/pk_random.h"
+
+/* SplitMix64's increment (the golden ratio's fraction in 64 bits, made odd) and output function. */
+static const uint64_t golden_gamma = 0x9e3779b97f4a7c15u;
+
+static uint64_t splitmix64_output(uint64_t z)
+{
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+static uint64_t rotate_left(uint64_t x, int bits)
+{
+    return (x << bits) | (x >> (64 - bits));
+}
+
+uint64_t pk_random_split(uint64_t seed, uint64_t index)
+{
+    return splitmix64_output(seed + (index + 1) * golden_gamma);
+}
+
+void pk_random_seed(pk_random *random, uint64_t seed)
+{
+    for (uint64_t i = 0; i < 4; i++)
+        random->state[i] = pk_random_split(seed, i);
+}
+
+uint64_t pk_random_u64(pk_random *random)
+{
+    uint64_t *s = random->state;
+    const uint64_t result = rotate_left(s[1] * 5, 7) * 9;
+    const uint64_t shifted = s[1] << 17;
+    s[2] ^= s[0];
+    s[3] ^= s[1];
+    s[1] ^= s[2];
+    s[0] ^= s[3];
+    s[2] ^= shifted;
+    s[3] = rotate_left(s[3], 45);
+    return result;
+}
+
+uint64_t pk_random_below(pk_random *random, uint64_t bound)
+{
+    /* 2^64 mod bound values at the low end would make some remainders likelier: draw again when one comes. */
+    const uint64_t rejected = (0 - bound) % bound;
+    uint64_t drawn;
+    do
+        drawn = pk_random_u64(random);
+    while (drawn < rejected);
+    return drawn % bound;
+}
+
+float pk_random_float(pk_random *random)
+{
+    return (float)(pk_random_u64(random) >> 40) * 0x1p-24f;
+}
+
+double pk_random_double(pk_random *random)
+{
+    return (double)(pk_random_u64(random) >> 11) * 0x1p-53;
+}
+
+void pk_random_fill(pk_random *random, float *values, size_t count, float low, float high)
+{
+    const double span = (double)high - (double)low;
+    for (size_t i = 0; i < count; i++)
+        values[i] = (float)((double)low + span * pk_random_double(random));
+}
