@@ -75,6 +75,8 @@ pk_status pk_device_fill(void *device, unsigned char byte, size_t bytes, void *s
 pk_status pk_device_stream_create(void **stream);
 void pk_device_stream_destroy(void *stream);
 pk_status pk_device_stream_synchronize(void *stream);
+/* Whether all work handed to the stream has ended; does not wait. */
+pk_status pk_device_stream_idle(void *stream, bool *idle);
 pk_status pk_device_synchronize(void);
 
 /* Timing events. */

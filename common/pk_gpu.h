@@ -81,7 +81,7 @@ pk_status pk_gpu_failed(const char *call, const char *file, int line, cudaError_
     PK_LAUNCH_BY_(PK_BACKEND_LAUNCH_PDL, kernel, grid, block, smem, stream, ##__VA_ARGS__)
 
 #if defined(PK_BACKEND_CUDA)
-#define PK_BACKEND_LAUNCH_PDL(kernel, grid, block, smem, stream, ...)                                                  \
+#define PK_BACKEND_LAUNCH_PDL(kernel, grid, block, smem, on_stream, ...)                                               \
     do {                                                                                                               \
         cudaLaunchAttribute pk_attribute_;                                                                             \
         cudaLaunchConfig_t pk_config_ = {};                                                                            \
@@ -90,7 +90,7 @@ pk_status pk_gpu_failed(const char *call, const char *file, int line, cudaError_
         pk_config_.gridDim = (grid);                                                                                   \
         pk_config_.blockDim = (block);                                                                                 \
         pk_config_.dynamicSmemBytes = (smem);                                                                          \
-        pk_config_.stream = (stream);                                                                                  \
+        pk_config_.stream = (on_stream);                                                                               \
         pk_config_.attrs = &pk_attribute_;                                                                             \
         pk_config_.numAttrs = 1;                                                                                       \
         (void)cudaLaunchKernelEx(&pk_config_, kernel, ##__VA_ARGS__);                                                  \
@@ -107,6 +107,15 @@ pk_status pk_gpu_failed(const char *call, const char *file, int line, cudaError_
 #else
 #define PK_GRID_DEPENDENCY_SYNCHRONIZE() ((void)0)
 #define PK_TRIGGER_LAUNCH_COMPLETION() ((void)0)
+#endif
+
+/* Let go for a moment inside a polling loop. */
+#if defined(PK_BACKEND_HIP)
+#define PK_POLL_PAUSE() __builtin_amdgcn_s_sleep(1)
+#elif defined(PK_BACKEND_CPU)
+#define PK_POLL_PAUSE() __nanosleep(1000)
+#else
+#define PK_POLL_PAUSE() __nanosleep(100)
 #endif
 
 #endif

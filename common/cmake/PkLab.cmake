@@ -1,25 +1,51 @@
-# pk_add_lab(01): from labs/lab01_*/CMakeLists.txt. Builds lab01_baseline, lab01_optimized and lab01_solution from
-# problem.c and the .cu files, and adds the CTest entries lab01.baseline, .optimized and .solution.
+# For labs/labNN_*/CMakeLists.txt.
+
+# pk_add_lab(01): the programs lab01_baseline, lab01_optimized and lab01_solution from problem.c and the .cu files,
+# lab01_mistakes where there is a mistakes.cu, and the CTest entries lab01.baseline, .optimized and .solution.
 function(pk_add_lab number)
     set(lab lab${number})
     get_filename_component(folder ${CMAKE_CURRENT_SOURCE_DIR} NAME)
-    set(solution ${PROJECT_SOURCE_DIR}/solutions/${folder}/optimized.cu)
+    pk_add_lab_program(${lab}_baseline ${PROJECT_SOURCE_DIR}/harness/src/no_ladder.c)
+    pk_add_lab_program(${lab}_optimized optimized.cu)
+    pk_add_lab_program(${lab}_solution ${PROJECT_SOURCE_DIR}/solutions/${folder}/optimized.cu)
+    if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/mistakes.cu)
+        pk_add_lab_program(${lab}_mistakes mistakes.cu)
+    endif()
     foreach(role baseline optimized solution)
-        set(program ${lab}_${role})
-        add_executable(${program} problem.c)
-        pk_gpu_sources(${program} baseline.cu)
-        if(role STREQUAL "baseline")
-            target_sources(${program} PRIVATE ${PROJECT_SOURCE_DIR}/harness/src/no_ladder.c)
-        elseif(role STREQUAL "optimized")
-            pk_gpu_sources(${program} optimized.cu)
-        else()
-            pk_gpu_sources(${program} ${solution})
-            target_include_directories(${program} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
-        endif()
-        target_link_libraries(${program} PRIVATE pk_harness_main)
-        pk_target_options(${program})
-        add_test(NAME ${lab}.${role} COMMAND ${program} --quick --no-timing)
-        set_tests_properties(${lab}.${role} PROPERTIES
-            LABELS "${lab};device" SKIP_RETURN_CODE 77 TIMEOUT 300 RUN_SERIAL TRUE)
+        add_test(NAME ${lab}.${role} COMMAND ${lab}_${role} --quick --no-timing)
+        pk_lab_test_properties(${lab} ${lab}.${role})
     endforeach()
+endfunction()
+
+function(pk_add_lab_program program ladder)
+    add_executable(${program} problem.c)
+    pk_gpu_sources(${program} baseline.cu)
+    if(ladder MATCHES "[.]cu$")
+        pk_gpu_sources(${program} ${ladder})
+    else()
+        target_sources(${program} PRIVATE ${ladder})
+    endif()
+    target_include_directories(${program} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
+    target_link_libraries(${program} PRIVATE pk_harness_main)
+    pk_target_options(${program})
+endfunction()
+
+# One at a time: on two cores a test beside another is a test of the scheduler.
+function(pk_lab_test_properties lab)
+    set_tests_properties(${ARGN} PROPERTIES LABELS "${lab};device" SKIP_RETURN_CODE 77 TIMEOUT 300 RUN_SERIAL TRUE)
+endfunction()
+
+# pk_add_mistake(01 step-dropped 1 "saw 39 steps"): the test lab01.mistake.step-dropped demands that this variant of
+# lab01_mistakes ends with the exit code and says something that matches. Further arguments go to the program.
+function(pk_add_mistake number variant code match)
+    pk_expect_exit(lab${number} lab${number}.mistake.${variant} lab${number}_mistakes ${code} "${match}"
+        --quick --no-timing --variant=${variant} ${ARGN})
+endfunction()
+
+# pk_expect_exit(lab01 name program code match arguments...)
+function(pk_expect_exit lab name program code match)
+    add_test(NAME ${name} COMMAND ${CMAKE_COMMAND} -DPROGRAM=$<TARGET_FILE:${program}> "-DARGUMENTS=${ARGN}"
+        -DCODE=${code} "-DMATCH=${match}" -P ${PK_COMMON_DIR}/cmake/expect_exit.cmake)
+    pk_lab_test_properties(${lab} ${name})
+    set_tests_properties(${name} PROPERTIES SKIP_REGULAR_EXPRESSION "SKIPPED: ")
 endfunction()

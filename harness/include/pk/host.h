@@ -9,6 +9,10 @@
 
 #include "pk/result.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* ---- time ---- */
 double pk_now_us(void); /* CLOCK_MONOTONIC, microseconds since some fixed moment */
 
@@ -68,5 +72,9 @@ typedef struct pk_environment {
     bool nvml, cupti, nvtx;
 } pk_environment;
 void pk_environment_read(pk_environment *environment);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

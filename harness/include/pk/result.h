@@ -13,6 +13,10 @@
 #include "pk/stats.h"
 #include "pk_device.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* What NVML saw: clocks and temperature at one moment. Negative where unknown. */
 typedef struct pk_clock_state {
     int sm_mhz, memory_mhz, temperature_c, power_w;
@@ -20,8 +24,14 @@ typedef struct pk_clock_state {
     bool known;
 } pk_clock_state;
 
+/* The limits' names, which are also their keys in the file; the last is in GB/s (1e9 bytes), the others in us. */
+#define PK_LIMIT_LAUNCH "launch_us"
+#define PK_LIMIT_LAUNCH_SYNC "launch_sync_us"
+#define PK_LIMIT_GAP "gap_us"
+#define PK_LIMIT_READ "read_gb_per_s"
+
 typedef struct pk_named_summary { /* a limit of the device, measured in this run */
-    const char *name, *unit;      /* "launch", "us" */
+    const char *name, *unit;      /* PK_LIMIT_LAUNCH, "us" */
     pk_summary summary;
 } pk_named_summary;
 
@@ -50,7 +60,7 @@ typedef struct pk_result { /* one variant at one set of knobs */
     char *reason;    /* why not passed: one line; NULL when passed */
     char *open_step; /* "lab01.2" when status is PK_TODO; else NULL */
 
-    pk_validation before, after, fresh; /* before timing; the state the last timed repetition left; new inputs */
+    pk_validation before, after, fresh; /* before timing; after it, same inputs; new inputs */
 
     double tokens;     /* a repetition */
     pk_samples wall;   /* host time around execute */
@@ -123,6 +133,21 @@ typedef struct pk_report {
 pk_result *pk_report_add(pk_report *report, const long long *knobs);
 void pk_report_free(pk_report *report);
 
+/* What follows from a result and the limits of its run; NaN where something is missing. */
+typedef struct pk_derived {
+    double us_per_token; /* median host wall time over tokens */
+    double tokens_per_s, gb_per_s;
+    double percent_of_read_limit;
+    double model_error_percent; /* 100 (predicted - measured) / measured */
+} pk_derived;
+pk_derived pk_result_derived(const pk_result *result, const pk_report *report);
+
+/* The summary of a limit by its PK_LIMIT_ name, or NULL when it was not measured. */
+const pk_summary *pk_report_limit(const pk_report *report, const char *name);
+
+/* "speedup_at_least", ...: the word in the file. */
+const char *pk_target_kind_word(pk_target_kind kind);
+
 /* Write the whole file or none of it: temporary file in the same folder, fsync, rename, fsync of the folder.
  * Creates the folder (and its parents). Errors: PK_USAGE with the path, the system's reason and what to do. */
 pk_status pk_report_write_json(const pk_report *report, const char *path);
@@ -131,8 +156,17 @@ pk_status pk_report_write_csv(const pk_report *report, const char *path); /* one
 /* Whole-or-nothing write of `bytes` bytes, as above: for any other file. */
 pk_status pk_write_file(const char *path, const void *data, size_t bytes);
 
-/* "results/2026-01-31T235959Z-NVIDIA-H200": the folder for this report below `root`, with the characters of the
- * device's name that a file name should not have replaced. */
+/* Create the folder and write, then remove, a file in it: to be asked before a long run. PK_USAGE as above. */
+pk_status pk_folder_writable(const char *folder);
+
+/* "2026-01-31T235959Z-NVIDIA-H200": the start time and the device's name, as far as a file name should have them. */
+void pk_run_id(char *id, size_t bytes, const pk_report *report);
+
+/* "results/2026-01-31T235959Z-NVIDIA-H200": the folder for this report below `root`. "" when it does not fit. */
 void pk_result_folder(char *path, size_t path_bytes, const char *root, const pk_report *report);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

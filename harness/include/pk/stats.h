@@ -7,6 +7,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef struct pk_interval {
     double low, high;
 } pk_interval;
@@ -46,5 +50,9 @@ bool pk_fit_line(pk_line *line, const double *x, const double *y, const double *
 
 /* Two-sided Student's t quantile: the t with P(|T| <= t) = level for `degrees` >= 1 degrees of freedom. */
 double pk_student_t(double level, size_t degrees);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -1,0 +1,15 @@
+# cmake -DPROGRAM=... -DARGUMENTS=a;b -DCODE=1 -DMATCH=regex -P expect_exit.cmake
+# Run a program and demand its exit code and, in what it printed, a match. A skip (77) stays a skip where the program
+# has nothing to run on: CTest sees the word SKIPPED.
+execute_process(COMMAND ${PROGRAM} ${ARGUMENTS} RESULT_VARIABLE code OUTPUT_VARIABLE out ERROR_VARIABLE err)
+message("${out}${err}")
+if(code STREQUAL "77" AND NOT CODE STREQUAL "77" AND err MATCHES "no usable GPU")
+    message("SKIPPED: no usable GPU")
+    return()
+endif()
+if(NOT code STREQUAL CODE)
+    message(FATAL_ERROR "exit code ${code}, but ${CODE} was demanded")
+endif()
+if(MATCH AND NOT "${out}${err}" MATCHES "${MATCH}")
+    message(FATAL_ERROR "nothing printed matches '${MATCH}'")
+endif()

@@ -1,0 +1,32 @@
+/* Between limits.c, which decides sizes and records, and limits.cu, which launches. */
+#ifndef PK_LIMITS_H
+#define PK_LIMITS_H
+
+#include <stddef.h>
+
+#include "pk/result.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct pk_limit_workspace {
+    void *words; /* device, [bytes], 16-byte aligned */
+    void *sink;  /* device, 4 bytes */
+    size_t bytes;
+    int processors;
+    int reads; /* samples of the read bandwidth */
+} pk_limit_workspace;
+
+typedef struct pk_limit_samples {
+    pk_samples launch, launch_sync, gap; /* microseconds */
+    pk_samples read;                     /* bytes a microsecond */
+} pk_limit_samples;
+
+pk_status pk_limits_time(const pk_limit_workspace *space, void *stream, pk_limit_samples *samples);
+pk_status pk_limits_overwrite(const pk_limit_workspace *space, void *stream, unsigned value);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,228 @@
+/* Interleaved timing. A round runs every contender forwards and then backwards (A B C C B A), so that a drift of
+ * clocks or temperature that is linear in time falls on all alike; a round gives each contender one paired ratio. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pk/host.h"
+#include "runner.h"
+
+enum {
+    WARM_UP_REPETITIONS = 3,
+    INSTRUMENT_EVERY = 4, /* rounds: event and submission times are taken in repetitions of their own */
+    BOOTSTRAP_RESAMPLES = 2000
+};
+static const double WARM_UP_US = 20000;       /* clocks ramp up within milliseconds of load */
+static const double SENSOR_PERIOD_US = 20000; /* an NVML query costs tens of microseconds */
+
+static bool repeat(pk_report *report, pk_contender *contender, pk_cache_state cache, double *wall_us)
+{
+    pk_watchdog_progress(contender->run.variant->name);
+    pk_status status = pk_repetition_prepare(&contender->run, cache);
+    if (status == PK_OK)
+        status = pk_repetition_execute(&contender->run, wall_us);
+    if (status != PK_OK)
+        pk_contender_fail(report, contender, status);
+    return status == PK_OK;
+}
+
+static void warm_up(pk_report *report, pk_contender *contender, pk_cache_state cache)
+{
+    double start = pk_now_us(), wall;
+    for (int i = 0; contender->active && !pk_interrupted(); i++) {
+        if (i >= WARM_UP_REPETITIONS && pk_now_us() - start > WARM_UP_US)
+            return;
+        if (!repeat(report, contender, cache, &wall))
+            return;
+    }
+}
+
+static void keep_tokens(pk_result *result, const pk_run *run)
+{
+    for (size_t i = 0; i < run->token_count; i++)
+        pk_samples_add(&result->token, run->token_us[i]);
+}
+
+/* The instrumented repetition: events around execute, and the clock around each launch call. Its wall time is not
+ * kept, since the instruments are in it. */
+static pk_status instrumented(pk_report *report, pk_contender *contender, pk_cache_state cache, void *begin, void *end)
+{
+    pk_run *run = &contender->run;
+    pk_status status = pk_repetition_prepare(run, cache);
+    if (status == PK_OK)
+        status = pk_device_event_record(begin, run->bench->stream);
+    if (status != PK_OK)
+        return status;
+    double wall, device;
+    pk_launch_time_calls(true);
+    status = pk_repetition_execute(run, &wall);
+    pk_launch_time_calls(false);
+    pk_launch_counts counts;
+    pk_launch_counts_read(&counts);
+    if (status == PK_OK)
+        status = pk_device_event_record(end, run->bench->stream);
+    if (status == PK_OK)
+        status = pk_device_event_synchronize(end);
+    if (status == PK_OK)
+        status = pk_device_event_elapsed_us(&device, begin, end);
+    if (status != PK_OK)
+        return status;
+    pk_samples_add(&report->results[contender->result].device, device);
+    pk_samples_add(&report->results[contender->result].submit, counts.submit_us);
+    return PK_OK;
+}
+
+static pk_status instrument_all(pk_report *report, pk_contender *contenders, size_t count, pk_cache_state cache,
+                                void *begin, void *end)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (!contenders[i].active)
+            continue;
+        pk_watchdog_progress(contenders[i].run.variant->name);
+        pk_status status = instrumented(report, &contenders[i], cache, begin, end);
+        if (status != PK_OK)
+            pk_contender_fail(report, &contenders[i], status);
+    }
+    return PK_OK;
+}
+
+static void run_round(pk_report *report, pk_contender *contenders, size_t count, const pk_measure_plan *plan)
+{
+    for (size_t step = 0; step < 2 * count; step++) {
+        size_t half = step / count;
+        pk_contender *contender = &contenders[half == 0 ? step : 2 * count - 1 - step];
+        if (!contender->active || pk_interrupted())
+            continue;
+        if (repeat(report, contender, plan->cache, &contender->walls[half]) && plan->keep_tokens)
+            keep_tokens(&report->results[contender->result], &contender->run);
+    }
+}
+
+static pk_contender *first_baseline(const pk_report *report, pk_contender *contenders, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (contenders[i].active && report->results[contenders[i].result].is_baseline)
+            return &contenders[i];
+    return NULL;
+}
+
+static void keep_round(pk_report *report, pk_contender *contenders, size_t count)
+{
+    const pk_contender *baseline = first_baseline(report, contenders, count);
+    for (size_t i = 0; i < count; i++) {
+        if (!contenders[i].active)
+            continue;
+        pk_result *result = &report->results[contenders[i].result];
+        const double *walls = contenders[i].walls;
+        pk_samples_add(&result->wall, walls[0]);
+        pk_samples_add(&result->wall, walls[1]);
+        if (baseline && baseline != &contenders[i])
+            pk_samples_add(&result->ratio, (baseline->walls[0] + baseline->walls[1]) / (walls[0] + walls[1]));
+        result->rounds++;
+    }
+}
+
+static void drop_round(pk_report *report, pk_contender *contenders, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (contenders[i].active)
+            report->results[contenders[i].result].dropped_throttled += 2;
+}
+
+/* Standard error of the median over the median, for samples near normal: 1.2533 sigma / sqrt(n). */
+static double median_error(const pk_samples *samples)
+{
+    pk_summary summary = pk_summarise(samples->values, samples->count);
+    return 1.2533 * summary.relative_spread / sqrt((double)samples->count);
+}
+
+static bool settled(const pk_report *report, const pk_contender *contenders, size_t count, double limit)
+{
+    for (size_t i = 0; i < count; i++) {
+        const pk_result *result = &report->results[contenders[i].result];
+        const pk_samples *samples = result->ratio.count ? &result->ratio : &result->wall;
+        if (contenders[i].active && !(median_error(samples) < limit))
+            return false;
+    }
+    return true;
+}
+
+/* Throttled during the round? Sensors are read at most once a period: a round shorter than that shares a reading. */
+static bool throttled_now(void)
+{
+    static double last_us;
+    static bool last;
+    double now = pk_now_us();
+    if (now - last_us > SENSOR_PERIOD_US) {
+        pk_clock_state state = {.known = false};
+        pk_nvml_read(&state);
+        last = pk_nvml_throttled(&state);
+        last_us = now;
+    }
+    return last;
+}
+
+static void measure_rounds(pk_report *report, pk_contender *contenders, size_t count, const pk_measure_plan *plan,
+                           void *begin, void *end)
+{
+    double start = pk_now_us();
+    for (size_t round = 0, kept = 0; round < plan->max_rounds && !pk_interrupted(); round++) {
+        bool throttled = throttled_now();
+        run_round(report, contenders, count, plan);
+        if (pk_interrupted())
+            return;
+        throttled = throttled_now() || throttled;
+        if (throttled) {
+            drop_round(report, contenders, count);
+        } else {
+            keep_round(report, contenders, count);
+            kept++;
+        }
+        if (round % INSTRUMENT_EVERY == 0)
+            instrument_all(report, contenders, count, plan->cache, begin, end);
+        bool late = pk_now_us() - start > plan->time_limit_s * 1e6;
+        if (kept >= plan->min_rounds && settled(report, contenders, count, plan->settle)) {
+            for (size_t i = 0; i < count; i++)
+                report->results[contenders[i].result].settled = contenders[i].active;
+            return;
+        }
+        /* Past the time limit a few rounds are owed still, unless every one of them is throttled. */
+        if (late && (kept >= plan->min_rounds || round >= 4 * plan->min_rounds))
+            return;
+    }
+}
+
+static void summarise_ratio(pk_result *result, uint64_t seed)
+{
+    if (result->ratio.count == 0)
+        return;
+    result->speedup = pk_median(result->ratio.values, result->ratio.count);
+    result->speedup_interval =
+        pk_bootstrap_median(result->ratio.values, result->ratio.count, BOOTSTRAP_RESAMPLES, 0.95, seed);
+}
+
+pk_status pk_measure(pk_report *report, pk_contender *contenders, size_t count, const pk_measure_plan *plan)
+{
+    void *begin = NULL, *end = NULL;
+    double *walls = calloc(2 * count + 1, sizeof *walls);
+    if (!walls)
+        return pk_fail(PK_USAGE, "out of host memory for %zu variants", count);
+    pk_status status = pk_device_event_create(&begin);
+    if (status == PK_OK)
+        status = pk_device_event_create(&end);
+    if (status == PK_OK) {
+        for (size_t i = 0; i < count; i++) {
+            contenders[i].walls = &walls[2 * i];
+            if (contenders[i].active)
+                warm_up(report, &contenders[i], plan->cache);
+        }
+        measure_rounds(report, contenders, count, plan, begin, end);
+        for (size_t i = 0; i < count; i++)
+            summarise_ratio(&report->results[contenders[i].result], plan->seed);
+    }
+    pk_device_event_destroy(begin);
+    pk_device_event_destroy(end);
+    free(walls);
+    return status;
+}

@@ -1,0 +1,206 @@
+/* The command line of a lab program. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pk/host.h"
+#include "runner.h"
+
+enum { MAX_NAMES = 128 };
+
+static const char *const common_options[] = {"help",       "list",     "variant", "seed", "quick", "sweep", "no-timing",
+                                             "time-limit", "watchdog", "check",   "cold", "out",   "json",  "csv"};
+enum { COMMON_COUNT = sizeof common_options / sizeof common_options[0] };
+
+static pk_status unknown_option(const pk_lab *lab, const char *name)
+{
+    const char *names[MAX_NAMES];
+    size_t count = 0;
+    for (size_t i = 0; i < COMMON_COUNT; i++)
+        names[count++] = common_options[i];
+    for (size_t i = 0; i < lab->knob_count && count < MAX_NAMES; i++)
+        names[count++] = lab->knobs[i].name;
+    const char *near = pk_nearest(name, names, count);
+    if (near)
+        return pk_fail(PK_USAGE, "%s: no option --%s; did you mean --%s? (--help lists them)", lab->id, name, near);
+    return pk_fail(PK_USAGE, "%s: no option --%s (--help lists them)", lab->id, name);
+}
+
+static pk_status parse_sweep(pk_options *options, const pk_lab *lab, const char *value)
+{
+    if (!value || strcmp(value, "auto") == 0)
+        options->sweep = PK_SWEEP_AUTO;
+    else if (strcmp(value, "quick") == 0)
+        options->sweep = PK_SWEEP_QUICK;
+    else if (strcmp(value, "full") == 0)
+        options->sweep = PK_SWEEP_FULL;
+    else
+        return pk_fail(PK_USAGE, "%s: --sweep=%s: use --sweep, --sweep=quick or --sweep=full", lab->id, value);
+    return PK_OK;
+}
+
+static pk_status parse_seed(pk_options *options, const char *value)
+{
+    long long seed;
+    pk_status status = pk_parse_integer(&seed, "--seed", value, 0, INT64_MAX);
+    if (status == PK_OK)
+        options->seed = (uint64_t)seed;
+    return status;
+}
+
+/* Options that take a value. `*known` is false when the name is none of them. */
+static pk_status parse_valued(pk_options *options, const pk_lab *lab, const char *name, const char *value, bool *known)
+{
+    *known = true;
+    if (strcmp(name, "variant") == 0)
+        options->variants = value;
+    else if (strcmp(name, "seed") == 0)
+        return parse_seed(options, value);
+    else if (strcmp(name, "time-limit") == 0)
+        return pk_parse_number(&options->time_limit_s, "--time-limit", value, 0.001, 3600);
+    else if (strcmp(name, "watchdog") == 0)
+        return pk_parse_number(&options->watchdog_s, "--watchdog", value, 0.1, 86400);
+    else if (strcmp(name, "out") == 0)
+        options->out = value;
+    else if (strcmp(name, "json") == 0)
+        options->json = value;
+    else if (strcmp(name, "csv") == 0)
+        options->csv = value;
+    else {
+        for (size_t i = 0; i < lab->knob_count; i++) {
+            const pk_knob *knob = &lab->knobs[i];
+            char what[64];
+            if (strcmp(name, knob->name) != 0)
+                continue;
+            snprintf(what, sizeof what, "--%s", name);
+            options->knob_given[i] = true;
+            return pk_parse_integer(&options->knobs[i], what, value, knob->minimum, knob->maximum);
+        }
+        *known = false;
+    }
+    return PK_OK;
+}
+
+static bool parse_flag(pk_options *options, const char *name)
+{
+    if (strcmp(name, "quick") == 0)
+        options->quick = true;
+    else if (strcmp(name, "no-timing") == 0)
+        options->timing = false;
+    else if (strcmp(name, "check") == 0)
+        options->check = true;
+    else if (strcmp(name, "cold") == 0)
+        options->cold = true;
+    else if (strcmp(name, "list") == 0)
+        options->list = true;
+    else
+        return false;
+    return true;
+}
+
+/* One argument "--name", "--name=value" or "--name value"; `*index` moves past what was used. */
+static pk_status parse_one(pk_options *options, const pk_lab *lab, int argc, char **argv, int *index)
+{
+    const char *argument = argv[*index];
+    if (strncmp(argument, "--", 2) != 0 || argument[2] == '\0')
+        return pk_fail(PK_USAGE, "%s: '%s' is not an option: options are --name=value (--help lists them)", lab->id,
+                       argument);
+    char name[64];
+    size_t length = strcspn(argument + 2, "=");
+    if (length >= sizeof name)
+        return pk_fail(PK_USAGE, "%s: no option %s (--help lists them)", lab->id, argument);
+    memcpy(name, argument + 2, length);
+    name[length] = '\0';
+    const char *value = argument[2 + length] == '=' ? argument + 3 + length : NULL;
+
+    if (strcmp(name, "sweep") == 0)
+        return parse_sweep(options, lab, value);
+    if (!value && parse_flag(options, name))
+        return PK_OK;
+    const char *given = value ? value : *index + 1 < argc ? argv[*index + 1] : "";
+    bool known;
+    pk_status status = parse_valued(options, lab, name, given, &known);
+    if (!known && value && parse_flag(options, name))
+        return pk_fail(PK_USAGE, "%s: --%s takes no value", lab->id, name);
+    if (!known)
+        return unknown_option(lab, name);
+    if (!value && *index + 1 >= argc)
+        return pk_fail(PK_USAGE, "%s: --%s needs a value: --%s=VALUE", lab->id, name, name);
+    if (!value)
+        ++*index;
+    return status;
+}
+
+static pk_status check_variant_names(const pk_options *options, const pk_lab *lab)
+{
+    const char *names[MAX_NAMES];
+    size_t count = 0;
+    pk_variant_list lists[2] = {pk_baseline_variants(), pk_ladder_variants()};
+    for (size_t l = 0; l < 2; l++)
+        for (size_t i = 0; i < lists[l].count && count < MAX_NAMES; i++)
+            names[count++] = lists[l].variants[i].name;
+    const char *rest = options->variants;
+    while (rest && *rest) {
+        char name[64];
+        size_t length = strcspn(rest, ","), found = 0;
+        snprintf(name, sizeof name, "%.*s", (int)length, rest);
+        while (found < count && strcmp(names[found], name) != 0)
+            found++;
+        if (found == count) {
+            const char *near = pk_nearest(name, names, count);
+            return pk_fail(PK_USAGE, "%s: no variant '%s'%s%s%s (--list lists them)", lab->id, name,
+                           near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+        }
+        rest += length + (rest[length] == ',');
+    }
+    return PK_OK;
+}
+
+static void set_defaults(pk_options *options, const pk_lab *lab)
+{
+    for (size_t i = 0; i < lab->knob_count; i++)
+        if (!options->knob_given[i])
+            options->knobs[i] = options->quick ? lab->knobs[i].quick : lab->knobs[i].value;
+    if (options->time_limit_s <= 0)
+        options->time_limit_s = options->quick ? 0.5 : 3;
+}
+
+pk_status pk_options_parse(pk_options *options, const pk_lab *lab, int argc, char **argv, bool *done)
+{
+    memset(options, 0, sizeof *options);
+    *done = false;
+    options->timing = true;
+    options->seed = 1;
+    options->watchdog_s = 60;
+    options->knobs = calloc(lab->knob_count + 1, sizeof *options->knobs);
+    options->knob_given = calloc(lab->knob_count + 1, sizeof *options->knob_given);
+    if (!options->knobs || !options->knob_given)
+        return pk_fail(PK_USAGE, "%s: out of host memory", lab->id);
+    const char *quick = getenv("QUICK");
+    options->quick = quick && strcmp(quick, "1") == 0;
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            pk_print_lab_help(lab, argv[0]);
+            *done = true;
+            return PK_OK;
+        }
+        pk_status status = parse_one(options, lab, argc, argv, &i);
+        if (status != PK_OK)
+            return status;
+    }
+    if (options->list) {
+        pk_print_variants();
+        *done = true;
+        return PK_OK;
+    }
+    if (options->check && !options->timing)
+        return pk_fail(PK_USAGE, "%s: --check judges speed and --no-timing measures none: give one of them", lab->id);
+    set_defaults(options, lab);
+    return check_variant_names(options, lab);
+}
+
+void pk_options_free(pk_options *options)
+{
+    free(options->knobs);
+    free(options->knob_given);
+}

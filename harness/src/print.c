@@ -1,0 +1,230 @@
+/* What a lab program prints: its help, its variants, its table of results. 80 columns. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "pk/host.h"
+#include "runner.h"
+
+enum { WIDTH = 80, CELL = 64 };
+
+static void number_cell(char *cell, double value)
+{
+    if (!isfinite(value))
+        snprintf(cell, CELL, "-");
+    else if (fabs(value) < 10)
+        snprintf(cell, CELL, "%.2f", value);
+    else if (fabs(value) < 1000)
+        snprintf(cell, CELL, "%.1f", value);
+    else
+        snprintf(cell, CELL, "%.0f", value);
+}
+
+/* Thousands and millions are powers of two here: 4096 is said as it is, 4194304 as 2^22. */
+static void knob_text(char *text, size_t bytes, long long value)
+{
+    if (value >= 65536 && (value & (value - 1)) == 0)
+        snprintf(text, bytes, "2^%d", __builtin_ctzll((unsigned long long)value));
+    else
+        snprintf(text, bytes, "%lld", value);
+}
+
+static void print_heading(const pk_report *report, const pk_result *first)
+{
+    const pk_device_info *device = &report->device;
+    printf("%s %s on %s (%s, %s)%s\n", report->lab->id, report->lab->title, device->name, device->arch, device->backend,
+           device->is_gpu ? "" : ": not a GPU's speed");
+    for (size_t i = 0; i < report->knob_count; i++) {
+        char text[32];
+        knob_text(text, sizeof text, first->knobs[i]);
+        printf("%s%s=%s", i ? " " : "", report->lab->knobs[i].name, text);
+    }
+    printf("  seed=%llu (replay with --seed=%llu)\n\n", (unsigned long long)report->seed,
+           (unsigned long long)report->seed);
+}
+
+static void speedup_cell(char *cell, const pk_result *result)
+{
+    if (!isfinite(result->speedup))
+        snprintf(cell, CELL, "%s", result->is_baseline && result->wall.count ? "1" : "-");
+    else
+        snprintf(cell, CELL, "%.*f [%.*f, %.*f]", result->speedup < 10 ? 2 : 1, result->speedup,
+                 result->speedup < 10 ? 2 : 1, result->speedup_interval.low, result->speedup < 10 ? 2 : 1,
+                 result->speedup_interval.high);
+}
+
+static void result_row(pk_table *table, const pk_result *result)
+{
+    char wall[CELL], p90[CELL], device[CELL], submit[CELL], launches[CELL], speedup[CELL];
+    pk_summary summary = pk_summarise(result->wall.values, result->wall.count);
+    number_cell(wall, summary.median / result->tokens);
+    number_cell(p90, summary.p90 / result->tokens);
+    number_cell(device, pk_median(result->device.values, result->device.count) / result->tokens);
+    number_cell(submit, pk_median(result->submit.values, result->submit.count) / result->tokens);
+    if (isfinite(result->launches_per_token))
+        snprintf(launches, CELL, "%g", result->launches_per_token);
+    else
+        snprintf(launches, CELL, "-");
+    speedup_cell(speedup, result);
+    const char *name = result->variant;
+    char cold[CELL];
+    if (result->cache == PK_COLD) {
+        snprintf(cold, CELL, "%s (cold)", name);
+        name = cold;
+    }
+    const char *cells[] = {name, pk_status_word(result->status), wall, p90, device, submit, launches, speedup};
+    pk_table_row(table, cells);
+}
+
+static void print_results(const pk_report *report, size_t count)
+{
+    /* Timings, counts and ratios align right; names and words left. */
+    pk_table *table = pk_table_new(8, 0x7C);
+    const char *heading[] = {"variant", "result", "us/token", "p90", "device", "submit", "launches", "speedup [95%]"};
+    pk_table_row(table, heading);
+    for (size_t i = 0; i < report->result_count; i++)
+        if (i < count || report->results[i].cache == PK_COLD)
+            result_row(table, &report->results[i]);
+    pk_table_print(table, stdout, WIDTH, pk_use_colour(stdout));
+    pk_table_free(table);
+}
+
+/* Each reason once: a sweep may repeat it at every point. */
+static bool said_before(const pk_report *report, size_t index)
+{
+    const pk_result *result = &report->results[index];
+    for (size_t i = 0; i < index; i++) {
+        const pk_result *other = &report->results[i];
+        if (other->reason && strcmp(other->variant, result->variant) == 0 && strcmp(other->reason, result->reason) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void print_reasons(const pk_report *report)
+{
+    bool any = false;
+    for (size_t i = 0; i < report->result_count; i++) {
+        const pk_result *result = &report->results[i];
+        if (!result->reason || said_before(report, i))
+            continue;
+        if (!any)
+            printf("\n");
+        any = true;
+        printf("%s: %s: %s\n", result->variant, pk_status_word(result->status), result->reason);
+    }
+}
+
+static void print_limits(const pk_report *report)
+{
+    if (!report->limits.measured)
+        return;
+    printf("\nThis device, in this run: launch %.2f us, launch and wait %.2f us, gap %.2f us,\nread %.0f GB/s\n",
+           report->limits.launch_us, report->limits.launch_sync_us, report->limits.gap_us,
+           report->limits.read_bytes_per_us * 1e-3);
+}
+
+static void print_dropped(const pk_report *report)
+{
+    size_t dropped = 0;
+    for (size_t i = 0; i < report->result_count; i++)
+        dropped += report->results[i].dropped_throttled;
+    if (dropped > 0)
+        printf("%zu samples were dropped: the device was throttling (docs/measuring.md#throttling)\n", dropped);
+}
+
+static void print_analysis(const pk_report *report)
+{
+    if (report->fit_count + report->figure_count == 0)
+        return;
+    printf("\n");
+    for (size_t i = 0; i < report->fit_count; i++) {
+        const pk_fit *fit = &report->fits[i];
+        printf("fit %s: %.3g + %.4g K us, slope in [%.4g, %.4g], R^2 %.6f\n", fit->name, fit->line.intercept,
+               fit->line.slope, fit->line.slope_interval.low, fit->line.slope_interval.high, fit->line.r_squared);
+    }
+    for (size_t i = 0; i < report->figure_count; i++)
+        printf("%s: %.4g %s\n", report->figures[i].name, report->figures[i].value, report->figures[i].unit);
+}
+
+static void print_targets(const pk_report *report)
+{
+    if (report->target_count == 0)
+        return;
+    pk_table *table = pk_table_new(4, 0x6);
+    const char *heading[] = {"target", "wanted", "measured", "verdict"};
+    pk_table_row(table, heading);
+    for (size_t i = 0; i < report->target_count; i++) {
+        const pk_target_outcome *outcome = &report->targets[i];
+        bool at_least =
+            outcome->target->kind == PK_TARGET_SPEEDUP_AT_LEAST || outcome->target->kind == PK_TARGET_FIGURE_AT_LEAST;
+        char wanted[CELL], value[CELL];
+        snprintf(wanted, CELL, "%s %g", at_least ? ">=" : "<=", outcome->target->value);
+        if (isfinite(outcome->measured))
+            snprintf(value, CELL, "%.4g", outcome->measured);
+        else
+            snprintf(value, CELL, "-");
+        const char *cells[] = {outcome->target->name, wanted, value,
+                               !outcome->judged  ? "not judged"
+                               : outcome->passed ? "reached"
+                                                 : "missed"};
+        pk_table_row(table, cells);
+    }
+    printf("\n");
+    pk_table_print(table, stdout, WIDTH, pk_use_colour(stdout));
+    pk_table_free(table);
+    if (!report->device.is_gpu)
+        printf("Speed is never judged on the CPU device.\n");
+}
+
+void pk_print_report(const pk_report *report, size_t count, bool targets)
+{
+    print_heading(report, &report->results[0]);
+    print_results(report, count);
+    print_reasons(report);
+    print_limits(report);
+    print_dropped(report);
+    print_analysis(report);
+    if (targets)
+        print_targets(report);
+    printf("\n");
+}
+
+void pk_print_variants(void)
+{
+    pk_variant_list lists[2] = {pk_baseline_variants(), pk_ladder_variants()};
+    for (size_t l = 0; l < 2; l++)
+        for (size_t i = 0; i < lists[l].count; i++)
+            printf("%s\t%s\t%s\n", l == 0 ? "baseline" : "ladder", lists[l].variants[i].name,
+                   lists[l].variants[i].summary);
+}
+
+void pk_print_lab_help(const pk_lab *lab, const char *program)
+{
+    printf("%s: %s\n\nUsage: %s [options]\n\nThe problem\n", lab->id, lab->title, program);
+    for (size_t i = 0; i < lab->knob_count; i++) {
+        const pk_knob *knob = &lab->knobs[i];
+        char name[CELL], low[32], high[32];
+        snprintf(name, sizeof name, "--%s=%lld", knob->name, knob->value);
+        knob_text(low, sizeof low, knob->minimum);
+        knob_text(high, sizeof high, knob->maximum);
+        printf("  %-18s %s (%s to %s %s)\n", name, knob->help, low, high, knob->unit);
+    }
+    printf("\nWhat to run\n"
+           "  --variant=A,B      only these, and the first baseline (--list names them)\n"
+           "  --seed=1           inputs are drawn from it: the same seed, the same inputs\n"
+           "  --quick            smoke shapes; also QUICK=1 in the environment\n"
+           "  --sweep[=quick|full] more points, for fits and figures\n"
+           "  --cold             measure once more with the L2 flushed before each repetition\n"
+           "  --no-timing        verify only\n"
+           "  --check            judge the lab's speed targets: exit 5 when one is missed\n"
+           "\nLimits\n"
+           "  --time-limit=3     seconds of measuring at the default point; a sweep's point has a sixth\n"
+           "  --watchdog=60      seconds without progress until the run is ended\n"
+           "\nOutput\n"
+           "  --out=DIR          write DIR/<utc>-<device>/%s.json and .csv\n"
+           "  --json=FILE --csv=FILE  write just these\n"
+           "\nExit codes: 0 pass, 1 wrong result, 2 usage, 3 device fault, 4 watchdog, 5 target missed,\n"
+           "77 skipped or a step still open, 130 interrupted.\n",
+           lab->id);
+}

@@ -1,0 +1,122 @@
+/* A repetition: its fresh state, its execution, and what a variant may ask of its run. */
+#include "runner.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pk/host.h"
+
+/* ---- what a variant may ask ---- */
+
+long long pk_knob_value(const pk_run *run, const char *name)
+{
+    const pk_lab *lab = run->bench->lab;
+    for (size_t i = 0; i < lab->knob_count; i++)
+        if (strcmp(lab->knobs[i].name, name) == 0)
+            return run->bench->knobs[i];
+    fprintf(stderr, "%s: the lab asks for a knob '%s' that it does not declare in pk_this_lab.knobs\n", lab->id, name);
+    abort();
+}
+
+void *pk_run_stream(const pk_run *run)
+{
+    return run->bench->stream;
+}
+
+pk_status pk_run_add_stream(pk_run *run, void **stream)
+{
+    if (run->stream_count == PK_MAX_STREAMS)
+        return pk_fail(PK_USAGE, "%s: more than %d further streams: raise PK_MAX_STREAMS", run->bench->lab->id,
+                       PK_MAX_STREAMS);
+    pk_status status = pk_device_stream_create(stream);
+    if (status != PK_OK)
+        return status;
+    run->streams[run->stream_count++] = *stream;
+    pk_launch_register_stream(*stream);
+    return PK_OK;
+}
+
+void *pk_run_lab_data(const pk_run *run)
+{
+    return run->bench->lab_data;
+}
+
+void pk_run_set_lab_data(pk_run *run, void *data)
+{
+    run->bench->lab_data = data;
+}
+
+void *pk_run_variant_data(const pk_run *run)
+{
+    return run->variant_data;
+}
+
+void pk_run_set_variant_data(pk_run *run, void *data)
+{
+    run->variant_data = data;
+}
+
+const pk_device_info *pk_run_device(const pk_run *run)
+{
+    return run->bench->device;
+}
+
+void pk_token_done(pk_run *run)
+{
+    double now = pk_now_us();
+    if (run->token_count < run->token_capacity)
+        run->token_us[run->token_count++] = now - run->last_token_us;
+    run->last_token_us = now;
+}
+
+pk_status pk_todo(pk_run *run, const char *step)
+{
+    snprintf(run->open_step, sizeof run->open_step, "%s", step);
+    return pk_fail(PK_TODO, "step %s is open: fill it in, or ask `./lab hint %s`", step,
+                   strncmp(step, "lab", 3) == 0 ? step + 3 : step);
+}
+
+/* ---- one repetition ---- */
+
+pk_status pk_repetition_prepare(pk_run *run, pk_cache_state cache)
+{
+    pk_status status = run->bench->lab->reset(run);
+    if (status == PK_OK && cache == PK_COLD)
+        status = pk_flush_l2(run->bench->device, run->bench->stream);
+    if (status == PK_OK)
+        status = pk_device_stream_synchronize(run->bench->stream);
+    return status;
+}
+
+/* Work that is still running, or runs where nothing waits for it, makes any time a lie. */
+static pk_status check_ended(pk_run *run)
+{
+    bool idle;
+    pk_status status = pk_device_stream_idle(run->bench->stream, &idle);
+    if (status != PK_OK)
+        return status;
+    if (!idle)
+        return pk_fail(PK_WRONG, "execute returned while its work was still running: wait for the stream "
+                                 "(cudaStreamSynchronize) before returning");
+    pk_launch_counts counts;
+    pk_launch_counts_read(&counts);
+    if (counts.foreign > 0)
+        return pk_fail(PK_WRONG,
+                       "%llu launches a repetition on a stream that is not timed (first: %s): use pk_run_stream(run), "
+                       "or pk_run_add_stream for a second one",
+                       (unsigned long long)counts.foreign, counts.foreign_site);
+    return PK_OK;
+}
+
+pk_status pk_repetition_execute(pk_run *run, double *wall_us)
+{
+    pk_launch_counts_reset();
+    run->token_count = 0;
+    double start = pk_now_us();
+    run->last_token_us = start;
+    pk_status status = run->variant->execute(run);
+    double end = pk_now_us();
+    *wall_us = end - start;
+    return status == PK_OK ? check_ended(run) : status;
+}

@@ -1,0 +1,374 @@
+/* A whole run of a lab program: device, limits, points, analysis, targets, files, exit code. */
+#include "session.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "analysis.h"
+#include "bench.h"
+#include "pk/host.h"
+
+/* Sweeps hold hundreds of points: shorter than the default point, and with fewer samples kept. */
+static const double SWEEP_TIME_SHARE = 1.0 / 6;
+
+typedef struct session {
+    pk_report report;
+    pk_options options;
+    void *stream;
+    char folder[512];
+    size_t default_results; /* results of the first point, the default knobs */
+    size_t current;         /* result in work */
+} session;
+
+static session the_session; /* one a process; the watchdog's thread must reach it */
+
+/* ---- files ---- */
+
+static pk_status probe_folder(const char *folder)
+{
+    char path[600];
+    snprintf(path, sizeof path, "%s/.writable", folder);
+    pk_status status = pk_write_file(path, "", 0);
+    if (status == PK_OK)
+        unlink(path);
+    return status;
+}
+
+static pk_status write_one(pk_status (*write)(const pk_report *, const char *), const pk_report *report,
+                           const char *path)
+{
+    pk_status status = write(report, path);
+    if (status == PK_OK)
+        printf("wrote %s\n", path);
+    return status;
+}
+
+static pk_status write_results(session *s)
+{
+    const pk_options *options = &s->options;
+    pk_status status = PK_OK;
+    char path[600];
+    if (s->folder[0]) {
+        snprintf(path, sizeof path, "%s/%s.json", s->folder, s->report.lab->id);
+        status = write_one(pk_report_write_json, &s->report, path);
+        snprintf(path, sizeof path, "%s/%s.csv", s->folder, s->report.lab->id);
+        if (status == PK_OK)
+            status = write_one(pk_report_write_csv, &s->report, path);
+    }
+    if (status == PK_OK && options->json)
+        status = write_one(pk_report_write_json, &s->report, options->json);
+    if (status == PK_OK && options->csv)
+        status = write_one(pk_report_write_csv, &s->report, options->csv);
+    return status;
+}
+
+/* ---- the end that the watchdog brings ---- */
+
+/* Called on the watchdog's thread while the main thread waits for a device that does not answer: the report stands
+ * still, so it is written as it is, and the process ends without asking the device for anything more. */
+static void give_up(pk_status why, const char *text)
+{
+    session *s = &the_session;
+    fprintf(stderr, "%s: %s: %s\n", s->report.lab->id, pk_status_word(why), text);
+    s->report.status = why;
+    s->report.note = strdup(text);
+    if (s->current < s->report.result_count) {
+        pk_result *result = &s->report.results[s->current];
+        if (result->status == PK_OK) {
+            result->status = why;
+            result->reason = strdup(text);
+        }
+    }
+    if (write_results(s) != PK_OK)
+        fprintf(stderr, "%s\n", pk_error_text());
+    fflush(stdout);
+    _exit(pk_exit_code(why));
+}
+
+/* ---- device ---- */
+
+static pk_status open_device(session *s)
+{
+    pk_watchdog_progress("opening the device");
+    pk_status status = pk_device_open(&s->report.device);
+    if (status != PK_OK)
+        return status;
+    status = pk_device_stream_create(&s->stream);
+    if (status != PK_OK)
+        return status;
+    pk_launch_register_stream(s->stream);
+    pk_nvml_open(s->report.device.pci_bus_id);
+    pk_nvml_read(&s->report.clocks_before);
+    return PK_OK;
+}
+
+static void close_device(session *s)
+{
+    pk_nvml_close();
+    pk_limits_free();
+    pk_launch_forget_streams();
+    if (s->stream)
+        pk_device_stream_destroy(s->stream);
+    pk_device_close();
+}
+
+/* ---- points ---- */
+
+static pk_status run_point(session *s, const long long *knobs, pk_cache_state cache, bool is_default)
+{
+    const pk_options *options = &s->options;
+    const bool gpu = s->report.device.is_gpu;
+    pk_measure_plan plan = {.time_limit_s = options->time_limit_s,
+                            .min_rounds = is_default && gpu ? 10 : 4,
+                            .max_rounds = 1000,
+                            .settle = 0.002,
+                            .keep_tokens = is_default,
+                            .cache = cache,
+                            .seed = options->seed};
+    if (!is_default) {
+        plan.time_limit_s *= SWEEP_TIME_SHARE;
+        plan.max_rounds = 30;
+        plan.settle = 0.005;
+    }
+    pk_bench_request request = {.report = &s->report,
+                                .knobs = knobs,
+                                .variants = options->variants,
+                                .seed = options->seed,
+                                .stream = s->stream,
+                                .cache = cache,
+                                .plan = options->timing ? &plan : NULL,
+                                .count_kernels = is_default,
+                                .only_passed_before = is_default ? 0 : s->default_results,
+                                .current = &s->current};
+    pk_range_push(s->report.lab->id);
+    pk_status status = pk_bench_run(&request);
+    pk_range_pop();
+    return status;
+}
+
+/* The axes of the sweep: shorter where time is (the CPU device, --quick). */
+static const pk_sweep_axis *sweep_axes(const session *s, size_t *count)
+{
+    const pk_lab *lab = s->report.lab;
+    bool quick = s->options.sweep == PK_SWEEP_QUICK || s->options.quick ||
+                 (s->options.sweep == PK_SWEEP_AUTO && !s->report.device.is_gpu);
+    *count = quick ? lab->sweep_quick_count : lab->sweep_count;
+    return quick ? lab->sweep_quick : lab->sweep;
+}
+
+static size_t knob_index(const pk_lab *lab, const char *name)
+{
+    size_t i = 0;
+    while (i < lab->knob_count && strcmp(lab->knobs[i].name, name) != 0)
+        i++;
+    return i;
+}
+
+/* The knobs of sweep point `number`; an axis whose knob was given on the command line stays there. False when the
+ * point repeats one that was measured: the default point, or an axis that is fixed. */
+static bool sweep_point(const session *s, const pk_sweep_axis *axes, size_t axis_count, size_t number, long long *knobs)
+{
+    const pk_lab *lab = s->report.lab;
+    memcpy(knobs, s->options.knobs, lab->knob_count * sizeof *knobs);
+    for (size_t a = 0; a < axis_count; a++) {
+        size_t knob = knob_index(lab, axes[a].knob);
+        size_t which = number % axes[a].count;
+        number /= axes[a].count;
+        if (!s->options.knob_given[knob])
+            knobs[knob] = axes[a].values[which];
+        else if (which > 0)
+            return false;
+    }
+    return memcmp(knobs, s->options.knobs, lab->knob_count * sizeof *knobs) != 0;
+}
+
+static bool something_to_sweep(const session *s)
+{
+    bool ladder = pk_ladder_variants().count > 0;
+    for (size_t i = 0; i < s->default_results; i++)
+        if (s->report.results[i].status == PK_OK && s->report.results[i].is_baseline != ladder)
+            return true;
+    return false;
+}
+
+static pk_status run_sweep(session *s)
+{
+    size_t axis_count, total = 1;
+    const pk_sweep_axis *axes = sweep_axes(s, &axis_count);
+    long long *knobs = calloc(s->report.lab->knob_count + 1, sizeof *knobs);
+    if (!knobs || axis_count == 0 || !something_to_sweep(s)) {
+        free(knobs);
+        return PK_OK;
+    }
+    for (size_t a = 0; a < axis_count; a++)
+        total *= axes[a].count;
+    pk_progress *progress = pk_progress_begin(stderr, "sweep", total);
+    pk_status status = PK_OK;
+    for (size_t i = 0; i < total && status == PK_OK && !pk_interrupted(); i++) {
+        char label[128] = "";
+        size_t used = 0;
+        if (sweep_point(s, axes, axis_count, i, knobs))
+            status = run_point(s, knobs, PK_HOT, false);
+        for (size_t a = 0; a < axis_count && used < sizeof label; a++)
+            used += (size_t)snprintf(label + used, sizeof label - used, "%s=%lld ", axes[a].knob,
+                                     knobs[knob_index(s->report.lab, axes[a].knob)]);
+        pk_progress_step(progress, i + 1, label);
+        if (status == PK_USAGE) { /* this point does not fit here; the others may */
+            fprintf(stderr, "%s: skipped: %s\n", label, pk_error_text());
+            status = PK_OK;
+        }
+    }
+    pk_progress_end(progress);
+    free(knobs);
+    return status;
+}
+
+/* ---- outcome ---- */
+
+/* A skip does not fail a run in which something else passed, and does not pass one in which nothing did. */
+static pk_status outcome(const pk_report *report)
+{
+    pk_status worst = PK_OK;
+    bool ran = false, ladder_ran = false, ladder = false;
+    for (size_t i = 0; i < report->result_count; i++) {
+        const pk_result *result = &report->results[i];
+        ladder |= !result->is_baseline;
+        if (result->status == PK_SKIP)
+            continue;
+        ran = true;
+        ladder_ran |= !result->is_baseline;
+        worst = pk_status_worse(worst, result->status);
+    }
+    if (!ran || (ladder && !ladder_ran))
+        worst = pk_status_worse(worst, PK_SKIP);
+    for (size_t i = 0; i < report->target_count; i++)
+        if (report->targets[i].judged && !report->targets[i].passed)
+            worst = pk_status_worse(worst, PK_MISSED);
+    return worst;
+}
+
+static pk_status measure_all(session *s)
+{
+    pk_status status = PK_OK;
+    if (s->options.timing)
+        status = pk_measure_limits(&s->report.device, s->stream, s->options.quick, &s->report);
+    if (status == PK_OK)
+        status = run_point(s, s->options.knobs, PK_HOT, true);
+    s->default_results = s->report.result_count;
+    if (status == PK_OK && s->options.cold && s->options.timing)
+        status = run_point(s, s->options.knobs, PK_COLD, false);
+    if (status == PK_OK && s->options.timing && s->options.sweep != PK_SWEEP_NONE)
+        status = run_sweep(s);
+    if (status == PK_OK && s->options.timing)
+        status = pk_analyse(&s->report);
+    if (status == PK_OK && s->options.check)
+        status = pk_judge_targets(&s->report, &s->options, s->default_results);
+    pk_nvml_read(&s->report.clocks_after);
+    return status;
+}
+
+static bool wants_figures(const pk_lab *lab)
+{
+    for (size_t i = 0; i < lab->target_count; i++)
+        if (lab->targets[i].kind == PK_TARGET_FIGURE_AT_LEAST || lab->targets[i].kind == PK_TARGET_FIGURE_AT_MOST)
+            return true;
+    return false;
+}
+
+static void describe_run(session *s, int argc, char **argv)
+{
+    pk_report *report = &s->report;
+    time_t now = time(NULL);
+    struct tm utc;
+    gmtime_r(&now, &utc);
+    strftime(report->started_utc, sizeof report->started_utc, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    const char *slash = strrchr(argv[0], '/');
+    report->program = strdup(slash ? slash + 1 : argv[0]);
+    report->argc = argc;
+    report->argv = argv;
+    report->seed = s->options.seed;
+    report->quick = s->options.quick;
+}
+
+static pk_status choose_folder(session *s)
+{
+    if (!s->options.out)
+        return PK_OK;
+    pk_result_folder(s->folder, sizeof s->folder, s->options.out, &s->report);
+    return probe_folder(s->folder);
+}
+
+static int report_error(const pk_report *report, pk_status status)
+{
+    fflush(stdout);
+    const char *text = pk_error_text();
+    const char *id = report->lab->id;
+    if (strncmp(text, id, strlen(id)) == 0)
+        fprintf(stderr, "%s\n", text);
+    else
+        fprintf(stderr, "%s: %s\n", id, text);
+    return pk_exit_code(status);
+}
+
+static int finish(session *s, pk_status status)
+{
+    pk_report *report = &s->report;
+    char ended[512] = "";
+    if (status != PK_OK)
+        snprintf(ended, sizeof ended, "%s", pk_error_text());
+    else if (pk_interrupted())
+        snprintf(ended, sizeof ended, "interrupted: these results are of what had been measured by then");
+    if (ended[0])
+        report->note = strdup(ended);
+    report->status = pk_interrupted() ? PK_INTERRUPTED : status == PK_OK ? outcome(report) : status;
+    if (report->result_count > 0) {
+        pk_print_report(report, s->default_results, s->options.check);
+        pk_status written = write_results(s);
+        if (written != PK_OK)
+            return report_error(report, pk_status_worse(report->status, written));
+    }
+    if (ended[0])
+        fprintf(stderr, "%s: %s\n", report->lab->id, ended);
+    return pk_exit_code(report->status);
+}
+
+int pk_session_main(const pk_lab *lab, int argc, char **argv)
+{
+    session *s = &the_session;
+    bool done;
+    s->report.lab = lab;
+    s->report.knob_count = lab->knob_count;
+    s->current = SIZE_MAX;
+    pk_status status = pk_options_parse(&s->options, lab, argc, argv, &done);
+    if (status != PK_OK)
+        return report_error(&s->report, status);
+    if (done)
+        return 0;
+    if (s->options.check && s->options.sweep == PK_SWEEP_NONE && wants_figures(lab))
+        s->options.sweep = PK_SWEEP_AUTO;
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    describe_run(s, argc, argv);
+    /* Before the device: its runtime's threads must inherit the blocked signals. */
+    status = pk_watchdog_start(s->options.watchdog_s, give_up);
+    if (status == PK_OK)
+        status = open_device(s);
+    if (status == PK_OK)
+        status = choose_folder(s);
+    int code;
+    if (status == PK_OK)
+        code = finish(s, measure_all(s));
+    else
+        code = report_error(&s->report, status);
+    /* Releasing may hang where the device did: the watchdog stays until it is done. */
+    pk_watchdog_progress("releasing the device");
+    close_device(s);
+    pk_watchdog_stop();
+    pk_options_free(&s->options);
+    pk_report_free(&s->report);
+    return code;
+}

@@ -1,0 +1,359 @@
+/* Lab 01, launches: inputs, the exact reference, and the model of launch overhead.
+ *
+ * Exactness: x holds integers with 1 <= |x| <= 8, the start values are multiples of 2^-6 up to 2^10, and a = 2^-6. So
+ * every intermediate y is a multiple of 2^-6 of at most 2^10 + K T 2^-3, and a float holds it exactly while that is
+ * below 2^24 2^-6 = 2^18, so for K T <= 2^20. No rounding happens in any order and with or without fused
+ * multiply-add: the result is demanded bit for bit. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lab01.h"
+#include "num/pk_random.h"
+
+enum { X_LARGEST = 8, START_STEPS = 1 << 16 /* multiples of 2^-6 up to 2^10 */ };
+static const float A = 0x1p-6f;
+static const long long MOST_STEPS = 1 << 20;
+
+/* ---- knobs ---- */
+
+enum { KNOB_N, KNOB_K, KNOB_TOKENS };
+static const pk_knob knobs[] = {
+    [KNOB_N] = {"n", "floats", "length of the vectors", 1 << 10, 1 << 10, 1, 1LL << 30},
+    [KNOB_K] = {"k", "steps", "dependent steps a token", 150, 20, 1, 100000},
+    [KNOB_TOKENS] = {"tokens", "tokens", "tokens a repetition", 4, 2, 1, 100000},
+};
+
+static pk_status validate(const pk_run *run)
+{
+    long long steps = pk_knob_value(run, "k") * pk_knob_value(run, "tokens");
+    if (steps > MOST_STEPS)
+        return pk_fail(PK_USAGE,
+                       "lab01: k x tokens is %lld, and beyond %lld steps a float no longer holds the result exactly: "
+                       "use fewer tokens",
+                       steps, MOST_STEPS);
+    return PK_OK;
+}
+
+/* ---- set-up, inputs, reference ---- */
+
+static void teardown(pk_run *run)
+{
+    lab01 *lab = pk_run_lab_data(run);
+    free(lab->host_x);
+    free(lab->host_start);
+    free(lab->host_want);
+    free(lab->host_got);
+    free(lab);
+    pk_run_set_lab_data(run, NULL);
+}
+
+static pk_status allocate_host(lab01 *lab)
+{
+    size_t bytes = (size_t)lab->n * sizeof(float);
+    lab->host_x = malloc(bytes);
+    lab->host_start = malloc(bytes);
+    lab->host_want = malloc(bytes);
+    lab->host_got = malloc(bytes);
+    if (!lab->host_x || !lab->host_start || !lab->host_want || !lab->host_got)
+        return pk_fail(PK_USAGE, "lab01: no host memory for four vectors of %d floats: use a smaller --n", lab->n);
+    return PK_OK;
+}
+
+static pk_status setup(pk_run *run)
+{
+    lab01 *lab = calloc(1, sizeof *lab);
+    if (!lab)
+        return pk_fail(PK_USAGE, "lab01: out of host memory");
+    pk_run_set_lab_data(run, lab);
+    lab->n = (int)pk_knob_value(run, "n");
+    lab->k = (int)pk_knob_value(run, "k");
+    lab->tokens = (int)pk_knob_value(run, "tokens");
+    lab->a = A;
+    size_t bytes = (size_t)lab->n * sizeof(float);
+    void *x = NULL, *y = NULL, *start = NULL;
+    pk_status status = pk_run_buffer(run, "x", bytes, PK_BUFFER_INPUT, &x);
+    if (status == PK_OK)
+        status = pk_run_buffer(run, "y", bytes, PK_BUFFER_OUTPUT, &y);
+    if (status == PK_OK)
+        status = pk_run_buffer(run, "start", bytes, PK_BUFFER_INPUT, &start);
+    lab->x = x;
+    lab->y = y;
+    lab->start = start;
+    return status == PK_OK ? allocate_host(lab) : status;
+}
+
+static float nonzero_integer(pk_random *random)
+{
+    uint64_t draw = pk_random_below(random, 2 * X_LARGEST);
+    return (float)(draw < X_LARGEST ? (int)draw - X_LARGEST : (int)draw - X_LARGEST + 1);
+}
+
+static pk_status fill(pk_run *run, uint64_t seed)
+{
+    lab01 *lab = pk_run_lab_data(run);
+    pk_random random;
+    pk_random_seed(&random, seed);
+    double steps = (double)lab->k * lab->tokens;
+    for (int i = 0; i < lab->n; i++) {
+        lab->host_x[i] = nonzero_integer(&random);
+        lab->host_start[i] = A * (float)((int)pk_random_below(&random, 2 * START_STEPS + 1) - START_STEPS);
+        lab->host_want[i] = (float)((double)lab->host_start[i] + steps * (double)A * (double)lab->host_x[i]);
+    }
+    size_t bytes = (size_t)lab->n * sizeof(float);
+    void *stream = pk_run_stream(run);
+    pk_status status = pk_device_upload((float *)lab->x, lab->host_x, bytes, stream);
+    if (status == PK_OK)
+        status = pk_device_upload(lab->start, lab->host_start, bytes, stream);
+    return status == PK_OK ? pk_device_stream_synchronize(stream) : status;
+}
+
+static pk_status reset(pk_run *run)
+{
+    const lab01 *lab = pk_run_lab_data(run);
+    return pk_device_copy(lab->y, lab->start, (size_t)lab->n * sizeof(float), pk_run_stream(run));
+}
+
+/* What the first wrong element looks like: how many steps it saw, and from which start. */
+static void explain(const lab01 *lab, pk_verdict *verdict)
+{
+    size_t i = (size_t)verdict->first_wrong;
+    double want_steps = (double)lab->k * lab->tokens;
+    double seen = (verdict->got - (double)lab->host_start[i]) / ((double)A * (double)lab->host_x[i]);
+    if (isnan(verdict->got))
+        snprintf(verdict->note, sizeof verdict->note, "NaN: never written, or computed from something that was not");
+    else if (seen == floor(seen) && seen >= 0 && seen <= 4 * want_steps)
+        snprintf(verdict->note, sizeof verdict->note, "it looks as if this element saw %.0f steps, not %.0f", seen,
+                 want_steps);
+    else
+        snprintf(verdict->note, sizeof verdict->note,
+                 "no whole number of steps from this repetition's start values: "
+                 "left over from an earlier one?");
+}
+
+static pk_status verify(pk_run *run, pk_verdict *verdict)
+{
+    lab01 *lab = pk_run_lab_data(run);
+    size_t bytes = (size_t)lab->n * sizeof(float);
+    pk_status status = pk_device_download(lab->host_got, lab->y, bytes, pk_run_stream(run));
+    if (status == PK_OK)
+        status = pk_device_stream_synchronize(pk_run_stream(run));
+    if (status != PK_OK)
+        return status;
+    pk_check_exact(verdict, lab->host_got, lab->host_want, (size_t)lab->n);
+    if (verdict->wrong > 0)
+        explain(lab, verdict);
+    return PK_OK;
+}
+
+/* ---- sizes ---- */
+
+static double tokens(const pk_run *run)
+{
+    return (double)pk_knob_value(run, "tokens");
+}
+
+/* x and y read once, y written once: what is left when the K steps keep y in registers. */
+static double bytes_per_token(const pk_run *run)
+{
+    return 3.0 * sizeof(float) * (double)pk_knob_value(run, "n");
+}
+
+static double flops_per_token(const pk_run *run)
+{
+    return 2.0 * (double)pk_knob_value(run, "n") * (double)pk_knob_value(run, "k");
+}
+
+/* ---- the sweep ---- */
+
+static const long long k_full[] = {1, 2, 5, 10, 20, 50, 100, 150, 200, 300, 500, 700, 1000};
+static const long long n_full[] = {1 << 10, 1 << 12, 1 << 14, 1 << 16, 1 << 18, 1 << 20, 1 << 22};
+static const long long k_quick[] = {1, 10, 20, 50, 100, 150};
+static const long long n_quick[] = {1 << 10, 1 << 12, 1 << 14, 1 << 16};
+#define AXIS(knob, values)                                                                                             \
+    {                                                                                                                  \
+        knob, values, sizeof values / sizeof values[0]                                                                 \
+    }
+static const pk_sweep_axis sweep[] = {AXIS("k", k_full), AXIS("n", n_full)};
+static const pk_sweep_axis sweep_quick[] = {AXIS("k", k_quick), AXIS("n", n_quick)};
+
+/* ---- the model ----
+ *
+ * A token of K steps costs, by variant,
+ *   launch-sync   T = c + K (t_S + e(n) - e(n0))    nothing overlaps: the sum
+ *   stream, pdl   T = c + K max(t_L, e(n) + gap)    issuing overlaps with running: the larger of the two
+ * where c and t_S, t_L are the intercept and slope of a least-squares line over K at n0, the smallest n; e(n) is what
+ * a step takes without any launch, the slope over K of the variant work-only at that n; gap is what the device needs
+ * from one queued kernel to the next, measured with the other limits (for pdl, which hides it: 0). Points are
+ * weighted by 1/T^2, so that the relative error is least: a timing's error grows with the time. */
+
+enum { MOST_POINTS = 64, FIT_FROM_K = 10 };
+static const long long WORKED_K = 150;
+static const double WORKED_T_COMP_US[] = {18000, 6000};
+
+typedef struct series { /* one variant at one n, over K */
+    double k[MOST_POINTS], us[MOST_POINTS], weight[MOST_POINTS];
+    size_t point[MOST_POINTS], count;
+} series;
+
+/* Points of `variant` at `n` with K from `from` on; the default point may be there twice over, once is enough. */
+static series collect(const pk_point *points, size_t count, const char *variant, long long n, long long from)
+{
+    series s = {.count = 0};
+    for (size_t i = 0; i < count && s.count < MOST_POINTS; i++) {
+        const pk_point *p = &points[i];
+        if (strcmp(p->variant, variant) != 0 || p->knobs[KNOB_N] != n || p->knobs[KNOB_K] < from)
+            continue;
+        s.k[s.count] = (double)p->knobs[KNOB_K];
+        s.us[s.count] = p->us_per_token;
+        s.weight[s.count] = 1 / (p->us_per_token * p->us_per_token);
+        s.point[s.count++] = i;
+    }
+    return s;
+}
+
+static long long smallest_n(const pk_point *points, size_t count)
+{
+    long long n = points[0].knobs[KNOB_N];
+    for (size_t i = 1; i < count; i++)
+        if (points[i].knobs[KNOB_N] < n)
+            n = points[i].knobs[KNOB_N];
+    return n;
+}
+
+/* e(n): what a step takes when nothing is launched for it. NaN without enough points. */
+static double step_us(const pk_point *points, size_t count, long long n)
+{
+    series s = collect(points, count, "work-only", n, 1);
+    pk_line line;
+    if (!pk_fit_line(&line, s.k, s.us, s.weight, s.count))
+        return NAN;
+    return line.slope > 0 ? line.slope : 0;
+}
+
+/* Each point predicted by the line through the others: the worst relative error, in percent. */
+static double worst_left_out_error(const series *s)
+{
+    double worst = 0;
+    for (size_t out = 0; out < s->count; out++) {
+        series rest = {.count = 0};
+        for (size_t i = 0; i < s->count; i++) {
+            if (i == out)
+                continue;
+            rest.k[rest.count] = s->k[i];
+            rest.us[rest.count] = s->us[i];
+            rest.weight[rest.count++] = s->weight[i];
+        }
+        pk_line line;
+        if (!pk_fit_line(&line, rest.k, rest.us, rest.weight, rest.count))
+            return NAN;
+        double error = fabs(line.intercept + line.slope * s->k[out] - s->us[out]) / s->us[out];
+        if (error > worst)
+            worst = error;
+    }
+    return 100 * worst;
+}
+
+typedef struct modelled { /* a variant that launches a kernel a step */
+    const char *variant;
+    const char *r2_name, *error_name;
+    bool overlaps; /* issuing and running go on at the same time */
+    bool has_gap;
+} modelled;
+
+static const modelled launching[] = {
+    {"launch-sync", "launch-sync fit: R^2", "launch-sync: worst left-out error", false, true},
+    {"stream", "stream fit: R^2", "stream: worst left-out error", true, true},
+    {"pdl", "pdl fit: R^2", "pdl: worst left-out error", true, false},
+};
+
+static double predict(const modelled *m, const pk_line *line, double k, double step, double step0, double gap)
+{
+    if (!m->overlaps)
+        return line->intercept + k * (line->slope + step - step0);
+    double run = step + (m->has_gap ? gap : 0);
+    return line->intercept + k * (run > line->slope ? run : line->slope);
+}
+
+static void predict_points(const modelled *m, const pk_line *line, const pk_limits *limits, const pk_point *points,
+                           size_t count, long long n0, pk_analysis *analysis)
+{
+    double step0 = step_us(points, count, n0);
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(points[i].variant, m->variant) != 0)
+            continue;
+        double step = step_us(points, count, points[i].knobs[KNOB_N]);
+        double us = predict(m, line, (double)points[i].knobs[KNOB_K], step, step0, limits->gap_us);
+        if (isfinite(us))
+            pk_analysis_prediction(analysis, i, m->overlaps ? "c + K max(t_L, e + gap)" : "c + K (t_S + e - e0)", us);
+    }
+}
+
+/* The example that the page works through, with this machine's own launch cost. */
+static void worked_example(double launch_us, pk_analysis *analysis)
+{
+    double overhead = (double)WORKED_K * launch_us;
+    pk_analysis_figure(analysis, "example: K t_L at K=150", "us", overhead);
+    for (size_t i = 0; i < sizeof WORKED_T_COMP_US / sizeof WORKED_T_COMP_US[0]; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "example: f at T_comp=%g ms", WORKED_T_COMP_US[i] / 1000);
+        pk_analysis_figure(analysis, name, "%", 100 * overhead / (WORKED_T_COMP_US[i] + overhead));
+    }
+}
+
+static pk_status analyse(const pk_limits *limits, const pk_point *points, size_t count, pk_analysis *analysis)
+{
+    long long n0 = smallest_n(points, count);
+    for (size_t i = 0; i < sizeof launching / sizeof launching[0]; i++) {
+        const modelled *m = &launching[i];
+        series s = collect(points, count, m->variant, n0, FIT_FROM_K);
+        pk_line line;
+        if (!pk_fit_line(&line, s.k, s.us, s.weight, s.count))
+            continue;
+        pk_analysis_fit(analysis, m->variant, "us a token over K", &line);
+        pk_analysis_figure(analysis, m->r2_name, "", line.r_squared);
+        pk_analysis_figure(analysis, m->error_name, "%", worst_left_out_error(&s));
+        predict_points(m, &line, limits, points, count, n0, analysis);
+        if (strcmp(m->variant, "stream") == 0)
+            worked_example(line.slope, analysis);
+    }
+    return PK_OK;
+}
+
+/* ---- targets ---- */
+
+#define ON "NVIDIA H200"
+static const pk_target targets[] = {
+    {"stream over launch-sync", PK_TARGET_SPEEDUP_AT_LEAST, "stream", 2.3, ON},
+    {"fused over launch-sync", PK_TARGET_SPEEDUP_AT_LEAST, "fused", 100, ON},
+    {"fused: launches a token", PK_TARGET_LAUNCHES_AT_MOST, "fused", 1, ON},
+    {"launch-sync fit: R^2", PK_TARGET_FIGURE_AT_LEAST, "launch-sync fit: R^2", 0.999, ON},
+    {"stream fit: R^2", PK_TARGET_FIGURE_AT_LEAST, "stream fit: R^2", 0.999, ON},
+    {"launch-sync: left-out error %", PK_TARGET_FIGURE_AT_MOST, "launch-sync: worst left-out error", 5, ON},
+    {"stream: left-out error %", PK_TARGET_FIGURE_AT_MOST, "stream: worst left-out error", 5, ON},
+};
+
+#define COUNT(array) (sizeof(array) / sizeof(array)[0])
+const pk_lab pk_this_lab = {
+    .id = "lab01",
+    .title = "Launches",
+    .knobs = knobs,
+    .knob_count = COUNT(knobs),
+    .validate = validate,
+    .setup = setup,
+    .fill = fill,
+    .reset = reset,
+    .verify = verify,
+    .teardown = teardown,
+    .tokens = tokens,
+    .bytes_per_token = bytes_per_token,
+    .flops_per_token = flops_per_token,
+    .sweep = sweep,
+    .sweep_count = COUNT(sweep),
+    .sweep_quick = sweep_quick,
+    .sweep_quick_count = COUNT(sweep_quick),
+    .analyse = analyse,
+    .targets = targets,
+    .target_count = COUNT(targets),
+};
