@@ -1,0 +1,127 @@
+/* A run's results in memory. */
+#include "pk/result.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Results that cannot be kept are no results: a run that is out of memory ends here. */
+static void *grown(void *memory, size_t count, size_t element_bytes)
+{
+    void *larger = realloc(memory, count * element_bytes);
+    if (!larger) {
+        (void)fprintf(stderr, "results: out of memory for %zu more values; ask for a shorter run\n", count);
+        exit(pk_exit_code(PK_USAGE));
+    }
+    return larger;
+}
+
+void pk_samples_add(pk_samples *samples, double value)
+{
+    if (samples->count == samples->capacity) {
+        samples->capacity = samples->capacity ? 2 * samples->capacity : 64;
+        samples->values = grown(samples->values, samples->capacity, sizeof *samples->values);
+    }
+    samples->values[samples->count++] = value;
+}
+
+void pk_samples_free(pk_samples *samples)
+{
+    free(samples->values);
+    *samples = (pk_samples){0};
+}
+
+pk_result *pk_report_add(pk_report *report, const long long *knobs)
+{
+    if (report->result_count == report->result_capacity) {
+        report->result_capacity = report->result_capacity ? 2 * report->result_capacity : 16;
+        report->results = grown(report->results, report->result_capacity, sizeof *report->results);
+    }
+    pk_result *result = &report->results[report->result_count++];
+    *result = (pk_result){
+        .tokens = NAN,
+        .prepare_us = NAN,
+        .first_execute_us = NAN,
+        .finish_us = NAN,
+        .launches_per_token = NAN,
+        .graph_replays_per_token = NAN,
+        .launches_per_token_cupti = NAN,
+        .speedup = NAN,
+        .speedup_interval = {NAN, NAN},
+        .bytes_per_token = NAN,
+        .flops_per_token = NAN,
+        .predicted_us_per_token = NAN,
+    };
+    if (report->knob_count > 0) {
+        result->knobs = grown(NULL, report->knob_count, sizeof *result->knobs);
+        memcpy(result->knobs, knobs, report->knob_count * sizeof *knobs);
+    }
+    return result;
+}
+
+static void free_result(pk_result *result)
+{
+    free(result->knobs);
+    free(result->reason);
+    free(result->open_step);
+    pk_samples_free(&result->wall);
+    pk_samples_free(&result->device);
+    pk_samples_free(&result->submit);
+    pk_samples_free(&result->token);
+    pk_samples_free(&result->ratio);
+}
+
+void pk_report_free(pk_report *report)
+{
+    for (size_t i = 0; i < report->result_count; i++)
+        free_result(&report->results[i]);
+    for (size_t i = 0; i < report->fit_count; i++) {
+        free(report->fits[i].name);
+        free(report->fits[i].unit);
+    }
+    for (size_t i = 0; i < report->figure_count; i++) {
+        free(report->figures[i].name);
+        free(report->figures[i].unit);
+    }
+    free(report->results);
+    free(report->fits);
+    free(report->figures);
+    free(report->targets);
+    free(report->limit_summaries);
+    free(report->program);
+    free(report->command_line);
+    free(report->note);
+    *report = (pk_report){0};
+}
+
+const pk_summary *pk_report_limit(const pk_report *report, const char *name)
+{
+    for (size_t i = 0; i < report->limit_count; i++)
+        if (strcmp(report->limit_summaries[i].name, name) == 0 && report->limit_summaries[i].summary.count > 0)
+            return &report->limit_summaries[i].summary;
+    return NULL;
+}
+
+pk_derived pk_result_derived(const pk_result *result, const pk_report *report)
+{
+    const pk_summary *read = pk_report_limit(report, PK_LIMIT_READ);
+    const double us_per_token = pk_median(result->wall.values, result->wall.count) / result->tokens;
+    pk_derived derived = {.us_per_token = us_per_token, .tokens_per_s = 1e6 / us_per_token};
+    derived.gb_per_s = result->bytes_per_token / us_per_token * 1e-3; /* bytes a microsecond are 1e-3 GB/s */
+    derived.percent_of_read_limit = read ? 100.0 * derived.gb_per_s / read->median : NAN;
+    derived.model_error_percent = 100.0 * (result->predicted_us_per_token - us_per_token) / us_per_token;
+    return derived;
+}
+
+static const char *const target_kinds[] = {
+    [PK_TARGET_SPEEDUP_AT_LEAST] = "speedup_at_least",
+    [PK_TARGET_LAUNCHES_AT_MOST] = "launches_at_most",
+    [PK_TARGET_FIGURE_AT_LEAST] = "figure_at_least",
+    [PK_TARGET_FIGURE_AT_MOST] = "figure_at_most",
+};
+
+const char *pk_target_kind_word(pk_target_kind kind)
+{
+    return target_kinds[kind];
+}
