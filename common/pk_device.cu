@@ -9,7 +9,7 @@
 
 #include "pk_hints.h"
 
-#if defined(PK_BACKEND_HIP) || defined(PK_BACKEND_HIP_NVIDIA)
+#if defined(PK_BACKEND_HIP)
 #define VISIBLE_DEVICES "HIP_VISIBLE_DEVICES"
 #else
 #define VISIBLE_DEVICES "CUDA_VISIBLE_DEVICES"
