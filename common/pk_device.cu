@@ -21,8 +21,11 @@ pk_status pk_gpu_failed(const char *call, const char *file, int line, cudaError_
 {
     /* The runtime keeps the error for cudaGetLastError(), where the next launch would find it again. */
     (void)cudaGetLastError();
-    return pk_fail(PK_FAULT, "%s:%d: %s failed: %s (%d): %s; %s", pk_source_name(file), line, call,
-                   cudaGetErrorName(error), (int)error, cudaGetErrorString(error), pk_hint(cudaGetErrorName(error)));
+    const char *name = cudaGetErrorName(error), *cuda_name = pk_cuda_name(name);
+    const bool renamed = strcmp(name, cuda_name) != 0; /* HIP's own name; the labs speak of CUDA's */
+    return pk_fail(PK_FAULT, "%s:%d: %s failed: %s%s%s (%d): %s; %s", pk_source_name(file), line, call, name,
+                   renamed ? ", CUDA's " : "", renamed ? cuda_name : "", (int)error, cudaGetErrorString(error),
+                   pk_hint(name));
 }
 
 /* ---- which device, and what it can do ---- */

@@ -113,13 +113,26 @@ static const hint hints[] = {
      "the graph's shape changed: only node parameters can be updated, so instantiate it again (" PAGE "#graphs)"},
 };
 
-const char *pk_hint(const char *error_name)
+static const hint *find_hint(const char *error_name)
 {
     for (size_t i = 0; error_name && i < sizeof hints / sizeof *hints; i++) {
         if (strcmp(error_name, hints[i].cuda) == 0 || (hints[i].hip && strcmp(error_name, hints[i].hip) == 0))
-            return hints[i].advice;
+            return &hints[i];
     }
-    return "look the error up in the runtime's manual, and run again after `lab doctor` (" PAGE ")";
+    return NULL;
+}
+
+const char *pk_hint(const char *error_name)
+{
+    const hint *found = find_hint(error_name);
+    return found ? found->advice
+                 : "look the error up in the runtime's manual, and run again after `lab doctor` (" PAGE ")";
+}
+
+const char *pk_cuda_name(const char *error_name)
+{
+    const hint *found = find_hint(error_name);
+    return found ? found->cuda : error_name;
 }
 
 const char *pk_source_name(const char *file)

@@ -10,6 +10,9 @@ extern "C" {
  * read. Never NULL: a name that is not in the table gets the general advice. */
 const char *pk_hint(const char *error_name);
 
+/* CUDA's name for an error that HIP names differently; `error_name` itself where there is none in the table. */
+const char *pk_cuda_name(const char *error_name);
+
 /* `file` (a __FILE__) without the path of the source tree in front of it: "labs/lab01_launches/baseline.cu".
  * Async-signal-safe. */
 const char *pk_source_name(const char *file);

@@ -1,0 +1,130 @@
+/* What PK_LAUNCH reports and the harness reads: counters, foreign streams, the watchdog's description, hints. */
+#include <stdio.h>
+#include <string.h>
+
+#include "pk_device.h"
+#include "pk_hints.h"
+
+static int failures;
+
+static void expect(int true_as_wanted, const char *what)
+{
+    if (!true_as_wanted) {
+        printf("FAILED: %s\n", what);
+        failures++;
+    }
+}
+
+static void expect_text(const char *got, const char *want)
+{
+    if (strcmp(got, want) != 0) {
+        printf("FAILED: got \"%s\", want \"%s\"\n", got, want);
+        failures++;
+    }
+}
+
+static const pk_launch_site site = {"axpy_step", __FILE__, 31};
+static const unsigned grid[3] = {4, 1, 1}, block[3] = {256, 2, 1};
+static int timed_stream, other_stream; /* only their addresses matter */
+
+static void launch_on(int *stream)
+{
+    pk_launch_begin(&site, grid, block, stream);
+    pk_launch_end();
+}
+
+static void counts_and_foreign_streams(void)
+{
+    pk_launch_counts counts;
+    pk_launch_register_stream(&timed_stream);
+    pk_launch_register_stream(&timed_stream);
+    pk_launch_counts_reset();
+    launch_on(&timed_stream);
+    launch_on(&timed_stream);
+    pk_launch_count_replay(&timed_stream);
+    pk_launch_counts_read(&counts);
+    expect(counts.launches == 2 && counts.graph_replays == 1 && counts.foreign == 0, "2 launches, 1 replay, 0 foreign");
+    expect(counts.submit_us == 0, "no time taken while calls are not timed");
+    expect_text(counts.foreign_site, "");
+
+    launch_on(&other_stream);
+    pk_launch_count_replay(&other_stream);
+    pk_launch_counts_read(&counts);
+    expect(counts.launches == 3 && counts.graph_replays == 2 && counts.foreign == 2,
+           "3 launches, 2 replays, 2 foreign");
+    expect_text(counts.foreign_site, "axpy_step at common/tests/launch_accounting.c:31");
+
+    pk_launch_counts_reset();
+    pk_launch_count_replay(&other_stream);
+    pk_launch_counts_read(&counts);
+    expect_text(counts.foreign_site, "graph replay");
+
+    pk_launch_forget_streams();
+    pk_launch_counts_reset();
+    launch_on(&timed_stream);
+    pk_launch_counts_read(&counts);
+    expect(counts.foreign == 1, "a forgotten stream is foreign");
+}
+
+static void timed_calls(void)
+{
+    pk_launch_counts counts;
+    pk_launch_counts_reset();
+    pk_launch_time_calls(true);
+    for (int i = 0; i < 1000; i++)
+        launch_on(&timed_stream);
+    pk_launch_time_calls(false);
+    pk_launch_counts_read(&counts);
+    expect(counts.submit_us > 0, "timed calls take time");
+}
+
+static void last_launch(void)
+{
+    char text[128], cut[20];
+    launch_on(&timed_stream);
+    pk_launch_describe_last(text, sizeof text);
+    expect_text(text, "axpy_step<<<(4,1,1), (256,2,1)>>> at common/tests/launch_accounting.c:31");
+    pk_launch_describe_last(cut, sizeof cut);
+    expect_text(cut, "axpy_step<<<(4,1,1)");
+    pk_launch_count_replay(&timed_stream);
+    pk_launch_describe_last(text, sizeof text);
+    expect_text(text, "graph replay");
+}
+
+static void hints(void)
+{
+    expect(strstr(pk_hint("cudaErrorNoKernelImageForDevice"), "#no-kernel-image") != NULL, "hint by CUDA's name");
+    expect_text(pk_hint("hipErrorNoBinaryForGpu"), pk_hint("cudaErrorNoKernelImageForDevice"));
+    expect(strstr(pk_hint("cudaErrorOfTheFuture"), "docs/troubleshooting.md") != NULL, "hint for an unknown name");
+    expect_text(pk_cuda_name("hipErrorOutOfMemory"), "cudaErrorMemoryAllocation");
+    expect_text(pk_cuda_name("cudaErrorMemoryAllocation"), "cudaErrorMemoryAllocation");
+}
+
+static void missing_capabilities(void)
+{
+    char reason[512];
+    pk_device_info info = {.backend = "hip",
+                           .name = "AMD Instinct MI210",
+                           .arch = "gfx90a",
+                           .toolkit = "5.2.3",
+                           .driver = "5.2.3",
+                           .capabilities = PK_NEED_GRAPH};
+    expect(!pk_device_lacks(&info, PK_NEED_GRAPH, reason, sizeof reason), "nothing is missing");
+    expect_text(reason, "");
+    expect(pk_device_lacks(&info, PK_NEED_GRAPH | PK_NEED_PDL | PK_NEED_CLUSTER, reason, sizeof reason),
+           "PDL is missing");
+    expect(strncmp(reason, "programmatic dependent launch: HIP has no", 41) == 0, "the first that is missing is named");
+    expect(strstr(reason, "AMD Instinct MI210 (gfx90a") != NULL, "the device is named");
+    expect(strchr(reason, '\n') == NULL, "the reason is one line");
+}
+
+int main(void)
+{
+    counts_and_foreign_streams();
+    timed_calls();
+    last_launch();
+    hints();
+    missing_capabilities();
+    printf("%s\n", failures ? "failed" : "all as it should be");
+    return failures != 0;
+}
