@@ -1,0 +1,250 @@
+/* Files are written whole or not at all, and what went wrong is said. */
+#define _GNU_SOURCE /* unshare */
+#include <criterion/criterion.h>
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../src/folder.h"
+#include "pk/result.h"
+
+static char home[] = "/tmp/pk_file_test.XXXXXX";
+
+static void enter(void)
+{
+    cr_assert_not_null(mkdtemp(home));
+    cr_assert_eq(chdir(home), 0);
+}
+
+static void leave(void)
+{
+    char command[PATH_MAX];
+    cr_assert_eq(chdir("/"), 0);
+    (void)snprintf(command, sizeof command, "rm -rf %s", home);
+    cr_assert_eq(system(command), 0);
+}
+
+TestSuite(file, .init = enter, .fini = leave);
+
+/* Entries of a folder, whatever they are. */
+static size_t entries(const char *folder)
+{
+    size_t count = 0;
+    DIR *dir = opendir(folder);
+    cr_assert_not_null(dir);
+    for (const struct dirent *entry; (entry = readdir(dir));)
+        count += strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
+    (void)closedir(dir);
+    return count;
+}
+
+static void assert_holds(const char *path, const char *want)
+{
+    char text[256] = "";
+    FILE *file = fopen(path, "r");
+    cr_assert_not_null(file, "%s is not there", path);
+    const size_t bytes = fread(text, 1, sizeof text - 1, file);
+    (void)fclose(file);
+    cr_assert_eq(bytes, strlen(want));
+    cr_assert_str_eq(text, want);
+}
+
+static void assert_refused(pk_status status, const char *path, const char *reason, const char *remedy)
+{
+    cr_assert_eq(status, PK_USAGE);
+    cr_assert(strstr(pk_error_text(), path), "%s", pk_error_text());
+    cr_assert(strstr(pk_error_text(), reason), "%s", pk_error_text());
+    cr_assert(strstr(pk_error_text(), remedy), "%s", pk_error_text());
+    cr_assert_null(strchr(pk_error_text(), '\n'));
+}
+
+Test(file, is_written_replaced_and_alone)
+{
+    cr_assert_eq(pk_write_file("a.json", "first, longer", 13), PK_OK);
+    assert_holds("a.json", "first, longer");
+    cr_assert_eq(pk_write_file("a.json", "second", 6), PK_OK);
+    assert_holds("a.json", "second");
+    cr_assert_eq(pk_write_file("empty", "", 0), PK_OK);
+    assert_holds("empty", "");
+    cr_assert_eq(entries("."), (size_t)2);
+}
+
+Test(file, folders_are_made)
+{
+    char path[PATH_MAX];
+    cr_assert_eq(pk_write_file("results/deep//deeper/a.json", "x", 1), PK_OK);
+    assert_holds("results/deep/deeper/a.json", "x");
+    (void)snprintf(path, sizeof path, "%s/absolute/a.json", home);
+    cr_assert_eq(pk_write_file(path, "y", 1), PK_OK);
+    assert_holds("absolute/a.json", "y");
+}
+
+Test(file, may_be_read_as_the_umask_says)
+{
+    struct stat about;
+    (void)umask(022);
+    cr_assert_eq(pk_write_file("a.json", "x", 1), PK_OK);
+    cr_assert_eq(stat("a.json", &about), 0);
+    cr_assert_eq(about.st_mode & 0777u, 0644u);
+}
+
+Test(file, a_file_in_the_way_of_a_folder)
+{
+    cr_assert_eq(pk_write_file("plain", "x", 1), PK_OK);
+    assert_refused(pk_write_file("plain/a.json", "x", 1), "plain", "", "a part of the path is a file");
+    assert_refused(pk_write_file("plain/b/a.json", "x", 1), "plain", "", "a part of the path is a file");
+    cr_assert_eq(entries("."), (size_t)1);
+}
+
+Test(file, a_folder_in_the_way_of_a_file)
+{
+    cr_assert_eq(mkdir("taken", 0777), 0);
+    assert_refused(pk_write_file("taken", "x", 1), "taken", "Is a directory", "give a file's name in it");
+    cr_assert_eq(entries("."), (size_t)1);
+}
+
+Test(file, a_device_is_not_replaced)
+{
+    struct stat about;
+    cr_assert_eq(mkfifo("pipe", 0666), 0);
+    assert_refused(pk_write_file("pipe", "x", 1), "pipe", "a device or a pipe", "give a file's name");
+    assert_refused(pk_write_file("/dev/full", "x", 1), "/dev/full", "a device or a pipe", "give a file's name");
+    cr_assert_eq(stat("/dev/full", &about), 0);
+    cr_assert(S_ISCHR(about.st_mode));
+}
+
+Test(file, a_file_system_that_takes_none)
+{
+    cr_assert_eq(pk_write_file("/proc/pk/a.json", "x", 1), PK_USAGE);
+    cr_assert(strstr(pk_error_text(), "/proc/pk: cannot create this folder: "), "%s", pk_error_text());
+    cr_assert_eq(pk_write_file("/proc/a.json", "x", 1), PK_USAGE);
+    cr_assert(strstr(pk_error_text(), "/proc/a.json: cannot write: "), "%s", pk_error_text());
+}
+
+Test(file, a_name_that_is_too_long)
+{
+    char name[400];
+    memset(name, 'n', sizeof name - 1);
+    name[sizeof name - 1] = 0;
+    assert_refused(pk_write_file(name, "x", 1), "nnn", "too long", "choose a shorter path");
+}
+
+Test(file, an_empty_name)
+{
+    cr_assert_eq(pk_write_file("", "x", 1), PK_USAGE);
+    cr_assert_eq(entries("."), (size_t)0);
+}
+
+/* The old file stays, nothing half-written does, and the signal that goes with the limit ends nobody. */
+Test(file, over_the_size_limit)
+{
+    static char large[1 << 16];
+    const struct rlimit limit = {4096, 4096};
+    memset(large, 'x', sizeof large);
+    cr_assert_eq(pk_write_file("a.json", "old", 3), PK_OK);
+    cr_assert_eq(signal(SIGXFSZ, SIG_DFL) == SIG_ERR, 0);
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    assert_refused(pk_write_file("a.json", large, sizeof large), "a.json", "File too large", "ulimit -f");
+    assert_holds("a.json", "old");
+    cr_assert_eq(entries("."), (size_t)1);
+    cr_assert_eq(pk_write_file("a.json", "new", 3), PK_OK);
+    assert_holds("a.json", "new");
+}
+
+/* A file system of one page, mounted where only this process sees it. */
+static void mount_tiny(void)
+{
+    cr_assert_eq(mkdir("tiny", 0777), 0);
+    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mount("tmpfs", "tiny", "tmpfs", 0, "size=16k") != 0)
+        cr_skip_test("mounting is not allowed here");
+}
+
+Test(file, a_full_disk)
+{
+    static char large[1 << 16];
+    memset(large, 'x', sizeof large);
+    mount_tiny();
+    cr_assert_eq(pk_write_file("tiny/a.json", "old", 3), PK_OK);
+    assert_refused(pk_write_file("tiny/a.json", large, sizeof large), "tiny/a.json", "No space left",
+                   "free some space");
+    assert_holds("tiny/a.json", "old");
+    cr_assert_eq(entries("tiny"), (size_t)1);
+    (void)umount("tiny");
+}
+
+Test(file, a_read_only_disk)
+{
+    mount_tiny();
+    cr_assert_eq(mount("tmpfs", "tiny", "tmpfs", MS_REMOUNT | MS_RDONLY, NULL), 0);
+    assert_refused(pk_write_file("tiny/a.json", "x", 1), "tiny/a.json", "Read-only", "that you may write to");
+    assert_refused(pk_write_file("tiny/b/a.json", "x", 1), "tiny/b", "Read-only", "that you may write to");
+    assert_refused(pk_folder_writable("tiny"), "tiny", "Read-only", "that you may write to");
+    (void)umount("tiny");
+}
+
+Test(file, what_an_earlier_process_left_is_no_obstacle)
+{
+    char left[64];
+    (void)snprintf(left, sizeof left, "a.json.%ld-0.tmp", (long)getpid());
+    cr_assert_eq(pk_write_file(left, "half", 4), PK_OK);
+    cr_assert_eq(pk_write_file("a.json", "whole", 5), PK_OK);
+    assert_holds("a.json", "whole");
+    assert_holds(left, "half");
+}
+
+Test(file, a_folder_is_asked_before_a_long_run)
+{
+    cr_assert_eq(pk_folder_writable("results/new"), PK_OK);
+    cr_assert_eq(entries("results/new"), (size_t)0);
+    cr_assert_eq(pk_write_file("plain", "x", 1), PK_OK);
+    assert_refused(pk_folder_writable("plain"), "plain", "", "a part of the path is a file");
+    assert_refused(pk_folder_writable(""), "", "", "choose another folder");
+}
+
+static void folder_of(const char *path, const char *want)
+{
+    char folder[PATH_MAX];
+    pk_folder_of(folder, sizeof folder, path);
+    cr_assert_str_eq(folder, want);
+}
+
+Test(folder, of_a_path)
+{
+    folder_of("a.json", ".");
+    folder_of("/a.json", "/");
+    folder_of("results/a.json", "results");
+    folder_of("/x/y/a.json", "/x/y");
+}
+
+static void result_folder(const char *device, const char *want)
+{
+    char path[256];
+    pk_report report = {.started_utc = "2026-01-31T23:59:59Z"};
+    (void)snprintf(report.device.name, sizeof report.device.name, "%s", device);
+    pk_result_folder(path, sizeof path, "results", &report);
+    cr_assert_str_eq(path, want);
+}
+
+Test(folder, of_a_report)
+{
+    char tight[20];
+    pk_report report = {.started_utc = "2026-01-31T23:59:59Z"};
+    result_folder("NVIDIA H200", "results/2026-01-31T235959Z-NVIDIA-H200");
+    result_folder("CPU device (AMD EPYC 7B13)", "results/2026-01-31T235959Z-CPU-device-AMD-EPYC-7B13");
+    result_folder("../../etc//x", "results/2026-01-31T235959Z-etc-x");
+    result_folder("a\nb\xc2\xb5:c", "results/2026-01-31T235959Z-a-b-c");
+    result_folder("", "results/2026-01-31T235959Z-device");
+    result_folder("///", "results/2026-01-31T235959Z-device");
+    pk_result_folder(tight, sizeof tight, "results", &report);
+    cr_assert_str_eq(tight, "");
+}

@@ -1,0 +1,241 @@
+/* Results in memory, and what of them stands in the files. */
+#include <cjson/cJSON.h>
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "pk/host.h"
+#include "sample_report.h"
+
+static char *text_of(const char *path)
+{
+    FILE *file = fopen(path, "r");
+    cr_assert_not_null(file);
+    char *text = calloc(1, 1 << 20);
+    (void)fread(text, 1, (1 << 20) - 1, file);
+    (void)fclose(file);
+    (void)unlink(path);
+    return text;
+}
+
+typedef pk_status writer(const pk_report *report, const char *path);
+
+static char *written(void (*fill)(pk_report *), writer *write_report)
+{
+    char path[64];
+    pk_report report;
+    (void)snprintf(path, sizeof path, "/tmp/pk_report_test.%ld", (long)getpid());
+    fill(&report);
+    cr_assert_eq(write_report(&report, path), PK_OK, "%s", pk_error_text());
+    pk_report_free(&report);
+    return text_of(path);
+}
+
+static cJSON *json_of(void (*fill)(pk_report *))
+{
+    char *text = written(fill, pk_report_write_json);
+    cr_assert_eq(text[strlen(text) - 1], '\n');
+    cJSON *document = cJSON_Parse(text);
+    cr_assert_not_null(document);
+    free(text);
+    return document;
+}
+
+/* The item at a path such as "results", "1", "timing", NULL-terminated. */
+static const cJSON *at(const cJSON *item, ...)
+{
+    va_list steps;
+    va_start(steps, item);
+    for (const char *step; item && (step = va_arg(steps, const char *));)
+        item =
+            cJSON_IsArray(item) ? cJSON_GetArrayItem(item, atoi(step)) : cJSON_GetObjectItemCaseSensitive(item, step);
+    va_end(steps);
+    cr_assert_not_null(item);
+    return item;
+}
+
+static void is_number(const cJSON *item, double want)
+{
+    cr_assert(cJSON_IsNumber(item));
+    cr_assert(fabs(item->valuedouble - want) <= 1e-12 * fabs(want), "got %.17g, want %.17g", item->valuedouble, want);
+}
+
+static void is_text(const cJSON *item, const char *want)
+{
+    cr_assert(cJSON_IsString(item));
+    cr_assert_str_eq(item->valuestring, want);
+}
+
+Test(json, what_is_measured_and_what_follows)
+{
+    cJSON *document = json_of(sample_gpu_report);
+    const cJSON *stream = at(document, "results", "1", NULL);
+    is_text(at(document, "run", "seed", NULL), "18446744073709551615"); /* no double holds it */
+    is_text(at(document, "run", "id", NULL), "2026-11-20T120000Z-NVIDIA-H200");
+    is_number(at(document, "device", "limits", "read_gb_per_s", "median", NULL), 4000);
+    is_number(at(stream, "params", "k", NULL), 150);
+    is_number(at(stream, "timing", "wall", "median", NULL), 962);
+    is_number(at(stream, "timing", "wall", "samples", "4", NULL), 964);
+    is_number(at(stream, "timing", "dropped_throttled", NULL), 3);
+    is_number(at(stream, "derived", "us_per_token", NULL), 481);
+    is_number(at(stream, "derived", "tokens_per_s", NULL), 1e6 / 481);
+    is_number(at(stream, "derived", "gb_per_s", NULL), 8.0 * 1024 * 150 / 481 * 1e-3);
+    is_number(at(stream, "derived", "percent_of_read_limit", NULL), 8.0 * 1024 * 150 / 481 * 1e-3 / 4000 * 100);
+    is_number(at(stream, "model", "error_percent", NULL), 100.0 * (480 - 481) / 481);
+    is_number(at(stream, "speedup", "rounds", NULL), 5);
+    cr_assert(cJSON_IsNull(at(document, "results", "0", "speedup", NULL)));
+    is_text(at(document, "results", "2", "cache", NULL), "cold");
+    is_text(at(document, "status", NULL), "wrong");
+    cJSON_Delete(document);
+}
+
+Test(json, clocks_and_throttling)
+{
+    cJSON *document = json_of(sample_gpu_report);
+    const cJSON *clocks = at(document, "device", "clocks", NULL);
+    is_text(at(clocks, "before", "throttle_reasons", "0", NULL), "idle");
+    cr_assert(cJSON_IsFalse(at(clocks, "before", "throttled", NULL)));
+    cr_assert(cJSON_IsTrue(at(clocks, "after", "throttled", NULL)));
+    is_text(at(clocks, "after", "throttle_reasons", "0", NULL), "power_cap");
+    is_text(at(clocks, "after", "throttle_reasons", "1", NULL), "software_thermal");
+    is_text(at(clocks, "after", "throttle_reasons", "2", NULL), "0x8000");
+    cr_assert(cJSON_IsNull(at(clocks, "after", "power_w", NULL)));
+    cJSON_Delete(document);
+}
+
+Test(json, unknown_numbers_are_null)
+{
+    cJSON *document = json_of(sample_gpu_report);
+    const cJSON *wrong = at(document, "results", "3", NULL);
+    cr_assert(cJSON_IsNull(at(wrong, "validation", "before", "got", NULL)));
+    is_number(at(wrong, "validation", "before", "want", NULL), 250);
+    is_number(at(wrong, "validation", "before", "first_wrong", NULL), 7);
+    cr_assert(cJSON_IsNull(at(wrong, "validation", "before", "worst_error", NULL)));
+    cr_assert(cJSON_IsNull(at(wrong, "validation", "after", NULL)));
+    cr_assert(cJSON_IsNull(at(wrong, "timing", "wall", NULL)));
+    cr_assert(cJSON_IsNull(at(wrong, "derived", "us_per_token", NULL)));
+    cr_assert(cJSON_IsNull(at(wrong, "phases", "prepare_us", NULL)));
+    cr_assert(cJSON_IsNull(at(document, "figures", "1", "value", NULL)));
+    cJSON_Delete(document);
+}
+
+Test(json, any_bytes_become_text)
+{
+    cJSON *document = json_of(sample_cpu_report);
+    is_text(at(document, "device", "name", NULL), "CPU device \xef\xbf\xbd\xc2\xb5");
+    is_text(at(document, "run", "argv", "1", NULL), "--note=\xef\xbf\xbd\"x\"");
+    is_text(at(document, "note", NULL), "ended by SIGINT\tand \\ so on");
+    is_text(at(document, "results", "1", "open_step", NULL), "lab99.3");
+    cJSON_Delete(document);
+}
+
+Test(json, what_cannot_be_written_is_said)
+{
+    pk_report report;
+    sample_empty_report(&report);
+    cr_assert_eq(pk_report_write_json(&report, "/proc/x/lab99.json"), PK_USAGE);
+    cr_assert(strstr(pk_error_text(), "/proc/x"));
+    cr_assert_eq(pk_report_write_csv(&report, "/dev/null/lab99.csv"), PK_USAGE);
+    cr_assert(strstr(pk_error_text(), "/dev/null"));
+    pk_report_free(&report);
+}
+
+/* Fields of one CSV line, quotes respected. */
+static size_t fields(const char *line, size_t length)
+{
+    size_t count = 1;
+    bool quoted = false;
+    for (size_t i = 0; i < length; i++) {
+        quoted ^= line[i] == '"';
+        count += line[i] == ',' && !quoted;
+    }
+    return count;
+}
+
+Test(csv, a_line_a_result_with_as_many_fields_as_the_heading)
+{
+    char *text = written(sample_gpu_report, pk_report_write_csv);
+    const size_t heading = fields(text, strcspn(text, "\n"));
+    size_t lines = 0;
+    for (const char *line = text; *line; line += strcspn(line, "\n") + 1, lines++)
+        cr_assert_eq(fields(line, strcspn(line, "\n")), heading);
+    cr_assert_eq(lines, (size_t)5);
+    cr_assert_eq(
+        strncmp(text, "run,program,device,kind,lab,variant,role,cache,status,reason,open_step,n,k,tokens,", 82), 0);
+    cr_assert(strstr(text, "lab99,stream,ladder,hot,pass,,,1024,150,2,481,"));
+    cr_assert(strstr(text, "\"3 of 1024 elements wrong, \"\"NaN\"\" first\""));
+    cr_assert_null(strstr(text, "nan"));
+    cr_assert_null(strstr(text, "inf,"));
+    free(text);
+}
+
+static void formula_report(pk_report *report)
+{
+    sample_empty_report(report);
+    pk_result *result = pk_report_add(report, (const long long[]){1, 2});
+    result->variant = "=cmd()";
+    result->reason = strdup("two\nlines");
+    result->status = PK_FAULT;
+}
+
+Test(csv, text_stays_text)
+{
+    char *text = written(formula_report, pk_report_write_csv);
+    cr_assert(strstr(text, ",\"'=cmd()\","), "%s", text);
+    cr_assert(strstr(text, ",\"two\nlines\","), "%s", text);
+    free(text);
+}
+
+Test(report, a_new_result_knows_nothing)
+{
+    long long knobs[] = {7, 8};
+    pk_report report;
+    sample_empty_report(&report);
+    const pk_result *result = pk_report_add(&report, knobs);
+    knobs[0] = 0;
+    cr_assert_eq(result->knobs[0], 7);
+    cr_assert(isnan(result->tokens) && isnan(result->speedup) && isnan(result->speedup_interval.low) &&
+              isnan(result->prepare_us) && isnan(result->launches_per_token_cupti) &&
+              isnan(result->predicted_us_per_token) && isnan(result->bytes_per_token));
+    cr_assert_eq(result->status, PK_OK);
+    cr_assert_not(result->before.done);
+    for (size_t i = 0; i < 100; i++)
+        (void)pk_report_add(&report, knobs);
+    cr_assert_eq(report.result_count, (size_t)101);
+    cr_assert_eq(report.results[0].knobs[0], 7);
+    pk_report_free(&report);
+    cr_assert_eq(report.result_count, (size_t)0);
+}
+
+Test(report, samples_keep_their_order)
+{
+    pk_samples samples = {0};
+    for (int i = 0; i < 1000; i++)
+        pk_samples_add(&samples, i);
+    cr_assert_eq(samples.count, (size_t)1000);
+    cr_assert(samples.values[999] > 998.5);
+    pk_samples_free(&samples);
+    cr_assert_null(samples.values);
+}
+
+Test(environment, describes_this_machine)
+{
+    pk_environment environment;
+    pk_environment_read(&environment);
+    cr_assert(strlen(environment.os) > 0 && strlen(environment.kernel) > 0 && strlen(environment.cpu) > 0);
+    cr_assert_geq(environment.cpu_cores, 1);
+    cr_assert(strchr(environment.compiler, ' ') && strlen(environment.device_compiler) > 0);
+    cr_assert_null(strpbrk(environment.os, "\"\n"));
+    if (environment.git_known)
+        cr_assert(strlen(environment.git_commit) == 40 || strlen(environment.git_commit) == 64);
+}
+
+Test(ranges, may_be_pushed_without_a_profiler)
+{
+    pk_range_push("token");
+    pk_range_pop();
+}
