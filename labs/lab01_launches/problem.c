@@ -86,7 +86,7 @@ static pk_status setup(pk_run *run)
 
 static float nonzero_integer(pk_random *random)
 {
-    uint64_t draw = pk_random_below(random, 2 * X_LARGEST);
+    uint64_t draw = pk_random_below(random, 2 * (uint64_t)X_LARGEST);
     return (float)(draw < X_LARGEST ? (int)draw - X_LARGEST : (int)draw - X_LARGEST + 1);
 }
 
@@ -173,7 +173,7 @@ static const long long k_quick[] = {1, 10, 20, 50, 100, 150};
 static const long long n_quick[] = {1 << 10, 1 << 12, 1 << 14, 1 << 16};
 #define AXIS(knob, values)                                                                                             \
     {                                                                                                                  \
-        knob, values, sizeof values / sizeof values[0]                                                                 \
+        (knob), (values), sizeof(values) / sizeof((values)[0])                                                         \
     }
 static const pk_sweep_axis sweep[] = {AXIS("k", k_full), AXIS("n", n_full)};
 static const pk_sweep_axis sweep_quick[] = {AXIS("k", k_quick), AXIS("n", n_quick)};
