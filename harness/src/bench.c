@@ -76,7 +76,7 @@ static void note_launches(pk_result *result)
     result->graph_replays_per_token = (double)counts.graph_replays / result->tokens;
 }
 
-static void open_contender(pk_report *report, pk_contender *contender, uint64_t seed)
+static void open_contender(pk_report *report, pk_contender *contender, uint64_t seed, bool first_pass)
 {
     pk_run *run = &contender->run;
     pk_result *result = &report->results[contender->result];
@@ -91,53 +91,32 @@ static void open_contender(pk_report *report, pk_contender *contender, uint64_t 
     pk_watchdog_progress(what);
     double start = pk_now_us();
     pk_status status = run->variant->prepare ? run->variant->prepare(run) : PK_OK;
-    result->prepare_us = pk_now_us() - start;
+    if (first_pass)
+        result->prepare_us = pk_now_us() - start;
     if (status != PK_OK) {
         pk_contender_fail(report, contender, status);
         return;
     }
-    verify(report, contender, "before timing", seed, &result->before, &result->first_execute_us);
-    if (contender->active)
+    if (first_pass)
+        verify(report, contender, "before timing", seed, &result->before, &result->first_execute_us);
+    if (first_pass && contender->active)
         note_launches(result);
 }
 
 static void close_contender(pk_report *report, pk_contender *contender)
 {
     pk_run *run = &contender->run;
+    pk_result *result = &report->results[contender->result];
     double start = pk_now_us();
     if (run->variant->finish)
         run->variant->finish(run);
-    report->results[contender->result].finish_us = pk_now_us() - start;
+    if (isnan(result->finish_us))
+        result->finish_us = pk_now_us() - start;
     for (size_t i = 0; i < run->stream_count; i++)
         pk_device_stream_destroy(run->streams[i]);
     run->stream_count = 0;
     free(run->token_us);
     run->token_us = NULL;
-}
-
-/* Kernels that really ran in one repetition, by CUPTI, against what the launch macro counted. Only where no graph
- * was replayed: a graph's kernels are not launched one by one. After the timing, which CUPTI would slow. */
-static void count_kernels(pk_report *report, pk_contender *contender)
-{
-    pk_result *result = &report->results[contender->result];
-    double wall;
-    uint64_t kernels = 0;
-    if (pk_repetition_prepare(&contender->run, PK_HOT) != PK_OK || !pk_cupti_start())
-        return;
-    pk_status status = pk_repetition_execute(&contender->run, &wall);
-    bool counted = pk_cupti_stop(&kernels);
-    if (status != PK_OK || !counted)
-        return;
-    result->launches_per_token_cupti = (double)kernels / result->tokens;
-    double macro = result->launches_per_token;
-    if (result->graph_replays_per_token > 0 || fabs(macro - result->launches_per_token_cupti) * result->tokens < 0.5)
-        return;
-    pk_contender_fail(
-        report, contender,
-        pk_fail(PK_WRONG,
-                "PK_LAUNCH counted %g kernels a token, but %g ran by CUPTI's count: launch every kernel with "
-                "PK_LAUNCH",
-                macro, result->launches_per_token_cupti));
 }
 
 /* ---- the contenders ---- */
@@ -160,6 +139,27 @@ static bool excluded(const pk_bench_request *request, const char *name)
     return false;
 }
 
+static size_t add_result(const pk_bench_request *request, const pk_bench *bench, const pk_variant *variant,
+                         bool is_baseline)
+{
+    pk_result *result = pk_report_add(request->report, bench->knobs);
+    result->variant = variant->name;
+    result->summary = variant->summary;
+    result->is_baseline = is_baseline;
+    result->cache = request->cache;
+    return (size_t)(result - request->report->results);
+}
+
+static void init_contender(pk_contender *contender, pk_bench *bench, const pk_variant *variant, size_t result)
+{
+    memset(contender, 0, sizeof *contender);
+    contender->run.bench = bench;
+    contender->run.variant = variant;
+    contender->run.token_us = calloc(MAX_TOKENS_KEPT, sizeof *contender->run.token_us);
+    contender->run.token_capacity = contender->run.token_us ? MAX_TOKENS_KEPT : 0;
+    contender->result = result;
+}
+
 static size_t add_contenders(const pk_bench_request *request, pk_bench *bench, pk_contender *contenders)
 {
     pk_variant_list lists[2] = {pk_baseline_variants(), pk_ladder_variants()};
@@ -171,22 +171,22 @@ static size_t add_contenders(const pk_bench_request *request, pk_bench *bench, p
             bool needed = l == 0 && i == 0;
             if ((!needed && !named(request->variants, variant->name)) || excluded(request, variant->name))
                 continue;
-            pk_result *result = pk_report_add(request->report, bench->knobs);
-            result->variant = variant->name;
-            result->summary = variant->summary;
-            result->is_baseline = l == 0;
-            result->cache = request->cache;
-            pk_contender *contender = &contenders[count++];
-            memset(contender, 0, sizeof *contender);
-            /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): close_contender frees what the one before holds */
-            contender->run.bench = bench;
-            contender->run.variant = variant;
-            contender->run.token_us = calloc(MAX_TOKENS_KEPT, sizeof *contender->run.token_us);
-            contender->run.token_capacity = contender->run.token_us ? MAX_TOKENS_KEPT : 0;
-            contender->result = (size_t)(result - request->report->results);
+            size_t result =
+                request->pass == 0 ? add_result(request, bench, variant, l == 0) : request->first_result + count;
+            init_contender(&contenders[count++], bench, variant, result);
         }
     }
     return count;
+}
+
+/* The variant that a result is of. */
+static const pk_variant *variant_of(const pk_result *result)
+{
+    pk_variant_list list = result->is_baseline ? pk_baseline_variants() : pk_ladder_variants();
+    for (size_t i = 0; i < list.count; i++)
+        if (strcmp(list.variants[i].name, result->variant) == 0)
+            return &list.variants[i];
+    return NULL;
 }
 
 static void note_sizes(pk_report *report, pk_contender *contenders, size_t count)
@@ -216,43 +216,52 @@ static pk_status check_device_lost(pk_report *report, pk_contender *contenders, 
                    report->results[contenders[culprit].result].reason);
 }
 
-static pk_status run_contenders(const pk_bench_request *request, pk_run *lab_run, pk_contender *contenders,
-                                size_t count)
+static pk_status open_contenders(const pk_bench_request *request, pk_contender *contenders, size_t count)
 {
     pk_report *report = request->report;
-    const pk_lab *lab = lab_run->bench->lab;
     for (size_t i = 0; i < count && !pk_interrupted(); i++) {
         *request->current = contenders[i].result;
-        open_contender(report, &contenders[i], request->seed);
+        if (request->pass > 0 && report->results[contenders[i].result].status != PK_OK)
+            continue;
+        open_contender(report, &contenders[i], request->seed, request->pass == 0);
         pk_status status = check_device_lost(report, contenders, count, i);
         if (status != PK_OK)
             return status;
     }
-    if (request->plan && !pk_interrupted()) {
-        pk_status status = pk_measure(report, contenders, count, request->plan);
-        if (status != PK_OK)
-            return status;
-    }
-    for (int pass = 0; pass < 2 && !pk_interrupted(); pass++) {
-        uint64_t seed = request->seed + (uint64_t)pass;
-        pk_status status = pass == 1 ? lab->fill(lab_run, seed) : PK_OK;
-        if (status != PK_OK)
-            return status;
-        for (size_t i = 0; i < count; i++) {
-            pk_result *result = &report->results[contenders[i].result];
-            double wall;
-            if (contenders[i].active)
-                verify(report, &contenders[i], pass ? "with fresh inputs" : "after timing", seed,
-                       pass ? &result->fresh : &result->after, &wall);
-            status = check_device_lost(report, contenders, count, i);
-            if (status != PK_OK)
-                return status;
-        }
-    }
-    for (size_t i = 0; i < count && request->count_kernels && !pk_interrupted(); i++)
-        if (contenders[i].active)
-            count_kernels(report, &contenders[i]);
     return PK_OK;
+}
+
+/* After the timing: once more with the same inputs, and once with fresh ones, so that a result kept from an earlier
+ * repetition or from other inputs shows. */
+static pk_status verify_after(const pk_bench_request *request, pk_run *lab_run, pk_contender *contenders, size_t count,
+                              bool fresh)
+{
+    pk_report *report = request->report;
+    uint64_t seed = request->seed + (fresh ? 1 : 0);
+    pk_status status = fresh ? lab_run->bench->lab->fill(lab_run, seed) : PK_OK;
+    for (size_t i = 0; i < count && status == PK_OK && !pk_interrupted(); i++) {
+        pk_result *result = &report->results[contenders[i].result];
+        double wall;
+        *request->current = contenders[i].result;
+        if (contenders[i].active)
+            verify(report, &contenders[i], fresh ? "with fresh inputs" : "after timing", seed,
+                   fresh ? &result->fresh : &result->after, &wall);
+        status = check_device_lost(report, contenders, count, i);
+    }
+    return status;
+}
+
+static pk_status run_contenders(const pk_bench_request *request, pk_run *lab_run, pk_contender *contenders,
+                                size_t count)
+{
+    pk_status status = open_contenders(request, contenders, count);
+    if (status == PK_OK && request->plan && !pk_interrupted())
+        status = pk_measure(request->report, contenders, count, request->plan);
+    if (status == PK_OK && request->pass + 1 >= request->passes)
+        status = verify_after(request, lab_run, contenders, count, false);
+    if (status == PK_OK && request->pass + 1 >= request->passes)
+        status = verify_after(request, lab_run, contenders, count, true);
+    return status;
 }
 
 static pk_status set_up(pk_run *lab_run, uint64_t seed)
@@ -265,25 +274,81 @@ static pk_status set_up(pk_run *lab_run, uint64_t seed)
     return status == PK_OK ? lab->fill(lab_run, seed) : status;
 }
 
-pk_status pk_bench_run(const pk_bench_request *request)
+static void tear_down(pk_run *lab_run)
 {
-    pk_bench bench = {.lab = request->report->lab,
+    if (lab_run->bench->lab_data && lab_run->bench->lab->teardown)
+        lab_run->bench->lab->teardown(lab_run);
+    pk_buffers_free(lab_run->bench);
+}
+
+static pk_bench bench_for(const pk_bench_request *request)
+{
+    return (pk_bench){.lab = request->report->lab,
                       .knobs = request->knobs,
                       .device = &request->report->device,
                       .stream = request->stream};
+}
+
+pk_status pk_bench_run(const pk_bench_request *request)
+{
+    pk_bench bench = bench_for(request);
     pk_run lab_run = {.bench = &bench};
     pk_contender contenders[PK_MAX_CONTENDERS];
-    size_t count = 0;
     pk_status status = set_up(&lab_run, request->seed);
     if (status == PK_OK) {
-        count = add_contenders(request, &bench, contenders);
-        note_sizes(request->report, contenders, count);
+        size_t count = add_contenders(request, &bench, contenders);
+        if (request->pass == 0)
+            note_sizes(request->report, contenders, count);
         status = run_contenders(request, &lab_run, contenders, count);
         for (size_t i = 0; i < count; i++)
             close_contender(request->report, &contenders[i]);
     }
-    if (bench.lab_data && bench.lab->teardown)
-        bench.lab->teardown(&lab_run);
-    pk_buffers_free(&bench);
+    tear_down(&lab_run);
+    return status;
+}
+
+/* Kernels that really ran in one repetition, by CUPTI, against what the launch macro counted. Only where no graph
+ * was replayed: a graph's kernels are not launched one by one. */
+static void count_kernels(pk_report *report, pk_contender *contender)
+{
+    pk_result *result = &report->results[contender->result];
+    double wall;
+    uint64_t kernels = 0;
+    if (pk_repetition_prepare(&contender->run, PK_HOT) != PK_OK || !pk_cupti_start())
+        return;
+    pk_status status = pk_repetition_execute(&contender->run, &wall);
+    bool counted = pk_cupti_stop(&kernels);
+    if (status != PK_OK || !counted)
+        return;
+    result->launches_per_token_cupti = (double)kernels / result->tokens;
+    double macro = result->launches_per_token;
+    if (result->graph_replays_per_token > 0 || fabs(macro - result->launches_per_token_cupti) * result->tokens < 0.5)
+        return;
+    pk_contender_fail(
+        report, contender,
+        pk_fail(PK_WRONG,
+                "PK_LAUNCH counted %g kernels a token, but %g ran by CUPTI's count: launch every kernel with "
+                "PK_LAUNCH",
+                macro, result->launches_per_token_cupti));
+}
+
+pk_status pk_bench_count_kernels(const pk_bench_request *request)
+{
+    pk_report *report = request->report;
+    pk_bench bench = bench_for(request);
+    pk_run lab_run = {.bench = &bench};
+    pk_status status = set_up(&lab_run, request->seed);
+    for (size_t i = request->first_result; i < report->result_count && status == PK_OK; i++) {
+        if (report->results[i].status != PK_OK || report->results[i].cache != request->cache)
+            continue;
+        pk_contender contender;
+        *request->current = i;
+        init_contender(&contender, &bench, variant_of(&report->results[i]), i);
+        open_contender(report, &contender, request->seed, false);
+        if (contender.active)
+            count_kernels(report, &contender);
+        close_contender(report, &contender);
+    }
+    tear_down(&lab_run);
     return status;
 }

@@ -14,13 +14,20 @@ typedef struct pk_bench_request {
     void *stream;
     pk_cache_state cache;
     const pk_measure_plan *plan; /* NULL: verify only */
-    bool count_kernels;          /* by CUPTI, where it is there */
     size_t only_passed_before;   /* leave out variants that did not pass among the first so many results */
+    size_t pass, passes;         /* a point of a sweep is measured in several passes, so that a slow spell of the
+                                    machine falls on all points alike: verified before the first and after the last */
+    size_t first_result;         /* pass > 0: where the first pass put this point's results */
     size_t *current;             /* the result that is being worked on: for the watchdog */
 } pk_bench_request;
 
 /* PK_OK when every variant could be judged, whatever came of it: outcomes stand in the report. PK_USAGE when the
  * knobs are refused or do not fit, PK_FAULT when the device was lost. */
 pk_status pk_bench_run(const pk_bench_request *request);
+
+/* Count, by CUPTI where it is there, the kernels that one repetition of each passed variant among the results from
+ * `request.first_result` on really runs, and compare with what the launch macro counted. The very last thing of a
+ * run: once CUPTI was attached, a launch costs more for as long as the process lives (0.4 us, seen on an H200). */
+pk_status pk_bench_count_kernels(const pk_bench_request *request);
 
 #endif

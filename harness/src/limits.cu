@@ -8,8 +8,9 @@
 #define LAUNCHES 256 /* fewer than any runtime's queue holds, so that issuing never waits for the device */
 #define SINGLES 200
 #define BATCHES 20
-#define READ_THREADS 512
-#define READS_IN_FLIGHT 8 /* 16-byte loads a thread issues before it uses the first */
+#define READ_THREADS 256
+#define READS_IN_FLIGHT 4 /* 16-byte loads a thread issues before it uses the first */
+#define WRITE_THREADS 512
 
 static __global__ void empty_kernel(void)
 {
@@ -23,26 +24,20 @@ static __global__ void gate_kernel(const volatile int *gate)
         PK_POLL_PAUSE();
 }
 
-/* Each block strides over 16-byte words; a thread keeps READS_IN_FLIGHT loads in flight and folds what it read, so
- * that no load can be left out. `sink` is written only if the fold hits one value in 2^32. */
-static __global__ void read_kernel(const uint4 *words, size_t count, unsigned *sink)
+/* A block reads one contiguous piece of READ_THREADS x READS_IN_FLIGHT words of 16 bytes, all of a thread's loads in
+ * flight at once, and folds what it read, so that no load can be left out. `sink` is written only if the fold hits one
+ * value in 2^32. On an H200 this shape read 1.5% faster than a persistent grid that strides over the whole buffer. */
+static __global__ void read_kernel(const uint4 *words, unsigned *sink)
 {
+    const uint4 *piece = words + (size_t)blockIdx.x * READ_THREADS * READS_IN_FLIGHT + threadIdx.x;
+    uint4 word[READS_IN_FLIGHT];
+#pragma unroll
+    for (int k = 0; k < READS_IN_FLIGHT; k++)
+        word[k] = piece[k * READ_THREADS];
     unsigned fold = 0;
-    const size_t stride = (size_t)gridDim.x * blockDim.x;
-    size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
-    for (; i + (READS_IN_FLIGHT - 1) * stride < count; i += READS_IN_FLIGHT * stride) {
-        uint4 word[READS_IN_FLIGHT];
 #pragma unroll
-        for (int k = 0; k < READS_IN_FLIGHT; k++)
-            word[k] = words[i + k * stride];
-#pragma unroll
-        for (int k = 0; k < READS_IN_FLIGHT; k++)
-            fold ^= word[k].x ^ word[k].y ^ word[k].z ^ word[k].w;
-    }
-    for (; i < count; i += stride) {
-        const uint4 word = words[i];
-        fold ^= word.x ^ word.y ^ word.z ^ word.w;
-    }
+    for (int k = 0; k < READS_IN_FLIGHT; k++)
+        fold ^= word[k].x ^ word[k].y ^ word[k].z ^ word[k].w;
     if (fold == 0x9E3779B9u)
         *sink = fold;
 }
@@ -96,9 +91,9 @@ static pk_status queued_gap(cudaStream_t stream, volatile int *gate, const int *
 static pk_status read_once(const pk_limit_workspace *space, cudaStream_t stream, cudaEvent_t begin, cudaEvent_t end,
                            double *bytes_per_us)
 {
-    const size_t count = space->bytes / sizeof(uint4);
+    const size_t piece = READ_THREADS * READS_IN_FLIGHT * sizeof(uint4); /* divides the workspace: limits.c */
     PK_CHECK(cudaEventRecord(begin, stream));
-    PK_LAUNCH(read_kernel, space->processors * 4, READ_THREADS, 0, stream, (const uint4 *)space->words, count,
+    PK_LAUNCH(read_kernel, (unsigned)(space->bytes / piece), READ_THREADS, 0, stream, (const uint4 *)space->words,
               (unsigned *)space->sink);
     PK_CHECK(cudaEventRecord(end, stream));
     PK_CHECK(cudaEventSynchronize(end));
@@ -168,7 +163,7 @@ pk_status pk_limits_overwrite(const pk_limit_workspace *space, void *stream_hand
     /* Lines that a variant marked as persisting survive a plain sweep through the cache. */
     PK_CHECK(cudaCtxResetPersistingL2Cache());
 #endif
-    PK_LAUNCH(write_kernel, space->processors * 4, READ_THREADS, 0, stream, (uint4 *)space->words,
+    PK_LAUNCH(write_kernel, space->processors * 4, WRITE_THREADS, 0, stream, (uint4 *)space->words,
               space->bytes / sizeof(uint4), value);
     return PK_OK;
 }

@@ -9,11 +9,9 @@
 #include "runner.h"
 
 enum {
-    WARM_UP_REPETITIONS = 3,
     INSTRUMENT_EVERY = 4, /* rounds: event and submission times are taken in repetitions of their own */
     BOOTSTRAP_RESAMPLES = 2000
 };
-static const double WARM_UP_US = 20000;       /* clocks ramp up within milliseconds of load */
 static const double SENSOR_PERIOD_US = 20000; /* an NVML query costs tens of microseconds */
 
 static bool repeat(pk_report *report, pk_contender *contender, pk_cache_state cache, double *wall_us)
@@ -27,13 +25,13 @@ static bool repeat(pk_report *report, pk_contender *contender, pk_cache_state ca
     return status == PK_OK;
 }
 
-static void warm_up(pk_report *report, pk_contender *contender, pk_cache_state cache)
+static void warm_up(pk_report *report, pk_contender *contender, const pk_measure_plan *plan)
 {
     double start = pk_now_us(), wall;
-    for (int i = 0; contender->active && !pk_interrupted(); i++) {
-        if (i >= WARM_UP_REPETITIONS && pk_now_us() - start > WARM_UP_US)
+    for (size_t i = 0; contender->active && !pk_interrupted(); i++) {
+        if (i >= plan->warm_up_repetitions && pk_now_us() - start >= plan->warm_up_us)
             return;
-        if (!repeat(report, contender, cache, &wall))
+        if (!repeat(report, contender, plan->cache, &wall))
             return;
     }
 }
@@ -184,7 +182,7 @@ static void measure_rounds(pk_report *report, pk_contender *contenders, size_t c
         bool late = pk_now_us() - start > plan->time_limit_s * 1e6;
         if (kept >= plan->min_rounds && settled(report, contenders, count, plan->settle)) {
             for (size_t i = 0; i < count; i++)
-                report->results[contenders[i].result].settled = contenders[i].active;
+                report->results[contenders[i].result].settled |= contenders[i].active;
             return;
         }
         /* Past the time limit a few rounds are owed still, unless every one of them is throttled. */
@@ -215,7 +213,7 @@ pk_status pk_measure(pk_report *report, pk_contender *contenders, size_t count, 
         for (size_t i = 0; i < count; i++) {
             contenders[i].walls = &walls[2 * i];
             if (contenders[i].active)
-                warm_up(report, &contenders[i], plan->cache);
+                warm_up(report, &contenders[i], plan);
         }
         measure_rounds(report, contenders, count, plan, begin, end);
         for (size_t i = 0; i < count; i++)

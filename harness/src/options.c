@@ -69,7 +69,7 @@ static pk_status parse_valued(pk_options *options, const pk_lab *lab, const char
     else {
         for (size_t i = 0; i < lab->knob_count; i++) {
             const pk_knob *knob = &lab->knobs[i];
-            char what[64];
+            char what[72];
             if (strcmp(name, knob->name) != 0)
                 continue;
             snprintf(what, sizeof what, "--%s", name);

@@ -55,10 +55,8 @@ static void speedup_cell(char *cell, const pk_result *result)
 
 static void result_row(pk_table *table, const pk_result *result)
 {
-    char wall[CELL], p90[CELL], device[CELL], submit[CELL], launches[CELL], speedup[CELL];
-    pk_summary summary = pk_summarise(result->wall.values, result->wall.count);
-    number_cell(wall, summary.median / result->tokens);
-    number_cell(p90, summary.p90 / result->tokens);
+    char wall[CELL], device[CELL], submit[CELL], launches[CELL], speedup[CELL];
+    number_cell(wall, pk_median(result->wall.values, result->wall.count) / result->tokens);
     number_cell(device, pk_median(result->device.values, result->device.count) / result->tokens);
     number_cell(submit, pk_median(result->submit.values, result->submit.count) / result->tokens);
     if (isfinite(result->launches_per_token))
@@ -72,15 +70,15 @@ static void result_row(pk_table *table, const pk_result *result)
         snprintf(cold, CELL, "%s (cold)", name);
         name = cold;
     }
-    const char *cells[] = {name, pk_status_word(result->status), wall, p90, device, submit, launches, speedup};
+    const char *cells[] = {name, pk_status_word(result->status), wall, device, submit, launches, speedup};
     pk_table_row(table, cells);
 }
 
 static void print_results(const pk_report *report, size_t count)
 {
     /* Timings, counts and ratios align right; names and words left. */
-    pk_table *table = pk_table_new(8, 0x7C);
-    const char *heading[] = {"variant", "result", "us/token", "p90", "device", "submit", "launches", "speedup [95%]"};
+    pk_table *table = pk_table_new(7, 0x3C);
+    const char *heading[] = {"variant", "result", "us/token", "device", "submit", "launches", "speedup [95%]"};
     pk_table_row(table, heading);
     for (size_t i = 0; i < report->result_count; i++)
         if (i < count || report->results[i].cache == PK_COLD)

@@ -77,6 +77,8 @@ typedef struct pk_contender {
 typedef struct pk_measure_plan {
     double time_limit_s;
     size_t min_rounds, max_rounds;
+    size_t warm_up_repetitions; /* of each contender, and for at least warm_up_us */
+    double warm_up_us;
     double settle; /* stop when every ratio's standard error over its median is below this */
     bool keep_tokens;
     pk_cache_state cache;

@@ -13,8 +13,11 @@
 #include "bench.h"
 #include "pk/host.h"
 
-/* Sweeps hold hundreds of points: shorter than the default point, and with fewer samples kept. */
+/* Sweeps hold hundreds of points: shorter than the default point, and with fewer samples kept. The points along the
+ * first axis are measured in several passes: the host's launch cost changes by 10 to 20% for seconds at a time (seen on
+ * an H200's host), and what is fitted along that axis must not take such a spell for a property of its points. */
 static const double SWEEP_TIME_SHARE = 1.0 / 6;
+enum { SWEEP_PASSES = 6, SWEEP_MOST_ROUNDS = 30 };
 
 typedef struct session {
     pk_report report;
@@ -119,36 +122,54 @@ static void close_device(session *s)
 
 /* ---- points ---- */
 
-static pk_status run_point(session *s, const long long *knobs, pk_cache_state cache, bool is_default)
+static pk_status run_bench(session *s, pk_bench_request *request, const pk_measure_plan *plan)
 {
     const pk_options *options = &s->options;
-    const bool gpu = s->report.device.is_gpu;
-    pk_measure_plan plan = {.time_limit_s = options->time_limit_s,
-                            .min_rounds = is_default && gpu ? 10 : 4,
-                            .max_rounds = 1000,
-                            .settle = 0.002,
-                            .keep_tokens = is_default,
-                            .cache = cache,
-                            .seed = options->seed};
-    if (!is_default) {
-        plan.time_limit_s *= SWEEP_TIME_SHARE;
-        plan.max_rounds = 30;
-        plan.settle = 0.005;
-    }
-    pk_bench_request request = {.report = &s->report,
-                                .knobs = knobs,
-                                .variants = options->variants,
-                                .seed = options->seed,
-                                .stream = s->stream,
-                                .cache = cache,
-                                .plan = options->timing ? &plan : NULL,
-                                .count_kernels = is_default,
-                                .only_passed_before = is_default ? 0 : s->default_results,
-                                .current = &s->current};
+    request->report = &s->report;
+    request->variants = options->variants;
+    request->seed = options->seed;
+    request->stream = s->stream;
+    request->plan = options->timing ? plan : NULL;
+    request->current = &s->current;
     pk_range_push(s->report.lab->id);
-    pk_status status = pk_bench_run(&request);
+    pk_status status = pk_bench_run(request);
     pk_range_pop();
     return status;
+}
+
+static pk_status run_default_point(session *s, pk_cache_state cache)
+{
+    const bool gpu = s->report.device.is_gpu;
+    pk_measure_plan plan = {.time_limit_s = s->options.time_limit_s,
+                            .min_rounds = gpu ? 10 : 4,
+                            .max_rounds = 1000,
+                            .warm_up_repetitions = 3,
+                            .warm_up_us = 20000, /* clocks ramp up within milliseconds of load */
+                            .settle = 0.002,
+                            .keep_tokens = true,
+                            .cache = cache,
+                            .seed = s->options.seed};
+    pk_bench_request request = {.knobs = s->options.knobs, .cache = cache, .passes = 1};
+    return run_bench(s, &request, &plan);
+}
+
+static pk_status run_sweep_point(session *s, const long long *knobs, size_t pass, size_t passes, size_t *first_result)
+{
+    pk_measure_plan plan = {.time_limit_s = s->options.time_limit_s * SWEEP_TIME_SHARE / (double)passes,
+                            .min_rounds = 1,
+                            .max_rounds = (SWEEP_MOST_ROUNDS + passes - 1) / passes,
+                            .warm_up_repetitions = 1,
+                            .cache = PK_HOT,
+                            .seed = s->options.seed};
+    if (pass == 0)
+        *first_result = s->report.result_count;
+    pk_bench_request request = {.knobs = knobs,
+                                .cache = PK_HOT,
+                                .only_passed_before = s->default_results,
+                                .pass = pass,
+                                .passes = passes,
+                                .first_result = *first_result};
+    return run_bench(s, &request, &plan);
 }
 
 /* The axes of the sweep: shorter where time is (the CPU device, --quick). */
@@ -196,35 +217,79 @@ static bool something_to_sweep(const session *s)
     return false;
 }
 
-static pk_status run_sweep(session *s)
+static void point_label(const session *s, const pk_sweep_axis *axes, size_t axis_count, const long long *knobs,
+                        char *label, size_t bytes)
 {
-    size_t axis_count, total = 1;
-    const pk_sweep_axis *axes = sweep_axes(s, &axis_count);
-    long long *knobs = calloc(s->report.lab->knob_count + 1, sizeof *knobs);
-    if (!knobs || axis_count == 0 || !something_to_sweep(s)) {
-        free(knobs);
-        return PK_OK;
-    }
-    for (size_t a = 0; a < axis_count; a++)
-        total *= axes[a].count;
-    pk_progress *progress = pk_progress_begin(stderr, "sweep", total);
+    size_t used = 0;
+    label[0] = '\0';
+    for (size_t a = 0; a < axis_count && used < bytes; a++)
+        used += (size_t)snprintf(label + used, bytes - used, "%s%s=%lld", a ? " " : "", axes[a].knob,
+                                 knobs[knob_index(s->report.lab, axes[a].knob)]);
+}
+
+typedef struct sweep {
+    const pk_sweep_axis *axes;
+    size_t axis_count;
+    size_t done;          /* points times passes */
+    long long *knobs;     /* [lab.knob_count] */
+    size_t *first_result; /* [points along the first axis] */
+    bool *refused;        /* [points along the first axis]: does not fit here */
+    pk_progress *progress;
+} sweep;
+
+/* One pass over the points along the first axis, the other axes at `line`; every other pass goes backwards. */
+static pk_status run_pass(session *s, sweep *w, size_t line, size_t pass, size_t passes)
+{
+    const size_t length = w->axes[0].count;
     pk_status status = PK_OK;
-    for (size_t i = 0; i < total && status == PK_OK && !pk_interrupted(); i++) {
-        char label[128] = "";
-        size_t used = 0;
-        if (sweep_point(s, axes, axis_count, i, knobs))
-            status = run_point(s, knobs, PK_HOT, false);
-        for (size_t a = 0; a < axis_count && used < sizeof label; a++)
-            used += (size_t)snprintf(label + used, sizeof label - used, "%s=%lld ", axes[a].knob,
-                                     knobs[knob_index(s->report.lab, axes[a].knob)]);
-        pk_progress_step(progress, i + 1, label);
+    for (size_t step = 0; step < length && status == PK_OK && !pk_interrupted(); step++) {
+        size_t at = pass % 2 ? length - 1 - step : step;
+        char label[128];
+        bool there = sweep_point(s, w->axes, w->axis_count, line * length + at, w->knobs);
+        point_label(s, w->axes, w->axis_count, w->knobs, label, sizeof label);
+        if (there && !w->refused[at])
+            status = run_sweep_point(s, w->knobs, pass, passes, &w->first_result[at]);
         if (status == PK_USAGE) { /* this point does not fit here; the others may */
             fprintf(stderr, "%s: skipped: %s\n", label, pk_error_text());
+            w->refused[at] = true;
             status = PK_OK;
         }
+        pk_progress_step(w->progress, ++w->done, label);
     }
-    pk_progress_end(progress);
-    free(knobs);
+    return status;
+}
+
+static pk_status run_lines(session *s, sweep *w)
+{
+    const size_t passes = SWEEP_PASSES, length = w->axes[0].count;
+    size_t lines = 1;
+    for (size_t a = 1; a < w->axis_count; a++)
+        lines *= w->axes[a].count;
+    w->progress = pk_progress_begin(stderr, "sweep", lines * length * passes);
+    pk_status status = PK_OK;
+    for (size_t line = 0; line < lines; line++) {
+        memset(w->refused, 0, length * sizeof *w->refused);
+        for (size_t pass = 0; pass < passes && status == PK_OK && !pk_interrupted(); pass++)
+            status = run_pass(s, w, line, pass, passes);
+    }
+    pk_progress_end(w->progress);
+    return status;
+}
+
+static pk_status run_sweep(session *s)
+{
+    sweep w = {.done = 0};
+    w.axes = sweep_axes(s, &w.axis_count);
+    if (w.axis_count == 0 || !something_to_sweep(s))
+        return PK_OK;
+    w.knobs = calloc(s->report.lab->knob_count + 1, sizeof *w.knobs);
+    w.first_result = calloc(w.axes[0].count, sizeof *w.first_result);
+    w.refused = calloc(w.axes[0].count, sizeof *w.refused);
+    pk_status status = w.knobs && w.first_result && w.refused ? run_lines(s, &w)
+                                                              : pk_fail(PK_USAGE, "out of host memory for the sweep");
+    free(w.knobs);
+    free(w.first_result);
+    free(w.refused);
     return status;
 }
 
@@ -252,23 +317,40 @@ static pk_status outcome(const pk_report *report)
     return worst;
 }
 
+static pk_status count_kernels(session *s)
+{
+    pk_bench_request request = {.report = &s->report,
+                                .knobs = s->options.knobs,
+                                .seed = s->options.seed,
+                                .stream = s->stream,
+                                .cache = PK_HOT,
+                                .current = &s->current};
+    size_t all = s->report.result_count;
+    s->report.result_count = s->default_results; /* the default point's only */
+    pk_status status = pk_bench_count_kernels(&request);
+    s->report.result_count = all;
+    return status;
+}
+
 static pk_status measure_all(session *s)
 {
     pk_status status = PK_OK;
     if (s->options.timing)
         status = pk_measure_limits(&s->report.device, s->stream, s->options.quick, &s->report);
     if (status == PK_OK)
-        status = run_point(s, s->options.knobs, PK_HOT, true);
+        status = run_default_point(s, PK_HOT);
     s->default_results = s->report.result_count;
     if (status == PK_OK && s->options.cold && s->options.timing)
-        status = run_point(s, s->options.knobs, PK_COLD, false);
+        status = run_default_point(s, PK_COLD);
     if (status == PK_OK && s->options.timing && s->options.sweep != PK_SWEEP_NONE)
         status = run_sweep(s);
+    pk_nvml_read(&s->report.clocks_after);
     if (status == PK_OK && s->options.timing)
         status = pk_analyse(&s->report);
+    if (status == PK_OK && !pk_interrupted())
+        status = count_kernels(s);
     if (status == PK_OK && s->options.check)
         status = pk_judge_targets(&s->report, &s->options, s->default_results);
-    pk_nvml_read(&s->report.clocks_after);
     return status;
 }
 

@@ -1,0 +1,99 @@
+#!/usr/bin/env python3
+"""Check the labs as shipped: python3 check_steps.py SOURCE_FOLDER
+
+- fences are well formed and numbered lab01.1, lab01.2, ... in order;
+- outside the fences the student's file and the solution are the same, to the letter;
+- every step is open in labs/ (nothing but pk_todo, (void) casts and comments) and filled in in solutions/;
+- HINTS.md has three hints for each step, and the page names each step.
+
+A student's file that differs from the committed one is work in progress: its steps may be filled in.
+Exit 0 right, 1 wrong."""
+import pathlib
+import re
+import subprocess
+import sys
+
+FENCE = re.compile(r"^\s*/\* (STEP|END) (lab\d\d\.\d+)(:.*)? \*/$")
+OPEN_LINE = re.compile(r"^\s*(return pk_todo\(run, \"lab\d\d\.\d+\"\);|\(void\)[^;]*;|)$")
+
+
+def parse(path, complain):
+    """-> (lines outside the fences, {step: [lines inside]})"""
+    outside, steps, inside = [], {}, None
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        fence = FENCE.match(line)
+        if not fence:
+            if re.search(r"/\*\s*(STEP|END)\b", line):
+                complain(f"{path}:{number}: not a fence: write /* STEP lab01.2: what to do */ or /* END lab01.2 */")
+            (outside if inside is None else steps[inside]).append(line)
+            continue
+        outside.append(line)
+        kind, step = fence.group(1), fence.group(2)
+        if (kind == "STEP") != (inside is None) or (kind == "END" and step != inside):
+            complain(f"{path}:{number}: {kind} {step} does not pair with the fence before it")
+        if kind == "STEP":
+            if step in steps:
+                complain(f"{path}:{number}: step {step} is there twice")
+            steps[step] = []
+        inside = step if kind == "STEP" else None
+    if inside is not None:
+        complain(f"{path}: step {inside} has no END")
+    return outside, steps
+
+
+def worked_on(source, path):
+    """Does the file differ from the committed one? Not known outside a checkout: then no."""
+    command = ["git", "-C", str(source), "diff", "--quiet", "HEAD", "--", str(path)]
+    return subprocess.run(command, stderr=subprocess.DEVNULL).returncode == 1
+
+
+def check_hints(lab, steps, complain):
+    hints = (lab / "HINTS.md").read_text()
+    page = (lab / "README.md").read_text()
+    for step in steps:
+        section = re.search(rf"^## {re.escape(step)}\b.*?(?=^## |\Z)", hints, re.M | re.S)
+        levels = re.findall(r"^### Hint (\d)", section.group(0), re.M) if section else []
+        if levels != ["1", "2", "3"]:
+            complain(f"{lab / 'HINTS.md'}: step {step} has hints {levels}, not 1, 2, 3")
+        if step not in page:
+            complain(f"{lab / 'README.md'}: does not name step {step}")
+
+
+def check_lab(source, lab, complain):
+    solution = source / "solutions" / lab.name / "optimized.cu"
+    outside, steps = parse(lab / "optimized.cu", complain)
+    solved_outside, solved = parse(solution, complain)
+    number = lab.name[:5]
+    wanted = [f"{number}.{i}" for i in range(1, len(steps) + 1)]
+    if list(steps) != wanted:
+        complain(f"{lab / 'optimized.cu'}: steps are {list(steps)}, not {wanted}")
+    for a, b in zip(outside + [None], solved_outside + [None]):
+        if a != b:
+            complain(f"{lab.name}: outside the steps the student's file and the solution differ:\n  {a}\n  {b}")
+            break
+    shipped = not worked_on(source, lab / "optimized.cu")
+    for step, lines in steps.items():
+        if shipped and not all(OPEN_LINE.match(line) for line in lines):
+            complain(f"{lab / 'optimized.cu'}: step {step} is not open as shipped")
+        code = [line for line in solved.get(step, []) if not OPEN_LINE.match(line)]
+        if not code or "pk_todo" in "".join(solved[step]):
+            complain(f"{solution}: step {step} is not filled in")
+    check_hints(lab, steps, complain)
+    return len(steps)
+
+
+def main():
+    source = pathlib.Path(sys.argv[1]).resolve()
+    wrong = []
+    labs = sorted(path for path in (source / "labs").glob("lab[0-9][0-9]_*") if path.is_dir())
+    steps = sum(check_lab(source, lab, wrong.append) for lab in labs)
+    if not labs or not steps:
+        wrong.append(f"no labs with steps below {source / 'labs'}")
+    for text in wrong:
+        print(text, file=sys.stderr)
+    print(f"{len(labs)} labs, {steps} steps, {len(wrong)} wrong")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
