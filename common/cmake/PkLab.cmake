@@ -49,3 +49,13 @@ function(pk_expect_exit lab name program code match)
     pk_lab_test_properties(${lab} ${name})
     set_tests_properties(${name} PROPERTIES SKIP_REGULAR_EXPRESSION "SKIPPED: ")
 endfunction()
+
+# pk_add_problem_test(01 "--n=1 --k=1" "--n=255"...): the test lab01.problem demands that the reference accepts the
+# solution at each of these knobs: the edges of sizes and other seeds.
+function(pk_add_problem_test number)
+    set(name lab${number}.problem)
+    add_test(NAME ${name} COMMAND ${CMAKE_COMMAND} -DPROGRAM=$<TARGET_FILE:lab${number}_solution>
+        -DARGUMENTS=--no-timing "-DCASES=${ARGN}" -P ${PK_COMMON_DIR}/cmake/run_each.cmake)
+    pk_lab_test_properties(lab${number} ${name})
+    set_tests_properties(${name} PROPERTIES SKIP_REGULAR_EXPRESSION "SKIPPED: ")
+endfunction()

@@ -1,0 +1,15 @@
+# cmake -DPROGRAM=... -DARGUMENTS=a;b "-DCASES=--n=1 --k=1;--n=255" -P run_each.cmake
+# Run a program once for each case, a list of space-separated arguments, and demand exit code 0 of all of them.
+foreach(case IN LISTS CASES)
+    separate_arguments(words UNIX_COMMAND "${case}")
+    execute_process(COMMAND ${PROGRAM} ${ARGUMENTS} ${words} RESULT_VARIABLE code OUTPUT_VARIABLE out ERROR_VARIABLE err)
+    if(code STREQUAL "77" AND err MATCHES "no usable GPU")
+        message("SKIPPED: no usable GPU")
+        return()
+    endif()
+    if(NOT code STREQUAL "0")
+        message("${out}${err}")
+        message(FATAL_ERROR "${case}: exit code ${code}")
+    endif()
+    message("${case}: right")
+endforeach()
