@@ -33,8 +33,10 @@ pk_status pk_gpu_failed(const char *call, const char *file, int line, cudaError_
 #define PK_CHECK(call)                                                                                                 \
     do {                                                                                                               \
         cudaError_t pk_error_ = (call);                                                                                \
-        if (pk_error_ != cudaSuccess)                                                                                  \
-            return pk_gpu_failed(#call, __FILE__, __LINE__, pk_error_);                                                \
+        if (pk_error_ != cudaSuccess) {                                                                                \
+            (void)pk_gpu_failed(#call, __FILE__, __LINE__, pk_error_);                                                 \
+            return PK_FAULT; /* a constant, so that the compiler sees that no result is used after it */               \
+        }                                                                                                              \
     } while (0)
 
 /* Pass a pk_status on: anything but PK_OK returns from the enclosing function. */
@@ -65,8 +67,10 @@ pk_status pk_gpu_failed(const char *call, const char *file, int line, cudaError_
         start(kernel, pk_grid_, pk_block_, (smem), pk_stream_, ##__VA_ARGS__);                                         \
         pk_launch_end();                                                                                               \
         const cudaError_t pk_launched_ = cudaGetLastError();                                                           \
-        if (pk_launched_ != cudaSuccess)                                                                               \
-            return pk_gpu_failed("launch of " #kernel, __FILE__, __LINE__, pk_launched_);                              \
+        if (pk_launched_ != cudaSuccess) {                                                                             \
+            (void)pk_gpu_failed("launch of " #kernel, __FILE__, __LINE__, pk_launched_);                               \
+            return PK_FAULT;                                                                                           \
+        }                                                                                                              \
     } while (0)
 
 /* The one launch spelling: PK_LAUNCH(kernel, grid, block, dynamic shared bytes, stream, arguments...).
