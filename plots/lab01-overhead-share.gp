@@ -1,0 +1,43 @@
+# Lab 01: which share f of a token's time is launch overhead, against the time T_comp that its memory work takes.
+if (along_n_count < 3 || !word_index('work-only', drawn)) {
+    print 'needs three values of n or more, and the variant work-only: ./lab run 01 --sweep'
+    exit status 77
+}
+K = along_n_k
+known(a, b) = (a == a ? a : b)
+t_sync = known(slope_of('launch-sync'), launch_sync_us)
+t_stream = known(slope_of('stream'), launch_us)
+larger(a, b) = (a > b ? a : b)
+
+# Percent. The sum: all launch overhead shows. The larger: issuing goes on while the device runs, gap by gap.
+sum_share(T, t_L) = 100 * K * t_L / (T + K * t_L)
+larger_share(T, t_L) = 100 * (1 - T / larger(K * t_L, T + K * known(gap_us, 0)))
+measured(T_comp, T) = 100 * (1 - T_comp / T)
+
+stats 'along_n.dat' index block_of('work-only') using 1 nooutput
+low = STATS_min / 1.5
+high = STATS_max * 1.5
+set label 1003 sprintf('Launch overhead, K = %d kernels a token', K) at screen 0.53, name_at center
+set xlabel 'memory work of a token, T_{comp} (µs)'
+set ylabel 'overhead share f (%)'
+set logscale x
+set format x '10^{%L}'
+if (is_short(low, high)) {
+    set format x '%g'
+    eval 'set xtics (' . ticks_1_2_5 . ')'
+}
+set xrange [low : high]
+# Noise may put a share below nothing: it is shown.
+set yrange [-30 < * < 0 : 105]
+set ytics 0, 20, 100
+set samples 400
+
+launched = ''
+do for [v in 'launch-sync stream pdl'] {
+    if (word_index(v, drawn)) { launched = launched . v . ' ' }
+}
+plot sum_share(x, t_sync) with lines linetype style_of('launch-sync') notitle, \
+     for [v in launched] 'along_n.dat' index block_of(v) using 5:(measured($5, $1)) \
+         with points linetype style_of(v) title v, \
+     sum_share(x, t_stream) with lines linetype style_of('stream') title 'issue + run', \
+     larger_share(x, t_stream) with lines linetype style_of('stream') dashtype 1 title 'max(issue, run)'

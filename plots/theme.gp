@@ -1,0 +1,73 @@
+# The look of every figure: readable in grey and at half a page's width (3.3 inches).
+# Expects format, output, device, is_cpu and the rest that harness/cli/cmd_plot.c describes.
+
+set encoding utf8
+
+# 9 pt letters on 3.3 inches are 18 units on a canvas of 480. The PNG has two pixels a unit.
+if (format eq 'svg') {
+    set terminal svg size 480,420 font 'Helvetica,18' linewidth 1.5 enhanced background '#ffffff'
+    marker = 0.6 # these markers are as large as the other terminal's
+    row = 0.85
+} else {
+    set terminal pngcairo size 960,840 font 'Sans,18' fontscale 1.5 linewidth 3 pointscale 2 enhanced background '#ffffff'
+    marker = 1.0
+    row = 1.05
+}
+set output output
+
+# Lines differ by dash and marker as well as by grey value.
+set linetype 1 linecolor rgb '#000000' linewidth 1 pointtype 5 pointsize 0.7 * marker dashtype 1
+set linetype 2 linecolor rgb '#1f5fa8' linewidth 1 pointtype 7 pointsize 0.8 * marker dashtype (8,4)
+set linetype 3 linecolor rgb '#c2571a' linewidth 1 pointtype 9 pointsize 1.0 * marker dashtype (2,3)
+set linetype 4 linecolor rgb '#3c9b6e' linewidth 1 pointtype 13 pointsize 1.1 * marker dashtype (8,3,2,3)
+set linetype 5 linecolor rgb '#8b6fb3' linewidth 1 pointtype 11 pointsize 1.0 * marker dashtype (12,3)
+set linetype 6 linecolor rgb '#707070' linewidth 1 pointtype 4 pointsize 0.8 * marker dashtype (1,2)
+
+set border 3 linewidth 0.7
+set tics nomirror out scale 0.6
+set errorbars 0.5
+set pointintervalbox 0
+set grid linecolor rgb '#d4d4d4' linewidth 0.4 dashtype 1
+
+# From the top: the figure's name, the device, the key (two columns), the plot. Nothing floats over the data.
+name_at = 0.962
+device_at = 0.906
+key_at = 0.868
+top_without_key = 0.85
+top_below_two_rows = 0.74
+top_below_three_rows = 0.69
+set key at screen 0.53, key_at center top maxcols 2 maxrows 3 Left reverse samplen 2.2 spacing row
+set tmargin at screen top_below_three_rows
+set bmargin at screen 0.19
+set rmargin at screen 0.965
+set lmargin at screen 0.2
+set ylabel offset 0.7, 0
+set xlabel offset 0, 0.4
+
+# What a CPU device measured must never pass for a GPU's figures, not even cut out of its page.
+if (is_cpu) {
+    set label 1001 'CPU device' at graph 0.5, graph 0.5 center rotate by 22 font ',44' textcolor rgb '#e4e4e4' back
+}
+# The device's name is its maker's: no letter of it is markup.
+set label 1002 device at screen 0.53, device_at center noenhanced
+
+# word_index(w, list): which word of the list it is; 0 when it is none.
+word_index(w, list) = sum [i = 1:words(list)] (word(list, i) eq w ? i : 0)
+slope_of(variant) = (word_index(variant, variants) ? real(word(slopes, word_index(variant, variants))) : NaN)
+
+# What figures show: the variants but for work-only, which is what the others are held against. A variant keeps its
+# line and marker when another one could not run.
+ordered = ''
+do for [v in variants] {
+    if (v ne 'work-only') { ordered = ordered . v . ' ' }
+}
+shown = ''
+do for [v in ordered] {
+    if (word_index(v, drawn)) { shown = shown . v . ' ' }
+}
+style_of(v) = word_index(v, ordered)
+block_of(v) = word_index(v, variants) - 1
+
+# A short logarithmic axis would bear a single power of ten.
+ticks_1_2_5 = '0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000'
+is_short(low, high) = (high < 60 * low)
