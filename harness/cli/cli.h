@@ -1,0 +1,142 @@
+/* What the commands of pk-lab share: where things are, options, labs, child programs, result files.
+ * Every command is `int cmd_name(int argc, char **argv)`, argv[0] its name; it returns the exit code. */
+#ifndef CLI_H
+#define CLI_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "pk_status.h"
+
+enum { CLI_WIDTH = 80 }; /* columns that every table fits */
+
+/* ---- main.c: where things are ---- */
+
+/* The source and build folders that the program was built from and in. The environment variables PK_LAB_SOURCE
+ * and PK_LAB_BUILD override them, so that tests can point it at fixtures. */
+const char *cli_source(void);
+const char *cli_build(void);
+
+/* ---- text.c ---- */
+
+/* printf into new memory, which the caller frees. Ends the program when memory is out, as all allocation here. */
+#if defined(__GNUC__)
+__attribute__((format(printf, 1, 2)))
+#endif
+char *
+cli_format(const char *format, ...);
+void *cli_grow(void *memory, size_t count, size_t element_bytes); /* realloc, never NULL */
+char *cli_copy(const char *text, size_t length);
+
+/* The whole file as a string, or NULL with errno set. The caller frees it. */
+char *cli_read_file(const char *path);
+bool cli_exists(const char *path);
+bool cli_is_folder(const char *path);
+
+/* A sorted list of strings that it owns. */
+typedef struct cli_names {
+    char **names;
+    size_t count;
+} cli_names;
+void cli_names_add(cli_names *list, const char *name);
+void cli_names_free(cli_names *list);
+
+/* Names in a folder that begin with `prefix` and end with `suffix`, sorted. Empty when there is no such folder. */
+cli_names cli_list_folder(const char *folder, const char *prefix, const char *suffix);
+
+/* "2026-01-31T235959Z" for now: a name that sorts by time. */
+void cli_utc_name(char *text, size_t bytes);
+
+/* `lab: <the last failure's message>` on stderr; the exit code for `status`. */
+int cli_failed(pk_status status);
+
+/* ---- options.c ---- */
+
+typedef struct cli_option {
+    const char *name;   /* "--out" */
+    const char **value; /* where the option's value goes; NULL for a flag */
+    bool *flag;         /* set when a flag is there; NULL for an option with a value */
+} cli_option;
+
+/* Read --name=VALUE, --name VALUE and flags; everything else goes to `words` (at most `word_limit`, counted in
+ * `*word_count`). PK_USAGE, with the nearest name, for an option that is not in the list. */
+pk_status cli_parse(int argc, char **argv, const cli_option *options, size_t option_count, const char **words,
+                    size_t word_limit, size_t *word_count);
+
+/* Ask on the terminal; true when stdin is none, since nobody is there to answer. */
+bool cli_confirm(const char *question);
+
+/* ---- labs.c ---- */
+
+typedef struct cli_step {
+    char id[32];       /* "lab01.2" */
+    char title[96];    /* what the fence's comment says */
+    bool open;         /* pk_todo is still called between the fences */
+    size_t begin, end; /* bytes of the file between the two fence comments */
+} cli_step;
+
+typedef struct cli_steps {
+    cli_step *steps;
+    size_t count;
+} cli_steps;
+
+typedef struct cli_lab {
+    char number[8]; /* "01" */
+    char id[16];    /* "lab01" */
+    char *name;     /* "lab01_launches" */
+    char *title;    /* the first heading of its page; its name when it has none */
+} cli_lab;
+
+typedef struct cli_labs {
+    cli_lab *labs;
+    size_t count;
+} cli_labs;
+
+cli_labs cli_find_labs(void);
+void cli_labs_free(cli_labs *labs);
+
+/* "1", "01", "lab01" or "lab01_launches"; NULL after pk_fail, which names the labs or the nearest one. */
+const cli_lab *cli_lab_named(const cli_labs *labs, const char *word);
+
+char *cli_student_file(const cli_lab *lab);  /* labs/labNN_name/optimized.cu; the caller frees it */
+char *cli_solution_file(const cli_lab *lab); /* solutions/labNN_name/optimized.cu */
+const char *cli_relative(const char *path);  /* without the source folder in front, for messages */
+
+/* The steps fenced in a source text, in order:
+ * a comment "STEP lab04.2: capture the decode step (about 8 lines)" to a comment "END lab04.2". */
+cli_steps cli_find_steps(const char *source);
+void cli_steps_free(cli_steps *steps);
+size_t cli_open_steps(const cli_steps *steps);
+
+/* ---- process.c ---- */
+
+/* Run a program on this terminal until it ends; pass signals on; kill it if it outlives one by 10 s. Its exit
+ * code, 130 when it was interrupted, 3 when a signal killed it otherwise, 2 when it cannot be started. */
+int cli_run(char *const argv[]);
+
+/* Run a program quietly; *output is what it wrote on stdout and stderr together (the caller frees it). Its exit
+ * code, or -1 when it cannot be started. Found through PATH when the name has no slash. */
+int cli_capture(char *const argv[], char **output);
+
+/* The full path of a program on PATH, or NULL. The caller frees it. */
+char *cli_find_program(const char *name);
+
+/* ---- commands ---- */
+int cmd_list(int argc, char **argv);
+int cmd_status(int argc, char **argv);
+int cmd_run(int argc, char **argv);
+int cmd_check(int argc, char **argv);
+int cmd_demo(int argc, char **argv);
+int cmd_hint(int argc, char **argv);
+int cmd_solution(int argc, char **argv);
+int cmd_reset(int argc, char **argv);
+int cmd_plot(int argc, char **argv);
+int cmd_report(int argc, char **argv);
+int cmd_compare(int argc, char **argv);
+int cmd_doctor(int argc, char **argv);
+
+/* Draw the figures of one result file into `folder` and name them; cmd_plot and cmd_demo. */
+pk_status cli_plot(const char *result_path, const char *folder);
+
+#endif

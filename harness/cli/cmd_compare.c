@@ -1,0 +1,214 @@
+/* `compare`: two result files, variant by variant: the ratio of the medians with a bootstrap interval.
+ *
+ * Samples of two runs are not paired, so each side is resampled by itself (Efron and Tibshirani 1993, ch. 16: the
+ * two-sample problem) and the ratio of the two resampled medians is taken each time. */
+#include <math.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pk/host.h"
+#include "results.h"
+
+enum {
+    RESAMPLES = 2000, /* the 2.5% tail then holds 50 of them */
+    SEED = 1          /* fixed: the same two files give the same interval */
+};
+
+/* ---- bootstrap ---- */
+
+/* splitmix64 (Steele, Lea and Flood 2014): small, and good enough to draw indices. */
+static uint64_t next_random(uint64_t *state)
+{
+    uint64_t z = (*state += 0x9e3779b97f4a7c15u);
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double *sorted_copy(const cli_samples *samples)
+{
+    double *values = cli_grow(NULL, samples->count, sizeof *values);
+    memcpy(values, samples->values, samples->count * sizeof *values);
+    qsort(values, samples->count, sizeof *values, ascending);
+    return values;
+}
+
+/* The value of rank `rank` (from 0) in a resample that drew sorted[i] `drawn[i]` times. */
+static double ranked(const double *sorted, const unsigned *drawn, size_t rank)
+{
+    size_t i = 0;
+    for (size_t below = drawn[0]; below <= rank; below += drawn[i])
+        i++;
+    return sorted[i];
+}
+
+/* The median of one resample. Counting how often each index is drawn saves sorting the resample. */
+static double resampled_median(const double *sorted, unsigned *drawn, size_t count, uint64_t *state)
+{
+    memset(drawn, 0, count * sizeof *drawn);
+    for (size_t i = 0; i < count; i++)
+        drawn[next_random(state) % count]++;
+    return 0.5 * (ranked(sorted, drawn, (count - 1) / 2) + ranked(sorted, drawn, count / 2));
+}
+
+static pk_interval ratio_interval(const cli_point *a, const cli_point *b)
+{
+    size_t most = a->wall.count > b->wall.count ? a->wall.count : b->wall.count;
+    double *a_sorted = sorted_copy(&a->wall), *b_sorted = sorted_copy(&b->wall);
+    double *ratios = cli_grow(NULL, RESAMPLES, sizeof *ratios);
+    unsigned *drawn = cli_grow(NULL, most, sizeof *drawn);
+    uint64_t state = SEED;
+    for (size_t i = 0; i < RESAMPLES; i++) {
+        double a_median = resampled_median(a_sorted, drawn, a->wall.count, &state);
+        double b_median = resampled_median(b_sorted, drawn, b->wall.count, &state);
+        ratios[i] = a_median / a->tokens / (b_median / b->tokens);
+    }
+    pk_interval interval = {pk_quantile(ratios, RESAMPLES, 0.025), pk_quantile(ratios, RESAMPLES, 0.975)};
+    free(drawn);
+    free(ratios);
+    free(b_sorted);
+    free(a_sorted);
+    return interval;
+}
+
+/* ---- what can be compared ---- */
+
+static void note_difference(char **list, const char *what, const char *a, const char *b)
+{
+    if (!strcmp(a, b))
+        return;
+    char *longer = cli_format("%s%s%s (%s, %s)", *list, **list ? ", " : "", what, a, b);
+    free(*list);
+    *list = longer;
+}
+
+static bool same_knob_names(const cli_result *a, const cli_result *b)
+{
+    if (a->knob_count != b->knob_count)
+        return false;
+    for (size_t i = 0; i < a->knob_count; i++)
+        if (strcmp(a->knob_names[i], b->knob_names[i]) != 0)
+            return false;
+    return true;
+}
+
+static const cli_point *partner(const cli_result *a, const cli_point *of, const cli_result *b)
+{
+    for (size_t i = 0; i < b->point_count; i++) {
+        const cli_point *point = &b->points[i];
+        if (!strcmp(point->variant, of->variant) && !strcmp(point->cache, of->cache) &&
+            cli_same_knobs(a, point->knobs, of->knobs))
+            return point;
+    }
+    return NULL;
+}
+
+static size_t partners(const cli_result *a, const cli_result *b)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < a->point_count; i++)
+        count += partner(a, &a->points[i], b) != NULL;
+    return count;
+}
+
+static pk_status judge_comparable(const cli_result *a, const cli_result *b, bool anyway)
+{
+    if (strcmp(a->lab, b->lab) != 0 || !same_knob_names(a, b))
+        return pk_fail(PK_USAGE, "the files are of different labs (%s, %s); compare two runs of one lab", a->lab,
+                       b->lab);
+    char *differences = cli_copy("", 0);
+    note_difference(&differences, "device", a->device, b->device);
+    note_difference(&differences, "backend", a->backend, b->backend);
+    note_difference(&differences, "arch", a->arch, b->arch);
+    pk_status status = PK_OK;
+    if (*differences && !anyway)
+        status = pk_fail(PK_USAGE, "the runs differ in %s; --anyway compares them nevertheless", differences);
+    else if (*differences)
+        printf("The runs differ in %s.\n", differences);
+    free(differences);
+    if (status == PK_OK && !partners(a, b)) {
+        const cli_point *a_point = cli_headline(a), *b_point = cli_headline(b);
+        char *a_knobs = a_point ? cli_knobs_text(a, a_point->knobs) : cli_copy("nothing", 7);
+        char *b_knobs = b_point ? cli_knobs_text(b, b_point->knobs) : cli_copy("nothing", 7);
+        status = pk_fail(PK_USAGE,
+                         "no variant was run with the same parameters in both (A: %s; B: %s); run both with the same",
+                         a_knobs, b_knobs);
+        free(a_knobs);
+        free(b_knobs);
+    }
+    return status;
+}
+
+/* ---- the table ---- */
+
+static void add_row(pk_table *table, const cli_result *result, const cli_point *a, const cli_point *b)
+{
+    bool measured = a->wall.count && b->wall.count && a->tokens > 0 && b->tokens > 0;
+    char *knobs = cli_knobs_text(result, a->knobs);
+    char *variant = cli_format("%s%s", a->variant, strcmp(a->cache, "cold") ? "" : " (cold)");
+    char *a_us = measured ? cli_format("%.4g", a->us_per_token) : cli_format("%s", a->status);
+    char *b_us = measured ? cli_format("%.4g", b->us_per_token) : cli_format("%s", b->status);
+    char *ratio = cli_copy("-", 1), *bounds = cli_copy("-", 1);
+    if (measured) {
+        pk_interval interval = ratio_interval(a, b);
+        free(ratio);
+        free(bounds);
+        ratio = cli_format("%.3f", a->wall.median / a->tokens / (b->wall.median / b->tokens));
+        bounds = cli_format("%.3f to %.3f", interval.low, interval.high);
+    }
+    pk_table_row(table, (const char *[]){variant, knobs, a_us, b_us, ratio, bounds});
+    char *cells[] = {knobs, variant, a_us, b_us, ratio, bounds};
+    for (size_t i = 0; i < sizeof cells / sizeof cells[0]; i++)
+        free(cells[i]);
+}
+
+static void print_comparison(const cli_result *a, const cli_result *b)
+{
+    pk_table *table = pk_table_new(6, 1u << 2 | 1u << 3 | 1u << 4 | 1u << 5);
+    printf("A  %s, %s, %s\nB  %s, %s, %s\n\n", a->program, a->device, a->started_utc, b->program, b->device,
+           b->started_utc);
+    pk_table_row(table, (const char *[]){"variant", "parameters", "A us/token", "B us/token", "A/B", "95% interval"});
+    for (size_t i = 0; i < a->point_count; i++) {
+        const cli_point *point = partner(a, &a->points[i], b);
+        if (point)
+            add_row(table, a, &a->points[i], point);
+    }
+    pk_table_print(table, stdout, CLI_WIDTH, pk_use_colour(stdout));
+    pk_table_free(table);
+    puts("\nA/B above 1: B is faster. An interval that holds 1 shows no difference.");
+    size_t common = partners(a, b);
+    if (common < a->point_count || common < b->point_count)
+        printf("Left out: %zu results that only A has, %zu that only B has.\n", a->point_count - common,
+               b->point_count - common);
+}
+
+int cmd_compare(int argc, char **argv)
+{
+    const char *paths[2];
+    bool anyway = false;
+    cli_option options[] = {{"--anyway", NULL, &anyway}};
+    size_t words;
+    cli_result a = {0}, b = {0};
+    pk_status status = cli_parse(argc, argv, options, 1, paths, 2, &words);
+    if (status == PK_OK && words < 2)
+        status = pk_fail(PK_USAGE, "compare needs two result files: ./lab compare A.json B.json");
+    if (status == PK_OK)
+        status = cli_result_load(&a, paths[0]);
+    if (status == PK_OK)
+        status = cli_result_load(&b, paths[1]);
+    if (status == PK_OK)
+        status = judge_comparable(&a, &b, anyway);
+    if (status == PK_OK)
+        print_comparison(&a, &b);
+    cli_result_free(&a);
+    cli_result_free(&b);
+    return status == PK_OK ? 0 : cli_failed(status);
+}

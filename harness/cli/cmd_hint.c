@@ -1,0 +1,202 @@
+/* `hint`: one more hint for a step each time it is asked for.
+ *
+ * labs/labNN_name/HINTS.md is Markdown that reads well by itself:
+ *
+ *     # Hints for lab 01
+ *     ## lab01.1                  a section for each step, in any order; words after the id are its title
+ *     ### Hint 1                  levels 1, 2, 3 ... in order, from a nudge to nearly the code
+ *     text up to the next heading of level 2 or 3
+ *
+ * Headings inside ``` fences are text. How far one has read is kept in .lab-progress in the repository's root,
+ * plain text with a line a step, "hint lab01.1 2"; a line that is not of this form is kept as it is. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+#include "pk/host.h"
+
+/* ---- HINTS.md ---- */
+
+typedef struct hints {
+    const char *begin[10]; /* [level]: its text; NULL where there is none */
+    size_t length[10];
+    int levels; /* the highest */
+} hints;
+
+static const char *next_line(const char *line)
+{
+    line += strcspn(line, "\n");
+    return *line ? line + 1 : line;
+}
+
+static bool is_heading_of(const char *line, const char *step)
+{
+    size_t length = strlen(step);
+    return !strncmp(line, "## ", 3) && !strncmp(line + 3, step, length) && strchr(" \t\r\n:", line[3 + length]);
+}
+
+static int level_of(const char *line)
+{
+    static const char heading[] = "### Hint ";
+    if (strncmp(line, heading, sizeof heading - 1) != 0)
+        return 0;
+    char digit = line[sizeof heading - 1];
+    return digit >= '1' && digit <= '9' ? digit - '0' : 0;
+}
+
+static hints find_hints(const char *page, const char *step)
+{
+    hints found = {{NULL}, {0}, 0};
+    bool in_section = false, in_code = false;
+    int level = 0;
+    for (const char *line = page; *line; line = next_line(line)) {
+        in_code ^= !strncmp(line, "```", 3);
+        bool heading = !in_code && (!strncmp(line, "## ", 3) || !strncmp(line, "### ", 4));
+        if (heading) {
+            level = 0;
+            if (line[2] == ' ')
+                in_section = is_heading_of(line, step);
+            else if (in_section && (level = level_of(line)) > 0) {
+                found.begin[level] = next_line(line);
+                found.levels = level > found.levels ? level : found.levels;
+            }
+        } else if (level) {
+            found.length[level] = (size_t)(next_line(line) - found.begin[level]);
+        }
+    }
+    return found;
+}
+
+/* ---- .lab-progress ---- */
+
+static char *progress_path(void)
+{
+    return cli_format("%s/.lab-progress", cli_source());
+}
+
+static int level_read(const char *progress, const char *step)
+{
+    for (const char *line = progress; line && *line; line = next_line(line)) {
+        char name[32];
+        int level;
+        if (sscanf(line, "hint %31s %d", name, &level) == 2 && !strcmp(name, step))
+            return level;
+    }
+    return 0;
+}
+
+static pk_status remember(const char *path, const char *progress, const char *step, int level)
+{
+    char *prefix = cli_format("hint %s ", step), *text = cli_copy("", 0);
+    for (const char *line = progress; line && *line; line = next_line(line)) {
+        if (!strncmp(line, prefix, strlen(prefix)))
+            continue;
+        char *longer = cli_format("%s%.*s\n", text, (int)strcspn(line, "\n"), line);
+        free(text);
+        text = longer;
+    }
+    char *whole = cli_format("%s%s%d\n", text, prefix, level);
+    pk_status status = pk_write_file(path, whole, strlen(whole));
+    free(whole);
+    free(text);
+    free(prefix);
+    return status;
+}
+
+/* ---- the command ---- */
+
+/* The step that "01.2", "lab01.2" or "01" (its first open step, else its first) means: "lab01.2" in new memory. */
+static char *step_named(const cli_lab *lab, const char *word)
+{
+    const char *dot = strchr(word, '.');
+    char *path = cli_student_file(lab), *source = cli_read_file(path), *id = NULL;
+    cli_steps steps = source ? cli_find_steps(source) : (cli_steps){NULL, 0};
+    const cli_step *chosen = NULL;
+    for (size_t i = 0; i < steps.count; i++) {
+        const char *number = strchr(steps.steps[i].id, '.');
+        if (dot ? number && !strcmp(number, dot) : steps.steps[i].open && !chosen)
+            chosen = &steps.steps[i];
+    }
+    if (!chosen && !dot && steps.count)
+        chosen = &steps.steps[0];
+    if (chosen)
+        id = cli_copy(chosen->id, strlen(chosen->id));
+    else if (!steps.count)
+        pk_fail(PK_USAGE, "no steps are marked in %s; ./lab reset %s restores it", cli_relative(path), lab->number);
+    else
+        pk_fail(PK_USAGE, "%s has no step '%s'; its steps are %s to %s", lab->id, word, steps.steps[0].id + 3,
+                steps.steps[steps.count - 1].id + 3);
+    cli_steps_free(&steps);
+    free(source);
+    free(path);
+    return id;
+}
+
+static void print_hint(const hints *found, const char *step, int level)
+{
+    const char *text = found->begin[level];
+    size_t length = found->length[level];
+    while (length && strchr("\r\n", *text)) {
+        text++;
+        length--;
+    }
+    while (length && strchr("\r\n ", text[length - 1]))
+        length--;
+    printf("%s, hint %d of %d\n\n%.*s\n\n", step, level, found->levels, (int)length, text);
+    if (level < found->levels)
+        printf("More: ./lab hint %s\n", step + 3);
+    else
+        printf("That was the last hint. The solution's step: ./lab solution %s\n", step + 3);
+}
+
+static pk_status show(const cli_lab *lab, const char *step, const char *wanted)
+{
+    char *page_path = cli_format("%s/labs/%s/HINTS.md", cli_source(), lab->name);
+    char *page = cli_read_file(page_path), *path = progress_path(), *progress = cli_read_file(path);
+    hints found = page ? find_hints(page, step) : (hints){{NULL}, {0}, 0};
+    long long level = level_read(progress, step) + 1;
+    pk_status status = PK_OK;
+    if (found.levels == 0)
+        status = pk_fail(PK_USAGE, "no hints for %s in %s; read the lab's page, labs/%s/README.md", step,
+                         cli_relative(page_path), lab->name);
+    else if (wanted)
+        status = pk_parse_integer(&level, "--level", wanted, 1, found.levels);
+    else if (level > found.levels)
+        level = found.levels;
+    if (status == PK_OK && !found.begin[level])
+        status =
+            pk_fail(PK_USAGE, "%s has no hint %lld; its section for %s skips it", cli_relative(page_path), level, step);
+    if (status == PK_OK) {
+        print_hint(&found, step, (int)level);
+        if (level > level_read(progress, step))
+            status = remember(path, progress, step, (int)level);
+    }
+    free(progress);
+    free(path);
+    free(page);
+    free(page_path);
+    return status;
+}
+
+int cmd_hint(int argc, char **argv)
+{
+    const char *level = NULL, *word = NULL;
+    cli_option options[] = {{"--level", &level, NULL}};
+    size_t words;
+    pk_status status = cli_parse(argc, argv, options, 1, &word, 1, &words);
+    if (status == PK_OK && !words)
+        status = pk_fail(PK_USAGE, "hint needs a step: ./lab hint 01.1");
+    if (status != PK_OK)
+        return cli_failed(status);
+    char *lab_word = cli_copy(word, strcspn(word, "."));
+    cli_labs labs = cli_find_labs();
+    const cli_lab *lab = cli_lab_named(&labs, lab_word);
+    char *step = lab ? step_named(lab, word) : NULL;
+    status = step ? show(lab, step, level) : PK_USAGE;
+    free(step);
+    cli_labs_free(&labs);
+    free(lab_word);
+    return status == PK_OK ? 0 : cli_failed(status);
+}

@@ -1,0 +1,584 @@
+/* `plot`: draws the figures of a result file with gnuplot, as SVG and PNG.
+ *
+ * Every plots/<lab>-<figure>.gp is a figure of that lab; nothing here knows any of them. In a temporary folder a
+ * script gets, beside the variables below, plain tables of the passed, steady-state ("hot") results:
+ *
+ *   along_<knob>.dat  the results in which only that knob changes: a block (gnuplot's `index`) for each variant,
+ *                     in the order of `variants`, sorted by the knob. Columns: 1 us a token, 2 its p10, 3 its p90,
+ *                     4 predicted us a token, 5 us a token of the variant "work-only" at the same knobs (the same
+ *                     memory work without its launches), 6 on: the knobs, in the order of `knobs`
+ *   speedup.dat       at the headline knobs: 1 row, 2 variant, 3 speedup, 4 low, 5 high, 6 what stands in its place
+ *   latency.dat       at the headline knobs: blocks as above. Columns: 1 us, 2 share of tokens at most that long;
+ *                     latency_counts has the rows of each block
+ *
+ * Variables: lab, title, device, is_cpu, variants, drawn (those of them that have results), baseline, knobs,
+ * headline_<knob>; speedup_low, speedup_high (the ends of all intervals); launch_us, launch_sync_us, gap_us,
+ * read_gb_per_s; slopes (a word for each variant: the slope of the fit that bears its name, or NaN);
+ * along_<knob>_count (the most points that a variant has), along_<knob>_<other knob> (what the others were); format
+ * ("svg" or "png"), output, theme. A script that has too little to draw prints one line that says what is missing and
+ * ends with `exit status 77`. */
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "pk/host.h"
+#include "results.h"
+
+#define REFERENCE_VARIANT "work-only"
+
+enum {
+    TITLE_WIDTH = 42,  /* letters that a figure's width holds */
+    REASON_WIDTH = 30, /* letters that a bar's place holds */
+    REASON_LINES = 2
+};
+
+typedef struct figures { /* all that drawing one result file needs */
+    const cli_result *result;
+    const char *folder; /* the temporary one */
+    cli_names variants; /* in the file's order */
+} figures;
+
+/* ---- writing tables and variables ---- */
+
+static FILE *create(const figures *all, const char *name)
+{
+    char *path = cli_format("%s/%s", all->folder, name);
+    FILE *file = fopen(path, "w");
+    if (!file)
+        pk_fail(PK_USAGE, "cannot write %s: %s; set TMPDIR to a folder with space", path, strerror(errno));
+    free(path);
+    return file;
+}
+
+static pk_status finish(FILE *file)
+{
+    int failed = ferror(file);
+    if (fclose(file) != 0 || failed)
+        return pk_fail(PK_USAGE, "a temporary file cannot be written: %s; set TMPDIR to a folder with space",
+                       strerror(errno));
+    return PK_OK;
+}
+
+/* gnuplot's single-quoted string: only the quote itself needs care. */
+static void put_string(FILE *file, const char *name, const char *value)
+{
+    fprintf(file, "%s = '", name);
+    for (; *value; value++)
+        fputs(*value == '\'' ? "''" : (char[]){*value == '\n' ? ' ' : *value, '\0'}, file);
+    fputs("'\n", file);
+}
+
+static void put_number(FILE *file, double value)
+{
+    if (isfinite(value))
+        fprintf(file, "%.9g", value);
+    else
+        fputs("NaN", file);
+}
+
+static bool is_drawn(const cli_point *point)
+{
+    return !strcmp(point->status, "pass") && !strcmp(point->cache, "hot") && isfinite(point->us_per_token);
+}
+
+static void collect_variants(figures *all)
+{
+    for (size_t i = 0; i < all->result->point_count; i++) {
+        const char *name = all->result->points[i].variant;
+        bool known = false;
+        for (size_t j = 0; j < all->variants.count && !known; j++)
+            known = !strcmp(all->variants.names[j], name);
+        if (!known)
+            cli_names_add(&all->variants, name);
+    }
+}
+
+/* ---- lines: results in which one knob changes ---- */
+
+static bool on_line(const cli_result *result, const cli_point *a, const cli_point *b, size_t knob)
+{
+    for (size_t i = 0; i < result->knob_count; i++)
+        if (i != knob && (a->knobs[i] < b->knobs[i] || a->knobs[i] > b->knobs[i]))
+            return false;
+    return true;
+}
+
+/* How many results of the same variant lie on the line through `point`. */
+static size_t line_length(const cli_result *result, const cli_point *point, size_t knob)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < result->point_count; i++)
+        count += is_drawn(&result->points[i]) && !strcmp(result->points[i].variant, point->variant) &&
+                 on_line(result, point, &result->points[i], knob);
+    return count;
+}
+
+/* A result on the line with most points; among equals one through the headline knobs, then the first. */
+static const cli_point *best_line(const cli_result *result, size_t knob, size_t *length)
+{
+    const cli_point *best = NULL, *headline = cli_headline(result);
+    bool best_is_headline = false;
+    *length = 0;
+    for (size_t i = 0; i < result->point_count; i++) {
+        const cli_point *point = &result->points[i];
+        if (!is_drawn(point))
+            continue;
+        size_t count = line_length(result, point, knob);
+        bool through = on_line(result, point, headline, knob);
+        if (count > *length || (count == *length && through && !best_is_headline)) {
+            best = point;
+            best_is_headline = through;
+            *length = count;
+        }
+    }
+    return best;
+}
+
+static double reference_us(const cli_result *result, const cli_point *point)
+{
+    for (size_t i = 0; i < result->point_count; i++)
+        if (is_drawn(&result->points[i]) && !strcmp(result->points[i].variant, REFERENCE_VARIANT) &&
+            cli_same_knobs(result, result->points[i].knobs, point->knobs))
+            return result->points[i].us_per_token;
+    return (double)NAN;
+}
+
+static void write_point(FILE *file, const cli_result *result, const cli_point *point)
+{
+    const double values[] = {point->us_per_token, point->wall.p10 / point->tokens, point->wall.p90 / point->tokens,
+                             point->predicted_us_per_token, reference_us(result, point)};
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
+        put_number(file, values[i]);
+        fputc(' ', file);
+    }
+    for (size_t i = 0; i < result->knob_count; i++)
+        fprintf(file, "%.0f ", point->knobs[i]);
+    fputc('\n', file);
+}
+
+/* The next result of the variant on the line, in the knob's order, after the value `after`. */
+static const cli_point *next_on_line(const cli_result *result, const char *variant, const cli_point *line, size_t knob,
+                                     double after)
+{
+    const cli_point *next = NULL;
+    for (size_t i = 0; i < result->point_count; i++) {
+        const cli_point *point = &result->points[i];
+        if (is_drawn(point) && !strcmp(point->variant, variant) && on_line(result, line, point, knob) &&
+            point->knobs[knob] > after && (!next || point->knobs[knob] < next->knobs[knob]))
+            next = point;
+    }
+    return next;
+}
+
+/* An empty block would shift the ones after it: a variant without results gets a row of NaN. */
+static void end_block(FILE *file, size_t rows)
+{
+    fputs(rows ? "\n\n" : "NaN NaN NaN NaN NaN NaN NaN NaN NaN NaN NaN NaN NaN\n\n\n", file);
+}
+
+static pk_status write_line(const figures *all, FILE *variables, size_t knob)
+{
+    const cli_result *result = all->result;
+    const char *name = result->knob_names[knob];
+    char *table = cli_format("along_%s.dat", name);
+    FILE *file = create(all, table);
+    free(table);
+    if (!file)
+        return PK_USAGE;
+    size_t length;
+    const cli_point *line = best_line(result, knob, &length);
+    fprintf(variables, "along_%s_count = %zu\n", name, length);
+    for (size_t i = 0; i < result->knob_count && line; i++)
+        if (i != knob)
+            fprintf(variables, "along_%s_%s = %.0f\n", name, result->knob_names[i], line->knobs[i]);
+    for (size_t v = 0; v < all->variants.count && line; v++) {
+        size_t rows = 0;
+        const cli_point *point = next_on_line(result, all->variants.names[v], line, knob, -INFINITY);
+        for (; point; rows++) {
+            write_point(file, result, point);
+            point = next_on_line(result, all->variants.names[v], line, knob, point->knobs[knob]);
+        }
+        end_block(file, rows);
+    }
+    return finish(file);
+}
+
+/* ---- at the headline knobs ---- */
+
+static const cli_point *at_headline(const figures *all, const char *variant)
+{
+    const cli_point *headline = cli_headline(all->result);
+    for (size_t i = 0; i < all->result->point_count; i++) {
+        const cli_point *point = &all->result->points[i];
+        if (!strcmp(point->variant, variant) && !strcmp(point->cache, "hot") &&
+            cli_same_knobs(all->result, point->knobs, headline->knobs))
+            return point;
+    }
+    return NULL;
+}
+
+/* "skipped: the CPU device has no ..." broken into lines that fit where the bar would be; \n for gnuplot. */
+static void put_reason(FILE *file, const cli_point *point)
+{
+    const char *reason = point->reason[0] ? point->reason : "not timed";
+    char *text = cli_format("%s: %.*s", point->status, (int)strcspn(reason, ";"), reason);
+    size_t column = 0, line = 1;
+    char *rest = NULL;
+    fputc('"', file);
+    for (char *word = strtok_r(text, " \"\\", &rest); word; word = strtok_r(NULL, " \"\\", &rest)) {
+        if (column && column + 1 + strlen(word) > REASON_WIDTH) {
+            if (line++ == REASON_LINES) {
+                fputs("...", file);
+                break;
+            }
+            fputs("\\n", file);
+            column = 0;
+        }
+        fprintf(file, "%s%s", column ? " " : "", word);
+        column += strlen(word) + (column != 0);
+    }
+    fputs("\"\n", file);
+    free(text);
+}
+
+/* One row: the speedup and its interval, which is the speedup itself where too few rounds gave none. */
+static void write_speedup(FILE *file, size_t row, const cli_point *point, pk_interval *range)
+{
+    bool known = !strcmp(point->status, "pass") && isfinite(point->speedup);
+    double low = isfinite(point->speedup_low) ? point->speedup_low : point->speedup;
+    double high = isfinite(point->speedup_high) ? point->speedup_high : point->speedup;
+    fprintf(file, "%zu %s ", row, point->variant);
+    if (!known) {
+        fputs("NaN NaN NaN ", file);
+        put_reason(file, point);
+        return;
+    }
+    fprintf(file, "%.9g %.9g %.9g \"\"\n", point->speedup, low, high);
+    range->low = fmin(range->low, low);
+    range->high = fmax(range->high, high);
+}
+
+static pk_status write_speedups(const figures *all, FILE *variables)
+{
+    FILE *file = create(all, "speedup.dat");
+    if (!file)
+        return PK_USAGE;
+    size_t row = 0;
+    pk_interval range = {INFINITY, -INFINITY};
+    for (size_t v = 0; v < all->variants.count; v++) {
+        const cli_point *point = at_headline(all, all->variants.names[v]);
+        if (point && !strcmp(point->role, "ladder"))
+            write_speedup(file, ++row, point, &range);
+    }
+    fprintf(variables, "speedup_low = %.9g\nspeedup_high = %.9g\n", row && isfinite(range.low) ? range.low : 1,
+            row && isfinite(range.high) ? range.high : 1);
+    return finish(file);
+}
+
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static void write_distribution(FILE *file, const cli_point *point)
+{
+    bool by_token = point->token.count > 0;
+    const cli_samples *samples = by_token ? &point->token : &point->wall;
+    double scale = by_token ? 1 : 1 / point->tokens;
+    double *values = cli_grow(NULL, samples->count + 1, sizeof *values);
+    memcpy(values, samples->values, samples->count * sizeof *values);
+    qsort(values, samples->count, sizeof *values, ascending);
+    for (size_t i = 0; i < samples->count; i++)
+        fprintf(file, "%.9g %.6g\n", values[i] * scale, (double)(i + 1) / (double)samples->count);
+    free(values);
+}
+
+static pk_status write_latencies(const figures *all, FILE *variables)
+{
+    FILE *file = create(all, "latency.dat");
+    if (!file)
+        return PK_USAGE;
+    fputs("latency_counts = '", variables);
+    for (size_t v = 0; v < all->variants.count; v++) {
+        const cli_point *point = at_headline(all, all->variants.names[v]);
+        bool drawn = point && is_drawn(point) && point->wall.count + point->token.count > 0;
+        if (drawn)
+            write_distribution(file, point);
+        end_block(file, drawn);
+        fprintf(variables, "%zu ", !drawn ? 0 : point->token.count ? point->token.count : point->wall.count);
+    }
+    fputs("'\n", variables);
+    return finish(file);
+}
+
+/* ---- variables ---- */
+
+static double slope_named(const cli_result *result, const char *variant)
+{
+    for (size_t i = 0; i < result->fit_count; i++)
+        if (!strcmp(result->fits[i].name, variant))
+            return result->fits[i].slope;
+    return (double)NAN;
+}
+
+static bool has_drawn(const figures *all, const char *variant)
+{
+    for (size_t i = 0; i < all->result->point_count; i++)
+        if (is_drawn(&all->result->points[i]) && !strcmp(all->result->points[i].variant, variant))
+            return true;
+    return false;
+}
+
+static void put_device(FILE *file, const cli_result *result)
+{
+    bool cpu = cli_is_cpu_device(result);
+    /* The words "CPU device" are never left out, whatever the device calls itself. */
+    char *name = cpu && !strstr(result->device, "CPU device") ? cli_format("CPU device (%s)", result->device)
+                                                              : cli_copy(result->device, strlen(result->device));
+    if (strlen(name) > TITLE_WIDTH)
+        strcpy(name + TITLE_WIDTH - 3, "...");
+    put_string(file, "device", name);
+    fprintf(file, "is_cpu = %d\n", cpu);
+    free(name);
+}
+
+static void put_headline(FILE *file, const cli_result *result)
+{
+    const cli_point *headline = cli_headline(result);
+    for (size_t i = 0; i < result->knob_count; i++)
+        fprintf(file, "headline_%s = %.0f\n", result->knob_names[i], headline->knobs[i]);
+}
+
+static void put_variants(FILE *file, const figures *all)
+{
+    const char *baseline = "";
+    fputs("variants = '", file);
+    for (size_t v = 0; v < all->variants.count; v++)
+        fprintf(file, "%s ", all->variants.names[v]);
+    fputs("'\ndrawn = '", file);
+    for (size_t v = 0; v < all->variants.count; v++)
+        if (has_drawn(all, all->variants.names[v]))
+            fprintf(file, "%s ", all->variants.names[v]);
+    fputs("'\nslopes = '", file);
+    for (size_t v = 0; v < all->variants.count; v++) {
+        put_number(file, slope_named(all->result, all->variants.names[v]));
+        fputc(' ', file);
+    }
+    fputs("'\nknobs = '", file);
+    for (size_t i = 0; i < all->result->knob_count; i++)
+        fprintf(file, "%s ", all->result->knob_names[i]);
+    fputs("'\n", file);
+    for (size_t v = all->variants.count; v-- > 0;) {
+        const cli_point *point = at_headline(all, all->variants.names[v]);
+        if (point && !strcmp(point->role, "baseline") && strcmp(point->variant, REFERENCE_VARIANT) != 0)
+            baseline = point->variant;
+    }
+    put_string(file, "baseline", baseline);
+}
+
+static pk_status write_data(const figures *all)
+{
+    const cli_result *result = all->result;
+    FILE *file = create(all, "variables.gp");
+    if (!file)
+        return PK_USAGE;
+    put_string(file, "lab", result->lab);
+    put_string(file, "title", result->title);
+    put_device(file, result);
+    put_headline(file, result);
+    put_variants(file, all);
+    for (size_t i = 0; i < CLI_LIMITS; i++) {
+        fprintf(file, "%s = ", result->limits[i].name);
+        put_number(file, result->limits[i].median);
+        fputc('\n', file);
+    }
+    pk_status status = PK_OK;
+    for (size_t knob = 0; knob < result->knob_count && status == PK_OK; knob++)
+        status = write_line(all, file, knob);
+    if (status == PK_OK)
+        status = write_latencies(all, file);
+    if (status == PK_OK)
+        status = write_speedups(all, file);
+    pk_status closed = finish(file);
+    return status == PK_OK ? closed : status;
+}
+
+/* ---- drawing ---- */
+
+/* The driver sets the variables and loads theme and script, in the temporary folder. */
+static pk_status write_driver(const figures *all, const char *script, const char *format)
+{
+    FILE *file = create(all, "driver.gp");
+    if (!file)
+        return PK_USAGE;
+    char *theme = cli_format("%s/plots/theme.gp", cli_source());
+    char *path = cli_format("%s/plots/%s", cli_source(), script);
+    fprintf(file, "format = '%s'\noutput = 'figure'\n", format);
+    put_string(file, "folder", all->folder);
+    put_string(file, "theme", theme);
+    put_string(file, "script", path);
+    fputs("cd folder\nload 'variables.gp'\nload theme\nload script\n", file);
+    free(path);
+    free(theme);
+    return finish(file);
+}
+
+/* gnuplot does not notice a disk that fills up while it draws: see that the end of the figure is there. */
+static bool is_whole(const char *figure, size_t bytes, const char *format)
+{
+    const char *end = strcmp(format, "svg") ? "IEND" : "</svg>";
+    size_t tail = bytes < 16 ? bytes : 16;
+    return bytes > 0 && memmem(figure + bytes - tail, tail, end, strlen(end)) != NULL;
+}
+
+static pk_status copy_figure(const figures *all, const char *to, const char *format)
+{
+    char *from = cli_format("%s/figure", all->folder);
+    FILE *file = fopen(from, "rb");
+    free(from);
+    if (!file)
+        return pk_fail(PK_USAGE, "gnuplot drew nothing for %s; run ./lab doctor", to);
+    fseek(file, 0, SEEK_END);
+    long bytes = ftell(file);
+    rewind(file);
+    char *data = cli_grow(NULL, (size_t)(bytes > 0 ? bytes : 0) + 1, 1);
+    size_t got = fread(data, 1, (size_t)(bytes > 0 ? bytes : 0), file);
+    fclose(file);
+    pk_status status =
+        is_whole(data, got, format)
+            ? pk_write_file(to, data, got)
+            : pk_fail(PK_USAGE, "gnuplot's drawing of %s is cut short; make room in %s", to, all->folder);
+    free(data);
+    return status;
+}
+
+/* Draw one figure in one format. PK_SKIP, after saying why, when the result has too little for it. */
+static pk_status draw(const figures *all, const char *script, const char *format, const char *folder)
+{
+    char *driver = cli_format("%s/driver.gp", all->folder), *output = NULL;
+    char *arguments[] = {"gnuplot", driver, NULL};
+    char *name = cli_copy(script, strlen(script) - strlen(".gp"));
+    char *path = cli_format("%s/%s.%s", folder, name, format);
+    pk_status status = write_driver(all, script, format);
+    int code = status == PK_OK ? cli_capture(arguments, &output) : 0;
+    const char *said = output ? output : "";
+    said += strspn(said, "\r\n \t");
+    if (status != PK_OK) {
+        /* said already */
+    } else if (code == pk_exit_code(PK_SKIP)) {
+        printf("  not drawn: %s: %.*s\n", name, (int)strcspn(said, "\n"), said);
+        status = PK_SKIP;
+    } else if (code != 0) {
+        status = pk_fail(PK_USAGE, "gnuplot failed on plots/%s: %.*s", script, (int)strcspn(said, "\n"), said);
+    } else {
+        status = copy_figure(all, path, format);
+        if (status == PK_OK)
+            printf("  wrote %s\n", cli_relative(path));
+    }
+    free(path);
+    free(name);
+    free(driver);
+    free(output);
+    return status;
+}
+
+static pk_status draw_all(const figures *all, const char *folder)
+{
+    char *scripts_folder = cli_format("%s/plots", cli_source()), *prefix = cli_format("%s-", all->result->lab);
+    cli_names scripts = cli_list_folder(scripts_folder, prefix, ".gp");
+    pk_status status = PK_OK;
+    if (!scripts.count)
+        printf("  no figures are defined for %s (plots/%s*.gp)\n", all->result->lab, prefix);
+    for (size_t i = 0; i < scripts.count && status == PK_OK; i++) {
+        status = draw(all, scripts.names[i], "svg", folder);
+        if (status == PK_OK)
+            status = draw(all, scripts.names[i], "png", folder);
+        if (status == PK_SKIP)
+            status = PK_OK;
+    }
+    cli_names_free(&scripts);
+    free(prefix);
+    free(scripts_folder);
+    return status;
+}
+
+static void remove_folder(const char *folder)
+{
+    cli_names files = cli_list_folder(folder, "", "");
+    for (size_t i = 0; i < files.count; i++) {
+        char *path = cli_format("%s/%s", folder, files.names[i]);
+        unlink(path);
+        free(path);
+    }
+    cli_names_free(&files);
+    rmdir(folder);
+}
+
+static pk_status plot_result(const cli_result *result, const char *folder)
+{
+    const char *temporary = getenv("TMPDIR");
+    char *pattern = cli_format("%s/pk-plot-XXXXXX", temporary && *temporary ? temporary : "/tmp");
+    if (!mkdtemp(pattern)) {
+        pk_fail(PK_USAGE, "cannot make a folder %s: %s; set TMPDIR to a folder that you may write", pattern,
+                strerror(errno));
+        free(pattern);
+        return PK_USAGE;
+    }
+    figures all = {result, pattern, {NULL, 0}};
+    collect_variants(&all);
+    pk_status status = write_data(&all);
+    if (status == PK_OK)
+        status = draw_all(&all, folder);
+    cli_names_free(&all.variants);
+    remove_folder(pattern);
+    free(pattern);
+    return status;
+}
+
+pk_status cli_plot(const char *result_path, const char *folder)
+{
+    char *gnuplot = cli_find_program("gnuplot");
+    if (!gnuplot)
+        return pk_fail(PK_USAGE, "figures need gnuplot: apt-get install --no-install-recommends gnuplot-nox, then "
+                                 "./lab plot");
+    free(gnuplot);
+    cli_result result;
+    pk_status status = cli_result_load(&result, result_path);
+    if (status != PK_OK)
+        return status;
+    printf("Figures of %s\n", cli_relative(result_path));
+    if (result.point_count)
+        status = plot_result(&result, folder);
+    else
+        status = pk_fail(PK_USAGE, "%s holds no results to draw; run the lab again", result_path);
+    cli_result_free(&result);
+    return status;
+}
+
+static char *folder_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? cli_copy(path, slash == path ? 1 : (size_t)(slash - path)) : cli_copy(".", 1);
+}
+
+int cmd_plot(int argc, char **argv)
+{
+    const char *word = NULL, *out = NULL;
+    cli_option options[] = {{"--out", &out, NULL}};
+    size_t words;
+    cli_names paths = {NULL, 0};
+    pk_status status = cli_parse(argc, argv, options, 1, &word, 1, &words);
+    if (status == PK_OK)
+        status = cli_result_paths(word, &paths);
+    for (size_t i = 0; i < paths.count && status == PK_OK; i++) {
+        char *folder = out ? cli_copy(out, strlen(out)) : folder_of(paths.names[i]);
+        status = cli_plot(paths.names[i], folder);
+        free(folder);
+    }
+    cli_names_free(&paths);
+    return status == PK_OK ? 0 : cli_failed(status);
+}

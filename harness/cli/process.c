@@ -1,0 +1,161 @@
+/* Child programs: started, waited for, sent the signals that we get, never left behind. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli.h"
+
+enum {
+    GRACE_S = 10,       /* between a signal and SIGKILL: a lab's watchdog and clean-up are far quicker */
+    CANNOT_START = 127, /* the shell's convention for a program that is not there */
+    CANNOT_FORK = -1
+};
+
+static void watched_signals(sigset_t *set)
+{
+    sigemptyset(set);
+    sigaddset(set, SIGCHLD);
+    sigaddset(set, SIGINT);
+    sigaddset(set, SIGTERM);
+    sigaddset(set, SIGHUP);
+    sigaddset(set, SIGQUIT);
+}
+
+/* In the child: the caller's signals again, death when the parent dies, then the program. */
+static void become(char *const argv[], pid_t parent, const sigset_t *mask)
+{
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (getppid() != parent) /* it died before prctl could say so */
+        _exit(CANNOT_START);
+    sigprocmask(SIG_SETMASK, mask, NULL);
+    if (strchr(argv[0], '/')) /* execvp would hand a file that is no program to the shell */
+        execv(argv[0], argv);
+    else
+        execvp(argv[0], argv);
+    dprintf(STDERR_FILENO, "lab: cannot start %s: %s; build it with ./lab\n", argv[0], strerror(errno));
+    _exit(CANNOT_START);
+}
+
+/* Wait for the child and pass signals on. *interrupted is set when one of them asked us to end. */
+static int wait_passing_signals(pid_t child, const sigset_t *watched, bool *interrupted)
+{
+    struct timespec grace = {GRACE_S, 0};
+    int status;
+    for (;;) {
+        pid_t ended = waitpid(child, &status, WNOHANG);
+        if (ended == child || (ended < 0 && errno != EINTR))
+            return ended == child ? status : 0;
+        siginfo_t info;
+        int signal_number = *interrupted ? sigtimedwait(watched, &info, &grace) : sigwaitinfo(watched, &info);
+        if (signal_number < 0 && errno == EAGAIN) {
+            fprintf(stderr, "lab: the program did not end %d s after the signal; killing it\n", GRACE_S);
+            kill(child, SIGKILL);
+        } else if (signal_number > 0 && signal_number != SIGCHLD) {
+            *interrupted = true;
+            /* The terminal sends Ctrl-C to the child as well; what came to us alone has to be passed on. */
+            if (info.si_code != SI_KERNEL)
+                kill(child, signal_number);
+        }
+    }
+}
+
+static int code_of(int status, bool interrupted, const char *program)
+{
+    if (WIFEXITED(status))
+        return WEXITSTATUS(status) == CANNOT_START ? pk_exit_code(PK_USAGE) : WEXITSTATUS(status);
+    if (interrupted || WTERMSIG(status) == SIGINT || WTERMSIG(status) == SIGTERM)
+        return pk_exit_code(PK_INTERRUPTED);
+    fprintf(stderr, "lab: %s was killed by signal %d (%s); run it under a debugger to see where\n", program,
+            WTERMSIG(status), strsignal(WTERMSIG(status)));
+    return pk_exit_code(PK_FAULT);
+}
+
+int cli_run(char *const argv[])
+{
+    sigset_t watched, before;
+    watched_signals(&watched);
+    fflush(NULL);
+    sigprocmask(SIG_BLOCK, &watched, &before); /* none may be lost between fork and wait */
+    pid_t parent = getpid(), child = fork();
+    if (child == 0)
+        become(argv, parent, &before);
+    if (child < 0) {
+        int reason = errno;
+        sigprocmask(SIG_SETMASK, &before, NULL);
+        return cli_failed(
+            pk_fail(PK_USAGE, "cannot start %s: %s; end other processes and try again", argv[0], strerror(reason)));
+    }
+    bool interrupted = false;
+    int status = wait_passing_signals(child, &watched, &interrupted);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    return code_of(status, interrupted, argv[0]);
+}
+
+static char *read_all(int descriptor)
+{
+    size_t length = 0, capacity = 4096;
+    char *text = cli_grow(NULL, capacity, 1);
+    for (;;) {
+        ssize_t got = read(descriptor, text + length, capacity - length - 1);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            break;
+        length += (size_t)got;
+        if (capacity - length <= 1)
+            text = cli_grow(text, capacity *= 2, 1);
+    }
+    text[length] = '\0';
+    return text;
+}
+
+int cli_capture(char *const argv[], char **output)
+{
+    int ends[2];
+    *output = NULL;
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return CANNOT_FORK;
+    fflush(NULL);
+    sigset_t mask;
+    sigprocmask(SIG_BLOCK, NULL, &mask);
+    pid_t parent = getpid(), child = fork();
+    if (child == 0) {
+        int nothing = open("/dev/null", O_RDONLY);
+        dup2(nothing, STDIN_FILENO);
+        dup2(ends[1], STDOUT_FILENO);
+        dup2(ends[1], STDERR_FILENO);
+        become(argv, parent, &mask);
+    }
+    close(ends[1]);
+    *output = child < 0 ? cli_copy("", 0) : read_all(ends[0]);
+    close(ends[0]);
+    int status = 0;
+    if (child < 0)
+        return CANNOT_FORK;
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+        ;
+    if (!WIFEXITED(status))
+        return CANNOT_FORK;
+    return WEXITSTATUS(status) == CANNOT_START ? CANNOT_FORK : WEXITSTATUS(status);
+}
+
+char *cli_find_program(const char *name)
+{
+    const char *path = getenv("PATH");
+    while (path && *path) {
+        size_t length = strcspn(path, ":");
+        char *candidate = cli_format("%.*s/%s", (int)length, path, name);
+        if (access(candidate, X_OK) == 0 && !cli_is_folder(candidate))
+            return candidate;
+        free(candidate);
+        path += length + (path[length] == ':');
+    }
+    return NULL;
+}

@@ -1,0 +1,282 @@
+/* Reading result files back. */
+#include "results.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cjson/cJSON.h>
+
+/* ---- fields ---- */
+
+static const cJSON *field(const cJSON *object, const char *name)
+{
+    return cJSON_GetObjectItemCaseSensitive(object, name);
+}
+
+static double number(const cJSON *object, const char *name)
+{
+    const cJSON *item = field(object, name);
+    return cJSON_IsNumber(item) ? item->valuedouble : (double)NAN;
+}
+
+static char *text(const cJSON *object, const char *name)
+{
+    const char *value = cJSON_GetStringValue(field(object, name));
+    return cli_copy(value ? value : "", value ? strlen(value) : 0);
+}
+
+static cli_samples samples(const cJSON *timing, const char *name)
+{
+    const cJSON *object = field(timing, name);
+    cli_samples read = {
+        NULL, 0, number(object, "median"), number(object, "p10"), number(object, "p90"), number(object, "p99")};
+    const cJSON *values = field(object, "samples"), *value;
+    int count = cJSON_GetArraySize(values);
+    if (count <= 0)
+        return read;
+    read.values = cli_grow(NULL, (size_t)count, sizeof *read.values);
+    cJSON_ArrayForEach(value, values)
+    {
+        if (cJSON_IsNumber(value))
+            read.values[read.count++] = value->valuedouble;
+    }
+    return read;
+}
+
+/* ---- the parts of a file ---- */
+
+static void read_point(const cli_result *result, const cJSON *json, cli_point *point)
+{
+    const cJSON *derived = field(json, "derived"), *speedup = field(json, "speedup");
+    const cJSON *timing = field(json, "timing"), *params = field(json, "params");
+    *point = (cli_point){
+        .variant = text(json, "variant"),
+        .role = text(json, "role"),
+        .cache = text(json, "cache"),
+        .status = text(json, "status"),
+        .reason = text(json, "reason"),
+        .wall = samples(timing, "wall"),
+        .token = samples(timing, "token"),
+        .tokens = number(derived, "tokens"),
+        .us_per_token = number(derived, "us_per_token"),
+        .gb_per_s = number(derived, "gb_per_s"),
+        .percent_of_read_limit = number(derived, "percent_of_read_limit"),
+        .launches_per_token = number(field(json, "launches"), "per_token"),
+        .speedup = number(speedup, "median"),
+        .speedup_low = number(speedup, "low"),
+        .speedup_high = number(speedup, "high"),
+        .predicted_us_per_token = number(field(json, "model"), "predicted_us_per_token"),
+    };
+    for (size_t i = 0; i < result->knob_count; i++)
+        point->knobs[i] = number(params, result->knob_names[i]);
+}
+
+static void read_device(cli_result *result, const cJSON *device)
+{
+    static const char *const names[CLI_LIMITS] = {"launch_us", "launch_sync_us", "gap_us", "read_gb_per_s"};
+    result->backend = text(device, "backend");
+    result->kind = text(device, "kind");
+    result->device = text(device, "name");
+    result->arch = text(device, "arch");
+    for (size_t i = 0; i < CLI_LIMITS; i++)
+        result->limits[i] = (cli_limit){names[i], number(field(field(device, "limits"), names[i]), "median")};
+}
+
+static void read_lab(cli_result *result, const cJSON *lab)
+{
+    result->lab = text(lab, "id");
+    result->title = text(lab, "title");
+    const cJSON *knob;
+    cJSON_ArrayForEach(knob, field(lab, "knobs"))
+    {
+        if (result->knob_count < CLI_MOST_KNOBS)
+            result->knob_names[result->knob_count++] = text(knob, "name");
+    }
+}
+
+static void read_arrays(cli_result *result, const cJSON *json)
+{
+    const cJSON *item, *points = field(json, "results"), *fits = field(json, "fits");
+    result->points = cli_grow(NULL, (size_t)cJSON_GetArraySize(points) + 1, sizeof *result->points);
+    cJSON_ArrayForEach(item, points)
+    {
+        read_point(result, item, &result->points[result->point_count++]);
+    }
+    result->fits = cli_grow(NULL, (size_t)cJSON_GetArraySize(fits) + 1, sizeof *result->fits);
+    cJSON_ArrayForEach(item, fits)
+    {
+        result->fits[result->fit_count++] =
+            (cli_fit){text(item, "name"), number(item, "intercept"), number(item, "slope")};
+    }
+}
+
+pk_status cli_result_load(cli_result *result, const char *path)
+{
+    memset(result, 0, sizeof *result);
+    char *source = cli_read_file(path);
+    if (!source)
+        return pk_fail(PK_USAGE, "cannot read %s: %s; name a result file, results/*/labNN.json", path, strerror(errno));
+    cJSON *json = cJSON_Parse(source);
+    free(source);
+    const char *schema = cJSON_GetStringValue(field(json, "schema"));
+    double version = number(json, "version");
+    if (!schema || strcmp(schema, "pk-result") != 0 || !cJSON_IsArray(field(json, "results"))) {
+        cJSON_Delete(json);
+        return pk_fail(PK_USAGE, "%s is not a result file; name one that a lab wrote, results/*/labNN.json", path);
+    }
+    if (!(version >= 1 && version < 2)) {
+        cJSON_Delete(json);
+        return pk_fail(PK_USAGE, "%s has version %g, this program reads version 1; use the labs that wrote it", path,
+                       version);
+    }
+    const cJSON *run = field(json, "run");
+    result->path = cli_copy(path, strlen(path));
+    result->program = text(run, "program");
+    result->started_utc = text(run, "started_utc");
+    result->status = text(json, "status");
+    result->note = text(json, "note");
+    read_device(result, field(json, "device"));
+    read_lab(result, field(json, "lab"));
+    read_arrays(result, json);
+    cJSON_Delete(json);
+    return PK_OK;
+}
+
+static void free_point(cli_point *point)
+{
+    char *texts[] = {point->variant, point->role, point->cache, point->status, point->reason};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        free(texts[i]);
+    free(point->wall.values);
+    free(point->token.values);
+}
+
+void cli_result_free(cli_result *result)
+{
+    char *texts[] = {result->path, result->lab,  result->title,   result->program, result->started_utc, result->status,
+                     result->note, result->kind, result->backend, result->device,  result->arch};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        free(texts[i]);
+    for (size_t i = 0; i < result->knob_count; i++)
+        free(result->knob_names[i]);
+    for (size_t i = 0; i < result->point_count; i++)
+        free_point(&result->points[i]);
+    for (size_t i = 0; i < result->fit_count; i++)
+        free(result->fits[i].name);
+    free(result->points);
+    free(result->fits);
+    memset(result, 0, sizeof *result);
+}
+
+/* ---- what the commands ask of a result ---- */
+
+bool cli_same_knobs(const cli_result *result, const double *a, const double *b)
+{
+    for (size_t i = 0; i < result->knob_count; i++)
+        if (a[i] < b[i] || a[i] > b[i])
+            return false;
+    return true;
+}
+
+char *cli_knobs_text(const cli_result *result, const double *knobs)
+{
+    char *line = cli_copy("", 0);
+    for (size_t i = 0; i < result->knob_count; i++) {
+        char *longer = cli_format("%s%s%s=%.0f", line, i ? " " : "", result->knob_names[i], knobs[i]);
+        free(line);
+        line = longer;
+    }
+    return line;
+}
+
+const cli_point *cli_headline(const cli_result *result)
+{
+    const cli_point *best = NULL;
+    size_t most = 0;
+    for (size_t i = 0; i < result->point_count; i++) {
+        size_t variants = 0;
+        if (strcmp(result->points[i].cache, "hot") != 0)
+            continue;
+        for (size_t j = 0; j < result->point_count; j++)
+            variants += !strcmp(result->points[j].cache, "hot") &&
+                        cli_same_knobs(result, result->points[i].knobs, result->points[j].knobs);
+        if (variants > most) {
+            most = variants;
+            best = &result->points[i];
+        }
+    }
+    return best ? best : result->point_count ? result->points : NULL;
+}
+
+bool cli_is_cpu_device(const cli_result *result)
+{
+    return strcmp(result->kind, "gpu") != 0;
+}
+
+/* ---- where results are ---- */
+
+char *cli_newest_result(const char *lab_id)
+{
+    char *root = cli_format("%s/results", cli_source());
+    cli_names folders = cli_list_folder(root, "2", "");
+    char *path = NULL;
+    for (size_t i = folders.count; i-- > 0 && !path;) {
+        path = cli_format("%s/%s/%s.json", root, folders.names[i], lab_id);
+        if (!cli_exists(path)) {
+            free(path);
+            path = NULL;
+        }
+    }
+    cli_names_free(&folders);
+    free(root);
+    return path;
+}
+
+static void add_folder(cli_names *paths, const char *folder)
+{
+    cli_names files = cli_list_folder(folder, "lab", ".json");
+    for (size_t i = 0; i < files.count; i++) {
+        char *path = cli_format("%s/%s", folder, files.names[i]);
+        cli_names_add(paths, path);
+        free(path);
+    }
+    cli_names_free(&files);
+}
+
+static void add_newest_folder(cli_names *paths)
+{
+    char *root = cli_format("%s/results", cli_source());
+    cli_names folders = cli_list_folder(root, "2", "");
+    for (size_t i = folders.count; i-- > 0 && paths->count == 0;) {
+        char *folder = cli_format("%s/%s", root, folders.names[i]);
+        add_folder(paths, folder);
+        free(folder);
+    }
+    cli_names_free(&folders);
+    free(root);
+}
+
+pk_status cli_result_paths(const char *word, cli_names *paths)
+{
+    *paths = (cli_names){NULL, 0};
+    if (!word) {
+        add_newest_folder(paths);
+        if (!paths->count)
+            return pk_fail(PK_USAGE, "there are no results yet; make some with ./lab run 01 --baseline");
+    } else if (cli_is_folder(word)) {
+        char *folder = cli_copy(word, strlen(word));
+        size_t length = strlen(folder);
+        while (length > 1 && folder[length - 1] == '/')
+            folder[--length] = '\0';
+        add_folder(paths, folder);
+        free(folder);
+        if (!paths->count)
+            return pk_fail(PK_USAGE, "no result files (lab*.json) in %s; see ./lab run --help", word);
+    } else {
+        cli_names_add(paths, word);
+    }
+    return PK_OK;
+}

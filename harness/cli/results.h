@@ -1,0 +1,73 @@
+/* Result files as the commands read them back (harness/schema/result.v1.json). Unknown numbers are NaN. */
+#ifndef CLI_RESULTS_H
+#define CLI_RESULTS_H
+
+#include "cli.h"
+#include "pk/stats.h"
+
+enum { CLI_MOST_KNOBS = 8 };
+
+typedef struct cli_samples {
+    double *values; /* oldest first, in microseconds */
+    size_t count;
+    double median, p10, p90, p99;
+} cli_samples;
+
+typedef struct cli_point { /* one variant at one set of knobs */
+    char *variant, *role, *cache, *status;
+    char *reason; /* "" when it passed */
+    double knobs[CLI_MOST_KNOBS];
+    cli_samples wall; /* a repetition */
+    cli_samples token;
+    double tokens, us_per_token, gb_per_s, percent_of_read_limit, launches_per_token;
+    double speedup, speedup_low, speedup_high;
+    double predicted_us_per_token;
+} cli_point;
+
+typedef struct cli_fit {
+    char *name;
+    double intercept, slope;
+} cli_fit;
+
+typedef struct cli_limit {
+    const char *name; /* "launch_us": the field's name in the file */
+    double median;
+} cli_limit;
+enum { CLI_LIMITS = 4 };
+
+typedef struct cli_result {
+    char *path, *lab, *title, *program, *started_utc, *status, *note;
+    char *backend, *kind, *device, *arch;
+    char *knob_names[CLI_MOST_KNOBS];
+    size_t knob_count;
+    cli_limit limits[CLI_LIMITS];
+    cli_point *points;
+    size_t point_count;
+    cli_fit *fits;
+    size_t fit_count;
+} cli_result;
+
+/* Read one file. PK_USAGE, naming the file and what is wrong with it, when it is no result file of version 1. */
+pk_status cli_result_load(cli_result *result, const char *path);
+void cli_result_free(cli_result *result);
+
+bool cli_same_knobs(const cli_result *result, const double *a, const double *b);
+
+/* "n=1024 k=150 tokens=8" in new memory. */
+char *cli_knobs_text(const cli_result *result, const double *knobs);
+
+/* The set of knobs that tables and bars show: the one with most variants, the first in the file of these. */
+const cli_point *cli_headline(const cli_result *result);
+
+bool cli_is_cpu_device(const cli_result *result);
+
+/* ---- where results are: results/<utc>-<device>/labNN.json; folder names sort by time ---- */
+
+/* The newest result file of one lab ("lab01"), or NULL. The caller frees it. */
+char *cli_newest_result(const char *lab_id);
+
+/* The result files that `word` means: a file, all in a folder, or (NULL) all in the newest results folder.
+ * PK_USAGE when there are none. */
+pk_status cli_result_paths(const char *word, cli_names *paths);
+
+#endif

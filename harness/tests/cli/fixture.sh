@@ -1,0 +1,122 @@
+# shellcheck shell=bash
+# Shared by the tests of pk-lab: a small source folder with two labs, fake lab programs, and checks.
+# Sourced with the arguments of the test: pk-lab's path and the repository's root.
+set -u
+pk_lab=$1
+repository=$2
+failures=0
+
+fixture=$(mktemp -d) || exit 1
+trap 'rm -rf "$fixture"' EXIT
+export PK_LAB_SOURCE=$fixture/source PK_LAB_BUILD=$fixture/build NO_COLOR=1
+mkdir -p "$PK_LAB_SOURCE"/{labs,solutions}/lab01_first "$PK_LAB_SOURCE/labs/lab02_second" "$PK_LAB_BUILD/bin"
+ln -s "$repository/plots" "$PK_LAB_SOURCE/plots"
+
+printf '# First lab\n' >"$PK_LAB_SOURCE/labs/lab01_first/README.md"
+cat >"$PK_LAB_SOURCE/labs/lab01_first/optimized.cu" <<'CODE'
+static pk_status one(pk_run *run)
+{
+    /* STEP lab01.1: launch in order (about 2 lines) */
+    return pk_todo(run, "lab01.1");
+    /* END lab01.1 */
+}
+static pk_status two(pk_run *run)
+{
+    /* STEP lab01.2: wait once */
+    return pk_todo(run, "lab01.2");
+    /* END lab01.2 */
+}
+CODE
+cat >"$PK_LAB_SOURCE/solutions/lab01_first/optimized.cu" <<'CODE'
+static pk_status one(pk_run *run)
+{
+    /* STEP lab01.1: launch in order (about 2 lines) */
+    launch_in_order(run);
+    /* END lab01.1 */
+}
+static pk_status two(pk_run *run)
+{
+    /* STEP lab01.2: wait once */
+    wait_once(run);
+    /* END lab01.2 */
+}
+CODE
+cat >"$PK_LAB_SOURCE/labs/lab01_first/HINTS.md" <<'HINTS'
+# Hints
+## lab01.1 launch in order
+### Hint 1
+Streams keep order.
+### Hint 2
+```c
+## lab01.1 this heading is code
+```
+Not a sync a step.
+### Hint 3
+One sync a token.
+## lab01.2
+### Hint 1
+Wait where?
+HINTS
+
+# A lab program that does what the variable FAKE says.
+cat >"$PK_LAB_BUILD/bin/lab01_optimized" <<'PROGRAM'
+#!/usr/bin/env bash
+case ${FAKE-} in
+code:*) exit "${FAKE#code:}" ;;
+crash) kill -SEGV $$ ;;
+wait)
+    trap 'echo ended by a signal; exit 130' INT TERM HUP
+    echo $$ >"$PK_LAB_BUILD/pid"
+    while :; do sleep 0.05; done
+    ;;
+stubborn)
+    trap '' INT TERM HUP
+    echo $$ >"$PK_LAB_BUILD/pid"
+    while :; do sleep 0.05; done
+    ;;
+*) printf '%s\n' "${0##*/}" "$@" ;;
+esac
+PROGRAM
+chmod +x "$PK_LAB_BUILD/bin/lab01_optimized"
+cp "$PK_LAB_BUILD/bin/lab01_optimized" "$PK_LAB_BUILD/bin/lab01_baseline"
+printf '#!/bin/sh\nprintf "baseline\\tsync\\ta sync a step\\nladder\\tstream\\tone sync a token\\n"\n' \
+    >"$PK_LAB_BUILD/bin/lab01_solution"
+chmod +x "$PK_LAB_BUILD/bin/lab01_solution"
+
+# run ARGUMENT...: pk-lab's output (both streams) in $output and its exit code in $code.
+run() {
+    output=$("$pk_lab" "$@" 2>&1 </dev/null)
+    code=$?
+}
+
+# expect CODE TEXT...: the last run's exit code, and that its output holds each text.
+expect() {
+    local wanted=$1 text
+    shift
+    [[ $code == "$wanted" ]] || fail "exit code $code, wanted $wanted"
+    for text in "$@"; do [[ $output == *"$text"* ]] || fail "no '$text'"; done
+}
+
+# expect_error TEXT...: exit code 2, one line on the standard error and it alone.
+expect_error() {
+    expect 2 'lab: ' "$@"
+    [[ $(grep -c . <<<"$output") == 1 ]] || fail "more than one line"
+}
+
+expect_no() {
+    [[ $output != *"$1"* ]] || fail "'$1' is there"
+}
+
+expect_width() {
+    local line
+    while IFS= read -r line; do ((${#line} <= 80)) || fail "a line of ${#line} columns: $line"; done <<<"$output"
+}
+
+fail() {
+    printf 'FAILED at line %s: %s\n--- output:\n%s\n---\n' "${BASH_LINENO[-2]-}" "$1" "${output-}" >&2
+    failures=$((failures + 1))
+}
+
+finish() {
+    ((failures == 0)) || exit 1
+}

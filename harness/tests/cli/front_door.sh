@@ -1,0 +1,140 @@
+#!/usr/bin/env bash
+# The script ./lab: help and names without a build, set-up that installs or says how, builds that fail or are stopped.
+# shellcheck source=fixture.sh
+source "$(dirname "$0")/fixture.sh"
+root=$fixture/root
+tools=$fixture/tools
+mkdir -p "$root/harness/cli" "$root/labs" "$tools"
+cp "$repository/lab" "$root/lab"
+cp -r "$repository/harness/cli/help" "$root/harness/cli/help"
+
+# A PATH with only what the script itself needs, so that tools can be taken away.
+for tool in bash env awk cat cut sed tr grep head tail sort find dirname mkdir sleep nproc stat rm cp make cmake ctest cc \
+    c++ ld as ar ranlib uname chmod touch sh; do
+    path=$(command -v "$tool") && ln -s "$path" "$tools/$tool"
+done
+for tool in apt-get sudo; do
+    printf '#!/bin/sh\necho "%s $*" >>"%s/apt.log"\ncase "$*" in *sudo*true*) exit 1;; esac\nexit 0\n' \
+        "$tool" "$fixture" >"$tools/$tool"
+    chmod +x "$tools/$tool"
+done
+printf '#!/bin/sh\ncase "$*" in *criterion*) exit 100;; esac\n' >"$tools/apt-cache"
+chmod +x "$tools/apt-cache"
+
+lab() {
+    output=$(PATH=$tools "$root/lab" "$@" 2>&1 </dev/null)
+    code=$?
+}
+
+# ---- names, without a build ----
+lab
+expect 0 './lab demo' 'Exit codes'
+lab run --help
+expect 0 'usage: ./lab run'
+lab demo --help
+expect 0 'usage: ./lab demo'
+lab dmeo
+expect_error "unknown command 'dmeo'" "did you mean 'demo'"
+lab xyzzyxyz
+expect_error "unknown command 'xyzzyxyz'"
+expect_no 'did you mean'
+lab --backend=cuba run 01
+expect_error "unknown backend 'cuba'" "did you mean 'cuda'"
+lab --nonsense
+expect_error "unknown option '--nonsense'"
+lab demo now
+expect_error "demo takes no 'now'"
+[[ ! -e $root/build ]] || fail 'asking for help made a build folder'
+[[ ! -e $fixture/apt.log ]] || fail 'asking for help called apt'
+
+# ---- set-up ----
+rm "$tools/cmake"
+lab --no-install run 01
+expect 2 'apt-get update &&' 'apt-get install -y --no-install-recommends cmake' gnuplot-nox 'figures are not drawn' \
+    'cannot go on without: cmake'
+[[ $(grep -c 'install -y' <<<"$output") == 1 ]] || fail 'more than one line to run'
+[[ ! -e $fixture/apt.log ]] || fail '--no-install called apt'
+lab run 01 # apt "succeeds" and installs nothing
+expect 2 'Installing with apt: cmake' 'cannot go on without: cmake'
+output=$(<"$fixture/apt.log")
+code=0
+expect 0 'install -y --no-install-recommends' cmake
+ln -s "$(command -v cmake)" "$tools/cmake"
+
+# ---- builds: a small project with the real one's targets ----
+cp "$repository/CMakePresets.json" "$root"
+cat >"$root/main.c" <<'CODE'
+#include <stdio.h>
+#include <stdlib.h>
+int main(int argc, char **argv)
+{
+    printf("pk-lab");
+    for (int i = 1; i < argc; i++)
+        printf(" %s", argv[i]);
+    printf("\n");
+    return getenv("FAKE_CODE") ? atoi(getenv("FAKE_CODE")) : 0;
+}
+CODE
+cat >"$root/CMakeLists.txt" <<'CODE'
+cmake_minimum_required(VERSION 3.22)
+project(fake LANGUAGES C)
+include(CTest)
+message(STATUS "Backend: cpu (for a test)")
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
+add_executable(pk-lab main.c)
+add_library(student STATIC student.c)
+add_custom_target(lab01_optimized DEPENDS student)
+add_custom_target(lab01_solution)
+add_test(NAME good COMMAND ${CMAKE_COMMAND} -E true)
+add_test(NAME perhaps COMMAND ${CMAKE_COMMAND} -E echo)
+CODE
+echo 'int student;' >"$root/student.c"
+mkdir -p "$root/labs/lab01_x"
+lab --no-install --backend=cpu run 01 --n=3
+expect 0 'pk-lab run 01 --n=3' 'Backend: cpu (for a test)'
+[[ -x $root/build/cpu/bin/pk-lab && -s $root/build/cpu/lab-build.log ]] || fail 'no program or no log in build/cpu'
+output=$(PK_BACKEND=cpu FAKE_CODE=77 PATH=$tools "$root/lab" run 01 2>&1)
+code=$?
+expect 77 'pk-lab run 01'
+[[ $output == 'pk-lab run 01' ]] || fail 'a build that is up to date is not quiet'
+sed -i 's/"pk-lab"/"newer pk-lab"/' "$root/main.c"
+lab --backend=cpu list
+expect 0 'newer pk-lab list'
+lab demo --backend=cpu --no-install
+expect 0 'newer pk-lab demo' Building
+lab test --backend=cpu --no-install
+expect 0 '100% tests passed' 'tests passed, 0 tests failed out of 2'
+lab test --backend=cpu --no-install -R nothing-is-called-so
+expect 1
+# shellcheck disable=SC2016 # the braces are CMake's
+sed -i 's/perhaps COMMAND.*/perhaps COMMAND ${CMAKE_COMMAND} -E false)/' "$root/CMakeLists.txt"
+lab test --backend=cpu --no-install
+expect 1 'tests failed out of 2' perhaps
+
+# A file of the student's that does not compile stops what needs it, and nothing else.
+echo 'int student = oops;' >"$root/student.c"
+lab --backend=cpu run 01
+expect 2 'the build failed' oops 'lab-build.log'
+lab --backend=cpu hint 01.1
+expect 0 'newer pk-lab hint 01.1'
+
+# Ctrl-C while it builds: the compiler goes too.
+echo 'add_custom_command(TARGET pk-lab PRE_LINK COMMAND sh -c "touch started; exec sleep 77" VERBATIM)' >>"$root/CMakeLists.txt"
+touch "$root/main.c"
+set -m
+PATH=$tools "$root/lab" --backend=cpu list >"$fixture/output" 2>&1 </dev/null &
+script=$!
+set +m
+for _ in {1..200}; do
+    [[ -e $root/build/cpu/started ]] && break
+    sleep 0.05
+done
+[[ -e $root/build/cpu/started ]] || fail 'the slow build did not begin'
+kill -INT -- "-$script"
+wait "$script" 2>/dev/null
+code=$?
+output=$(<"$fixture/output")
+expect 130 interrupted
+sleep 0.3
+! pgrep -x -f 'sleep 77' >/dev/null || fail 'the build is still running'
+finish

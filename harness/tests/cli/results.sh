@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+# Result files read back: report, compare, status, and files that are none.
+# shellcheck source=fixture.sh
+source "$(dirname "$0")/fixture.sh"
+gpu=$repository/harness/tests/data/example-gpu.json
+cpu=$repository/harness/tests/data/example-cpu.json
+
+run report
+expect_error 'no results yet' './lab run 01'
+run report "$fixture"
+expect_error 'no result files'
+run report "$gpu"
+expect 0 'NVIDIA H200' '| variant |' '| stream | pass |' '| fused | pass |'
+expect_no 'CPU device'
+run report "$cpu"
+expect 0 'CPU device, not a GPU' '| pdl | skipped |' 'programmatic dependent launch' '| fused | todo |'
+run report "$gpu" --all
+expect 0 '| 1000 |'
+
+# The newest folder counts, whatever order they were made in.
+mkdir -p "$PK_LAB_SOURCE"/results/{2026-01-02T000000Z-b,2026-01-01T000000Z-a}
+cp "$gpu" "$PK_LAB_SOURCE/results/2026-01-02T000000Z-b/lab01.json"
+cp "$cpu" "$PK_LAB_SOURCE/results/2026-01-01T000000Z-a/lab01.json"
+run report
+expect 0 'NVIDIA H200'
+run status
+expect 0 'solution pass, fused'
+expect_width
+
+# ---- compare ----
+run compare "$gpu" "$gpu"
+expect 0 'A/B' '1.000' 'holds 1'
+expect_width
+run compare "$gpu" "$cpu"
+expect_error 'differ in device (NVIDIA H200, CPU device' --anyway
+run compare "$gpu" "$cpu" --anyway
+expect 2 'same parameters in both'
+
+# B is A with every wall sample doubled: exactly half as fast, and the interval holds 0.5 and not 1.
+python3 - "$gpu" "$fixture/slow.json" <<'CODE'
+import json, sys
+result = json.load(open(sys.argv[1]))
+for point in result["results"]:
+    wall = point["timing"]["wall"]
+    if wall:
+        wall["samples"] = [2 * value for value in wall["samples"]]
+        wall["median"] *= 2
+        point["derived"]["us_per_token"] *= 2
+del result["results"][-1]
+json.dump(result, open(sys.argv[2], "w"))
+CODE
+run compare "$gpu" "$fixture/slow.json"
+expect 0 0.500 '1 results that only A has, 0 that only B has'
+[[ $output =~ 0\.500\ +0\.4[0-9]+\ to\ 0\.5[0-9]+ ]] || fail 'the interval does not hold 0.5'
+expect_width
+sed 's/"id": "lab01",/"id": "lab02",/' "$gpu" >"$fixture/other.json"
+run compare "$gpu" "$fixture/other.json" --anyway
+expect_error 'different labs'
+run compare "$gpu"
+expect_error 'two result files'
+
+# ---- files that are no results ----
+run compare "$gpu" "$fixture/none.json"
+expect_error 'cannot read' none.json
+echo '{"schema": "pk-result", "ver' >"$fixture/cut.json"
+run report "$fixture/cut.json"
+expect_error 'is not a result file'
+echo '{"schema": "pk-result", "version": 2, "results": []}' >"$fixture/new.json"
+run report "$fixture/new.json"
+expect_error 'version 2'
+echo '{"schema": "pk-result", "version": 1, "results": [{}, 7, null]}' >"$fixture/bare.json"
+run report "$fixture/bare.json"
+expect 0
+run plot "$fixture" # several odd files: an error or not, but no crash
+((code < 3)) || fail "exit code $code"
+finish

@@ -1,0 +1,86 @@
+#!/usr/bin/env bash
+# Lab programs as children: their arguments, exit codes and ends; signals reach them and none is left behind.
+# shellcheck source=fixture.sh
+source "$(dirname "$0")/fixture.sh"
+
+run run 01 --n=4 --variant=stream
+expect 0 lab01_optimized --n=4 --variant=stream "--out=$PK_LAB_SOURCE/results"
+run run 1 --baseline
+expect 0 lab01_baseline
+expect_no --baseline
+run check lab01
+expect 0 --check
+expect_no "$(printf '%s\n' --check --check)"
+run run 01 --out=elsewhere
+expect 0 --out=elsewhere
+expect_no "$PK_LAB_SOURCE/results"
+run run 01 --json=x.json
+expect_no "$PK_LAB_SOURCE/results"
+
+for wanted in 0 1 2 3 4 5 77 130; do
+    FAKE=code:$wanted run run 01
+    expect "$wanted"
+done
+FAKE=code:77 run run 01
+expect 77 'Next: fill in step lab01.1' './lab hint 01.1'
+FAKE=code:77 run run 01 --baseline
+expect_no 'Next:'
+FAKE=crash run run 01
+expect 3 'killed by signal 11'
+run run 02
+expect_error 'is not built'
+chmod -x "$PK_LAB_BUILD/bin/lab01_baseline"
+run run 01 --baseline
+expect_error 'is not built'
+printf '\177ELF broken' >"$PK_LAB_BUILD/bin/lab01_baseline"
+chmod +x "$PK_LAB_BUILD/bin/lab01_baseline"
+run run 01 --baseline
+expect 2 'lab: '
+
+# ---- signals ----
+
+# start FAKE: pk-lab in the background, in a process group of its own; waits until its child runs.
+start() {
+    rm -f "$PK_LAB_BUILD/pid"
+    set -m
+    FAKE=$1 "$pk_lab" run 01 >"$fixture/output" 2>&1 </dev/null &
+    parent=$!
+    set +m
+    for _ in {1..100}; do
+        [[ -s $PK_LAB_BUILD/pid ]] && break
+        sleep 0.05
+    done
+    child=$(<"$PK_LAB_BUILD/pid")
+}
+
+# ended: waits for pk-lab; its exit code in $code; the child must be gone shortly after.
+ended() {
+    wait "$parent" 2>/dev/null
+    code=$?
+    output=$(<"$fixture/output")
+    for _ in {1..40}; do
+        kill -0 "$child" 2>/dev/null || return
+        sleep 0.05
+    done
+    fail 'the lab program is still there'
+    kill -KILL "$child"
+}
+
+for signal in INT TERM HUP; do
+    start wait
+    kill -"$signal" "$parent" # to pk-lab alone: it has to pass it on
+    ended
+    expect 130 'ended by a signal'
+done
+start wait
+kill -INT -- "-$parent" # as the terminal does: to the whole group
+ended
+expect 130 'ended by a signal'
+start wait
+kill -KILL "$parent" # pk-lab cannot pass this on
+ended
+start stubborn
+kill -TERM "$parent"
+ended
+expect 130 'killing it'
+finish
