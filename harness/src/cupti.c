@@ -17,6 +17,7 @@ typedef int (*cupti_register)(cupti_give give, cupti_take take);
 typedef int (*cupti_next)(uint8_t *buffer, size_t valid_bytes, pk_cupti_activity **record);
 typedef int (*cupti_flush)(uint32_t flags);
 typedef int (*cupti_dropped)(void *context, uint32_t stream, size_t *dropped);
+typedef int (*cupti_plain)(void);
 
 static struct {
     void *library;
@@ -25,7 +26,8 @@ static struct {
     cupti_next next;
     cupti_flush flush;
     cupti_dropped dropped;
-    bool registered, running;
+    cupti_plain finalize;
+    bool running;
 } cupti;
 
 /* Written by CUPTI's own thread; relaxed, because the flush in pk_cupti_stop orders it before the reading. */
@@ -99,7 +101,8 @@ static bool load(void)
         return false;
     if (FIND(enable, "cuptiActivityEnable") && FIND(disable, "cuptiActivityDisable") &&
         FIND(register_callbacks, "cuptiActivityRegisterCallbacks") && FIND(next, "cuptiActivityGetNextRecord") &&
-        FIND(flush, "cuptiActivityFlushAll") && FIND(dropped, "cuptiActivityGetNumDroppedRecords"))
+        FIND(flush, "cuptiActivityFlushAll") && FIND(dropped, "cuptiActivityGetNumDroppedRecords") &&
+        FIND(finalize, "cuptiFinalize"))
         return true;
     (void)dlclose(cupti.library);
     memset(&cupti, 0, sizeof cupti);
@@ -117,11 +120,12 @@ bool pk_cupti_start(void)
 {
     if (cupti.running || !load())
         return false;
-    if (!cupti.registered && cupti.register_callbacks(give_buffer, take_buffer) != PK_CUPTI_SUCCESS)
+    if (cupti.register_callbacks(give_buffer, take_buffer) != PK_CUPTI_SUCCESS)
         return false;
-    cupti.registered = true;
-    if (cupti.enable(PK_CUPTI_CONCURRENT_KERNEL) != PK_CUPTI_SUCCESS)
+    if (cupti.enable(PK_CUPTI_CONCURRENT_KERNEL) != PK_CUPTI_SUCCESS) {
+        (void)cupti.finalize();
         return false;
+    }
     (void)cupti.flush(PK_CUPTI_FLUSH_ALL); /* what ended earlier is not counted */
     atomic_store_explicit(&kernels_seen, 0, memory_order_relaxed);
     atomic_store_explicit(&records_lost, false, memory_order_relaxed);
@@ -135,6 +139,8 @@ bool pk_cupti_stop(uint64_t *kernels)
         return false;
     const bool flushed = cupti.flush(PK_CUPTI_FLUSH_ALL) == PK_CUPTI_SUCCESS;
     const bool disabled = cupti.disable(PK_CUPTI_CONCURRENT_KERNEL) == PK_CUPTI_SUCCESS;
+    /* Merely disabled, it goes on slowing every launch of the process (by a fifth on an H200 with CUDA 13.0). */
+    (void)cupti.finalize();
     cupti.running = false;
     *kernels = atomic_load_explicit(&kernels_seen, memory_order_relaxed);
     return flushed && disabled && !atomic_load_explicit(&records_lost, memory_order_relaxed);

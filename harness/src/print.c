@@ -45,12 +45,12 @@ static void print_heading(const pk_report *report, const pk_result *first)
 
 static void speedup_cell(char *cell, const pk_result *result)
 {
+    int decimals = result->speedup < 10 ? 2 : result->speedup < 100 ? 1 : 0;
     if (!isfinite(result->speedup))
         snprintf(cell, CELL, "%s", result->is_baseline && result->wall.count ? "1" : "-");
     else
-        snprintf(cell, CELL, "%.*f [%.*f, %.*f]", result->speedup < 10 ? 2 : 1, result->speedup,
-                 result->speedup < 10 ? 2 : 1, result->speedup_interval.low, result->speedup < 10 ? 2 : 1,
-                 result->speedup_interval.high);
+        snprintf(cell, CELL, "%.*f [%.*f, %.*f]", decimals, result->speedup, decimals, result->speedup_interval.low,
+                 decimals, result->speedup_interval.high);
 }
 
 static void result_row(pk_table *table, const pk_result *result)
@@ -67,7 +67,7 @@ static void result_row(pk_table *table, const pk_result *result)
     const char *name = result->variant;
     char cold[CELL];
     if (result->cache == PK_COLD) {
-        snprintf(cold, CELL, "%s (cold)", name);
+        snprintf(cold, CELL, "%s cold", name);
         name = cold;
     }
     const char *cells[] = {name, pk_status_word(result->status), wall, device, submit, launches, speedup};

@@ -188,7 +188,7 @@ static const pk_sweep_axis sweep_quick[] = {AXIS("k", k_quick), AXIS("n", n_quic
  * from one queued kernel to the next, measured with the other limits (for pdl, which hides it: 0). Points are
  * weighted by 1/T^2, so that the relative error is least: a timing's error grows with the time. */
 
-enum { MOST_POINTS = 64, FIT_FROM_K = 10 };
+enum { MOST_POINTS = 64, JUDGED_FROM_K = 10 };
 static const long long WORKED_K = 150;
 static const double WORKED_T_COMP_US[] = {18000, 6000};
 
@@ -197,13 +197,25 @@ typedef struct series { /* one variant at one n, over K */
     size_t point[MOST_POINTS], count;
 } series;
 
-/* Points of `variant` at `n` with K from `from` on; the default point may be there twice over, once is enough. */
-static series collect(const pk_point *points, size_t count, const char *variant, long long n, long long from)
+/* Was the same measured again later? The default point is, when a sweep covers it: the sweep's measurement stands
+ * beside its neighbours in time. */
+static bool measured_again(const pk_point *points, size_t count, size_t index)
+{
+    const pk_point *p = &points[index];
+    for (size_t i = index + 1; i < count; i++)
+        if (strcmp(points[i].variant, p->variant) == 0 && points[i].knobs[KNOB_N] == p->knobs[KNOB_N] &&
+            points[i].knobs[KNOB_K] == p->knobs[KNOB_K])
+            return true;
+    return false;
+}
+
+/* Points of `variant` at `n`, over K. */
+static series collect(const pk_point *points, size_t count, const char *variant, long long n)
 {
     series s = {.count = 0};
     for (size_t i = 0; i < count && s.count < MOST_POINTS; i++) {
         const pk_point *p = &points[i];
-        if (strcmp(p->variant, variant) != 0 || p->knobs[KNOB_N] != n || p->knobs[KNOB_K] < from)
+        if (strcmp(p->variant, variant) != 0 || p->knobs[KNOB_N] != n || measured_again(points, count, i))
             continue;
         s.k[s.count] = (double)p->knobs[KNOB_K];
         s.us[s.count] = p->us_per_token;
@@ -225,18 +237,20 @@ static long long smallest_n(const pk_point *points, size_t count)
 /* e(n): what a step takes when nothing is launched for it. NaN without enough points. */
 static double step_us(const pk_point *points, size_t count, long long n)
 {
-    series s = collect(points, count, "work-only", n, 1);
+    series s = collect(points, count, "work-only", n);
     pk_line line;
     if (!pk_fit_line(&line, s.k, s.us, s.weight, s.count))
         return NAN;
     return line.slope > 0 ? line.slope : 0;
 }
 
-/* Each point predicted by the line through the others: the worst relative error, in percent. */
+/* Each point from JUDGED_FROM_K on predicted by the line through all the others: the worst relative error, percent. */
 static double worst_left_out_error(const series *s)
 {
     double worst = 0;
     for (size_t out = 0; out < s->count; out++) {
+        if (s->k[out] < JUDGED_FROM_K)
+            continue;
         series rest = {.count = 0};
         for (size_t i = 0; i < s->count; i++) {
             if (i == out)
@@ -307,7 +321,7 @@ static pk_status analyse(const pk_limits *limits, const pk_point *points, size_t
     long long n0 = smallest_n(points, count);
     for (size_t i = 0; i < sizeof launching / sizeof launching[0]; i++) {
         const modelled *m = &launching[i];
-        series s = collect(points, count, m->variant, n0, FIT_FROM_K);
+        series s = collect(points, count, m->variant, n0);
         pk_line line;
         if (!pk_fit_line(&line, s.k, s.us, s.weight, s.count))
             continue;
