@@ -39,7 +39,7 @@ top_below_three_rows = 0.69
 set key at screen 0.53, key_at center top maxcols 2 maxrows 3 Left reverse samplen 2.2 spacing row
 set tmargin at screen top_below_three_rows
 set bmargin at screen 0.19
-set rmargin at screen 0.965
+set rmargin at screen 0.94
 set lmargin at screen 0.2
 set ylabel offset 0.7, 0
 set xlabel offset 0, 0.4

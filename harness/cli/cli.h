@@ -72,7 +72,7 @@ bool cli_confirm(const char *question);
 typedef struct cli_step {
     char id[32];       /* "lab01.2" */
     char title[96];    /* what the fence's comment says */
-    bool open;         /* pk_todo is still called between the fences */
+    bool open;         /* nothing is there yet, or pk_todo is still called */
     size_t begin, end; /* bytes of the file between the two fence comments */
 } cli_step;
 

@@ -143,9 +143,8 @@ static void print_backends(void)
     print_finding("hip", judge_hip());
     print_finding("hip-nvidia", judge_hip_nvidia(&found));
     print_finding("cpu", judge_cpu());
-    if (found.driver_cuda || found.toolkit)
-        printf("  CUDA: the driver runs up to %s, the toolkit is %s\n", found.driver_cuda ? found.driver_cuda : "?",
-               found.toolkit ? found.toolkit : "?");
+    if (found.driver_cuda && found.toolkit)
+        printf("  CUDA: the driver runs up to %s, the toolkit is %s\n", found.driver_cuda, found.toolkit);
     forget_nvidia(&found);
     putchar('\n');
 }
@@ -192,7 +191,7 @@ static const tool tools[] = {
     {"ninja", "--version", NULL, "builds with make, slower", "ninja-build"},
     {"gnuplot", "--version", NULL, "no figures", "gnuplot-nox"},
     {"git", "--version", NULL, "results do not name their commit, no reset", "git"},
-    {"python3", "--version", NULL, "no test of result files against their schema", "python3-jsonschema"},
+    {"python3", "--version", NULL, "result files go unchecked", "python3-jsonschema"},
     {"nvcc", "--version", "/usr/local/cuda/bin/nvcc", "no CUDA backend", NULL},
     {"hipcc", "--version", "/opt/rocm/bin/hipcc", "no HIP backend", NULL},
     {"nsys", "--version", "/usr/local/cuda/bin/nsys", "no timeline of a run", NULL},
@@ -218,6 +217,16 @@ static void add_header(pk_table *table, const char *name, const char *path, cons
     pk_table_row(table, (const char *[]){name, here ? "here" : "missing", here ? path : without});
 }
 
+static void add_jsonschema(pk_table *table)
+{
+    char *arguments[] = {"python3", "-c", "import jsonschema", NULL}, *output = NULL;
+    bool here = cli_capture(arguments, &output) == 0;
+    free(output);
+    pk_table_row(table, (const char *[]){"jsonschema", here ? "here" : "missing",
+                                         here ? "a module of python3"
+                                              : "result files go unchecked; apt-get install python3-jsonschema"});
+}
+
 static void print_tools(void)
 {
     pk_table *table = pk_table_new(3, 0);
@@ -226,6 +235,7 @@ static void print_tools(void)
         add_tool(table, &tools[i]);
     add_header(table, "Criterion", "/usr/include/criterion/criterion.h",
                "no unit tests of the harness; apt-get install libcriterion-dev");
+    add_jsonschema(table);
     add_header(table, "cJSON", "/usr/include/cjson/cJSON.h", "CMake builds it; apt-get install libcjson-dev");
     pk_table_print(table, stdout, CLI_WIDTH, pk_use_colour(stdout));
     pk_table_free(table);

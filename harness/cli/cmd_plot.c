@@ -224,6 +224,10 @@ static const cli_point *at_headline(const figures *all, const char *variant)
 static void put_reason(FILE *file, const cli_point *point)
 {
     const char *reason = point->reason[0] ? point->reason : "not timed";
+    /* "programmatic dependent launch: the CPU device has no programmatic dependent launch": the first part repeats. */
+    const char *colon = !strcmp(point->status, "skipped") ? strstr(reason, ": ") : NULL;
+    if (colon)
+        reason = colon + 2;
     char *text = cli_format("%s: %.*s", point->status, (int)strcspn(reason, ";"), reason);
     size_t column = 0, line = 1;
     char *rest = NULL;
@@ -339,9 +343,9 @@ static void put_device(FILE *file, const cli_result *result)
     /* The words "CPU device" are never left out, whatever the device calls itself. */
     char *name = cpu && !strstr(result->device, "CPU device") ? cli_format("CPU device (%s)", result->device)
                                                               : cli_copy(result->device, strlen(result->device));
-    if (strlen(name) > TITLE_WIDTH)
-        strcpy(name + TITLE_WIDTH - 3, "...");
-    put_string(file, "device", name);
+    char *shown = strlen(name) > TITLE_WIDTH ? cli_format("%.*s...", TITLE_WIDTH - 3, name) : cli_format("%s", name);
+    put_string(file, "device", shown);
+    free(shown);
     fprintf(file, "is_cpu = %d\n", cpu);
     free(name);
 }

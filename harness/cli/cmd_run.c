@@ -114,7 +114,7 @@ int cmd_check(int argc, char **argv)
 /* ---- demo ---- */
 
 /* Short, so that a lab's whole sweep takes seconds: the demonstration shows shapes, `run` measures. */
-#define DEMO_TIME_LIMIT "--time-limit=0.05"
+#define DEMO_TIME_LIMIT "--time-limit=0.08"
 
 static char *newest_folder(void)
 {

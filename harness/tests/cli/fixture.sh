@@ -26,6 +26,12 @@ static pk_status two(pk_run *run)
     return pk_todo(run, "lab01.2");
     /* END lab01.2 */
 }
+__global__ void kernel(int n)
+{
+    /* STEP lab01.3: in a kernel */
+    (void)n, (void)blockIdx; // nothing yet; really
+    /* END lab01.3 */
+}
 CODE
 cat >"$PK_LAB_SOURCE/solutions/lab01_first/optimized.cu" <<'CODE'
 static pk_status one(pk_run *run)
@@ -39,6 +45,12 @@ static pk_status two(pk_run *run)
     /* STEP lab01.2: wait once */
     wait_once(run);
     /* END lab01.2 */
+}
+__global__ void kernel(int n)
+{
+    /* STEP lab01.3: in a kernel */
+    y[n] = 1;
+    /* END lab01.3 */
 }
 CODE
 cat >"$PK_LAB_SOURCE/labs/lab01_first/HINTS.md" <<'HINTS'

@@ -6,13 +6,19 @@ file=$PK_LAB_SOURCE/labs/lab01_first/optimized.cu
 
 # ---- status ----
 run status
-expect 0 '0 of 2' 'none yet' 'Next: step lab01.1' './lab hint 01.1'
+expect 0 '0 of 3' 'none yet' 'Next: step lab01.1' './lab hint 01.1'
 expect_width
 sed -i 's|    return pk_todo(run, "lab01.1");|    done(run); // pk_todo was here, "pk_todo" too|' "$file"
 run status
-expect 0 '1 of 2' 'Next: step lab01.2'
+expect 0 '1 of 3' 'Next: step lab01.2'
 [[ $output =~ lab01.1\ +done ]] || fail 'lab01.1 is not done: a remark about pk_todo is no call'
 [[ $output =~ lab01.2\ +open ]] || fail 'lab01.2 is not open'
+[[ $output =~ lab01.3\ +open ]] || fail 'lab01.3 is not open: its kernel is empty'
+cp "$file" "$fixture/before"
+sed -i 's|(void)n, (void)blockIdx;|(void)n; y[n] = 1;|' "$file"
+run status
+[[ $output =~ lab01.3\ +done ]] || fail 'lab01.3 is not done'
+cp "$fixture/before" "$file"
 
 # ---- hints ----
 run hint 01.1
@@ -36,7 +42,7 @@ expect_error '--level'
 run hint 01.1 --level=many
 expect_error '--level'
 run hint 01.9
-expect_error "no step '01.9'" '01.1 to 01.2'
+expect_error "no step '01.9'" '01.1 to 01.3'
 run hint 02.1
 expect_error 'no steps are marked'
 rm "$PK_LAB_SOURCE/.lab-progress"
