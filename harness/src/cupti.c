@@ -34,7 +34,7 @@ static struct {
 static atomic_uint_fast64_t kernels_seen;
 static atomic_bool records_lost;
 
-/* Some ten thousand kernel records; CUPTI's documentation advises 1 to 10 MB. */
+/* Some twenty thousand kernel records; CUPTI's documentation advises 1 to 10 MB. */
 static const size_t buffer_bytes = (size_t)4 << 20;
 
 static void give_buffer(uint8_t **buffer, size_t *bytes, size_t *max_records)
@@ -122,10 +122,8 @@ bool pk_cupti_start(void)
         return false;
     if (cupti.register_callbacks(give_buffer, take_buffer) != PK_CUPTI_SUCCESS)
         return false;
-    if (cupti.enable(PK_CUPTI_CONCURRENT_KERNEL) != PK_CUPTI_SUCCESS) {
-        (void)cupti.finalize();
-        return false;
-    }
+    if (cupti.enable(PK_CUPTI_CONCURRENT_KERNEL) != PK_CUPTI_SUCCESS)
+        return false;                      /* nor finalized: it may be a profiler's */
     (void)cupti.flush(PK_CUPTI_FLUSH_ALL); /* what ended earlier is not counted */
     atomic_store_explicit(&kernels_seen, 0, memory_order_relaxed);
     atomic_store_explicit(&records_lost, false, memory_order_relaxed);

@@ -17,6 +17,7 @@ int cuptiActivityDisable(int kind);
 int cuptiActivityFlushAll(uint32_t flags);
 int cuptiActivityGetNextRecord(uint8_t *buffer, size_t valid_bytes, pk_cupti_activity **record);
 int cuptiActivityGetNumDroppedRecords(void *context, uint32_t stream, size_t *dropped);
+int cuptiFinalize(void);
 
 static give_buffer *give_one;
 static take_buffer *take_one;
@@ -53,7 +54,7 @@ int cuptiActivityDisable(int kind)
 int cuptiActivityFlushAll(uint32_t flags)
 {
     (void)flags;
-    for (int i = 0; recording && i < 2; i++) {
+    for (int i = 0; recording && give_one && i < 2; i++) {
         uint8_t *buffer;
         size_t bytes, max_records;
         give_one(&buffer, &bytes, &max_records);
@@ -80,5 +81,14 @@ int cuptiActivityGetNumDroppedRecords(void *context, uint32_t stream, size_t *dr
     (void)context;
     (void)stream;
     *dropped = is("lossy") ? 1 : 0;
+    return PK_CUPTI_SUCCESS;
+}
+
+/* As the real one: callbacks are forgotten, and nothing is recorded until they are registered again. */
+int cuptiFinalize(void)
+{
+    give_one = NULL;
+    take_one = NULL;
+    recording = 0;
     return PK_CUPTI_SUCCESS;
 }

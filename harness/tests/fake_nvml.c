@@ -5,10 +5,10 @@
 
 int nvmlInit_v2(void);
 int nvmlShutdown(void);
-int nvmlDeviceGetHandleByPciBusId_v2(const char *pci_bus_id, void **device);
-int nvmlDeviceGetClockInfo(void *device, int kind, unsigned *mhz);
-int nvmlDeviceGetTemperature(void *device, int sensor, unsigned *celsius);
-int nvmlDeviceGetPowerUsage(void *device, unsigned *milliwatts);
+int nvmlDeviceGetHandleByPciBusId_v2(const char *pci_bus_id, void **handle);
+int nvmlDeviceGetClockInfo(void *handle, int kind, unsigned *mhz);
+int nvmlDeviceGetTemperature(void *handle, int sensor, unsigned *celsius);
+int nvmlDeviceGetPowerUsage(void *handle, unsigned *milliwatts);
 
 enum { SUCCESS = 0, NOT_SUPPORTED = 3, NOT_FOUND = 6, DRIVER_NOT_LOADED = 9 };
 

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -148,6 +149,7 @@ Test(file, an_empty_name)
 Test(file, over_the_size_limit)
 {
     static char large[1 << 16];
+    sigset_t blocked;
     const struct rlimit limit = {4096, 4096};
     memset(large, 'x', sizeof large);
     cr_assert_eq(pk_write_file("a.json", "old", 3), PK_OK);
@@ -158,6 +160,8 @@ Test(file, over_the_size_limit)
     cr_assert_eq(entries("."), (size_t)1);
     cr_assert_eq(pk_write_file("a.json", "new", 3), PK_OK);
     assert_holds("a.json", "new");
+    cr_assert_eq(pthread_sigmask(SIG_SETMASK, NULL, &blocked), 0);
+    cr_assert_eq(sigismember(&blocked, SIGXFSZ), 0);
 }
 
 /* A file system of one page, mounted where only this process sees it. */

@@ -90,6 +90,8 @@ Test(json, what_is_measured_and_what_follows)
     cr_assert(cJSON_IsNull(at(document, "results", "0", "speedup", NULL)));
     is_text(at(document, "results", "2", "cache", NULL), "cold");
     is_text(at(document, "status", NULL), "wrong");
+    cr_assert(cJSON_IsTrue(at(document, "targets", "0", "passed", NULL)));
+    cr_assert(cJSON_IsFalse(at(document, "targets", "1", "passed", NULL)));
     cJSON_Delete(document);
 }
 
@@ -199,7 +201,9 @@ Test(report, a_new_result_knows_nothing)
     knobs[0] = 0;
     cr_assert_eq(result->knobs[0], 7);
     cr_assert(isnan(result->tokens) && isnan(result->speedup) && isnan(result->speedup_interval.low) &&
-              isnan(result->prepare_us) && isnan(result->launches_per_token_cupti) &&
+              isnan(result->prepare_us) && isnan(result->first_execute_us) && isnan(result->finish_us) &&
+              isnan(result->launches_per_token) && isnan(result->graph_replays_per_token) &&
+              isnan(result->launches_per_token_cupti) && isnan(result->flops_per_token) &&
               isnan(result->predicted_us_per_token) && isnan(result->bytes_per_token));
     cr_assert_eq(result->status, PK_OK);
     cr_assert_not(result->before.done);

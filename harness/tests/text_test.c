@@ -71,6 +71,17 @@ Test(parse, integers_out_of_range)
     }
 }
 
+/* 17179869185 times 2^30 is 2^64 + 2^30, which would come round to 2^30. */
+Test(parse, integers_that_do_not_fit_do_not_come_round)
+{
+    static const char *const texts[] = {"17179869185G", "-17179869185G", "2^63", "2^64", "2^4294967296"};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        long long value;
+        cr_assert_eq(pk_parse_integer(&value, "--k", texts[i], LLONG_MIN, LLONG_MAX), PK_USAGE, "'%s'", texts[i]);
+        cr_assert(strstr(pk_error_text(), "outside"), "%s", pk_error_text());
+    }
+}
+
 static double number(const char *text)
 {
     double value = -77;

@@ -54,7 +54,9 @@ void pk_nvml_read(pk_clock_state *state);            /* known = false where NVML
 bool pk_nvml_throttled(const pk_clock_state *state); /* hardware or power or thermal slow-down, idle apart */
 void pk_nvml_close(void);
 
-/* ---- kernels that really ran: CUPTI, loaded at run time ---- */
+/* ---- kernels that really ran: CUPTI, loaded at run time ----
+ * Recording slows launches, so nothing is timed between start and stop; and no other thread uses the device when it
+ * stops, for CUPTI then leaves the process. All work must have ended (synchronise) before stop. */
 bool pk_cupti_start(void);             /* false where there is no CUPTI, or another profiler holds it */
 bool pk_cupti_stop(uint64_t *kernels); /* kernels that ended since start, those inside graphs included */
 
@@ -67,7 +69,7 @@ typedef struct pk_environment {
     char os[128], kernel[128], cpu[128];
     int cpu_cores;
     char compiler[128], device_compiler[128], flags[512], build_type[32];
-    char git_commit[64];
+    char git_commit[72]; /* SHA-1 or SHA-256, in hexadecimal */
     bool git_dirty, git_known;
     bool nvml, cupti, nvtx;
 } pk_environment;
