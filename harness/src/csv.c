@@ -65,7 +65,7 @@ static void put_heading(FILE *out, const pk_report *report)
         (void)fputc(',', out);
     }
     (void)fputs(
-        "tokens,us_per_token,tokens_per_s,gb_per_s,percent_of_read_limit,"
+        "tokens_per_repetition,us_per_token,tokens_per_s,gb_per_s,percent_of_read_limit,"
         "wall_median_us,wall_p10_us,wall_p90_us,wall_p99_us,wall_count,wall_relative_spread,"
         "device_median_us,submit_median_us,token_median_us,token_p99_us,"
         "prepare_us,first_execute_us,finish_us,"
