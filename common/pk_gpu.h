@@ -107,10 +107,8 @@ pk_status pk_gpu_failed(const char *call, const char *file, int line, cudaError_
 /* The device side of a programmatic dependent launch, where the architecture that is being compiled for has it. */
 #if defined(PK_BACKEND_CUDA) && (!defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 900)
 #define PK_GRID_DEPENDENCY_SYNCHRONIZE() cudaGridDependencySynchronize()
-#define PK_TRIGGER_LAUNCH_COMPLETION() cudaTriggerProgrammaticLaunchCompletion()
 #else
 #define PK_GRID_DEPENDENCY_SYNCHRONIZE() ((void)0)
-#define PK_TRIGGER_LAUNCH_COMPLETION() ((void)0)
 #endif
 
 /* Let go for a moment inside a polling loop. */

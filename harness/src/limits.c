@@ -1,5 +1,5 @@
 /* How large the limits' workspace is, and where the figures go. */
-#include "limits.h"
+#include "device_limits.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -2,7 +2,7 @@
  * synchronise, the gap between queued kernels, read bandwidth. And the L2 flush for cold measurements. */
 #include "pk_gpu.h"
 
-#include "limits.h"
+#include "device_limits.h"
 #include "pk/host.h"
 
 #define LAUNCHES 256 /* fewer than any runtime's queue holds, so that issuing never waits for the device */
@@ -105,7 +105,7 @@ static pk_status read_once(const pk_limit_workspace *space, cudaStream_t stream,
 
 static pk_status launch_figures(cudaStream_t stream, pk_limit_samples *samples)
 {
-    double us;
+    double us = 0;
     for (int i = 0; i < BATCHES; i++) {
         PK_TRY(launch_batch(stream, &us));
         pk_samples_add(&samples->launch, us);
@@ -123,7 +123,7 @@ static pk_status gap_figure(cudaStream_t stream, cudaEvent_t begin, cudaEvent_t 
     PK_TRY(pk_device_alloc_mapped(&gate, &device_gate, sizeof(int)));
     pk_status status = PK_OK;
     for (int i = 0; status == PK_OK && i < BATCHES; i++) {
-        double us;
+        double us = 0;
         status = queued_gap(stream, (volatile int *)gate, (const int *)device_gate, begin, end, &us);
         if (status == PK_OK && i > 0) /* the first fills the runtime's own queues */
             pk_samples_add(&samples->gap, us);
@@ -138,7 +138,7 @@ pk_status pk_limits_time(const pk_limit_workspace *space, void *stream_handle, p
 {
     const cudaStream_t stream = (cudaStream_t)stream_handle;
     void *begin = NULL, *end = NULL;
-    double us;
+    double us = 0;
     PK_TRY(launch_batch(stream, &us)); /* warm-up: module load, clocks */
     PK_TRY(launch_figures(stream, samples));
     PK_TRY(pk_device_event_create(&begin));
@@ -146,7 +146,7 @@ pk_status pk_limits_time(const pk_limit_workspace *space, void *stream_handle, p
     if (status == PK_OK)
         status = gap_figure(stream, (cudaEvent_t)begin, (cudaEvent_t)end, samples);
     for (int i = 0; status == PK_OK && i <= space->reads; i++) {
-        double rate;
+        double rate = 0;
         status = read_once(space, stream, (cudaEvent_t)begin, (cudaEvent_t)end, &rate);
         if (status == PK_OK && i > 0)
             pk_samples_add(&samples->read, rate);
