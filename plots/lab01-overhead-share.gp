@@ -28,7 +28,7 @@ if (is_short(low, high)) {
 }
 set xrange [low : high]
 # Noise may put a share below nothing: it is shown.
-set yrange [-30 < * < 0 : 105]
+set yrange [* < 0 : 105]
 set ytics 0, 20, 100
 set samples 400
 

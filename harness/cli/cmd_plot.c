@@ -481,7 +481,7 @@ static pk_status draw(const figures *all, const char *script, const char *format
     } else {
         status = copy_figure(all, path, format);
         if (status == PK_OK)
-            printf("  wrote %s\n", cli_relative(path));
+            printf("  wrote %s.%s\n", name, format);
     }
     free(path);
     free(name);
@@ -554,7 +554,7 @@ pk_status cli_plot(const char *result_path, const char *folder)
     pk_status status = cli_result_load(&result, result_path);
     if (status != PK_OK)
         return status;
-    printf("Figures of %s\n", cli_relative(result_path));
+    printf("Figures of %s in %s\n", result.lab, cli_relative(folder));
     if (result.point_count)
         status = plot_result(&result, folder);
     else
