@@ -13,32 +13,26 @@ typedef struct capability {
 } capability;
 
 static const capability capabilities[] = {
-    {PK_NEED_MAPPED_HOST, "host memory mapped into the device", "the device must be able to map it",
-     "the device must be able to map it", "the CPU device should have it: this is a defect"},
-    {PK_NEED_COOPERATIVE, "a cooperative launch", "the device must offer it (compute capability 6.0, no MPS limit)",
-     "the device must offer it (hipDeviceAttributeCooperativeLaunch)", "the CPU device does not offer it"},
-    {PK_NEED_GRAPH, "stream capture and graphs", "the runtime should have them: this is a defect",
-     "the runtime should have them: this is a defect", "the CPU device does not offer them"},
+    {PK_NEED_MAPPED_HOST, "host memory mapped into the device", "needs a device that can map it",
+     "HIP must be able to map host memory on this device", "the CPU device should have it: this is a defect"},
+    {PK_NEED_COOPERATIVE, "a cooperative launch", "needs compute capability 6.0 and no MPS limit",
+     "HIP offers no cooperative launch on this device (hipDeviceAttributeCooperativeLaunch)",
+     "the CPU device offers no cooperative launch"},
+    {PK_NEED_GRAPH, "stream capture", "needs a runtime with graphs: this is a defect",
+     "HIP should have graphs: this is a defect", "the CPU device offers no graphs"},
     {PK_NEED_GRAPH_WHILE, "a conditional WHILE node in a graph", "needs CUDA 12.4 in both toolkit and driver",
      "HIP has no conditional graph nodes", "the CPU device has no conditional graph nodes"},
     {PK_NEED_PDL, "programmatic dependent launch", "needs compute capability 9.0 (Hopper) and a program built for it",
      "HIP has no programmatic dependent launch", "the CPU device has no programmatic dependent launch"},
     {PK_NEED_ASYNC_COPY, "an asynchronous copy into shared memory (cp.async)",
      "needs compute capability 8.0 (Ampere) and a program built for it", "HIP has no cp.async",
-     "the CPU device does not offer it"},
+     "the CPU device offers no cp.async"},
     {PK_NEED_BULK_ASYNC_COPY, "a bulk asynchronous copy (TMA)",
      "needs compute capability 9.0 (Hopper) and a program built for it", "HIP has no bulk asynchronous copy",
      "the CPU device has no bulk asynchronous copy"},
     {PK_NEED_CLUSTER, "a thread-block cluster", "needs compute capability 9.0 (Hopper) and a program built for it",
      "HIP has no thread-block clusters", "the CPU device has no thread-block clusters"},
 };
-
-static const char *reason_on(const capability *missing, const char *backend)
-{
-    if (strcmp(backend, "cuda") == 0)
-        return missing->cuda;
-    return strcmp(backend, "cpu") == 0 ? missing->cpu : missing->hip;
-}
 
 bool pk_device_lacks(const pk_device_info *info, unsigned needs, char *reason, size_t reason_bytes)
 {
@@ -51,8 +45,11 @@ bool pk_device_lacks(const pk_device_info *info, unsigned needs, char *reason, s
         const capability *lacking = &capabilities[i];
         if (!(missing & lacking->need))
             continue;
-        snprintf(reason, reason_bytes, "%s: %s; this is %s (%s, built with %s, driver %s)", lacking->what,
-                 reason_on(lacking, info->backend), info->name, info->arch, info->toolkit, info->driver);
+        if (strcmp(info->backend, "cuda") != 0) /* the backend lacks it, whatever the device is */
+            snprintf(reason, reason_bytes, "%s", strcmp(info->backend, "cpu") == 0 ? lacking->cpu : lacking->hip);
+        else
+            snprintf(reason, reason_bytes, "%s %s; this is %s (%s, built with %s, driver %s)", lacking->what,
+                     lacking->cuda, info->name, info->arch, info->toolkit, info->driver);
         return true;
     }
     snprintf(reason, reason_bytes, "this build knows no capability 0x%x", missing);

@@ -36,8 +36,7 @@ static pk_status stream_ordered(pk_run *run)
 static __global__ void axpy_step_pdl(int n, float a, const float *x, float *y)
 {
     const int i = blockIdx.x * blockDim.x + threadIdx.x;
-    /* STEP lab01.2: load x early, wait for the kernel ahead, then update y (about 4 lines)
-     */
+    /* STEP lab01.2: load x early, wait for the kernel ahead, then update y (about 4 lines) */
     (void)n, (void)a, (void)x, (void)y, (void)i;
     /* END lab01.2 */
 }

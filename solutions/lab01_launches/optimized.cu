@@ -37,8 +37,7 @@ static pk_status stream_ordered(pk_run *run)
 static __global__ void axpy_step_pdl(int n, float a, const float *x, float *y)
 {
     const int i = blockIdx.x * blockDim.x + threadIdx.x;
-    /* STEP lab01.2: load x early, wait for the kernel ahead, then update y (about 4 lines)
-     */
+    /* STEP lab01.2: load x early, wait for the kernel ahead, then update y (about 4 lines) */
     const float xi = i < n ? x[i] : 0;
     PK_GRID_DEPENDENCY_SYNCHRONIZE();
     if (i < n)
