@@ -42,9 +42,20 @@ function(pk_add_mistake number variant code match)
         --quick --no-timing --variant=${variant} ${ARGN})
 endfunction()
 
-# pk_expect_exit(lab01 name program code match arguments...)
+# pk_expect_exit(lab01 name program code match [BY starter words... --] arguments...): `starter` runs the program.
 function(pk_expect_exit lab name program code match)
-    add_test(NAME ${name} COMMAND ${CMAKE_COMMAND} -DPROGRAM=$<TARGET_FILE:${program}> "-DARGUMENTS=${ARGN}"
+    set(command $<TARGET_FILE:${program}>)
+    set(arguments ${ARGN})
+    if("BY" IN_LIST arguments)
+        list(FIND arguments "--" end)
+        list(SUBLIST arguments 1 ${end} starter)
+        list(REMOVE_AT starter -1)
+        math(EXPR end "${end} + 1")
+        list(SUBLIST arguments ${end} -1 arguments)
+        list(POP_FRONT starter command)
+        set(arguments ${starter} $<TARGET_FILE:${program}> ${arguments})
+    endif()
+    add_test(NAME ${name} COMMAND ${CMAKE_COMMAND} -DPROGRAM=${command} "-DARGUMENTS=${arguments}"
         -DCODE=${code} "-DMATCH=${match}" -P ${PK_COMMON_DIR}/cmake/expect_exit.cmake)
     pk_lab_test_properties(${lab} ${name})
     set_tests_properties(${name} PROPERTIES SKIP_REGULAR_EXPRESSION "SKIPPED: ")

@@ -389,15 +389,20 @@ static pk_status choose_folder(session *s)
     return probe_folder(s->folder);
 }
 
-static int report_error(const pk_report *report, pk_status status)
+/* One line on standard error, named once. */
+static void say(const pk_report *report, const char *text)
 {
-    fflush(stdout);
-    const char *text = pk_error_text();
     const char *id = report->lab->id;
+    fflush(stdout);
     if (strncmp(text, id, strlen(id)) == 0)
         fprintf(stderr, "%s\n", text);
     else
         fprintf(stderr, "%s: %s\n", id, text);
+}
+
+static int report_error(const pk_report *report, pk_status status)
+{
+    say(report, pk_error_text());
     return pk_exit_code(status);
 }
 
@@ -419,7 +424,7 @@ static int finish(session *s, pk_status status)
             return report_error(report, pk_status_worse(report->status, written));
     }
     if (ended[0])
-        fprintf(stderr, "%s: %s\n", report->lab->id, ended);
+        say(report, ended);
     return pk_exit_code(report->status);
 }
 
