@@ -79,8 +79,8 @@ static const hint hints[] = {
     {"cudaErrorMemoryAllocation", "hipErrorOutOfMemory",
      "the memory is not there: use a smaller size, or close what else uses the device (" PAGE "#out-of-memory)"},
     {"cudaErrorInvalidValue", "hipErrorInvalidValue",
-     "an argument is wrong: check sizes, null pointers, and that a pointer is of the kind the call wants (" PAGE
-     "#invalid-value)"},
+     "an argument is wrong: of a launch, grid and block against the device's limits; else sizes, null pointers, and "
+     "whether a pointer is of the kind that the call wants (" PAGE "#invalid-value)"},
     {"cudaErrorInvalidResourceHandle", "hipErrorInvalidHandle",
      "a stream, event or graph was destroyed before, or belongs to another device (" PAGE "#invalid-value)"},
     {"cudaErrorHostMemoryAlreadyRegistered", "hipErrorHostMemoryAlreadyRegistered",

@@ -103,19 +103,23 @@ static void hints(void)
 static void missing_capabilities(void)
 {
     char reason[512];
-    pk_device_info info = {.backend = "hip",
-                           .name = "AMD Instinct MI210",
-                           .arch = "gfx90a",
-                           .toolkit = "5.2.3",
-                           .driver = "5.2.3",
+    pk_device_info info = {.backend = "cuda",
+                           .name = "NVIDIA A100",
+                           .arch = "sm_80",
+                           .toolkit = "13.0",
+                           .driver = "12.4",
                            .capabilities = PK_NEED_GRAPH};
     expect(!pk_device_lacks(&info, PK_NEED_GRAPH, reason, sizeof reason), "nothing is missing");
     expect_text(reason, "");
     expect(pk_device_lacks(&info, PK_NEED_GRAPH | PK_NEED_PDL | PK_NEED_CLUSTER, reason, sizeof reason),
            "PDL is missing");
-    expect(strncmp(reason, "programmatic dependent launch: HIP has no", 41) == 0, "the first that is missing is named");
-    expect(strstr(reason, "AMD Instinct MI210 (gfx90a") != NULL, "the device is named");
+    expect(strncmp(reason, "programmatic dependent launch needs", 35) == 0, "the first that is missing is named");
+    expect(strstr(reason, "NVIDIA A100 (sm_80") != NULL, "the device is named");
     expect(strchr(reason, '\n') == NULL, "the reason is one line");
+
+    snprintf(info.backend, sizeof info.backend, "hip-nvidia");
+    expect(pk_device_lacks(&info, PK_NEED_CLUSTER, reason, sizeof reason), "clusters are missing");
+    expect_text(reason, "HIP has no thread-block clusters");
 }
 
 int main(void)
