@@ -111,13 +111,16 @@ pk_status pk_gpu_failed(const char *call, const char *file, int line, cudaError_
 #define PK_GRID_DEPENDENCY_SYNCHRONIZE() ((void)0)
 #endif
 
-/* Let go for a moment inside a polling loop. */
+/* Let go for a moment inside a polling loop; and about how many such moments make two milliseconds. */
 #if defined(PK_BACKEND_HIP)
-#define PK_POLL_PAUSE() __builtin_amdgcn_s_sleep(1)
+#define PK_POLL_PAUSE() __builtin_amdgcn_s_sleep(8) /* 8 x 64 cycles */
+#define PK_POLL_PAUSES_FOR_2_MS 8000
 #elif defined(PK_BACKEND_CPU)
 #define PK_POLL_PAUSE() __nanosleep(1000)
+#define PK_POLL_PAUSES_FOR_2_MS 40 /* a sleeping thread of the host wakes some 50 us late */
 #else
 #define PK_POLL_PAUSE() __nanosleep(100)
+#define PK_POLL_PAUSES_FOR_2_MS 20000
 #endif
 
 #endif

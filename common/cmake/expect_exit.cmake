@@ -3,8 +3,8 @@
 # has nothing to run on: CTest sees the word SKIPPED.
 execute_process(COMMAND ${PROGRAM} ${ARGUMENTS} RESULT_VARIABLE code OUTPUT_VARIABLE out ERROR_VARIABLE err)
 message("${out}${err}")
-if(code STREQUAL "77" AND NOT CODE STREQUAL "77" AND err MATCHES "no usable GPU")
-    message("SKIPPED: no usable GPU")
+if(code STREQUAL "77" AND NOT CODE STREQUAL "77" AND "${out}${err}" MATCHES "(no usable GPU|: skipped: [^\n]*)")
+    message("SKIPPED: ${CMAKE_MATCH_1}")
     return()
 endif()
 if(NOT code STREQUAL CODE)

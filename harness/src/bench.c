@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "device_limits.h"
 #include "pk/host.h"
 
 enum { MAX_TOKENS_KEPT = 4096 };
@@ -37,12 +38,14 @@ static pk_status judge(const char *when, uint64_t seed, const pk_verdict *verdic
 
 /* ---- one verified repetition ---- */
 
-static pk_status execute_and_judge(pk_run *run, const char *when, pk_validation *validation, double *wall_us)
+static pk_status execute_and_judge(pk_run *run, const char *when, bool held, pk_validation *validation, double *wall_us)
 {
     pk_bench *bench = run->bench;
     pk_status status = pk_buffers_poison(bench);
     if (status == PK_OK)
         status = pk_repetition_prepare(run, PK_HOT);
+    if (status == PK_OK && held)
+        status = pk_hold_stream(bench->stream);
     if (status == PK_OK)
         status = pk_repetition_execute(run, wall_us);
     if (status == PK_OK)
@@ -54,14 +57,14 @@ static pk_status execute_and_judge(pk_run *run, const char *when, pk_validation 
     return status == PK_OK ? pk_buffers_check_guards(bench) : status;
 }
 
-static void verify(pk_report *report, pk_contender *contender, const char *when, uint64_t seed,
+static void verify(pk_report *report, pk_contender *contender, const char *when, bool held, uint64_t seed,
                    pk_validation *validation, double *wall_us)
 {
     char what[160];
     snprintf(what, sizeof what, "variant '%s' (%s)", contender->run.variant->name, when);
     pk_watchdog_progress(what);
     validation->seed = seed;
-    pk_status status = execute_and_judge(&contender->run, when, validation, wall_us);
+    pk_status status = execute_and_judge(&contender->run, when, held, validation, wall_us);
     if (status != PK_OK)
         pk_contender_fail(report, contender, status);
 }
@@ -98,7 +101,7 @@ static void open_contender(pk_report *report, pk_contender *contender, uint64_t 
         return;
     }
     if (first_pass)
-        verify(report, contender, "before timing", seed, &result->before, &result->first_execute_us);
+        verify(report, contender, "before timing", false, seed, &result->before, &result->first_execute_us);
     if (first_pass && contender->active)
         note_launches(result);
 }
@@ -232,7 +235,7 @@ static pk_status open_contenders(const pk_bench_request *request, pk_contender *
 }
 
 /* After the timing: once more with the same inputs, and once with fresh ones, so that a result kept from an earlier
- * repetition or from other inputs shows. */
+ * repetition or from other inputs shows; with the stream held, so that a missing order between kernels shows. */
 static pk_status verify_after(const pk_bench_request *request, pk_run *lab_run, pk_contender *contenders, size_t count,
                               bool fresh)
 {
@@ -244,7 +247,7 @@ static pk_status verify_after(const pk_bench_request *request, pk_run *lab_run, 
         double wall;
         *request->current = contenders[i].result;
         if (contenders[i].active)
-            verify(report, &contenders[i], fresh ? "with fresh inputs" : "after timing", seed,
+            verify(report, &contenders[i], fresh ? "with fresh inputs" : "after timing", true, seed,
                    fresh ? &result->fresh : &result->after, &wall);
         status = check_device_lost(report, contenders, count, i);
     }

@@ -24,6 +24,10 @@ typedef struct pk_limit_samples {
 } pk_limit_samples;
 
 pk_status pk_limits_time(const pk_limit_workspace *space, void *stream, pk_limit_samples *samples);
+
+/* Hold the stream for about two milliseconds: what is launched meanwhile queues up and then runs back to back, so that
+ * kernels which only seem ordered because the host is slow get their chance to go wrong. */
+pk_status pk_hold_stream(void *stream);
 pk_status pk_limits_overwrite(const pk_limit_workspace *space, void *stream, unsigned value);
 
 #ifdef __cplusplus

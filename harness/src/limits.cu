@@ -42,6 +42,13 @@ static __global__ void read_kernel(const uint4 *words, unsigned *sink)
         *sink = fold;
 }
 
+/* Passes `pauses` pauses. */
+static __global__ void hold_kernel(int pauses)
+{
+    for (int i = 0; i < pauses; i++)
+        PK_POLL_PAUSE();
+}
+
 static __global__ void write_kernel(uint4 *words, size_t count, unsigned value)
 {
     const size_t stride = (size_t)gridDim.x * blockDim.x;
@@ -165,5 +172,11 @@ pk_status pk_limits_overwrite(const pk_limit_workspace *space, void *stream_hand
 #endif
     PK_LAUNCH(write_kernel, space->processors * 4, WRITE_THREADS, 0, stream, (uint4 *)space->words,
               space->bytes / sizeof(uint4), value);
+    return PK_OK;
+}
+
+pk_status pk_hold_stream(void *stream_handle)
+{
+    PK_LAUNCH(hold_kernel, 1, 1, 0, (cudaStream_t)stream_handle, PK_POLL_PAUSES_FOR_2_MS);
     return PK_OK;
 }

@@ -87,6 +87,8 @@ static pk_status instrument_all(pk_report *report, pk_contender *contenders, siz
 
 static void run_round(pk_report *report, pk_contender *contenders, size_t count, const pk_measure_plan *plan)
 {
+    for (size_t i = 0; i < count; i++)
+        contenders[i].tokens = report->results[contenders[i].result].token.count;
     for (size_t step = 0; step < 2 * count; step++) {
         size_t half = step / count;
         pk_contender *contender = &contenders[half == 0 ? step : 2 * count - 1 - step];
@@ -123,9 +125,12 @@ static void keep_round(pk_report *report, pk_contender *contenders, size_t count
 
 static void drop_round(pk_report *report, pk_contender *contenders, size_t count)
 {
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
+        pk_result *result = &report->results[contenders[i].result];
+        result->token.count = contenders[i].tokens;
         if (contenders[i].active)
-            report->results[contenders[i].result].dropped_throttled += 2;
+            result->dropped_throttled += 2;
+    }
 }
 
 /* Standard error of the median over the median, for samples near normal: 1.2533 sigma / sqrt(n). */

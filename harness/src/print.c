@@ -46,8 +46,10 @@ static void print_heading(const pk_report *report, const pk_result *first)
 static void speedup_cell(char *cell, const pk_result *result)
 {
     int decimals = result->speedup < 10 ? 2 : result->speedup < 100 ? 1 : 0;
-    if (!isfinite(result->speedup))
-        snprintf(cell, CELL, "%s", result->is_baseline && result->wall.count ? "1" : "-");
+    if (result->is_baseline) /* the first is what the others are compared with; a further one is a measure, no rival */
+        snprintf(cell, CELL, "%s", result->wall.count && result->ratio.count == 0 ? "1" : "-");
+    else if (!isfinite(result->speedup))
+        snprintf(cell, CELL, "-");
     else
         snprintf(cell, CELL, "%.*f [%.*f, %.*f]", decimals, result->speedup, decimals, result->speedup_interval.low,
                  decimals, result->speedup_interval.high);
@@ -64,24 +66,25 @@ static void result_row(pk_table *table, const pk_result *result)
     else
         snprintf(launches, CELL, "-");
     speedup_cell(speedup, result);
-    const char *name = result->variant;
-    char cold[CELL];
-    if (result->cache == PK_COLD) {
-        snprintf(cold, CELL, "%s cold", name);
-        name = cold;
-    }
-    const char *cells[] = {name, pk_status_word(result->status), wall, device, submit, launches, speedup};
+    const char *cells[] = {result->variant, pk_status_word(result->status), wall, device, submit, launches, speedup};
     pk_table_row(table, cells);
 }
 
-static void print_results(const pk_report *report, size_t count)
+static void print_results(const pk_report *report, size_t count, pk_cache_state cache)
 {
+    bool any = false;
+    for (size_t i = 0; i < count; i++)
+        any |= report->results[i].cache == cache;
+    if (!any)
+        return;
+    if (cache == PK_COLD)
+        printf("\nThe same with the L2 flushed before each repetition (cold)\n\n");
     /* Timings, counts and ratios align right; names and words left. */
     pk_table *table = pk_table_new(7, 0x3C);
     const char *heading[] = {"variant", "result", "us/token", "device", "submit", "launches", "speedup [95%]"};
     pk_table_row(table, heading);
-    for (size_t i = 0; i < report->result_count; i++)
-        if (i < count || report->results[i].cache == PK_COLD)
+    for (size_t i = 0; i < count; i++)
+        if (report->results[i].cache == cache)
             result_row(table, &report->results[i]);
     pk_table_print(table, stdout, WIDTH, pk_use_colour(stdout));
     pk_table_free(table);
@@ -178,7 +181,8 @@ static void print_targets(const pk_report *report)
 void pk_print_report(const pk_report *report, size_t count, bool targets)
 {
     print_heading(report, &report->results[0]);
-    print_results(report, count);
+    print_results(report, count, PK_HOT);
+    print_results(report, report->result_count, PK_COLD);
     print_reasons(report);
     print_limits(report);
     print_dropped(report);
@@ -212,7 +216,8 @@ void pk_print_lab_help(const pk_lab *lab, const char *program)
            "  --variant=A,B      only these, and the first baseline (--list names them)\n"
            "  --seed=1           inputs are drawn from it: the same seed, the same inputs\n"
            "  --quick            smoke shapes; also QUICK=1 in the environment\n"
-           "  --sweep[=quick|full] more points, for fits and figures\n"
+           "  --sweep            more points, for fits and figures: --sweep=full on a GPU,\n                     "
+           "--sweep=quick on the CPU device\n"
            "  --cold             measure once more with the L2 flushed before each repetition\n"
            "  --no-timing        verify only\n"
            "  --check            judge the lab's speed targets: exit 5 when one is missed\n"

@@ -25,8 +25,10 @@ int main(void)
     }
     printf("backend=%s\nkind=%s\nname=%s\narch=%s\ndriver=%s\ntoolkit=%s\n", device.backend,
            device.is_gpu ? "gpu" : "cpu", device.name, device.arch, device.driver, device.toolkit);
-    printf("processors=%d\nwarp_size=%d\nshared_bytes_per_block=%zu\nl2_bytes=%zu\nmemory_bytes=%zu\n",
-           device.processors, device.warp_size, device.shared_bytes_per_block, device.l2_bytes, device.memory_bytes);
+    printf("processors=%d\nwarp_size=%d\nmax_threads_per_block=%d\nshared_bytes_per_block=%zu\nl2_bytes=%zu\nmemory_"
+           "bytes=%zu\n",
+           device.processors, device.warp_size, device.max_threads_per_block, device.shared_bytes_per_block,
+           device.l2_bytes, device.memory_bytes);
     printf("capabilities=");
     for (size_t i = 0; i < sizeof capabilities / sizeof capabilities[0]; i++)
         if (device.capabilities & capabilities[i].bit)

@@ -72,6 +72,7 @@ typedef struct pk_contender {
     size_t result; /* index in report.results */
     bool active;   /* verified, and still in the race */
     double *walls; /* this round's two samples */
+    size_t tokens; /* latencies kept before this round */
 } pk_contender;
 
 typedef struct pk_measure_plan {

@@ -20,6 +20,17 @@ static __global__ void axpy_step_past_the_end(int n, float a, const float *x, fl
         y[i] = y[i] + a * x[i < n ? i : 0];
 }
 
+/* A dependent launch that lets its successor go at once and never waits for the kernel ahead. */
+static __global__ void axpy_step_without_wait(int n, float a, const float *x, float *y)
+{
+    const int i = blockIdx.x * blockDim.x + threadIdx.x;
+#if defined(PK_BACKEND_CUDA) && (!defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 900)
+    cudaTriggerProgrammaticLaunchCompletion();
+#endif
+    if (i < n)
+        y[i] = y[i] + a * x[i];
+}
+
 static __global__ void overwrite_first(float *y, float value)
 {
     y[0] = value;
@@ -158,6 +169,16 @@ static pk_status no_wait(pk_run *run)
     return PK_OK;
 }
 
+static pk_status no_dependency_wait(pk_run *run)
+{
+    const lab01 *lab = lab_of(run);
+    for (int step = 0; step < lab->k * lab->tokens; step++)
+        PK_LAUNCH_PDL(axpy_step_without_wait, lab01_blocks(lab), LAB01_THREADS, 0, stream_of(run), lab->n, lab->a,
+                      lab->x, lab->y);
+    PK_CHECK(cudaStreamSynchronize(stream_of(run)));
+    return PK_OK;
+}
+
 static pk_status hangs(pk_run *run)
 {
     PK_LAUNCH(never_ends, 1, 1, 0, stream_of(run), (const volatile float *)lab_of(run)->y);
@@ -183,6 +204,7 @@ PK_VARIANTS(ladder) = {
     {"past-the-end", "writes y[n]", 0, NULL, past_the_end, NULL},
     {"other-stream", "work outside the timed stream", 0, NULL, other_stream, NULL},
     {"no-wait", "returns before its work has ended", 0, NULL, no_wait, NULL},
+    {"no-dependency-wait", "a dependent launch without its wait", PK_NEED_PDL, NULL, no_dependency_wait, NULL},
     {"hangs", "a kernel that never ends", 0, NULL, hangs, NULL},
     {"bad-launch", "a launch that the device refuses", 0, NULL, bad_launch, NULL},
 };
