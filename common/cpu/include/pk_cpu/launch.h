@@ -1,0 +1,285 @@
+/* Kernel launches: how a typed call becomes a kernel that the device can run.
+ *
+ * A launch copies its arguments into a packet laid out like a C struct of the parameters. The kernel's body is
+ * instantiated twice: run_block walks all threads of a block in order, with the kernel inlined into the loop so
+ * that the compiler may vectorise over threads; run_thread runs one thread, for blocks whose threads switch. */
+#ifndef PK_CPU_LAUNCH_H
+#define PK_CPU_LAUNCH_H
+
+#include <string.h>
+
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include "../cuda_runtime_api.h"
+
+/* One kernel, as the device runs it. */
+struct pk_cpu_kernel {
+    const void *function; /* its address: what names it in the API */
+    const char *name;     /* as written at the launch */
+    unsigned n_params;
+    const unsigned *offsets, *sizes; /* [n_params], bytes in the packet */
+    unsigned packet_bytes;
+    void (*run_block)(const void *function, const unsigned char *packet);
+    void (*run_thread)(const void *function, const unsigned char *packet);
+};
+
+extern "C" {
+/* Make the kernel known by its address. Returns the description that is kept for it, valid for ever. */
+const pk_cpu_kernel *pk_cpu_register(const pk_cpu_kernel *kernel);
+/* Check and enqueue; arguments[i] points to the i-th parameter's value. Also sets the last error. */
+cudaError_t pk_cpu_launch(const pk_cpu_kernel *kernel, dim3 grid, dim3 block, void **arguments, size_t shared_bytes,
+                          cudaStream_t stream);
+}
+
+/* Set while threads of the running block wait: then threads no longer run straight through. A pointer, so that a
+ * kernel's stores of numbers cannot alias it and the test leaves the loop over threads. */
+extern __thread struct pk_cpu_block *pk_cpu_parked;
+
+template <class... P> struct pk_cpu_signature {
+    void (*function)(P...);
+};
+
+template <class... P> pk_cpu_signature<P...> pk_cpu_signature_of(void (*function)(P...))
+{
+    static_assert((std::is_trivially_copyable<P>::value && ...), "kernel parameters are copied as bytes");
+    return {function};
+}
+
+/* Where each parameter lies in the packet. */
+template <class... P> struct pk_cpu_packet {
+    unsigned offsets[sizeof...(P) + 1], sizes[sizeof...(P) + 1], bytes;
+    constexpr pk_cpu_packet() : offsets(), sizes(), bytes(0)
+    {
+        const unsigned align[] = {alignof(P)..., 1}, size[] = {sizeof(P)..., 0};
+        for (unsigned i = 0; i < sizeof...(P); ++i) {
+            bytes = (bytes + align[i] - 1) / align[i] * align[i];
+            offsets[i] = bytes;
+            sizes[i] = size[i];
+            bytes += size[i];
+        }
+    }
+};
+
+template <class... P> struct pk_cpu_layout {
+    static constexpr pk_cpu_packet<P...> packet{};
+};
+
+/* `Body` calls the kernel. Where the launch names the kernel itself it is an empty lambda, so the call is direct;
+ * where it names a variable, or Body is void, the call goes through the address. */
+template <class Body, class... P> struct pk_cpu_code {
+    template <class T> static T load(const unsigned char *from)
+    {
+        typename std::remove_const<T>::type value;
+        memcpy(&value, from, sizeof(value));
+        return value;
+    }
+
+    template <class... V>
+    static inline __attribute__((always_inline)) void call(const void *function, const V &...values)
+    {
+        if constexpr (std::is_empty<Body>::value) {
+            alignas(Body) const unsigned char nothing[sizeof(Body)] = {};
+            (*reinterpret_cast<const Body *>(nothing))(values...);
+        } else {
+            reinterpret_cast<void (*)(P...)>(reinterpret_cast<size_t>(function))(values...);
+        }
+    }
+
+    template <size_t... I> static void all(const void *function, const unsigned char *packet, std::index_sequence<I...>)
+    {
+        (void)packet;
+        const std::tuple<P...> values(load<P>(packet + pk_cpu_layout<P...>::packet.offsets[I])...);
+        const unsigned nx = blockDim.x, ny = blockDim.y, nz = blockDim.z;
+        (void)values;
+        for (unsigned z = 0; z < nz; ++z) {
+            threadIdx.z = z;
+            for (unsigned y = 0; y < ny; ++y) {
+                threadIdx.y = y;
+                for (unsigned x = 0; x < nx; ++x) {
+                    threadIdx.x = x;
+                    call(function, std::get<I>(values)...);
+                    if (pk_cpu_parked != nullptr)
+                        return;
+                }
+            }
+        }
+    }
+
+    template <size_t... I> static void one(const void *function, const unsigned char *packet, std::index_sequence<I...>)
+    {
+        (void)packet;
+        call(function, load<P>(packet + pk_cpu_layout<P...>::packet.offsets[I])...);
+    }
+
+    static void run_block(const void *function, const unsigned char *packet)
+    {
+        all(function, packet, std::index_sequence_for<P...>{});
+    }
+
+    static void run_thread(const void *function, const unsigned char *packet)
+    {
+        one(function, packet, std::index_sequence_for<P...>{});
+    }
+};
+
+/* The description of a launch site's kernel. Where Body is empty a site always launches the same kernel, so it keeps
+ * its own; else the address may differ from call to call, and the registry keeps one for each address. */
+template <class Body, class... P>
+pk_cpu_kernel pk_cpu_describe_kernel(pk_cpu_signature<P...> signature, const char *name)
+{
+    using code = pk_cpu_code<Body, P...>;
+    const pk_cpu_packet<P...> &packet = pk_cpu_layout<P...>::packet;
+    return {reinterpret_cast<const void *>(signature.function),
+            name,
+            sizeof...(P),
+            packet.offsets,
+            packet.sizes,
+            packet.bytes,
+            code::run_block,
+            code::run_thread};
+}
+
+template <class Body, class... P, class... A>
+cudaError_t pk_cpu_launch_typed(pk_cpu_signature<P...> signature, const char *name, const Body &, dim3 grid, dim3 block,
+                                size_t shared_bytes, cudaStream_t stream, A &&...arguments)
+{
+    static_assert(sizeof...(A) == sizeof...(P), "a launch gives every parameter of the kernel");
+    std::tuple<typename std::remove_const<P>::type...> values(std::forward<A>(arguments)...);
+    return std::apply(
+        [&](auto &...value) {
+            void *pointers[] = {static_cast<void *>(&value)..., nullptr};
+            if constexpr (std::is_empty<Body>::value) {
+                static const pk_cpu_kernel kernel = pk_cpu_describe_kernel<Body>(signature, name);
+                static const pk_cpu_kernel *const known = pk_cpu_register(&kernel);
+                (void)known;
+                return pk_cpu_launch(&kernel, grid, block, pointers, shared_bytes, stream);
+            } else {
+                const pk_cpu_kernel kernel = pk_cpu_describe_kernel<void>(signature, name);
+                return pk_cpu_launch(pk_cpu_register(&kernel), grid, block, pointers, shared_bytes, stream);
+            }
+        },
+        values);
+}
+
+/* Launch `kernel`: an expression of type cudaError_t that leaves its error in the last error too. */
+#define PK_CPU_LAUNCH(kernel, grid, block, smem, stream, ...)                                                          \
+    pk_cpu_launch_typed(                                                                                               \
+        pk_cpu_signature_of(kernel), #kernel, [=](auto &...pk_values_) { (kernel)(pk_values_...); }, (grid), (block),  \
+        (smem), (stream), ##__VA_ARGS__)
+
+/* The typed forms of calls that take a kernel. */
+template <class... P>
+cudaError_t cudaLaunchKernel(void (*function)(P...), dim3 grid, dim3 block, void **arguments, size_t shared_bytes = 0,
+                             cudaStream_t stream = nullptr)
+{
+    const pk_cpu_kernel kernel = pk_cpu_describe_kernel<void>(pk_cpu_signature_of(function), "kernel");
+    pk_cpu_register(&kernel);
+    return cudaLaunchKernel(reinterpret_cast<const void *>(function), grid, block, arguments, shared_bytes, stream);
+}
+
+template <class... P> cudaError_t cudaFuncSetAttribute(void (*function)(P...), cudaFuncAttribute attribute, int value)
+{
+    return cudaFuncSetAttribute(reinterpret_cast<const void *>(function), attribute, value);
+}
+
+template <class... P> cudaError_t cudaFuncGetAttributes(cudaFuncAttributes *attributes, void (*function)(P...))
+{
+    return cudaFuncGetAttributes(attributes, reinterpret_cast<const void *>(function));
+}
+
+template <class... P>
+cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, void (*function)(P...), int block_threads,
+                                                          size_t dynamic_shared_bytes)
+{
+    return cudaOccupancyMaxActiveBlocksPerMultiprocessor(blocks, reinterpret_cast<const void *>(function),
+                                                         block_threads, dynamic_shared_bytes);
+}
+
+/* CUDA's typed allocation calls. */
+template <class T> cudaError_t cudaMalloc(T **device, size_t bytes)
+{
+    return cudaMalloc(reinterpret_cast<void **>(device), bytes);
+}
+
+template <class T> cudaError_t cudaMallocManaged(T **both, size_t bytes, unsigned flags = cudaMemAttachGlobal)
+{
+    return cudaMallocManaged(reinterpret_cast<void **>(both), bytes, flags);
+}
+
+template <class T> cudaError_t cudaMallocAsync(T **device, size_t bytes, cudaStream_t stream)
+{
+    return cudaMallocAsync(reinterpret_cast<void **>(device), bytes, stream);
+}
+
+template <class T> cudaError_t cudaMallocHost(T **host, size_t bytes, unsigned flags = cudaHostAllocDefault)
+{
+    return cudaHostAlloc(reinterpret_cast<void **>(host), bytes, flags);
+}
+
+template <class T> cudaError_t cudaHostAlloc(T **host, size_t bytes, unsigned flags)
+{
+    return cudaHostAlloc(reinterpret_cast<void **>(host), bytes, flags);
+}
+
+template <class T> cudaError_t cudaHostGetDevicePointer(T **device, void *host, unsigned flags)
+{
+    return cudaHostGetDevicePointer(reinterpret_cast<void **>(device), host, flags);
+}
+
+/* __device__ and __constant__ variables: the symbol is the variable itself. */
+template <class T> cudaError_t cudaGetSymbolAddress(void **device, const T &symbol)
+{
+    return pk_cpu_symbol_address(device, &symbol, sizeof(T));
+}
+
+template <class T>
+cudaError_t cudaMemcpyToSymbolAsync(const T &symbol, const void *from, size_t bytes, size_t offset = 0,
+                                    cudaMemcpyKind kind = cudaMemcpyHostToDevice, cudaStream_t stream = nullptr)
+{
+    void *to = nullptr;
+    const cudaError_t error = cudaGetSymbolAddress(&to, symbol);
+    return error ? error : cudaMemcpyAsync(static_cast<char *>(to) + offset, from, bytes, kind, stream);
+}
+
+template <class T>
+cudaError_t cudaMemcpyToSymbol(const T &symbol, const void *from, size_t bytes, size_t offset = 0,
+                               cudaMemcpyKind kind = cudaMemcpyHostToDevice)
+{
+    void *to = nullptr;
+    const cudaError_t error = cudaGetSymbolAddress(&to, symbol);
+    return error ? error : cudaMemcpy(static_cast<char *>(to) + offset, from, bytes, kind);
+}
+
+template <class T>
+cudaError_t cudaMemcpyFromSymbol(void *to, const T &symbol, size_t bytes, size_t offset = 0,
+                                 cudaMemcpyKind kind = cudaMemcpyDeviceToHost)
+{
+    void *from = nullptr;
+    const cudaError_t error = cudaGetSymbolAddress(&from, symbol);
+    return error ? error : cudaMemcpy(to, static_cast<const char *>(from) + offset, bytes, kind);
+}
+
+/* CUDA's default arguments, for C++ callers. */
+inline cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind kind)
+{
+    return cudaMemcpyAsync(to, from, bytes, kind, nullptr);
+}
+
+inline cudaError_t cudaMemsetAsync(void *to, int byte, size_t bytes)
+{
+    return cudaMemsetAsync(to, byte, bytes, nullptr);
+}
+
+inline cudaError_t cudaEventRecord(cudaEvent_t event)
+{
+    return cudaEventRecord(event, nullptr);
+}
+
+inline cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event)
+{
+    return cudaStreamWaitEvent(stream, event, cudaEventWaitDefault);
+}
+
+#endif

@@ -1,0 +1,189 @@
+/* Fibers: stacks, and the switch from one to another on the same OS thread. Boost.Context switches in a few
+ * nanoseconds; without it ucontext does the same with two system calls, some forty times slower. Sanitizers are
+ * told of every switch. */
+#include "runtime.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#if defined(PK_CPU_UCONTEXT)
+#include <ucontext.h>
+#else
+#include <boost/context/detail/fcontext.hpp>
+#endif
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define __SANITIZE_ADDRESS__ 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/common_interface_defs.h>
+#endif
+#if defined(PK_CPU_TSAN_)
+#include <sanitizer/tsan_interface.h>
+#endif
+
+struct pk_fiber {
+#if defined(PK_CPU_UCONTEXT)
+    ucontext_t context;
+#else
+    boost::context::detail::fcontext_t context;
+#endif
+    void (*entry)(void *);
+    void *argument;
+    const void *stack; /* lowest address */
+    size_t stack_bytes;
+    void *fake_stack;        /* ASan's, while the fiber is switched away */
+    void *race_fiber;        /* TSan's name for the fiber */
+    struct pk_fiber *leaver; /* who switched here: the new fiber completes that switch */
+};
+
+#if defined(__SANITIZE_ADDRESS__)
+static void switch_begins(struct pk_fiber *from, struct pk_fiber *to)
+{
+    __sanitizer_start_switch_fiber(&from->fake_stack, to->stack, to->stack_bytes);
+}
+static void switch_ends(struct pk_fiber *here)
+{
+    const void *stack;
+    size_t bytes;
+    __sanitizer_finish_switch_fiber(here->fake_stack, &stack, &bytes);
+    /* The OS thread's own stack is learnt from the first switch away from it. */
+    if (here->leaver && !here->leaver->stack) {
+        here->leaver->stack = stack;
+        here->leaver->stack_bytes = bytes;
+    }
+}
+#elif defined(PK_CPU_TSAN_)
+static void switch_begins(struct pk_fiber *, struct pk_fiber *to)
+{
+    __tsan_switch_to_fiber(to->race_fiber, 0);
+}
+static void switch_ends(struct pk_fiber *)
+{
+}
+#else
+static void switch_begins(struct pk_fiber *, struct pk_fiber *)
+{
+}
+static void switch_ends(struct pk_fiber *)
+{
+}
+#endif
+
+struct pk_fiber *pk_fiber_of_thread(void)
+{
+    struct pk_fiber *fiber = (struct pk_fiber *)calloc(1, sizeof(*fiber));
+#if defined(PK_CPU_TSAN_)
+    if (fiber)
+        fiber->race_fiber = __tsan_get_current_fiber();
+#endif
+    return fiber;
+}
+
+/* A stack with a page below it that faults, so that an overflow is an error and not a neighbour's data. Each such
+ * page costs two kernel mappings, of which a process has 65,530 by default and sanitizers take many: only the first
+ * stacks have one. */
+static void *new_stack(size_t bytes)
+{
+    static int guards; /* relaxed: a count only */
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    char *low = (char *)mmap(nullptr, bytes + page, PROT_READ | PROT_WRITE,
+                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+    if (low == MAP_FAILED)
+        return nullptr;
+    if (__atomic_add_fetch(&guards, 1, __ATOMIC_RELAXED) <= 2048)
+        mprotect(low, page, PROT_NONE);
+    return low + page;
+}
+
+/* Stacks lie a power of two apart or nearly so, and the same frames of each would meet in the same few sets of the
+ * cache: begin each at another line. */
+static size_t stagger(size_t stack_bytes)
+{
+    static unsigned count; /* relaxed: any spread will do */
+    return stack_bytes - 64 * (__atomic_fetch_add(&count, 5, __ATOMIC_RELAXED) % 64);
+}
+
+#if defined(PK_CPU_UCONTEXT)
+
+static void enter(unsigned low, unsigned high)
+{
+    struct pk_fiber *fiber = (struct pk_fiber *)((uintptr_t)low | (uintptr_t)high << 32);
+    switch_ends(fiber);
+    fiber->entry(fiber->argument);
+    abort();
+}
+
+static void prepare(struct pk_fiber *fiber)
+{
+    getcontext(&fiber->context);
+    fiber->context.uc_stack.ss_sp = const_cast<void *>(fiber->stack);
+    fiber->context.uc_stack.ss_size = fiber->stack_bytes;
+    fiber->context.uc_link = nullptr;
+    const uintptr_t word = (uintptr_t)fiber;
+    makecontext(&fiber->context, (void (*)(void))enter, 2, (unsigned)word, (unsigned)(word >> 32));
+}
+
+void pk_fiber_switch(struct pk_fiber *from, struct pk_fiber *to)
+{
+    to->leaver = from;
+    switch_begins(from, to);
+    swapcontext(&from->context, &to->context);
+    switch_ends(from);
+}
+
+#else
+
+using boost::context::detail::jump_fcontext;
+using boost::context::detail::make_fcontext;
+using boost::context::detail::transfer_t;
+
+static void enter(transfer_t from)
+{
+    struct pk_fiber *fiber = (struct pk_fiber *)from.data;
+    fiber->leaver->context = from.fctx;
+    switch_ends(fiber);
+    fiber->entry(fiber->argument);
+    abort();
+}
+
+static void prepare(struct pk_fiber *fiber)
+{
+    char *top = (char *)const_cast<void *>(fiber->stack) + fiber->stack_bytes;
+    fiber->context = make_fcontext(top, fiber->stack_bytes, enter);
+}
+
+void pk_fiber_switch(struct pk_fiber *from, struct pk_fiber *to)
+{
+    to->leaver = from;
+    switch_begins(from, to);
+    const transfer_t back = jump_fcontext(to->context, to);
+    from->leaver->context = back.fctx;
+    switch_ends(from);
+}
+
+#endif
+
+struct pk_fiber *pk_fiber_new(void (*entry)(void *), void *argument)
+{
+    struct pk_fiber *fiber = (struct pk_fiber *)calloc(1, sizeof(*fiber));
+    if (!fiber)
+        return nullptr;
+    fiber->entry = entry;
+    fiber->argument = argument;
+    fiber->stack = new_stack(pk_settings.stack_bytes);
+    fiber->stack_bytes = stagger(pk_settings.stack_bytes);
+    if (!fiber->stack) {
+        free(fiber);
+        return nullptr;
+    }
+#if defined(PK_CPU_TSAN_)
+    fiber->race_fiber = __tsan_create_fiber(0);
+#endif
+    prepare(fiber);
+    return fiber;
+}

@@ -1,0 +1,482 @@
+/* Memory: what was allocated and of which kind, copies and fills.
+ *
+ * Device, pinned and managed memory is ordinary memory here, so what makes a kind is this registry: it decides which
+ * pointers a copy accepts, and how the copy behaves towards the host. */
+#include "runtime.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct range {
+    char *base;
+    size_t bytes;
+    enum cudaMemoryType kind;
+    enum { ALLOCATED, REGISTERED, SYMBOL } origin;
+};
+
+static pthread_mutex_t memory_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct range *ranges; /* sorted by base */
+static size_t n_ranges, max_ranges;
+static uint64_t used_bytes; /* of device and managed memory */
+
+/* The first range whose base is above `pointer`. */
+static size_t upper_bound(const void *pointer)
+{
+    size_t low = 0, high = n_ranges;
+    while (low < high) {
+        const size_t middle = (low + high) / 2;
+        if ((uintptr_t)ranges[middle].base <= (uintptr_t)pointer)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static struct range *find(const void *pointer)
+{
+    const size_t at = upper_bound(pointer);
+    if (at == 0)
+        return nullptr;
+    struct range *range = &ranges[at - 1];
+    return (uintptr_t)pointer - (uintptr_t)range->base < range->bytes ? range : nullptr;
+}
+
+static bool add(struct range range)
+{
+    if (n_ranges == max_ranges) {
+        const size_t max = max_ranges ? 2 * max_ranges : 64;
+        struct range *grown = (struct range *)realloc(ranges, max * sizeof(*grown));
+        if (!grown)
+            return false;
+        ranges = grown;
+        max_ranges = max;
+    }
+    const size_t at = upper_bound(range.base);
+    memmove(&ranges[at + 1], &ranges[at], (n_ranges - at) * sizeof(*ranges));
+    ranges[at] = range;
+    n_ranges++;
+    return true;
+}
+
+static void remove(struct range *range)
+{
+    const size_t at = (size_t)(range - ranges);
+    memmove(range, range + 1, (n_ranges - at - 1) * sizeof(*ranges));
+    n_ranges--;
+}
+
+/* ---- allocation ---- */
+
+/* MemAvailable, the kernel's own estimate of what can be had without swapping; or all, where it says nothing. */
+static uint64_t available_bytes(void)
+{
+    FILE *file = fopen("/proc/meminfo", "re");
+    char line[128];
+    unsigned long long kb = 0;
+    bool found = false;
+    while (file && !found && fgets(line, sizeof(line), file))
+        found = sscanf(line, "MemAvailable: %llu kB", &kb) == 1;
+    if (file)
+        fclose(file);
+    return found ? (uint64_t)kb * 1024 : UINT64_MAX;
+}
+
+/* With memory_lock held. */
+static uint64_t free_bytes_now(void)
+{
+    const uint64_t unused = pk_settings.memory_bytes > used_bytes ? pk_settings.memory_bytes - used_bytes : 0;
+    const uint64_t available = available_bytes();
+    return unused < available ? unused : available;
+}
+
+static cudaError_t allocate(void **pointer, size_t bytes, enum cudaMemoryType kind)
+{
+    PK_ENTER();
+    if (!pointer)
+        return pk_fail_with(cudaErrorInvalidValue);
+    *pointer = nullptr;
+    if (bytes == 0)
+        return cudaSuccess;
+    const bool counts = kind != cudaMemoryTypeHost;
+    void *base = nullptr;
+    cudaError_t error = cudaSuccess;
+    pthread_mutex_lock(&memory_lock);
+    /* Ask the system only when it may matter: the question costs microseconds. */
+    if (counts && used_bytes + bytes > pk_settings.memory_bytes / 8 && bytes > free_bytes_now())
+        error = cudaErrorMemoryAllocation;
+    else if (bytes > SIZE_MAX / 2 || posix_memalign(&base, 256, bytes) != 0)
+        error = cudaErrorMemoryAllocation;
+    else if (!add({(char *)base, bytes, kind, range::ALLOCATED}))
+        error = cudaErrorMemoryAllocation;
+    if (error == cudaSuccess && counts)
+        used_bytes += bytes;
+    pthread_mutex_unlock(&memory_lock);
+    if (error) {
+        free(base);
+        return pk_fail_with(error);
+    }
+    *pointer = base;
+    return cudaSuccess;
+}
+
+/* `host`: pinned memory is meant, else device or managed memory. */
+static cudaError_t release(void *pointer, bool host)
+{
+    if (!pointer)
+        return cudaSuccess;
+    pthread_mutex_lock(&memory_lock);
+    struct range *range = find(pointer);
+    const bool valid = range && range->base == pointer && range->origin == range::ALLOCATED &&
+                       (range->kind == cudaMemoryTypeHost) == host;
+    if (valid) {
+        if (!host)
+            used_bytes -= range->bytes;
+        remove(range);
+    }
+    pthread_mutex_unlock(&memory_lock);
+    if (!valid)
+        return cudaErrorInvalidValue;
+    free(pointer);
+    return cudaSuccess;
+}
+
+void pk_memory_reset(void)
+{
+    pthread_mutex_lock(&memory_lock);
+    size_t kept = 0;
+    for (size_t i = 0; i < n_ranges; ++i) {
+        if (ranges[i].origin == range::ALLOCATED)
+            free(ranges[i].base);
+        else if (ranges[i].origin == range::SYMBOL)
+            ranges[kept++] = ranges[i];
+    }
+    n_ranges = kept;
+    used_bytes = 0;
+    pthread_mutex_unlock(&memory_lock);
+}
+
+extern "C" cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total_bytes)
+{
+    PK_ENTER();
+    if (!free_bytes || !total_bytes)
+        return pk_fail_with(cudaErrorInvalidValue);
+    pthread_mutex_lock(&memory_lock);
+    *free_bytes = (size_t)free_bytes_now();
+    pthread_mutex_unlock(&memory_lock);
+    *total_bytes = (size_t)pk_settings.memory_bytes;
+    return cudaSuccess;
+}
+
+extern "C" cudaError_t cudaMalloc(void **device, size_t bytes)
+{
+    return allocate(device, bytes, cudaMemoryTypeDevice);
+}
+
+extern "C" cudaError_t cudaMallocManaged(void **both, size_t bytes, unsigned flags)
+{
+    if (flags != cudaMemAttachGlobal || bytes == 0)
+        return pk_fail_with(cudaErrorInvalidValue);
+    return allocate(both, bytes, cudaMemoryTypeManaged);
+}
+
+extern "C" cudaError_t cudaHostAlloc(void **host, size_t bytes, unsigned flags)
+{
+    if (flags & ~(cudaHostAllocPortable | cudaHostAllocMapped | cudaHostAllocWriteCombined))
+        return pk_fail_with(cudaErrorInvalidValue);
+    return allocate(host, bytes, cudaMemoryTypeHost);
+}
+
+extern "C" cudaError_t cudaMallocHost(void **host, size_t bytes)
+{
+    return cudaHostAlloc(host, bytes, cudaHostAllocDefault);
+}
+
+/* Waits for the device first, as CUDA's does. */
+static cudaError_t release_when_idle(void *pointer, bool host)
+{
+    if (!pointer) {
+        PK_ENTER();
+        return cudaSuccess;
+    }
+    const cudaError_t error = cudaDeviceSynchronize();
+    return error ? error : pk_fail_with(release(pointer, host));
+}
+
+extern "C" cudaError_t cudaFree(void *device)
+{
+    return release_when_idle(device, false);
+}
+
+extern "C" cudaError_t cudaFreeHost(void *host)
+{
+    return release_when_idle(host, true);
+}
+
+extern "C" cudaError_t cudaMallocAsync(void **device, size_t bytes, cudaStream_t stream)
+{
+    PK_ENTER();
+    pk_lock();
+    const bool valid = pk_stream_of(stream) != nullptr;
+    pk_unlock();
+    if (!valid)
+        return pk_fail_with(cudaErrorInvalidResourceHandle);
+    return allocate(device, bytes, cudaMemoryTypeDevice);
+}
+
+static void release_in_stream(void *pointer)
+{
+    (void)release(pointer, false);
+}
+
+extern "C" cudaError_t cudaFreeAsync(void *device, cudaStream_t stream)
+{
+    pthread_mutex_lock(&memory_lock);
+    const struct range *range = find(device);
+    const bool valid =
+        range && range->base == device && range->origin == range::ALLOCATED && range->kind == cudaMemoryTypeDevice;
+    pthread_mutex_unlock(&memory_lock);
+    return valid ? cudaLaunchHostFunc(stream, release_in_stream, device) : pk_fail_with(cudaErrorInvalidValue);
+}
+
+extern "C" cudaError_t cudaHostRegister(void *host, size_t bytes, unsigned flags)
+{
+    PK_ENTER();
+    if (!host || bytes == 0 || (flags & ~(cudaHostRegisterPortable | cudaHostRegisterMapped)))
+        return pk_fail_with(cudaErrorInvalidValue);
+    pthread_mutex_lock(&memory_lock);
+    const size_t above = upper_bound(host);
+    const bool overlaps = find(host) || (above < n_ranges && (uintptr_t)ranges[above].base < (uintptr_t)host + bytes);
+    const bool added = !overlaps && add({(char *)host, bytes, cudaMemoryTypeHost, range::REGISTERED});
+    pthread_mutex_unlock(&memory_lock);
+    return added ? cudaSuccess
+                 : pk_fail_with(overlaps ? cudaErrorHostMemoryAlreadyRegistered : cudaErrorMemoryAllocation);
+}
+
+extern "C" cudaError_t cudaHostUnregister(void *host)
+{
+    PK_ENTER();
+    pthread_mutex_lock(&memory_lock);
+    struct range *range = find(host);
+    const bool valid = range && range->base == host && range->origin == range::REGISTERED;
+    if (valid)
+        remove(range);
+    pthread_mutex_unlock(&memory_lock);
+    return valid ? cudaSuccess : pk_fail_with(cudaErrorHostMemoryNotRegistered);
+}
+
+extern "C" cudaError_t cudaHostGetDevicePointer(void **device, void *host, unsigned flags)
+{
+    PK_ENTER();
+    if (!device || flags != 0)
+        return pk_fail_with(cudaErrorInvalidValue);
+    pthread_mutex_lock(&memory_lock);
+    const struct range *range = find(host);
+    const bool pinned = range && range->kind == cudaMemoryTypeHost;
+    pthread_mutex_unlock(&memory_lock);
+    *device = pinned ? host : nullptr;
+    return pinned ? cudaSuccess : pk_fail_with(cudaErrorInvalidValue);
+}
+
+extern "C" cudaError_t cudaPointerGetAttributes(cudaPointerAttributes *attributes, const void *pointer)
+{
+    PK_ENTER();
+    if (!attributes)
+        return pk_fail_with(cudaErrorInvalidValue);
+    pthread_mutex_lock(&memory_lock);
+    const struct range *range = find(pointer);
+    const enum cudaMemoryType kind = range ? range->kind : cudaMemoryTypeUnregistered;
+    pthread_mutex_unlock(&memory_lock);
+    void *plain = const_cast<void *>(pointer);
+    attributes->type = kind;
+    attributes->device = kind == cudaMemoryTypeUnregistered ? cudaInvalidDeviceId : 0;
+    attributes->devicePointer = kind == cudaMemoryTypeUnregistered ? nullptr : plain;
+    attributes->hostPointer = kind == cudaMemoryTypeDevice ? nullptr : plain;
+    return cudaSuccess;
+}
+
+extern "C" cudaError_t pk_cpu_symbol_address(void **device, const void *symbol, size_t bytes)
+{
+    PK_ENTER();
+    pthread_mutex_lock(&memory_lock);
+    const struct range *range = find(symbol);
+    const bool known = range || add({(char *)const_cast<void *>(symbol), bytes, cudaMemoryTypeDevice, range::SYMBOL});
+    pthread_mutex_unlock(&memory_lock);
+    *device = const_cast<void *>(symbol);
+    return known ? cudaSuccess : pk_fail_with(cudaErrorMemoryAllocation);
+}
+
+/* ---- copies ---- */
+
+/* The kind of `bytes` at `pointer`. cudaErrorInvalidValue when they run past the end of an allocation. */
+static cudaError_t kind_of(const void *pointer, size_t bytes, enum cudaMemoryType *kind)
+{
+    pthread_mutex_lock(&memory_lock);
+    const struct range *range = find(pointer);
+    *kind = range ? range->kind : cudaMemoryTypeUnregistered;
+    const bool inside = !range || (size_t)(range->base + range->bytes - (const char *)pointer) >= bytes;
+    pthread_mutex_unlock(&memory_lock);
+    return inside ? cudaSuccess : cudaErrorInvalidValue;
+}
+
+static bool may_be_device(enum cudaMemoryType kind)
+{
+    return kind != cudaMemoryTypeUnregistered;
+}
+
+static bool may_be_host(enum cudaMemoryType kind)
+{
+    return kind != cudaMemoryTypeDevice;
+}
+
+static cudaError_t check_direction(cudaMemcpyKind direction, enum cudaMemoryType to, enum cudaMemoryType from)
+{
+    bool fits;
+    switch (direction) {
+    case cudaMemcpyHostToHost:
+        fits = may_be_host(to) && may_be_host(from);
+        break;
+    case cudaMemcpyHostToDevice:
+        fits = may_be_device(to) && may_be_host(from);
+        break;
+    case cudaMemcpyDeviceToHost:
+        fits = may_be_host(to) && may_be_device(from);
+        break;
+    case cudaMemcpyDeviceToDevice:
+        fits = may_be_device(to) && may_be_device(from);
+        break;
+    case cudaMemcpyDefault:
+        fits = true;
+        break;
+    default:
+        return cudaErrorInvalidMemcpyDirection;
+    }
+    return fits ? cudaSuccess : cudaErrorInvalidValue;
+}
+
+void pk_copy_run(struct pk_op *op)
+{
+    char *to = (char *)op->as.copy.to;
+    const char *from = (const char *)op->as.copy.from;
+    for (size_t row = 0; row < op->as.copy.height; ++row)
+        memmove(to + row * op->as.copy.to_pitch, from + row * op->as.copy.from_pitch, op->as.copy.width);
+}
+
+void pk_fill_run(struct pk_op *op)
+{
+    memset(op->as.fill.to, op->as.fill.byte, op->as.fill.bytes);
+}
+
+/* Small pageable sources are staged, so the call returns before the copy: as large as CUDA says it stages. */
+enum { STAGED_BYTES = 64 * 1024 };
+
+/* One copy of `height` rows. `host_waits`: as the synchronous calls do, unless both ends are on the device. */
+static cudaError_t copy(void *to, size_t to_pitch, const void *from, size_t from_pitch, size_t width, size_t height,
+                        cudaMemcpyKind direction, cudaStream_t handle, bool host_waits)
+{
+    PK_ENTER();
+    if (height > 1 && (width > to_pitch || width > from_pitch))
+        return pk_fail_with(cudaErrorInvalidPitchValue);
+    if (width == 0 || height == 0)
+        return cudaSuccess;
+    if (!to || !from)
+        return pk_fail_with(cudaErrorInvalidValue);
+    enum cudaMemoryType to_kind, from_kind;
+    cudaError_t error = kind_of(to, (height - 1) * to_pitch + width, &to_kind);
+    if (!error)
+        error = kind_of(from, (height - 1) * from_pitch + width, &from_kind);
+    if (!error)
+        error = check_direction(direction, to_kind, from_kind);
+    if (error)
+        return pk_fail_with(error);
+
+    const bool pageable_from = from_kind == cudaMemoryTypeUnregistered;
+    const bool pageable_to = to_kind == cudaMemoryTypeUnregistered;
+    void *staged = nullptr;
+    if (!host_waits && pageable_from && !pageable_to && height == 1 && width <= STAGED_BYTES) {
+        staged = malloc(width);
+        if (staged)
+            memcpy(staged, from, width);
+    }
+    if (host_waits)
+        host_waits = may_be_host(to_kind) || may_be_host(from_kind);
+    else
+        host_waits = pageable_to || (pageable_from && !staged);
+
+    pk_lock();
+    struct CUstream_st *stream = pk_stream_of(handle);
+    if (!stream) {
+        pk_unlock();
+        free(staged);
+        return pk_fail_with(cudaErrorInvalidResourceHandle);
+    }
+    struct pk_op *op = pk_op_new(PK_OP_COPY);
+    op->as.copy.to = to;
+    op->as.copy.to_pitch = to_pitch;
+    op->as.copy.from = staged ? staged : from;
+    op->as.copy.from_pitch = from_pitch;
+    op->as.copy.width = width;
+    op->as.copy.height = height;
+    op->as.copy.staged = staged;
+    pk_op_submit(op, stream);
+    pk_unlock();
+    if (host_waits)
+        error = pk_op_wait(op);
+    pk_lock();
+    pk_op_release(op);
+    pk_unlock();
+    return pk_fail_with(error);
+}
+
+extern "C" cudaError_t cudaMemcpy(void *to, const void *from, size_t bytes, cudaMemcpyKind kind)
+{
+    return copy(to, bytes, from, bytes, bytes, 1, kind, nullptr, true);
+}
+
+extern "C" cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind kind,
+                                       cudaStream_t stream)
+{
+    return copy(to, bytes, from, bytes, bytes, 1, kind, stream, false);
+}
+
+extern "C" cudaError_t cudaMemcpy2D(void *to, size_t to_pitch, const void *from, size_t from_pitch, size_t width,
+                                    size_t height, cudaMemcpyKind kind)
+{
+    return copy(to, to_pitch, from, from_pitch, width, height, kind, nullptr, true);
+}
+
+extern "C" cudaError_t cudaMemcpy2DAsync(void *to, size_t to_pitch, const void *from, size_t from_pitch, size_t width,
+                                         size_t height, cudaMemcpyKind kind, cudaStream_t stream)
+{
+    return copy(to, to_pitch, from, from_pitch, width, height, kind, stream, false);
+}
+
+extern "C" cudaError_t cudaMemsetAsync(void *to, int byte, size_t bytes, cudaStream_t handle)
+{
+    PK_ENTER();
+    if (bytes == 0)
+        return cudaSuccess;
+    enum cudaMemoryType kind;
+    cudaError_t error = kind_of(to, bytes, &kind);
+    if (!error && !may_be_device(kind))
+        error = cudaErrorInvalidValue;
+    if (error)
+        return pk_fail_with(error);
+    pk_lock();
+    struct CUstream_st *stream = pk_stream_of(handle);
+    if (stream) {
+        struct pk_op *op = pk_op_new(PK_OP_FILL);
+        op->as.fill.to = to;
+        op->as.fill.byte = byte;
+        op->as.fill.bytes = bytes;
+        pk_op_submit(op, stream);
+        pk_op_release(op);
+    }
+    pk_unlock();
+    return stream ? cudaSuccess : pk_fail_with(cudaErrorInvalidResourceHandle);
+}
+
+extern "C" cudaError_t cudaMemset(void *to, int byte, size_t bytes)
+{
+    return cudaMemsetAsync(to, byte, bytes, nullptr);
+}

@@ -1,0 +1,195 @@
+/* The device's inside: what its parts share. Each part is one file:
+ *   device.cpp   settings, properties, attributes, occupancy      error.cpp   error names, last error, faults
+ *   memory.cpp   allocations, pointer kinds, copies, fills        stream.cpp  streams, events, host functions
+ *   launch.cpp   kernel registry, launch checks                   engine.cpp  the order of work; the OS threads
+ *   block.cpp    one block: its threads, barriers, schedule       fiber.cpp   stacks and switches
+ *
+ * All work is an `op` with the ops it must follow. A stream is only the chain of its ops; events and the default
+ * stream's rules add edges. `pk_lock` guards everything here that is not marked otherwise. */
+#ifndef PK_CPU_RUNTIME_H
+#define PK_CPU_RUNTIME_H
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <cuda_runtime.h>
+
+/* ---- limits of the device, as CUDA gives them for compute capability 9.0 where there is no reason to differ ---- */
+enum {
+    PK_MAX_SMS = 64,
+    PK_MAX_BLOCK_THREADS = 1024,
+    PK_MAX_SM_THREADS = 2048,
+    PK_MAX_SM_BLOCKS = 32,
+    PK_WARP_THREADS = 32,
+    PK_MAX_PACKET_BYTES = 4096,
+    PK_SHARED_BYTES = 48 * 1024,        /* without asking */
+    PK_SHARED_OPTIN_BYTES = 227 * 1024, /* after cudaFuncSetAttribute */
+    PK_SHARED_SM_BYTES = 228 * 1024,
+    PK_SHARED_RESERVED_BYTES = 1024, /* taken by each resident block */
+    PK_INLINE_PACKET_BYTES = 192
+};
+
+enum pk_order { PK_ORDER_FREE, PK_ORDER_FIFO, PK_ORDER_REVERSE, PK_ORDER_RANDOM };
+
+/* Settings, read once from the environment. */
+struct pk_settings {
+    int processors;        /* PK_CPU_SMS */
+    enum pk_order order;   /* PK_CPU_SCHEDULE; FREE: in order, as many at once as there are cores */
+    uint64_t seed;         /* of random */
+    size_t stack_bytes;    /* PK_CPU_STACK_KB, of one thread of a block */
+    int parallel;          /* OS threads that run blocks at once, while they make progress */
+    int patience_ticks;    /* without an end, until a block is taken as waiting */
+    bool valid;            /* false: a setting is wrong, every call fails */
+    uint64_t memory_bytes; /* of the device */
+};
+extern struct pk_settings pk_settings;
+
+/* ---- ops ---- */
+
+enum pk_op_kind { PK_OP_KERNEL, PK_OP_COPY, PK_OP_FILL, PK_OP_HOST, PK_OP_MARK };
+enum { PK_OP_PENDING, PK_OP_DONE, PK_OP_SLEPT_ON };
+
+struct pk_op {
+    uint32_t state; /* PENDING, DONE or SLEPT_ON; a futex word. Stored with release, pairs with pk_op_wait's acquire */
+    enum pk_op_kind kind;
+    int references; /* the engine until it is done, its stream, events, waiters */
+    int blockers;   /* ops that must be done before this one is ready */
+    int priority;   /* of its stream: lower runs first */
+    int n_after, max_after;
+    struct pk_op **after; /* [n_after] ops that wait for this one */
+    struct pk_op *next;   /* in the ready list, in a list of finished ops, or in the free list */
+    uint64_t ended_ns;
+    union {
+        struct {
+            const pk_cpu_kernel *code;
+            uint3 grid, block;
+            unsigned block_threads;
+            uint64_t n_blocks;
+            uint64_t next_block; /* relaxed fetch_add claims a block; pk_lock orders the kernel's data */
+            size_t shared_bytes;
+            int runners;   /* OS threads that run its blocks */
+            bool listed;   /* in the ready list */
+            bool spread;   /* its blocks wait for each other: give it every seat */
+            uint64_t salt; /* of its random order */
+            unsigned char *packet;
+        } kernel;
+        struct {
+            void *to;
+            const void *from;
+            size_t to_pitch, from_pitch, width, height;
+            void *staged; /* copy of pageable memory, freed at the end */
+        } copy;
+        struct {
+            void *to;
+            int byte;
+            size_t bytes;
+        } fill;
+        struct {
+            cudaHostFn_t function;
+            void *user_data;
+        } host;
+    } as;
+    struct pk_op *after_inline[2];
+    alignas(16) unsigned char packet_inline[PK_INLINE_PACKET_BYTES];
+};
+
+struct CUstream_st {
+    uint32_t magic;
+    unsigned flags;
+    int priority;
+    struct pk_op *last; /* the newest op, or null */
+    struct CUstream_st *next;
+};
+
+struct CUevent_st {
+    uint32_t magic;
+    unsigned flags;
+    struct pk_op *record; /* the newest recording, or null */
+    struct CUevent_st *next;
+};
+
+/* ---- engine.cpp ---- */
+
+void pk_lock(void);
+/* Also wakes the OS threads that the work added under the lock needs. */
+void pk_unlock(void);
+
+/* Starts the device at the first call. cudaSuccess, or why no call can succeed: a fault, wrong settings, a call
+ * from a host function. */
+cudaError_t pk_enter(void);
+
+/* With the lock held: a new op, with one reference for the caller. */
+struct pk_op *pk_op_new(enum pk_op_kind kind);
+void pk_op_release(struct pk_op *op);
+/* `later` must follow `earlier`, which may be null or done. */
+void pk_op_follow(struct pk_op *later, struct pk_op *earlier);
+/* Put the op at the end of the stream and let it run when all it follows is done. */
+void pk_op_submit(struct pk_op *op, struct CUstream_st *stream);
+/* Without the lock: wait for the op. cudaSuccess or the device's fault. */
+cudaError_t pk_op_wait(struct pk_op *op);
+bool pk_op_done(const struct pk_op *op);
+
+/* Marks the calling OS thread's block as one that waits, so that it does not keep others from starting. */
+void pk_engine_block_waits(void);
+/* Leaves the running kernel with a fault. */
+void pk_engine_fault(cudaError_t error) __attribute__((noreturn));
+bool pk_engine_in_kernel(void);
+uint64_t pk_now_ns(void);
+
+/* ---- error.cpp ---- */
+
+cudaError_t pk_fail_with(cudaError_t error); /* record as the last error, and return it */
+cudaError_t pk_fault(void);                  /* the sticky error, or cudaSuccess */
+void pk_set_fault(cudaError_t error);
+
+/* Every call begins with this: it fails while the device cannot work. */
+#define PK_ENTER()                                                                                                     \
+    do {                                                                                                               \
+        const cudaError_t enter_error_ = pk_enter();                                                                   \
+        if (enter_error_ != cudaSuccess)                                                                               \
+            return pk_fail_with(enter_error_);                                                                         \
+    } while (0)
+
+/* ---- stream.cpp ---- */
+
+/* With the lock held: the stream behind a handle, or null. */
+struct CUstream_st *pk_stream_of(cudaStream_t handle);
+extern struct CUstream_st pk_legacy_stream;
+extern struct CUstream_st *pk_streams; /* all others, alive */
+cudaError_t pk_stream_wait(cudaStream_t handle);
+
+/* ---- memory.cpp ---- */
+
+void pk_copy_run(struct pk_op *op);
+void pk_fill_run(struct pk_op *op);
+void pk_memory_reset(void);
+
+/* ---- launch.cpp ---- */
+
+int pk_blocks_per_sm(unsigned block_threads, size_t shared_bytes);
+
+/* ---- block.cpp ---- */
+
+struct pk_cpu_block; /* the block that an OS thread runs, and its pool of fibers */
+struct pk_cpu_block *pk_block_new(void);
+/* Before the first block of a kernel on this OS thread. */
+void pk_block_bind(struct pk_cpu_block *block, const struct pk_op *op);
+/* Run block number `index`, counted in x, then y, then z, to its end. */
+void pk_block_run(struct pk_cpu_block *block, uint64_t index);
+/* A fault left the block in the middle: forget its fibers. */
+void pk_block_abandon(struct pk_cpu_block *block);
+/* Position `i` of a seeded order of 0..n-1. */
+uint64_t pk_permute(uint64_t i, uint64_t n, uint64_t seed);
+
+/* ---- fiber.cpp ---- */
+
+struct pk_fiber;
+/* The calling OS thread's own stack as a fiber. */
+struct pk_fiber *pk_fiber_of_thread(void);
+/* A new fiber with its own stack that will run entry(argument); entry never returns. Null: no memory. */
+struct pk_fiber *pk_fiber_new(void (*entry)(void *), void *argument);
+void pk_fiber_switch(struct pk_fiber *from, struct pk_fiber *to);
+
+#endif

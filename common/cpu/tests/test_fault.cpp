@@ -1,0 +1,54 @@
+/* A kernel that faults: the error is CUDA's, it sticks, and waiting calls return. Argument: null, trap or overflow. */
+#include "check.h"
+
+#include <string.h>
+
+__global__ void write_to(int *x)
+{
+    __syncthreads();
+    x[threadIdx.x] = 1;
+}
+
+__global__ void trap_in_one_thread(void)
+{
+    __syncthreads();
+    if (threadIdx.x == 5)
+        __trap();
+    __syncthreads();
+}
+
+static __attribute__((noinline)) int recurse(volatile int depth)
+{
+    volatile char frame[1024];
+    frame[0] = (char)depth;
+    return depth > 1 << 20 ? 0 : recurse(depth + 1) + frame[0];
+}
+
+__global__ void overflow(int *out)
+{
+    __syncthreads();
+    *out = recurse(0);
+}
+
+int main(int argc, char **argv)
+{
+    limit_seconds(60);
+    int *x;
+    OK(cudaMalloc(&x, sizeof(int)));
+    cudaError_t expected = cudaErrorIllegalAddress;
+    if (argc == 2 && strcmp(argv[1], "trap") == 0) {
+        expected = cudaErrorLaunchFailure;
+        LAUNCH(trap_in_one_thread, 2, 32, 0, nullptr);
+    } else if (argc == 2 && strcmp(argv[1], "overflow") == 0) {
+        LAUNCH(overflow, 1, 32, 0, nullptr, x);
+    } else {
+        LAUNCH(write_to, 1, 64, 0, nullptr, (int *)nullptr);
+    }
+    EXPECT(cudaDeviceSynchronize(), expected);
+    EXPECT(cudaGetLastError(), expected);
+    EXPECT(cudaGetLastError(), expected);
+    EXPECT(cudaMalloc(&x, 4), expected);
+    EXPECT(PK_CPU_LAUNCH(write_to, 1, 1, 0, nullptr, x), expected);
+    EXPECT(cudaStreamSynchronize(nullptr), expected);
+    return failures != 0;
+}
