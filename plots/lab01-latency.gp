@@ -17,11 +17,7 @@ set label 1003 sprintf('Latency, n = %d, K = %d', headline_n, headline_k) at scr
 set xlabel 'latency of a token (µs)'
 set ylabel 'share of tokens (%)'
 set logscale x
-set format x '10^{%L}'
-if (is_short(low, high)) {
-    set format x '%g'
-    eval 'set xtics (' . ticks_1_2_5 . ')'
-}
+eval 'set xtics (' . ticks_between(low, high) . ')'
 set xrange [low : high]
 set yrange [0:104]
 set ytics 0, 25, 100

@@ -21,15 +21,11 @@ set label 1003 sprintf('Launch overhead, K = %d kernels a token', K) at screen 0
 set xlabel 'memory work of a token, T_{comp} (µs)'
 set ylabel 'overhead share f (%)'
 set logscale x
-set format x '10^{%L}'
-if (is_short(low, high)) {
-    set format x '%g'
-    eval 'set xtics (' . ticks_1_2_5 . ')'
-}
+eval 'set xtics (' . ticks_between(low, high) . ')'
 set xrange [low : high]
 # Noise may put a share below nothing: it is shown.
 set yrange [* < 0 : 105]
-set ytics 0, 20, 100
+set ytics 20
 set samples 400
 
 launched = ''

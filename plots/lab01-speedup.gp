@@ -20,9 +20,7 @@ set key off
 set label 1003 sprintf('Speed-up, n = %d, K = %d', headline_n, headline_k) at screen 0.53, name_at center
 set xlabel 'times as fast as ' . baseline noenhanced
 set logscale x
-if (is_short(left_end, right_end)) {
-    eval 'set xtics (' . ticks_1_2_5 . ')'
-}
+eval 'set xtics (' . ticks_between(left_end, right_end) . ')'
 set xrange [left_end : right_end]
 set yrange [rows + 0.6 : 0.4]
 set ytics scale 0

@@ -26,7 +26,6 @@ set linetype 6 linecolor rgb '#707070' linewidth 1 pointtype 4 pointsize 0.8 * m
 set border 3 linewidth 0.7
 set tics nomirror out scale 0.6
 set errorbars 0.5
-set pointintervalbox 0
 set grid linecolor rgb '#d4d4d4' linewidth 0.4 dashtype 1
 
 # From the top: the figure's name, the device, the key (two columns), the plot. Nothing floats over the data.
@@ -68,6 +67,16 @@ do for [v in ordered] {
 style_of(v) = word_index(v, ordered)
 block_of(v) = word_index(v, variants) - 1
 
-# A short logarithmic axis would bear a single power of ten.
-ticks_1_2_5 = '0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000'
-is_short(low, high) = (high < 60 * low)
+# The ticks of a logarithmic axis, for eval 'set xtics (' . decades . ')'. They are listed because versions of gnuplot
+# differ in what they make of an axis of few decades. A short axis, which a power of ten or two would not measure out,
+# takes the other list.
+decades = ''
+ticks_1_2_5 = ''
+do for [e = -2:8] {
+    decades = decades . sprintf('"10^{%d}" 1e%d 0, ', e, e)
+    do for [m = 2:9] { decades = decades . sprintf('"" %de%d 1, ', m, e) }
+    do for [m in '1 2 5'] { ticks_1_2_5 = ticks_1_2_5 . sprintf('"%g" %se%d 0, ', real(m) * 10.0 ** e, m, e) }
+}
+decades = decades . '"10^{9}" 1e9 0'
+ticks_1_2_5 = ticks_1_2_5 . '"1e+09" 1e9 0'
+ticks_between(low, high) = (high < 60 * low ? ticks_1_2_5 : decades)
