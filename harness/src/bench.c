@@ -46,8 +46,10 @@ static pk_status execute_and_judge(pk_run *run, const char *when, bool held, pk_
         status = pk_repetition_prepare(run, PK_HOT);
     if (status == PK_OK && held)
         status = pk_hold_stream(bench->stream);
+    run->check_tokens = bench->lab->token_ends_on_stream;
     if (status == PK_OK)
         status = pk_repetition_execute(run, wall_us);
+    run->check_tokens = false;
     if (status == PK_OK)
         status = bench->lab->verify(run, &validation->verdict);
     if (status != PK_OK)

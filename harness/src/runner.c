@@ -68,6 +68,9 @@ void pk_token_done(pk_run *run)
     if (run->token_count < run->token_capacity)
         run->token_us[run->token_count++] = now - run->last_token_us;
     run->last_token_us = now;
+    bool idle;
+    if (run->check_tokens && pk_device_stream_idle(run->bench->stream, &idle) == PK_OK && !idle)
+        run->token_early = true;
 }
 
 pk_status pk_todo(pk_run *run, const char *step)
@@ -99,6 +102,9 @@ static pk_status check_ended(pk_run *run)
     if (!idle)
         return pk_fail(PK_WRONG, "execute returned while its work was still running: wait for the stream "
                                  "(cudaStreamSynchronize) before returning");
+    if (run->token_early)
+        return pk_fail(PK_WRONG, "a token was reported as done while its work was still running: wait for the stream "
+                                 "(cudaStreamSynchronize) before pk_token_done");
     pk_launch_counts counts;
     pk_launch_counts_read(&counts);
     if (counts.foreign > 0)
@@ -113,6 +119,7 @@ pk_status pk_repetition_execute(pk_run *run, double *wall_us)
 {
     pk_launch_counts_reset();
     run->token_count = 0;
+    run->token_early = false;
     double start = pk_now_us();
     run->last_token_us = start;
     pk_status status = run->variant->execute(run);

@@ -13,6 +13,7 @@
 
 enum {
     POLL_MS = 50,
+    SECOND_SIGNAL_MS = 500, /* one Ctrl-C may arrive twice: from the terminal, and passed on by what started this */
     INTERRUPT_GRACE_MS = 3000 /* the main thread's time to stop by itself after a signal */
 };
 
@@ -62,9 +63,11 @@ static void *watch(void *unused)
         int signal_number = sigtimedwait(&signals, NULL, &poll);
         if (signal_number > 0) {
             /* A second signal means: now. */
-            if (atomic_exchange_explicit(&watchdog.interrupted, 1, memory_order_relaxed))
+            if (interrupted_at > 0 && pk_now_us() - interrupted_at > SECOND_SIGNAL_MS * 1e3)
                 watchdog.give_up(PK_INTERRUPTED, "interrupted twice");
-            interrupted_at = pk_now_us();
+            atomic_store_explicit(&watchdog.interrupted, 1, memory_order_relaxed);
+            if (interrupted_at <= 0)
+                interrupted_at = pk_now_us();
         }
         if (interrupted_at > 0 && pk_now_us() - interrupted_at > INTERRUPT_GRACE_MS * 1e3)
             watchdog.give_up(PK_INTERRUPTED, "interrupted while the device was busy");

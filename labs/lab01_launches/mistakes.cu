@@ -172,6 +172,19 @@ static pk_status no_wait(pk_run *run)
     return PK_OK;
 }
 
+/* One wait for all tokens: the first is reported long before it is done. */
+static pk_status token_early(pk_run *run)
+{
+    const lab01 *lab = lab_of(run);
+    for (int token = 0; token < lab->tokens; token++) {
+        for (int step = 0; step < lab->k; step++)
+            PK_LAUNCH(axpy_step, lab01_blocks(lab), LAB01_THREADS, 0, stream_of(run), lab->n, lab->a, lab->x, lab->y);
+        pk_token_done(run);
+    }
+    PK_CHECK(cudaStreamSynchronize(stream_of(run)));
+    return PK_OK;
+}
+
 static pk_status reads_before_wait(pk_run *run)
 {
     const lab01 *lab = lab_of(run);
@@ -207,6 +220,7 @@ PK_VARIANTS(ladder) = {
     {"past-the-end", "writes y[n]", 0, NULL, past_the_end, NULL},
     {"other-stream", "work outside the timed stream", 0, NULL, other_stream, NULL},
     {"no-wait", "returns before its work has ended", 0, NULL, no_wait, NULL},
+    {"token-early", "one wait for all tokens", 0, NULL, token_early, NULL},
     {"reads-before-wait", "a dependent launch that reads y before its wait", PK_NEED_PDL, NULL, reads_before_wait,
      NULL},
     {"hangs", "a kernel that never ends", 0, NULL, hangs, NULL},

@@ -360,6 +360,7 @@ const pk_lab pk_this_lab = {
     .reset = reset,
     .verify = verify,
     .teardown = teardown,
+    .token_ends_on_stream = true,
     .tokens = tokens,
     .bytes_per_token = bytes_per_token,
     .flops_per_token = flops_per_token,

@@ -186,6 +186,10 @@ typedef struct pk_lab {
     pk_status (*verify)(pk_run *run, pk_verdict *verdict);
     void (*teardown)(pk_run *run);
 
+    /* A token is done only when nothing it launched still runs: then a token reported earlier is wrong. False for a
+     * lab whose kernel outlives its tokens. */
+    bool token_ends_on_stream;
+
     double (*tokens)(const pk_run *run);          /* tokens a repetition */
     double (*bytes_per_token)(const pk_run *run); /* fewest that must move to and from device memory */
     double (*flops_per_token)(const pk_run *run);
