@@ -13,7 +13,7 @@
 
 enum {
     POLL_MS = 50,
-    SECOND_SIGNAL_MS = 500, /* one Ctrl-C may arrive twice: from the terminal, and passed on by what started this */
+    SECOND_SIGNAL_MS = 500,   /* one Ctrl-C may arrive twice: from the terminal, and passed on by what started this */
     INTERRUPT_GRACE_MS = 3000 /* the main thread's time to stop by itself after a signal */
 };
 
