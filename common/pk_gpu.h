@@ -111,6 +111,27 @@ pk_status pk_gpu_failed(const char *call, const char *file, int line, cudaError_
 #define PK_GRID_DEPENDENCY_SYNCHRONIZE() ((void)0)
 #endif
 
+/* In a kernel: read a word of mapped memory that the host writes while the kernel runs. Acquire at system scope; pairs
+ * with the host's release store, __atomic_store_n(word, value, __ATOMIC_RELEASE). */
+#if defined(PK_BACKEND_CPU)
+static inline int pk_load_acquire_system(const int *word)
+{
+    return __atomic_load_n(word, __ATOMIC_ACQUIRE);
+}
+#elif defined(PK_BACKEND_HIP)
+static __device__ inline int pk_load_acquire_system(const int *word)
+{
+    return __hip_atomic_load(word, __ATOMIC_ACQUIRE, __HIP_MEMORY_SCOPE_SYSTEM);
+}
+#else
+static __device__ inline int pk_load_acquire_system(const int *word)
+{
+    int value;
+    asm volatile("ld.acquire.sys.s32 %0, [%1];" : "=r"(value) : "l"(word) : "memory");
+    return value;
+}
+#endif
+
 /* Let go for a moment inside a polling loop; and about how many such moments make two milliseconds. */
 #if defined(PK_BACKEND_HIP)
 #define PK_POLL_PAUSE() __builtin_amdgcn_s_sleep(8) /* 8 x 64 cycles */

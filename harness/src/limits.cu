@@ -17,10 +17,10 @@ static __global__ void empty_kernel(void)
 }
 
 /* Holds the stream until the host writes 1: the launches behind it queue up on the device.
- * The host's store to *gate (release by the store itself, mapped memory) pairs with the volatile load here. */
-static __global__ void gate_kernel(const volatile int *gate)
+ * The host's release store to *gate (mapped memory) pairs with the acquire load here. */
+static __global__ void gate_kernel(const int *gate)
 {
-    while (*gate == 0)
+    while (pk_load_acquire_system(gate) == 0)
         PK_POLL_PAUSE();
 }
 
@@ -78,16 +78,16 @@ static pk_status launch_and_wait(cudaStream_t stream, double *us)
 
 /* The device's own cost of going from one kernel to the next: the queue is filled behind a gate, so that the host is
  * not part of it. */
-static pk_status queued_gap(cudaStream_t stream, volatile int *gate, const int *device_gate, cudaEvent_t begin,
-                            cudaEvent_t end, double *us)
+static pk_status queued_gap(cudaStream_t stream, int *gate, const int *device_gate, cudaEvent_t begin, cudaEvent_t end,
+                            double *us)
 {
-    *gate = 0;
-    PK_LAUNCH(gate_kernel, 1, 1, 0, stream, (const volatile int *)device_gate);
+    __atomic_store_n(gate, 0, __ATOMIC_RELEASE);
+    PK_LAUNCH(gate_kernel, 1, 1, 0, stream, device_gate);
     PK_CHECK(cudaEventRecord(begin, stream));
     for (int i = 0; i < LAUNCHES; i++)
         PK_LAUNCH(empty_kernel, 1, 32, 0, stream);
     PK_CHECK(cudaEventRecord(end, stream));
-    *gate = 1;
+    __atomic_store_n(gate, 1, __ATOMIC_RELEASE);
     PK_CHECK(cudaStreamSynchronize(stream));
     float ms = 0;
     PK_CHECK(cudaEventElapsedTime(&ms, begin, end));
@@ -131,11 +131,11 @@ static pk_status gap_figure(cudaStream_t stream, cudaEvent_t begin, cudaEvent_t 
     pk_status status = PK_OK;
     for (int i = 0; status == PK_OK && i < BATCHES; i++) {
         double us = 0;
-        status = queued_gap(stream, (volatile int *)gate, (const int *)device_gate, begin, end, &us);
+        status = queued_gap(stream, (int *)gate, (const int *)device_gate, begin, end, &us);
         if (status == PK_OK && i > 0) /* the first fills the runtime's own queues */
             pk_samples_add(&samples->gap, us);
     }
-    *(volatile int *)gate = 1; /* let a gate that was launched go before its memory does */
+    __atomic_store_n((int *)gate, 1, __ATOMIC_RELEASE); /* let a gate that was launched go before its memory does */
     (void)cudaStreamSynchronize(stream);
     pk_device_free_mapped(gate);
     return status;
