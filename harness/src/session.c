@@ -17,7 +17,7 @@
  * first axis are measured in several passes: the host's launch cost changes by 10 to 20% for seconds at a time (seen on
  * an H200's host), and what is fitted along that axis must not take such a spell for a property of its points. */
 static const double SWEEP_TIME_SHARE = 1.0 / 6;
-enum { SWEEP_PASSES = 6, SWEEP_MOST_ROUNDS = 30 };
+enum { SWEEP_PASSES = 10, SWEEP_MOST_ROUNDS = 30 };
 
 typedef struct session {
     pk_report report;

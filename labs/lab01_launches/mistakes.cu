@@ -20,18 +20,20 @@ static __global__ void axpy_step_past_the_end(int n, float a, const float *x, fl
         y[i] = y[i] + a * x[i < n ? i : 0];
 }
 
-/* A dependent launch that lets its successor go at once, and reads y before it waits for the kernel ahead: what it
- * reads may be a step old. Only kernels that run back to back show it, so the harness holds the stream to see it. */
+/* One block. It lets its successor go at once, and reads its first y before it waits for the kernel ahead, which may
+ * write that element last of all: what it reads may be a step old. */
 static __global__ void axpy_step_reads_early(int n, float a, const float *x, float *y)
 {
-    const int i = blockIdx.x * blockDim.x + threadIdx.x;
+    const int first = threadIdx.x;
 #if defined(PK_BACKEND_CUDA) && (!defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 900)
     cudaTriggerProgrammaticLaunchCompletion();
 #endif
-    const float yi = i < n ? y[i] + a * x[i] : 0;
+    const float early = first < n ? y[first] + a * x[first] : 0;
     PK_GRID_DEPENDENCY_SYNCHRONIZE();
-    if (i < n)
-        y[i] = yi;
+    for (int i = first + blockDim.x; i < n; i += blockDim.x)
+        y[i] = y[i] + a * x[i];
+    if (first < n)
+        y[first] = early;
 }
 
 static __global__ void overwrite_first(float *y, float value)
@@ -189,8 +191,7 @@ static pk_status reads_before_wait(pk_run *run)
 {
     const lab01 *lab = lab_of(run);
     for (int step = 0; step < lab->k * lab->tokens; step++)
-        PK_LAUNCH_PDL(axpy_step_reads_early, lab01_blocks(lab), LAB01_THREADS, 0, stream_of(run), lab->n, lab->a,
-                      lab->x, lab->y);
+        PK_LAUNCH_PDL(axpy_step_reads_early, 1, LAB01_THREADS, 0, stream_of(run), lab->n, lab->a, lab->x, lab->y);
     PK_CHECK(cudaStreamSynchronize(stream_of(run)));
     return PK_OK;
 }
