@@ -58,7 +58,7 @@ struct pk_run {
     bool check_tokens; /* look, at each token's end, whether its work has ended: in verified repetitions only, since
                           the look costs a microsecond */
     bool token_early;  /* one was reported before that */
-    double *token_us; /* latencies of the tokens of this repetition, [token_capacity] */
+    double *token_us;  /* latencies of the tokens of this repetition, [token_capacity] */
     size_t token_count, token_capacity;
     double last_token_us; /* when the last token, or the repetition, began or ended */
 };
