@@ -1,0 +1,330 @@
+/* Launches: indices, limits and their errors, parameters, function attributes.
+ * Source: CUDA C++ Programming Guide, "Execution Configuration", "Compute Capabilities"; CUDA Runtime API,
+ * "Execution Control". */
+#include "conformance.h"
+
+CONCERN(launch)
+
+#define STATIC_BYTES 16384
+
+typedef struct mixed {
+    char c;
+    double d;
+    short s;
+    float f[3];
+    unsigned char tail;
+} mixed;
+
+typedef struct large {
+    int v[1000];
+} large;
+
+static __global__ void write_index(unsigned *out)
+{
+    const unsigned block = blockIdx.x + gridDim.x * (blockIdx.y + gridDim.y * blockIdx.z);
+    const unsigned thread = threadIdx.x + blockDim.x * (threadIdx.y + blockDim.y * threadIdx.z);
+    const unsigned index = block * blockDim.x * blockDim.y * blockDim.z + thread;
+    atomicAdd(&out[index], index + 1u);
+}
+
+static __global__ void write_shape(unsigned *out)
+{
+    out[0] = gridDim.x;
+    out[1] = gridDim.y;
+    out[2] = gridDim.z;
+    out[3] = blockDim.x;
+    out[4] = blockDim.y;
+    out[5] = blockDim.z;
+}
+
+static __global__ void count_threads(unsigned *count)
+{
+    atomicAdd(count, 1u);
+}
+
+static __global__ void empty(void)
+{
+}
+
+static __global__ void sum_blocks(unsigned long long *sum)
+{
+    if (threadIdx.x == 0)
+        atomicAdd(sum, (unsigned long long)blockIdx.x);
+}
+
+static __global__ void use_dynamic(unsigned char *out, unsigned bytes)
+{
+    DYNAMIC_SHARED(unsigned char, tile);
+    tile[bytes - 1] = 17;
+    *out = tile[bytes - 1];
+}
+
+static __global__ void use_static_and_dynamic(unsigned char *out, unsigned bytes)
+{
+    __shared__ unsigned char fixed[STATIC_BYTES];
+    DYNAMIC_SHARED(unsigned char, tile);
+    fixed[threadIdx.x] = 1;
+    tile[bytes - 1] = 2;
+    __syncthreads();
+    *out = (unsigned char)(fixed[0] + tile[bytes - 1]);
+}
+
+static __global__ void __launch_bounds__(128) bounded(unsigned *count)
+{
+    atomicAdd(count, 1u);
+}
+
+static __global__ void take_mixed(double *out, mixed m, char c, long long l, double *second)
+{
+    *out = m.c + m.d + m.s + m.f[0] + m.f[2] + m.tail + c;
+    *second = (double)l;
+}
+
+static __global__ void take_large(int *out, large l)
+{
+    out[threadIdx.x] = l.v[threadIdx.x * 10];
+}
+
+static __global__ void take_many(int *out, char a, short b, int c, long long d, float e, double f, char g, int h,
+                                 char i, long long j, unsigned short k)
+{
+    *out = a + b + c + (int)d + (int)e + (int)f + g + h + i + (int)j + k;
+}
+
+CASE(indices_in_three_dimensions)
+{
+    const dim3 grid(3, 4, 2), block(8, 5, 3);
+    const unsigned threads = 3 * 4 * 2 * 8 * 5 * 3;
+    DEVICE(unsigned, out, threads + 1);
+    PK_LAUNCH(write_index, grid, block, 0, 0, out);
+    EXPECT_EACH(unsigned, out, threads + 1, i < threads ? i + 1 : 0);
+    return PK_OK;
+}
+
+CASE(shape)
+{
+    const unsigned want[6] = {3, 4, 2, 8, 5, 3};
+    DEVICE(unsigned, out, 6);
+    PK_LAUNCH(write_shape, dim3(3, 4, 2), dim3(8, 5, 3), 0, 0, out);
+    EXPECT_EACH(unsigned, out, 6, want[i]);
+    return PK_OK;
+}
+
+CASE(block_limits_met)
+{
+    DEVICE(unsigned, count, 1);
+    PK_LAUNCH(count_threads, 2, 1024, 0, 0, count);
+    PK_LAUNCH(count_threads, 1, dim3(1, 1024, 1), 0, 0, count);
+    PK_LAUNCH(count_threads, 1, dim3(4, 4, 64), 0, 0, count);
+    EXPECT_EACH(unsigned, count, 1, 4096);
+    return PK_OK;
+}
+
+CASE(block_too_large)
+{
+    EXPECT_ERROR(LAUNCH_ERROR(empty, 1, 1025, 0, 0), cudaErrorInvalidConfiguration);
+    EXPECT_ERROR(LAUNCH_ERROR(empty, 1, dim3(32, 33, 1), 0, 0), cudaErrorInvalidConfiguration);
+    EXPECT_ERROR(LAUNCH_ERROR(empty, 1, dim3(1, 1, 65), 0, 0), cudaErrorInvalidConfiguration);
+    return PK_OK;
+}
+
+CASE(nothing_to_launch)
+{
+    EXPECT_ERROR(LAUNCH_ERROR(empty, 0, 32, 0, 0), cudaErrorInvalidConfiguration);
+    EXPECT_ERROR(LAUNCH_ERROR(empty, 1, 0, 0, 0), cudaErrorInvalidConfiguration);
+    EXPECT_ERROR(LAUNCH_ERROR(empty, dim3(1, 1, 0), 32, 0, 0), cudaErrorInvalidConfiguration);
+    return PK_OK;
+}
+
+CASE(grid_too_large)
+{
+    EXPECT_ERROR(LAUNCH_ERROR(empty, dim3(1, 65536, 1), 1, 0, 0), cudaErrorInvalidConfiguration);
+    EXPECT_ERROR(LAUNCH_ERROR(empty, dim3(1, 1, 65536), 1, 0, 0), cudaErrorInvalidConfiguration);
+    EXPECT_ERROR(LAUNCH_ERROR(empty, dim3(2147483648u, 1, 1), 1, 0, 0), cudaErrorInvalidConfiguration);
+    return PK_OK;
+}
+
+CASE(refused_launch_does_not_run_and_does_not_stick)
+{
+    DEVICE(unsigned, count, 1);
+    EXPECT_ERROR(LAUNCH_ERROR(count_threads, 1, 2000, 0, 0, count), cudaErrorInvalidConfiguration);
+    EXPECT_ERROR(cudaGetLastError(), cudaSuccess);
+    PK_LAUNCH(count_threads, 1, 10, 0, 0, count);
+    EXPECT_EACH(unsigned, count, 1, 10);
+    return PK_OK;
+}
+
+CASE(many_blocks)
+{
+    DEVICE(unsigned long long, sum, 1);
+    PK_LAUNCH(sum_blocks, 100000, 32, 0, 0, sum);
+    EXPECT_EACH(unsigned long long, sum, 1, 4999950000ull);
+    return PK_OK;
+}
+
+CASE(many_launches)
+{
+    DEVICE(unsigned, count, 1);
+    for (int i = 0; i < 2000; i++)
+        PK_LAUNCH(count_threads, 1, 3, 0, 0, count);
+    EXPECT_EACH(unsigned, count, 1, 6000);
+    return PK_OK;
+}
+
+CASE(dynamic_shared_without_asking)
+{
+    DEVICE(unsigned char, out, 1);
+    PK_LAUNCH(use_dynamic, 1, 1, 49152, 0, out, 49152u);
+    EXPECT_EACH(unsigned char, out, 1, 17);
+    return PK_OK;
+}
+
+static __global__ void never_asked(unsigned char *out)
+{
+    DYNAMIC_SHARED(unsigned char, tile);
+    tile[0] = 1;
+    *out = tile[0];
+}
+
+CASE(dynamic_shared_too_large)
+{
+    DEVICE(unsigned char, out, 1);
+    EXPECT_ERROR(LAUNCH_ERROR(never_asked, 1, 1, 49153, 0, out), cudaErrorInvalidValue);
+    EXPECT_EACH(unsigned char, out, 1, 0);
+    return PK_OK;
+}
+
+CASE(dynamic_shared_after_asking)
+{
+    const int most = cf_attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin);
+    cudaFuncAttributes a;
+    DEVICE(unsigned char, out, 1);
+    PK_CHECK(cudaFuncSetAttribute(use_dynamic, cudaFuncAttributeMaxDynamicSharedMemorySize, most));
+    PK_CHECK(cudaFuncGetAttributes(&a, use_dynamic));
+    EXPECT_EQ(a.maxDynamicSharedSizeBytes, most);
+    PK_LAUNCH(use_dynamic, 1, 1, (size_t)most, 0, out, (unsigned)most);
+    EXPECT_EACH(unsigned char, out, 1, 17);
+    EXPECT_ERROR(LAUNCH_ERROR(use_dynamic, 1, 1, (size_t)most + 1, 0, out, 1u), cudaErrorInvalidValue);
+    return PK_OK;
+}
+
+CASE(dynamic_shared_asked_for_too_much)
+{
+    const int most = cf_attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin);
+    EXPECT_ERROR(cudaFuncSetAttribute(never_asked, cudaFuncAttributeMaxDynamicSharedMemorySize, most + 1),
+                 cudaErrorInvalidValue);
+    return PK_OK;
+}
+
+CASE(static_shared_counts_against_the_limit)
+{
+    DEVICE(unsigned char, out, 1);
+    PK_LAUNCH(use_static_and_dynamic, 1, 32, 49152 - STATIC_BYTES, 0, out, 49152u - STATIC_BYTES);
+    EXPECT_EACH(unsigned char, out, 1, 3);
+    EXPECT_ERROR(LAUNCH_ERROR(use_static_and_dynamic, 1, 32, 49153 - STATIC_BYTES, 0, out, 1u), cudaErrorInvalidValue);
+    return PK_OK;
+}
+
+CASE(launch_bounds)
+{
+    cudaFuncAttributes a;
+    DEVICE(unsigned, count, 1);
+    PK_LAUNCH(bounded, 1, 128, 0, 0, count);
+    EXPECT_EACH(unsigned, count, 1, 128);
+    PK_CHECK(cudaFuncGetAttributes(&a, bounded));
+    OBSERVE("max_threads_per_block", a.maxThreadsPerBlock);
+    OBSERVE_ERROR("129_threads", LAUNCH_ERROR(bounded, 1, 129, 0, 0, count));
+    return PK_OK;
+}
+
+CASE(function_attributes)
+{
+    cudaFuncAttributes a;
+    PK_CHECK(cudaFuncGetAttributes(&a, use_static_and_dynamic));
+    EXPECT_EQ(a.sharedSizeBytes, STATIC_BYTES);
+    EXPECT_EQ(a.maxThreadsPerBlock, 1024);
+    PK_CHECK(cudaFuncGetAttributes(&a, empty));
+    EXPECT_EQ(a.sharedSizeBytes, 0);
+    EXPECT_EQ(a.maxDynamicSharedSizeBytes, 49152);
+    return PK_OK;
+}
+
+CASE(parameters_keep_their_alignment)
+{
+    double got[2];
+    DEVICE(double, out, 2);
+    const mixed m = {1, 2.5, 4, {8.0f, 100.0f, 16.0f}, 32};
+    PK_LAUNCH(take_mixed, 1, 1, 0, 0, out, m, (char)64, 1ll << 40, out + 1);
+    PK_CHECK(cudaMemcpy(got, out, sizeof got, cudaMemcpyDeviceToHost));
+    EXPECT(got[0] == 127.5);
+    EXPECT(got[1] == 1099511627776.0);
+    return PK_OK;
+}
+
+CASE(many_parameters)
+{
+    DEVICE(int, out, 1);
+    PK_LAUNCH(take_many, 1, 1, 0, 0, out, (char)1, (short)2, 4, 8ll, 16.0f, 32.0, (char)64, 128, (char)3, 256ll,
+              (unsigned short)512);
+    EXPECT_EACH(int, out, 1, 1 + 2 + 4 + 8 + 16 + 32 + 64 + 128 + 3 + 256 + 512);
+    return PK_OK;
+}
+
+CASE(large_parameter)
+{
+    large *l = (large *)malloc(sizeof *l);
+    DEVICE(int, out, 100);
+    for (int i = 0; i < 1000; i++)
+        l->v[i] = 7 * i;
+    PK_LAUNCH(take_large, 1, 100, 0, 0, out, *l);
+    EXPECT_EACH(int, out, 100, 70 * i);
+    free(l);
+    return PK_OK;
+}
+
+CASE(parameters_are_copied_at_the_launch)
+{
+    STREAM(s);
+    GATE(gate);
+    DEVICE(int, out, 100);
+    large *l = (large *)calloc(1, sizeof *l);
+    l->v[990] = 5;
+    PK_TRY(cf_gate_enqueue(&gate, s));
+    PK_LAUNCH(take_large, 1, 100, 0, s, out, *l);
+    l->v[990] = 6;
+    cf_gate_open(&gate);
+    EXPECT_EACH(int, out, 100, i == 99 ? 5 : 0);
+    free(l);
+    return PK_OK;
+}
+
+CASE(launch_by_address)
+{
+    unsigned a = 3, b = 7;
+    DEVICE(unsigned, x, 1);
+    void *arguments[] = {&x, &a, &b};
+    PK_LAUNCH(cf_affine, 1, 1, 0, 0, x, 0u, 5u);
+    PK_CHECK(cudaLaunchKernel(cf_affine, dim3(1), dim3(1), arguments, 0, 0));
+    EXPECT_EACH(unsigned, x, 1, 22);
+    return PK_OK;
+}
+
+CASE(launch_through_a_variable)
+{
+    void (*const kernels[2])(unsigned *) = {count_threads, bounded};
+    DEVICE(unsigned, count, 1);
+    for (int i = 0; i < 2; i++)
+        PK_LAUNCH(kernels[i], 1, 32, 0, 0, count);
+    EXPECT_EACH(unsigned, count, 1, 64);
+    return PK_OK;
+}
+
+CASE(launch_of_no_kernel)
+{
+    void *arguments[] = {NULL};
+    EXPECT_ERROR(cudaLaunchKernel((const void *)NULL, dim3(1), dim3(1), arguments, 0, 0),
+                 cudaErrorInvalidDeviceFunction);
+    EXPECT_ERROR(cudaLaunchKernel((const void *)arguments, dim3(1), dim3(1), arguments, 0, 0),
+                 cudaErrorInvalidDeviceFunction);
+    return PK_OK;
+}
