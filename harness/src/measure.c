@@ -8,10 +8,7 @@
 #include "pk/host.h"
 #include "runner.h"
 
-enum {
-    INSTRUMENT_EVERY = 4, /* rounds: event and submission times are taken in repetitions of their own */
-    BOOTSTRAP_RESAMPLES = 2000
-};
+enum { BOOTSTRAP_RESAMPLES = 2000 };
 static const double SENSOR_PERIOD_US = 20000; /* an NVML query costs tens of microseconds */
 
 static bool repeat(pk_report *report, pk_contender *contender, pk_cache_state cache, double *wall_us)
@@ -182,7 +179,7 @@ static void measure_rounds(pk_report *report, pk_contender *contenders, size_t c
             keep_round(report, contenders, count);
             kept++;
         }
-        if (round % INSTRUMENT_EVERY == 0)
+        if (plan->instrument_every > 0 && round % plan->instrument_every == 0)
             instrument_all(report, contenders, count, plan->cache, begin, end);
         bool late = pk_now_us() - start > plan->time_limit_s * 1e6;
         if (kept >= plan->min_rounds && settled(report, contenders, count, plan->settle)) {

@@ -81,6 +81,7 @@ typedef struct pk_contender {
 typedef struct pk_measure_plan {
     double time_limit_s;
     size_t min_rounds, max_rounds;
+    size_t instrument_every;    /* rounds: event and submission times are taken in repetitions of their own; 0: never */
     size_t warm_up_repetitions; /* of each contender, and for at least warm_up_us */
     double warm_up_us;
     double settle; /* stop when every ratio's standard error over its median is below this */

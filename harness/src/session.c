@@ -13,11 +13,13 @@
 #include "bench.h"
 #include "pk/host.h"
 
-/* Sweeps hold hundreds of points: shorter than the default point, and with fewer samples kept. The points along the
- * first axis are measured in several passes: the host's launch cost changes by 10 to 20% for seconds at a time (seen on
- * an H200's host), and what is fitted along that axis must not take such a spell for a property of its points. */
+/* Sweeps hold hundreds of points: each has a sixth of the default point's time, and fewer samples are kept.
+ *
+ * The host's launch cost wanders by 10 to 20% within a second (seen on an H200's host). So the points along the first
+ * axis are measured in many short passes, a round each: then such a spell falls on all of them alike, and what is
+ * fitted along that axis does not take it for a property of its points. */
 static const double SWEEP_TIME_SHARE = 1.0 / 6;
-enum { SWEEP_PASSES = 10, SWEEP_MOST_ROUNDS = 30 };
+enum { SWEEP_FEWEST_PASSES = 4, SWEEP_MOST_PASSES = 40, INSTRUMENT_EVERY_PASS = 4 };
 
 typedef struct session {
     pk_report report;
@@ -144,6 +146,7 @@ static pk_status run_default_point(session *s, pk_cache_state cache, size_t pass
     pk_measure_plan plan = {.time_limit_s = s->options.time_limit_s / (double)passes,
                             .min_rounds = gpu ? 10 : 4,
                             .max_rounds = 1000,
+                            .instrument_every = 4,
                             .warm_up_repetitions = 3,
                             .warm_up_us = 20000, /* clocks ramp up within milliseconds of load */
                             .settle = 0.002,
@@ -156,9 +159,9 @@ static pk_status run_default_point(session *s, pk_cache_state cache, size_t pass
 
 static pk_status run_sweep_point(session *s, const long long *knobs, size_t pass, size_t passes, size_t *first_result)
 {
-    pk_measure_plan plan = {.time_limit_s = s->options.time_limit_s * SWEEP_TIME_SHARE / (double)passes,
-                            .min_rounds = 1,
-                            .max_rounds = (SWEEP_MOST_ROUNDS + passes - 1) / passes,
+    pk_measure_plan plan = {.min_rounds = 1,
+                            .max_rounds = 1,
+                            .instrument_every = pass % INSTRUMENT_EVERY_PASS == 0,
                             .warm_up_repetitions = 1,
                             .cache = PK_HOT,
                             .seed = s->options.seed};
@@ -231,7 +234,6 @@ static void point_label(const session *s, const pk_sweep_axis *axes, size_t axis
 typedef struct sweep {
     const pk_sweep_axis *axes;
     size_t axis_count;
-    size_t done;          /* points times passes */
     long long *knobs;     /* [lab.knob_count] */
     size_t *first_result; /* [points along the first axis] */
     bool *refused;        /* [points along the first axis]: does not fit here */
@@ -255,23 +257,46 @@ static pk_status run_pass(session *s, sweep *w, size_t line, size_t pass, size_t
             w->refused[at] = true;
             status = PK_OK;
         }
-        pk_progress_step(w->progress, ++w->done, label);
+    }
+    return status;
+}
+
+/* How many passes fit into the time of `length` points, when the first took `first_s` seconds. */
+static size_t passes_for(const session *s, size_t length, double first_s)
+{
+    double fit = s->options.time_limit_s * SWEEP_TIME_SHARE * (double)length / first_s;
+    if (fit < SWEEP_FEWEST_PASSES)
+        return SWEEP_FEWEST_PASSES;
+    return fit > SWEEP_MOST_PASSES ? SWEEP_MOST_PASSES : (size_t)fit;
+}
+
+static pk_status run_line(session *s, sweep *w, size_t line)
+{
+    const size_t length = w->axes[0].count;
+    size_t passes = SWEEP_FEWEST_PASSES; /* until the first pass has shown how long one takes */
+    double start = pk_now_us();
+    pk_status status = PK_OK;
+    memset(w->refused, 0, length * sizeof *w->refused);
+    for (size_t pass = 0; pass < passes && status == PK_OK && !pk_interrupted(); pass++) {
+        status = run_pass(s, w, line, pass, passes);
+        if (pass == 0)
+            passes = passes_for(s, length, (pk_now_us() - start) / 1e6);
     }
     return status;
 }
 
 static pk_status run_lines(session *s, sweep *w)
 {
-    const size_t passes = SWEEP_PASSES, length = w->axes[0].count;
     size_t lines = 1;
     for (size_t a = 1; a < w->axis_count; a++)
         lines *= w->axes[a].count;
-    w->progress = pk_progress_begin(stderr, "sweep", lines * length * passes);
+    w->progress = pk_progress_begin(stderr, "sweep", lines);
     pk_status status = PK_OK;
-    for (size_t line = 0; line < lines; line++) {
-        memset(w->refused, 0, length * sizeof *w->refused);
-        for (size_t pass = 0; pass < passes && status == PK_OK && !pk_interrupted(); pass++)
-            status = run_pass(s, w, line, pass, passes);
+    for (size_t line = 0; line < lines && status == PK_OK && !pk_interrupted(); line++) {
+        status = run_line(s, w, line);
+        char label[128];
+        point_label(s, w->axes + 1, w->axis_count - 1, w->knobs, label, sizeof label);
+        pk_progress_step(w->progress, line + 1, label);
     }
     pk_progress_end(w->progress);
     return status;
@@ -279,7 +304,7 @@ static pk_status run_lines(session *s, sweep *w)
 
 static pk_status run_sweep(session *s)
 {
-    sweep w = {.done = 0};
+    sweep w = {.axis_count = 0};
     w.axes = sweep_axes(s, &w.axis_count);
     if (w.axis_count == 0 || !something_to_sweep(s))
         return PK_OK;

@@ -175,8 +175,9 @@ static const long long n_quick[] = {1 << 10, 1 << 12, 1 << 14, 1 << 16};
     {                                                                                                                  \
         (knob), (values), sizeof(values) / sizeof((values)[0])                                                         \
     }
-static const pk_sweep_axis sweep[] = {AXIS("k", k_full), AXIS("n", n_full)};
-static const pk_sweep_axis sweep_quick[] = {AXIS("k", k_quick), AXIS("n", n_quick)};
+static const long long one_token[] = {1}; /* a token costs the same alone, and short repetitions interleave finer */
+static const pk_sweep_axis sweep[] = {AXIS("k", k_full), AXIS("n", n_full), AXIS("tokens", one_token)};
+static const pk_sweep_axis sweep_quick[] = {AXIS("k", k_quick), AXIS("n", n_quick), AXIS("tokens", one_token)};
 
 /* ---- the model ----
  *
