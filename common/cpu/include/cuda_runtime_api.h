@@ -265,5 +265,6 @@ cudaError_t pk_cpu_symbol_address(void **device, const void *symbol, size_t byte
 
 #ifdef __cplusplus
 }
+#include "pk_cpu/graph.h"
 #endif
 #endif

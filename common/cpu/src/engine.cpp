@@ -147,16 +147,30 @@ struct pk_op *pk_op_new(enum pk_op_kind kind)
     return op;
 }
 
+void pk_op_drop_payload(struct pk_op *op)
+{
+    if (op->kind == PK_OP_KERNEL && op->as.kernel.packet != op->packet_inline)
+        free(op->as.kernel.packet);
+    if (op->kind == PK_OP_COPY)
+        free(op->as.copy.staged);
+    op->kind = PK_OP_MARK;
+}
+
+struct pk_op *pk_op_ended_now(void)
+{
+    struct pk_op *op = pk_op_new(PK_OP_MARK);
+    op->ended_ns = pk_now_ns();
+    op->state = PK_OP_DONE;
+    return op;
+}
+
 void pk_op_release(struct pk_op *op)
 {
     if (!op || --op->references > 0)
         return;
     if (op->after != op->after_inline)
         free(op->after);
-    if (op->kind == PK_OP_KERNEL && op->as.kernel.packet != op->packet_inline)
-        free(op->as.kernel.packet);
-    if (op->kind == PK_OP_COPY)
-        free(op->as.copy.staged);
+    pk_op_drop_payload(op);
     op->next = engine.free_ops;
     engine.free_ops = op;
 }
@@ -243,6 +257,8 @@ static bool may_count_one_more(void)
 
 static void list_ready(struct pk_op *op)
 {
+    if (op->body)
+        op->priority = pk_body_priority(op);
     struct pk_op **at = &engine.ready;
     while (*at && (*at)->priority <= op->priority)
         at = &(*at)->next;
@@ -271,34 +287,63 @@ static void unlist(struct pk_op *op)
     *at = op->next;
 }
 
-static void finish(struct pk_op *op);
+static void finish(struct pk_op *finished);
 
-/* All that `op` follows is done. */
-static void become_ready(struct pk_op *op, struct pk_op **finished)
+void pk_op_become_ready(struct pk_op *op, struct pk_op **finished)
 {
-    if (op->kind == PK_OP_MARK) {
+    switch (op->kind) {
+    case PK_OP_MARK:
         op->next = *finished;
         *finished = op;
-    } else {
-        list_ready(op);
+        return;
+    case PK_OP_GRAPH:
+    case PK_OP_RECORD:
+    case PK_OP_WAIT:
+        pk_graph_ready(op, finished);
+        return;
+    case PK_OP_KERNEL:
+        if (op->body) {
+            op->as.kernel.next_block = 0;
+            op->as.kernel.salt = ++engine.launches;
+        }
+        break;
+    case PK_OP_COPY:
+    case PK_OP_FILL:
+    case PK_OP_HOST:
+        break;
     }
+    list_ready(op);
 }
 
-static void finish(struct pk_op *op)
+/* The host may wait for this op, and looks at what it wrote. */
+static void tell_host(struct pk_op *op)
 {
-    struct pk_op *finished = op;
-    op->next = nullptr;
+    op->ended_ns = pk_now_ns();
+    /* Release: pairs with pk_op_wait, so that the host sees what the op wrote. */
+    const uint32_t before = __atomic_exchange_n(&op->state, PK_OP_DONE, __ATOMIC_ACQ_REL);
+    if (before == PK_OP_SLEPT_ON)
+        futex_wake(&op->state, INT_MAX);
+}
+
+/* A list of ops that have ended, and what that ends in turn. */
+static void finish(struct pk_op *finished)
+{
     while (finished) {
-        op = finished;
+        struct pk_op *op = finished;
         finished = op->next;
-        op->ended_ns = pk_now_ns();
-        /* Release: pairs with pk_op_wait, so that the host sees what the op wrote. */
-        const uint32_t before = __atomic_exchange_n(&op->state, PK_OP_DONE, __ATOMIC_ACQ_REL);
-        if (before == PK_OP_SLEPT_ON)
-            futex_wake(&op->state, INT_MAX);
+        if (op->body)
+            op->blockers = op->indegree; /* for the next run: none of what it follows runs before this run ends */
+        else
+            tell_host(op);
         for (int i = 0; i < op->n_after; ++i)
             if (--op->after[i]->blockers == 0)
-                become_ready(op->after[i], &finished);
+                pk_op_become_ready(op->after[i], &finished);
+        if (op->body) {
+            pk_body_op_ended(op, &finished);
+            continue;
+        }
+        if (op->kind == PK_OP_GRAPH)
+            pk_graph_launch_ended(op, &finished);
         pk_op_release(op);
     }
 }
@@ -324,9 +369,14 @@ void pk_op_submit(struct pk_op *op, struct CUstream_st *stream)
     if (--op->blockers > 0)
         return;
     struct pk_op *finished = nullptr;
-    become_ready(op, &finished);
-    if (finished)
-        finish(finished);
+    pk_op_become_ready(op, &finished);
+    finish(finished);
+}
+
+void pk_op_promise(struct pk_op *op)
+{
+    op->references++; /* the engine's */
+    op->blockers++;
 }
 
 cudaError_t pk_op_wait(struct pk_op *op)
@@ -527,6 +577,11 @@ void pk_engine_fault(cudaError_t error)
     siglongjmp(self->escape, 1);
 }
 
+const struct pk_op *pk_engine_running_kernel(void)
+{
+    return self && in_kernel ? self->kernel : nullptr;
+}
+
 bool pk_engine_in_kernel(void)
 {
     return in_kernel;
@@ -609,6 +664,9 @@ static void run_op(struct runner *runner, struct pk_op *op)
         in_host_function = false;
         break;
     case PK_OP_MARK:
+    case PK_OP_GRAPH:
+    case PK_OP_RECORD:
+    case PK_OP_WAIT:
         break;
     }
 }
@@ -628,6 +686,7 @@ static void leave_op(struct runner *runner, struct pk_op *op)
             op->as.kernel.listed = false;
         }
     }
+    op->next = nullptr;
     finish(op);
 }
 

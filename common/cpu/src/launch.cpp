@@ -93,31 +93,45 @@ static void fill_packet(struct pk_op *op, const pk_cpu_kernel *kernel, void **ar
         memcpy(op->as.kernel.packet + kernel->offsets[i], arguments[i], kernel->sizes[i]);
 }
 
+cudaError_t pk_kernel_prepare(struct pk_op *op, const pk_cpu_kernel *kernel, dim3 grid, dim3 block, void **arguments,
+                              size_t shared_bytes)
+{
+    cudaError_t error = check_dimensions(grid, block);
+    if (error == cudaSuccess && kernel->packet_bytes > PK_MAX_PACKET_BYTES)
+        error = cudaErrorInvalidValue;
+    if (error == cudaSuccess)
+        error = check_shared(kernel->function, shared_bytes);
+    if (error != cudaSuccess)
+        return error;
+    op->kind = PK_OP_KERNEL;
+    op->as.kernel.code = kernel;
+    op->as.kernel.grid = grid;
+    op->as.kernel.block = block;
+    op->as.kernel.block_threads = block.x * block.y * block.z;
+    op->as.kernel.n_blocks = (uint64_t)grid.x * grid.y * grid.z;
+    op->as.kernel.shared_bytes = shared_bytes;
+    fill_packet(op, kernel, arguments);
+    return cudaSuccess;
+}
+
+const pk_cpu_kernel *pk_kernel_at(const void *function)
+{
+    const struct known *entry = find(function);
+    return entry && entry->kernel.run_thread ? &entry->kernel : nullptr;
+}
+
 extern "C" cudaError_t pk_cpu_launch(const pk_cpu_kernel *kernel, dim3 grid, dim3 block, void **arguments,
                                      size_t shared_bytes, cudaStream_t handle)
 {
     cudaError_t error = pk_enter();
-    if (error == cudaSuccess)
-        error = check_dimensions(grid, block);
-    if (error == cudaSuccess && kernel->packet_bytes > PK_MAX_PACKET_BYTES)
-        error = cudaErrorInvalidValue;
     if (error != cudaSuccess)
         return pk_fail_with(error);
     pk_lock();
-    struct CUstream_st *stream = pk_stream_of(handle);
-    error = stream ? check_shared(kernel->function, shared_bytes) : cudaErrorInvalidResourceHandle;
-    if (error == cudaSuccess) {
-        struct pk_op *op = pk_op_new(PK_OP_KERNEL);
-        op->as.kernel.code = kernel;
-        op->as.kernel.grid = grid;
-        op->as.kernel.block = block;
-        op->as.kernel.block_threads = block.x * block.y * block.z;
-        op->as.kernel.n_blocks = (uint64_t)grid.x * grid.y * grid.z;
-        op->as.kernel.shared_bytes = shared_bytes;
-        fill_packet(op, kernel, arguments);
-        pk_op_submit(op, stream);
-        pk_op_release(op);
-    }
+    struct pk_op *op = pk_op_new(PK_OP_MARK);
+    error = pk_kernel_prepare(op, kernel, grid, block, arguments, shared_bytes);
+    if (error == cudaSuccess)
+        error = pk_stream_put(op, handle);
+    pk_op_release(op);
     pk_unlock();
     return pk_fail_with(error);
 }

@@ -100,7 +100,9 @@ static cudaError_t allocate(void **pointer, size_t bytes, enum cudaMemoryType ki
         return cudaSuccess;
     const bool counts = kind != cudaMemoryTypeHost;
     void *base = nullptr;
-    cudaError_t error = cudaSuccess;
+    cudaError_t error = pk_capture_allows_unsafe();
+    if (error)
+        return pk_fail_with(error);
     pthread_mutex_lock(&memory_lock);
     /* Ask the system only when it may matter: the question costs microseconds. */
     if (counts && used_bytes + bytes > pk_settings.memory_bytes / 8 && bytes > free_bytes_now())
@@ -195,12 +197,13 @@ extern "C" cudaError_t cudaMallocHost(void **host, size_t bytes)
 /* Waits for the device first, as CUDA's does. */
 static cudaError_t release_when_idle(void *pointer, bool host)
 {
-    if (!pointer) {
-        PK_ENTER();
+    PK_ENTER();
+    if (!pointer)
         return cudaSuccess;
-    }
-    const cudaError_t error = cudaDeviceSynchronize();
-    return error ? error : pk_fail_with(release(pointer, host));
+    cudaError_t error = pk_capture_allows_unsafe();
+    if (!error)
+        error = pk_device_wait();
+    return pk_fail_with(error ? error : release(pointer, host));
 }
 
 extern "C" cudaError_t cudaFree(void *device)
@@ -217,10 +220,10 @@ extern "C" cudaError_t cudaMallocAsync(void **device, size_t bytes, cudaStream_t
 {
     PK_ENTER();
     pk_lock();
-    const bool valid = pk_stream_of(stream) != nullptr;
+    const bool valid = pk_stream_of(stream) != nullptr, records = pk_capturing(stream);
     pk_unlock();
-    if (!valid)
-        return pk_fail_with(cudaErrorInvalidResourceHandle);
+    if (!valid || records) /* memory nodes are not supported */
+        return pk_fail_with(valid ? cudaErrorNotSupported : cudaErrorInvalidResourceHandle);
     return allocate(device, bytes, cudaMemoryTypeDevice);
 }
 
@@ -236,6 +239,11 @@ extern "C" cudaError_t cudaFreeAsync(void *device, cudaStream_t stream)
     const bool valid =
         range && range->base == device && range->origin == range::ALLOCATED && range->kind == cudaMemoryTypeDevice;
     pthread_mutex_unlock(&memory_lock);
+    pk_lock();
+    const bool records = pk_capturing(stream);
+    pk_unlock();
+    if (records)
+        return pk_fail_with(cudaErrorNotSupported);
     return valid ? cudaLaunchHostFunc(stream, release_in_stream, device) : pk_fail_with(cudaErrorInvalidValue);
 }
 
@@ -358,13 +366,68 @@ void pk_copy_run(struct pk_op *op)
 {
     char *to = (char *)op->as.copy.to;
     const char *from = (const char *)op->as.copy.from;
-    for (size_t row = 0; row < op->as.copy.height; ++row)
-        memmove(to + row * op->as.copy.to_pitch, from + row * op->as.copy.from_pitch, op->as.copy.width);
+    for (size_t plane = 0; plane < op->as.copy.depth; ++plane)
+        for (size_t row = 0; row < op->as.copy.height; ++row)
+            memmove(to + plane * op->as.copy.to_slice + row * op->as.copy.to_pitch,
+                    from + plane * op->as.copy.from_slice + row * op->as.copy.from_pitch, op->as.copy.width);
+}
+
+/* From the first byte to the last, of `depth` planes of `height` rows. */
+static size_t extent(const struct pk_op *op, size_t slice, size_t pitch)
+{
+    return (op->as.copy.depth - 1) * slice + (op->as.copy.height - 1) * pitch + op->as.copy.width;
+}
+
+static cudaError_t copy_kinds(const struct pk_op *op, enum cudaMemoryType *to_kind, enum cudaMemoryType *from_kind)
+{
+    const size_t width = op->as.copy.width;
+    if (op->as.copy.height > 1 && (width > op->as.copy.to_pitch || width > op->as.copy.from_pitch))
+        return cudaErrorInvalidPitchValue;
+    if (!op->as.copy.to || !op->as.copy.from || width == 0 || op->as.copy.height == 0 || op->as.copy.depth == 0)
+        return cudaErrorInvalidValue;
+    cudaError_t error = kind_of(op->as.copy.to, extent(op, op->as.copy.to_slice, op->as.copy.to_pitch), to_kind);
+    if (!error)
+        error = kind_of(op->as.copy.from, extent(op, op->as.copy.from_slice, op->as.copy.from_pitch), from_kind);
+    return error ? error : check_direction(op->as.copy.direction, *to_kind, *from_kind);
+}
+
+cudaError_t pk_copy_check(const struct pk_op *op)
+{
+    enum cudaMemoryType to_kind, from_kind;
+    return copy_kinds(op, &to_kind, &from_kind);
+}
+
+template <class T> static void fill_rows(const struct pk_op *op)
+{
+    for (size_t row = 0; row < op->as.fill.height; ++row) {
+        T *to = (T *)((char *)op->as.fill.to + row * op->as.fill.pitch);
+        for (size_t i = 0; i < op->as.fill.width; ++i)
+            to[i] = (T)op->as.fill.value;
+    }
 }
 
 void pk_fill_run(struct pk_op *op)
 {
-    memset(op->as.fill.to, op->as.fill.byte, op->as.fill.bytes);
+    if (op->as.fill.element_bytes == 1 && op->as.fill.height == 1)
+        memset(op->as.fill.to, (int)op->as.fill.value, op->as.fill.width);
+    else if (op->as.fill.element_bytes == 1)
+        fill_rows<uint8_t>(op);
+    else if (op->as.fill.element_bytes == 2)
+        fill_rows<uint16_t>(op);
+    else
+        fill_rows<uint32_t>(op);
+}
+
+cudaError_t pk_fill_check(const struct pk_op *op)
+{
+    const unsigned size = op->as.fill.element_bytes;
+    const size_t width = op->as.fill.width * size;
+    enum cudaMemoryType kind;
+    if ((size != 1 && size != 2 && size != 4) || width == 0 || op->as.fill.height == 0 ||
+        (uintptr_t)op->as.fill.to % size || (op->as.fill.height > 1 && op->as.fill.pitch < width))
+        return cudaErrorInvalidValue;
+    const cudaError_t error = kind_of(op->as.fill.to, (op->as.fill.height - 1) * op->as.fill.pitch + width, &kind);
+    return error ? error : may_be_device(kind) ? cudaSuccess : cudaErrorInvalidValue;
 }
 
 /* Small pageable sources are staged, so the call returns before the copy: as large as CUDA says it stages. */
@@ -375,52 +438,49 @@ static cudaError_t copy(void *to, size_t to_pitch, const void *from, size_t from
                         cudaMemcpyKind direction, cudaStream_t handle, bool host_waits)
 {
     PK_ENTER();
-    if (height > 1 && (width > to_pitch || width > from_pitch))
-        return pk_fail_with(cudaErrorInvalidPitchValue);
+    if (host_waits) {
+        const cudaError_t unsafe = pk_capture_allows_unsafe();
+        if (unsafe)
+            return pk_fail_with(unsafe);
+    }
     if (width == 0 || height == 0)
         return cudaSuccess;
-    if (!to || !from)
-        return pk_fail_with(cudaErrorInvalidValue);
-    enum cudaMemoryType to_kind, from_kind;
-    cudaError_t error = kind_of(to, (height - 1) * to_pitch + width, &to_kind);
-    if (!error)
-        error = kind_of(from, (height - 1) * from_pitch + width, &from_kind);
-    if (!error)
-        error = check_direction(direction, to_kind, from_kind);
-    if (error)
-        return pk_fail_with(error);
+    pk_lock();
+    struct pk_op *op = pk_op_new(PK_OP_COPY);
+    op->as.copy.to = to;
+    op->as.copy.to_pitch = to_pitch;
+    op->as.copy.from = from;
+    op->as.copy.from_pitch = from_pitch;
+    op->as.copy.width = width;
+    op->as.copy.height = height;
+    op->as.copy.depth = 1;
+    op->as.copy.direction = direction;
+    const bool records = pk_capturing(handle);
+    pk_unlock();
+    enum cudaMemoryType to_kind = cudaMemoryTypeUnregistered, from_kind = cudaMemoryTypeUnregistered;
+    cudaError_t error = copy_kinds(op, &to_kind, &from_kind);
 
     const bool pageable_from = from_kind == cudaMemoryTypeUnregistered;
     const bool pageable_to = to_kind == cudaMemoryTypeUnregistered;
     void *staged = nullptr;
-    if (!host_waits && pageable_from && !pageable_to && height == 1 && width <= STAGED_BYTES) {
+    if (!error && !records && !host_waits && pageable_from && !pageable_to && height == 1 && width <= STAGED_BYTES) {
         staged = malloc(width);
-        if (staged)
+        if (staged) {
             memcpy(staged, from, width);
+            op->as.copy.from = staged;
+        }
     }
+    op->as.copy.staged = staged;
     if (host_waits)
         host_waits = may_be_host(to_kind) || may_be_host(from_kind);
     else
-        host_waits = pageable_to || (pageable_from && !staged);
+        host_waits = !records && (pageable_to || (pageable_from && !staged));
 
     pk_lock();
-    struct CUstream_st *stream = pk_stream_of(handle);
-    if (!stream) {
-        pk_unlock();
-        free(staged);
-        return pk_fail_with(cudaErrorInvalidResourceHandle);
-    }
-    struct pk_op *op = pk_op_new(PK_OP_COPY);
-    op->as.copy.to = to;
-    op->as.copy.to_pitch = to_pitch;
-    op->as.copy.from = staged ? staged : from;
-    op->as.copy.from_pitch = from_pitch;
-    op->as.copy.width = width;
-    op->as.copy.height = height;
-    op->as.copy.staged = staged;
-    pk_op_submit(op, stream);
+    if (!error)
+        error = pk_stream_put(op, handle);
     pk_unlock();
-    if (host_waits)
+    if (!error && host_waits)
         error = pk_op_wait(op);
     pk_lock();
     pk_op_release(op);
@@ -456,24 +516,19 @@ extern "C" cudaError_t cudaMemsetAsync(void *to, int byte, size_t bytes, cudaStr
     PK_ENTER();
     if (bytes == 0)
         return cudaSuccess;
-    enum cudaMemoryType kind;
-    cudaError_t error = kind_of(to, bytes, &kind);
-    if (!error && !may_be_device(kind))
-        error = cudaErrorInvalidValue;
-    if (error)
-        return pk_fail_with(error);
     pk_lock();
-    struct CUstream_st *stream = pk_stream_of(handle);
-    if (stream) {
-        struct pk_op *op = pk_op_new(PK_OP_FILL);
-        op->as.fill.to = to;
-        op->as.fill.byte = byte;
-        op->as.fill.bytes = bytes;
-        pk_op_submit(op, stream);
-        pk_op_release(op);
-    }
+    struct pk_op *op = pk_op_new(PK_OP_FILL);
+    op->as.fill.to = to;
+    op->as.fill.value = (unsigned char)byte;
+    op->as.fill.element_bytes = 1;
+    op->as.fill.width = bytes;
+    op->as.fill.height = 1;
+    cudaError_t error = pk_fill_check(op);
+    if (!error)
+        error = pk_stream_put(op, handle);
+    pk_op_release(op);
     pk_unlock();
-    return stream ? cudaSuccess : pk_fail_with(cudaErrorInvalidResourceHandle);
+    return pk_fail_with(error);
 }
 
 extern "C" cudaError_t cudaMemset(void *to, int byte, size_t bytes)

@@ -3,6 +3,8 @@
  *   memory.cpp   allocations, pointer kinds, copies, fills        stream.cpp  streams, events, host functions
  *   launch.cpp   kernel registry, launch checks                   engine.cpp  the order of work; the OS threads
  *   block.cpp    one block: its threads, barriers, schedule       fiber.cpp   stacks and switches
+ *   graph.cpp    graphs: nodes, edges, parameters                 capture.cpp streams that record a graph
+ *   replay.cpp   executable graphs: how they run                  exec.cpp    executable graphs: the calls
  *
  * All work is an `op` with the ops it must follow. A stream is only the chain of its ops; events and the default
  * stream's rules add edges. `pk_lock` guards everything here that is not marked otherwise. */
@@ -41,6 +43,7 @@ struct pk_settings {
     size_t stack_bytes;    /* PK_CPU_STACK_KB, of one thread of a block */
     int parallel;          /* OS threads that run blocks at once, while they make progress */
     int patience_ticks;    /* without an end, until a block is taken as waiting */
+    bool check;            /* PK_CPU_CHECK */
     bool valid;            /* false: a setting is wrong, every call fails */
     uint64_t memory_bytes; /* of the device */
 };
@@ -48,8 +51,29 @@ extern struct pk_settings pk_settings;
 
 /* ---- ops ---- */
 
-enum pk_op_kind { PK_OP_KERNEL, PK_OP_COPY, PK_OP_FILL, PK_OP_HOST, PK_OP_MARK };
+enum pk_op_kind {
+    PK_OP_KERNEL,
+    PK_OP_COPY,
+    PK_OP_FILL,
+    PK_OP_HOST,
+    PK_OP_MARK,   /* does nothing but end */
+    PK_OP_GRAPH,  /* runs other ops: a launch of a graph, a child graph, a conditional node */
+    PK_OP_RECORD, /* in a graph: records an event */
+    PK_OP_WAIT    /* in a graph: waits for what an event had recorded when the graph was launched */
+};
 enum { PK_OP_PENDING, PK_OP_DONE, PK_OP_SLEPT_ON };
+
+/* The ops that a graph op runs. */
+enum pk_graph_how { PK_GRAPH_LAUNCH, PK_GRAPH_CHILD, PK_GRAPH_IF, PK_GRAPH_WHILE, PK_GRAPH_SWITCH };
+
+struct pk_graph_op {
+    enum pk_graph_how how;
+    int n_bodies;
+    struct pk_body **bodies;
+    cudaGraphConditionalHandle handle; /* of IF, WHILE and SWITCH */
+    struct pk_image *image;            /* LAUNCH: what is launched */
+    struct pk_op **events;             /* LAUNCH: [image->n_events] what its event nodes complete or wait for */
+};
 
 struct pk_op {
     uint32_t state; /* PENDING, DONE or SLEPT_ON; a futex word. Stored with release, pairs with pk_op_wait's acquire */
@@ -61,6 +85,8 @@ struct pk_op {
     struct pk_op **after; /* [n_after] ops that wait for this one */
     struct pk_op *next;   /* in the ready list, in a list of finished ops, or in the free list */
     uint64_t ended_ns;
+    struct pk_body *body; /* the graph that it is a part of and runs again with, or null */
+    int indegree;         /* in `body`: what `blockers` begins with */
     union {
         struct {
             const pk_cpu_kernel *code;
@@ -79,20 +105,33 @@ struct pk_op {
             void *to;
             const void *from;
             size_t to_pitch, from_pitch, width, height;
+            size_t depth, to_slice, from_slice; /* of `depth` planes, bytes apart */
+            cudaMemcpyKind direction;
             void *staged; /* copy of pageable memory, freed at the end */
         } copy;
         struct {
             void *to;
-            int byte;
-            size_t bytes;
+            unsigned value, element_bytes;
+            size_t pitch, width, height; /* width in elements */
         } fill;
         struct {
             cudaHostFn_t function;
             void *user_data;
         } host;
+        struct pk_graph_op graph;
+        struct {
+            struct CUevent_st *event;
+            int slot; /* in `events` of the launch */
+        } event;
     } as;
     struct pk_op *after_inline[2];
     alignas(16) unsigned char packet_inline[PK_INLINE_PACKET_BYTES];
+};
+
+/* A list of graph nodes that grows. */
+struct pk_nodes {
+    struct CUgraphNode_st **at;
+    size_t count, room;
 };
 
 struct CUstream_st {
@@ -101,6 +140,8 @@ struct CUstream_st {
     int priority;
     struct pk_op *last; /* the newest op, or null */
     struct CUstream_st *next;
+    struct pk_capture *capture; /* that it is a part of, or null */
+    struct pk_nodes tips;       /* of the capture: what the next node will depend on */
 };
 
 struct CUevent_st {
@@ -108,6 +149,8 @@ struct CUevent_st {
     unsigned flags;
     struct pk_op *record; /* the newest recording, or null */
     struct CUevent_st *next;
+    uint64_t capture_id;  /* of the capture that it was last recorded in, or 0 */
+    struct pk_nodes tips; /* then: what a stream that waits for it will depend on */
 };
 
 /* ---- engine.cpp ---- */
@@ -127,6 +170,17 @@ void pk_op_release(struct pk_op *op);
 void pk_op_follow(struct pk_op *later, struct pk_op *earlier);
 /* Put the op at the end of the stream and let it run when all it follows is done. */
 void pk_op_submit(struct pk_op *op, struct CUstream_st *stream);
+/* The op is given to no stream: it ends when the caller says so, and must. */
+void pk_op_promise(struct pk_op *op);
+/* Frees what the op's kind owns: before it becomes another kind. */
+void pk_op_drop_payload(struct pk_op *op);
+/* For replay.cpp: all that `op` follows is done, so it runs; or, where nothing is to be done, joins the list of ops
+ * that have ended. */
+void pk_op_become_ready(struct pk_op *op, struct pk_op **finished);
+/* For replay.cpp: the kernel that the calling OS thread runs, or null. */
+const struct pk_op *pk_engine_running_kernel(void);
+/* An op that has ended, with one reference for the caller. */
+struct pk_op *pk_op_ended_now(void);
 /* Without the lock: wait for the op. cudaSuccess or the device's fault. */
 cudaError_t pk_op_wait(struct pk_op *op);
 bool pk_op_done(const struct pk_op *op);
@@ -159,16 +213,62 @@ struct CUstream_st *pk_stream_of(cudaStream_t handle);
 extern struct CUstream_st pk_legacy_stream;
 extern struct CUstream_st *pk_streams; /* all others, alive */
 cudaError_t pk_stream_wait(cudaStream_t handle);
+/* Wait for all that the device has been given, whether or not streams capture. */
+cudaError_t pk_device_wait(void);
+bool pk_event_alive(cudaEvent_t event);
 
 /* ---- memory.cpp ---- */
 
 void pk_copy_run(struct pk_op *op);
 void pk_fill_run(struct pk_op *op);
 void pk_memory_reset(void);
+/* Whether the op's copy or fill is one that CUDA accepts. */
+cudaError_t pk_copy_check(const struct pk_op *op);
+cudaError_t pk_fill_check(const struct pk_op *op);
 
 /* ---- launch.cpp ---- */
 
 int pk_blocks_per_sm(unsigned block_threads, size_t shared_bytes);
+/* With the lock held: make `op`, which is new, this launch, if it is within the limits. */
+cudaError_t pk_kernel_prepare(struct pk_op *op, const pk_cpu_kernel *kernel, dim3 grid, dim3 block, void **arguments,
+                              size_t shared_bytes);
+/* The kernel at an address, or null where no typed call has named it. With the lock held. */
+const pk_cpu_kernel *pk_kernel_at(const void *function);
+
+/* ---- replay.cpp: called by the engine, with the lock held ---- */
+
+/* A GRAPH, RECORD or WAIT op may go on. */
+void pk_graph_ready(struct pk_op *op, struct pk_op **finished);
+/* Of the stream in which the op's graph was launched. */
+int pk_body_priority(const struct pk_op *op);
+/* An op of a body has ended. */
+void pk_body_op_ended(struct pk_op *op, struct pk_op **finished);
+/* A launch has ended. */
+void pk_graph_launch_ended(struct pk_op *op, struct pk_op **finished);
+
+/* ---- capture.cpp: with the lock held ---- */
+
+/* Give the op, which is new, to the stream behind the handle: to run, or to be recorded. All work that calls put into
+ * streams goes through here, so that capture's rules are kept in one place. */
+cudaError_t pk_stream_put(struct pk_op *op, cudaStream_t handle);
+/* A graph launch into a stream that captures becomes a node with a copy of `child`, and *done is true. */
+cudaError_t pk_capture_child(cudaStream_t handle, const struct CUgraph_st *child, bool *done);
+/* Whether waiting for the stream, or asking about it, is allowed; if not, the capture is spoilt. */
+cudaError_t pk_capture_allows_wait(const struct CUstream_st *stream);
+/* Whether a call that works on the whole device is allowed: cudaDeviceSynchronize. */
+cudaError_t pk_capture_allows_device_wait(void);
+/* The stream records: what is given to it does not run. */
+bool pk_capturing(cudaStream_t handle);
+/* Events in captures; *done says whether the call needs no more than this. */
+cudaError_t pk_capture_record(cudaEvent_t event, struct CUstream_st *stream, unsigned flags, bool *done);
+cudaError_t pk_capture_wait(struct CUstream_st *stream, cudaEvent_t event, unsigned flags, bool *done);
+cudaError_t pk_capture_asks_event(cudaEvent_t event);
+/* The stream is being destroyed. */
+void pk_capture_forget_stream(struct CUstream_st *stream);
+void pk_capture_forget_event(cudaEvent_t event);
+
+/* Without the lock: whether the calling thread may do what is unsafe beside a capture, such as cudaMalloc. */
+cudaError_t pk_capture_allows_unsafe(void);
 
 /* ---- block.cpp ---- */
 

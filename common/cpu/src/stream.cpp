@@ -6,11 +6,13 @@
 enum : uint32_t { STREAM_ALIVE = 0x5354524d, EVENT_ALIVE = 0x4556454e };
 enum { PRIORITY_LEAST = 0, PRIORITY_GREATEST = -5 };
 
-struct CUstream_st pk_legacy_stream = {STREAM_ALIVE, cudaStreamDefault, 0, nullptr, nullptr};
+struct CUstream_st pk_legacy_stream = {STREAM_ALIVE, cudaStreamDefault, 0, nullptr, nullptr, nullptr, {}};
 struct CUstream_st *pk_streams;
 
 /* Destroyed handles are kept for the next ones, never given back: a stale handle is an error, not a crash. */
 static struct CUstream_st *free_streams;
+/* Ends when all work ends that non-blocking streams had when they were destroyed; or null. */
+static struct pk_op *left_behind;
 static struct CUevent_st *free_events;
 
 struct CUstream_st *pk_stream_of(cudaStream_t handle)
@@ -20,7 +22,7 @@ struct CUstream_st *pk_stream_of(cudaStream_t handle)
     return handle->magic == STREAM_ALIVE ? handle : nullptr;
 }
 
-static bool is_event(cudaEvent_t event)
+bool pk_event_alive(cudaEvent_t event)
 {
     return event && event->magic == EVENT_ALIVE;
 }
@@ -35,7 +37,7 @@ extern "C" cudaError_t cudaStreamCreateWithPriority(cudaStream_t *handle, unsign
     if (stream)
         free_streams = stream->next;
     else
-        stream = (struct CUstream_st *)malloc(sizeof(*stream));
+        stream = (struct CUstream_st *)calloc(1, sizeof(*stream));
     if (stream) {
         stream->magic = STREAM_ALIVE;
         stream->flags = flags;
@@ -43,6 +45,7 @@ extern "C" cudaError_t cudaStreamCreateWithPriority(cudaStream_t *handle, unsign
                            : priority > PRIORITY_LEAST  ? PRIORITY_LEAST
                                                         : priority;
         stream->last = nullptr;
+        stream->capture = nullptr;
         stream->next = pk_streams;
         pk_streams = stream;
     }
@@ -71,11 +74,18 @@ extern "C" cudaError_t cudaStreamDestroy(cudaStream_t handle)
         pk_unlock();
         return pk_fail_with(cudaErrorInvalidResourceHandle);
     }
+    pk_capture_forget_stream(stream);
     if (stream->last && !pk_op_done(stream->last) && !(stream->flags & cudaStreamNonBlocking)) {
         struct pk_op *mark = pk_op_new(PK_OP_MARK);
         pk_op_follow(mark, stream->last);
         pk_op_submit(mark, &pk_legacy_stream);
         pk_op_release(mark);
+    } else if (stream->last && !pk_op_done(stream->last)) {
+        struct pk_op *mark = pk_op_new(PK_OP_MARK);
+        pk_op_follow(mark, left_behind);
+        pk_op_submit(mark, stream);
+        pk_op_release(left_behind);
+        left_behind = mark;
     }
     pk_op_release(stream->last);
     stream->last = nullptr;
@@ -121,11 +131,10 @@ cudaError_t pk_stream_wait(cudaStream_t handle)
 {
     pk_lock();
     struct CUstream_st *stream = pk_stream_of(handle);
-    struct pk_op *last = stream ? end_of_stream(stream) : nullptr;
+    const cudaError_t error = stream ? pk_capture_allows_wait(stream) : cudaErrorInvalidResourceHandle;
+    struct pk_op *last = error ? nullptr : end_of_stream(stream);
     pk_unlock();
-    if (!stream)
-        return cudaErrorInvalidResourceHandle;
-    return last ? wait_for(last) : cudaSuccess;
+    return last ? wait_for(last) : error;
 }
 
 extern "C" cudaError_t cudaStreamSynchronize(cudaStream_t handle)
@@ -139,28 +148,38 @@ extern "C" cudaError_t cudaStreamQuery(cudaStream_t handle)
     PK_ENTER();
     pk_lock();
     struct CUstream_st *stream = pk_stream_of(handle);
-    struct pk_op *last = stream ? end_of_stream(stream) : nullptr;
+    const cudaError_t error = stream ? pk_capture_allows_wait(stream) : cudaErrorInvalidResourceHandle;
+    struct pk_op *last = error ? nullptr : end_of_stream(stream);
     const bool done = !last || pk_op_done(last);
     pk_op_release(last);
     pk_unlock();
-    if (!stream)
-        return pk_fail_with(cudaErrorInvalidResourceHandle);
+    if (error)
+        return pk_fail_with(error);
     /* Not ready is an answer, not an error. */
     return done ? pk_fail_with(pk_fault()) : cudaErrorNotReady;
 }
 
-extern "C" cudaError_t cudaDeviceSynchronize(void)
+cudaError_t pk_device_wait(void)
 {
-    PK_ENTER();
     /* The legacy stream waits for the blocking ones; the others are waited for one by one. */
     pk_lock();
     struct pk_op *all = pk_op_new(PK_OP_MARK);
     for (struct CUstream_st *stream = pk_streams; stream; stream = stream->next)
         if (stream->flags & cudaStreamNonBlocking)
             pk_op_follow(all, stream->last);
+    pk_op_follow(all, left_behind);
     pk_op_submit(all, &pk_legacy_stream);
     pk_unlock();
-    return pk_fail_with(wait_for(all));
+    return wait_for(all);
+}
+
+extern "C" cudaError_t cudaDeviceSynchronize(void)
+{
+    PK_ENTER();
+    pk_lock();
+    const cudaError_t error = pk_capture_allows_device_wait();
+    pk_unlock();
+    return pk_fail_with(error ? error : pk_device_wait());
 }
 
 extern "C" cudaError_t cudaStreamGetFlags(cudaStream_t handle, unsigned *flags)
@@ -205,16 +224,13 @@ extern "C" cudaError_t cudaLaunchHostFunc(cudaStream_t handle, cudaHostFn_t func
     if (!function)
         return pk_fail_with(cudaErrorInvalidValue);
     pk_lock();
-    struct CUstream_st *stream = pk_stream_of(handle);
-    if (stream) {
-        struct pk_op *op = pk_op_new(PK_OP_HOST);
-        op->as.host.function = function;
-        op->as.host.user_data = user_data;
-        pk_op_submit(op, stream);
-        pk_op_release(op);
-    }
+    struct pk_op *op = pk_op_new(PK_OP_HOST);
+    op->as.host.function = function;
+    op->as.host.user_data = user_data;
+    const cudaError_t error = pk_stream_put(op, handle);
+    pk_op_release(op);
     pk_unlock();
-    return stream ? cudaSuccess : pk_fail_with(cudaErrorInvalidResourceHandle);
+    return pk_fail_with(error);
 }
 
 /* ---- events ---- */
@@ -229,7 +245,7 @@ extern "C" cudaError_t cudaEventCreateWithFlags(cudaEvent_t *handle, unsigned fl
     if (event)
         free_events = event->next;
     else
-        event = (struct CUevent_st *)malloc(sizeof(*event));
+        event = (struct CUevent_st *)calloc(1, sizeof(*event));
     if (event) {
         event->magic = EVENT_ALIVE;
         event->flags = flags;
@@ -249,9 +265,10 @@ extern "C" cudaError_t cudaEventDestroy(cudaEvent_t event)
 {
     PK_ENTER();
     pk_lock();
-    const bool alive = is_event(event);
+    const bool alive = pk_event_alive(event);
     if (alive) {
         pk_op_release(event->record);
+        pk_capture_forget_event(event);
         event->magic = 0;
         event->record = nullptr;
         event->next = free_events;
@@ -264,19 +281,21 @@ extern "C" cudaError_t cudaEventDestroy(cudaEvent_t event)
 extern "C" cudaError_t cudaEventRecordWithFlags(cudaEvent_t event, cudaStream_t handle, unsigned flags)
 {
     PK_ENTER();
-    if (flags != cudaEventRecordDefault)
+    if (flags & ~cudaEventRecordExternal)
         return pk_fail_with(cudaErrorInvalidValue);
+    bool done = false;
     pk_lock();
     struct CUstream_st *stream = pk_stream_of(handle);
-    const bool valid = stream && is_event(event);
-    if (valid) {
+    cudaError_t error = stream && pk_event_alive(event) ? pk_capture_record(event, stream, flags, &done)
+                                                        : cudaErrorInvalidResourceHandle;
+    if (!error && !done) {
         struct pk_op *mark = pk_op_new(PK_OP_MARK);
         pk_op_submit(mark, stream);
         pk_op_release(event->record);
         event->record = mark;
     }
     pk_unlock();
-    return valid ? cudaSuccess : pk_fail_with(cudaErrorInvalidResourceHandle);
+    return pk_fail_with(error);
 }
 
 extern "C" cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t handle)
@@ -287,29 +306,31 @@ extern "C" cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t handle)
 extern "C" cudaError_t cudaStreamWaitEvent(cudaStream_t handle, cudaEvent_t event, unsigned flags)
 {
     PK_ENTER();
-    if (flags != cudaEventWaitDefault)
+    if (flags & ~cudaEventWaitExternal)
         return pk_fail_with(cudaErrorInvalidValue);
+    bool done = false;
     pk_lock();
     struct CUstream_st *stream = pk_stream_of(handle);
-    const bool valid = stream && is_event(event);
-    if (valid && event->record && !pk_op_done(event->record)) {
+    cudaError_t error =
+        stream && pk_event_alive(event) ? pk_capture_wait(stream, event, flags, &done) : cudaErrorInvalidResourceHandle;
+    if (!error && !done && event->record && !pk_op_done(event->record)) {
         struct pk_op *mark = pk_op_new(PK_OP_MARK);
         pk_op_follow(mark, event->record);
         pk_op_submit(mark, stream);
         pk_op_release(mark);
     }
     pk_unlock();
-    return valid ? cudaSuccess : pk_fail_with(cudaErrorInvalidResourceHandle);
+    return pk_fail_with(error);
 }
 
 /* The event's recording, held; null where it has none. */
 static cudaError_t recording_of(cudaEvent_t event, struct pk_op **record)
 {
     pk_lock();
-    const bool valid = is_event(event);
-    *record = valid ? hold(event->record) : nullptr;
+    const cudaError_t error = pk_event_alive(event) ? pk_capture_asks_event(event) : cudaErrorInvalidResourceHandle;
+    *record = error ? nullptr : hold(event->record);
     pk_unlock();
-    return valid ? cudaSuccess : cudaErrorInvalidResourceHandle;
+    return error;
 }
 
 extern "C" cudaError_t cudaEventQuery(cudaEvent_t event)
@@ -343,8 +364,10 @@ extern "C" cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t start, cudaEv
         return pk_fail_with(cudaErrorInvalidValue);
     cudaError_t error = cudaSuccess;
     pk_lock();
-    if (!is_event(start) || !is_event(stop) || !start->record || !stop->record ||
-        ((start->flags | stop->flags) & cudaEventDisableTiming))
+    if (pk_event_alive(start) && pk_event_alive(stop) && (start->capture_id || stop->capture_id))
+        error = cudaErrorCapturedEvent;
+    else if (!pk_event_alive(start) || !pk_event_alive(stop) || !start->record || !stop->record ||
+             ((start->flags | stop->flags) & cudaEventDisableTiming))
         error = cudaErrorInvalidResourceHandle;
     else if (!pk_op_done(start->record) || !pk_op_done(stop->record))
         error = cudaErrorNotReady;

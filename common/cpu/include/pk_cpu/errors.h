@@ -23,6 +23,7 @@
     X(cudaErrorInvalidKernelImage, 200, "device kernel image is invalid")                                              \
     X(cudaErrorDeviceUninitialized, 201, "invalid device context")                                                     \
     X(cudaErrorNoKernelImageForDevice, 209, "no kernel image is available for execution on the device")                \
+    X(cudaErrorOperatingSystem, 304, "OS call failed or operation not supported on this OS")                           \
     X(cudaErrorInvalidResourceHandle, 400, "invalid resource handle")                                                  \
     X(cudaErrorIllegalState, 401, "the operation cannot be performed in the present state")                            \
     X(cudaErrorSymbolNotFound, 500, "named symbol not found")                                                          \

@@ -169,6 +169,14 @@ cudaError_t pk_cpu_launch_typed(pk_cpu_signature<P...> signature, const char *na
         pk_cpu_signature_of(kernel), #kernel, [=](auto &...pk_values_) { (kernel)(pk_values_...); }, (grid), (block),  \
         (smem), (stream), ##__VA_ARGS__)
 
+/* A kernel's bare address, made known to the device. */
+template <class... P> const void *pk_cpu_address_of(void (*function)(P...))
+{
+    const pk_cpu_kernel kernel = pk_cpu_describe_kernel<void>(pk_cpu_signature_of(function), "kernel");
+    pk_cpu_register(&kernel);
+    return reinterpret_cast<const void *>(function);
+}
+
 /* The typed forms of calls that take a kernel. */
 template <class... P>
 cudaError_t cudaLaunchKernel(void (*function)(P...), dim3 grid, dim3 block, void **arguments, size_t shared_bytes = 0,
@@ -181,20 +189,20 @@ cudaError_t cudaLaunchKernel(void (*function)(P...), dim3 grid, dim3 block, void
 
 template <class... P> cudaError_t cudaFuncSetAttribute(void (*function)(P...), cudaFuncAttribute attribute, int value)
 {
-    return cudaFuncSetAttribute(reinterpret_cast<const void *>(function), attribute, value);
+    return cudaFuncSetAttribute(pk_cpu_address_of(function), attribute, value);
 }
 
 template <class... P> cudaError_t cudaFuncGetAttributes(cudaFuncAttributes *attributes, void (*function)(P...))
 {
-    return cudaFuncGetAttributes(attributes, reinterpret_cast<const void *>(function));
+    return cudaFuncGetAttributes(attributes, pk_cpu_address_of(function));
 }
 
 template <class... P>
 cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, void (*function)(P...), int block_threads,
                                                           size_t dynamic_shared_bytes)
 {
-    return cudaOccupancyMaxActiveBlocksPerMultiprocessor(blocks, reinterpret_cast<const void *>(function),
-                                                         block_threads, dynamic_shared_bytes);
+    return cudaOccupancyMaxActiveBlocksPerMultiprocessor(blocks, pk_cpu_address_of(function), block_threads,
+                                                         dynamic_shared_bytes);
 }
 
 /* CUDA's typed allocation calls. */
