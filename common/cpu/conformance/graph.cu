@@ -758,14 +758,14 @@ CASE(update_from_a_new_capture)
     PK_LAUNCH(cf_affine, 1, 1, 0, s, x, 2u, 1u);
     END_CAPTURE(s, first);
     EXEC(exec, first);
-    for (unsigned i = 0; i < 5; i++) {
+    for (unsigned round = 0; round < 5; round++) {
         BEGIN_CAPTURE(s);
-        PK_LAUNCH(cf_affine, 1, 1, 0, s, x, 0u, i);
-        PK_LAUNCH(cf_affine, 1, 1, 0, s, x, 10u, i);
+        PK_LAUNCH(cf_affine, 1, 1, 0, s, x, 0u, round);
+        PK_LAUNCH(cf_affine, 1, 1, 0, s, x, 10u, round);
         END_CAPTURE(s, next);
         EXPECT_ERROR(cudaGraphExecUpdate(exec, next, &info), cudaSuccess);
         PK_CHECK(cudaGraphLaunch(exec, s));
-        EXPECT_EACH(unsigned, x, 1, i * 11);
+        EXPECT_EACH(unsigned, x, 1, round * 11);
     }
     return PK_OK;
 }
