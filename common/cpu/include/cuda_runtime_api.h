@@ -4,6 +4,7 @@
 #ifndef PK_CPU_CUDA_RUNTIME_API_H
 #define PK_CPU_CUDA_RUNTIME_API_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "pk_cpu/errors.h"
@@ -172,7 +173,7 @@ typedef enum cudaFuncAttribute {
 } cudaFuncAttribute;
 
 typedef struct cudaFuncAttributes {
-    size_t sharedSizeBytes; /* static shared memory: not known to this device, 0 */
+    size_t sharedSizeBytes; /* of __shared__ variables in the kernel itself, by the program's symbols */
     size_t constSizeBytes, localSizeBytes;
     int maxThreadsPerBlock;
     int numRegs;
@@ -181,6 +182,40 @@ typedef struct cudaFuncAttributes {
     int maxDynamicSharedSizeBytes;
     int preferredShmemCarveout;
 } cudaFuncAttributes;
+
+typedef enum cudaLaunchAttributeID {
+    cudaLaunchAttributeIgnore = 0,
+    cudaLaunchAttributeCooperative = 2,
+    cudaLaunchAttributeClusterDimension = 4,
+    cudaLaunchAttributeProgrammaticStreamSerialization = 6,
+    cudaLaunchAttributePriority = 8
+} cudaLaunchAttributeID;
+
+typedef union cudaLaunchAttributeValue {
+    char pad[64];
+    int cooperative;
+    struct {
+        unsigned x, y, z;
+    } clusterDim;
+    int programmaticStreamSerializationAllowed;
+    int priority;
+} cudaLaunchAttributeValue;
+
+typedef struct cudaLaunchAttribute {
+    cudaLaunchAttributeID id;
+    cudaLaunchAttributeValue val;
+} cudaLaunchAttribute;
+
+typedef struct cudaLaunchConfig_t {
+    dim3 gridDim, blockDim;
+    size_t dynamicSmemBytes;
+    cudaStream_t stream;
+    cudaLaunchAttribute *attrs;
+    unsigned numAttrs;
+} cudaLaunchConfig_t;
+
+#define cudaOccupancyDefault 0x00u
+#define cudaOccupancyDisableCachingOverride 0x01u
 
 #ifdef __cplusplus
 extern "C" {
@@ -255,12 +290,27 @@ cudaError_t cudaFuncSetAttribute(const void *function, cudaFuncAttribute attribu
 cudaError_t cudaFuncGetAttributes(cudaFuncAttributes *attributes, const void *function);
 cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, const void *function, int block_threads,
                                                           size_t dynamic_shared_bytes);
+cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(int *blocks, const void *function, int block_threads,
+                                                                   size_t dynamic_shared_bytes, unsigned flags);
+cudaError_t cudaOccupancyMaxPotentialBlockSize(int *grid, int *block, const void *function, size_t dynamic_shared_bytes,
+                                               int block_threads_limit);
 /* Only for a kernel that a typed call has named before (PK_LAUNCH, or the overload in pk_cpu/launch.h): a bare
  * address does not say how large the parameters are. Otherwise cudaErrorInvalidDeviceFunction. */
 cudaError_t cudaLaunchKernel(const void *function, dim3 grid, dim3 block, void **arguments, size_t shared_bytes,
                              cudaStream_t stream);
 
+cudaError_t cudaLaunchCooperativeKernel(const void *function, dim3 grid, dim3 block, void **arguments,
+                                        size_t shared_bytes, cudaStream_t stream);
+cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t *config, const void *function, void **arguments);
+
+/* ---- what the CPU device says about itself ---- */
+
+/* What each block of each running kernel does or waits for, in `bytes` bytes at most; "" when none runs. May be
+ * called from any thread at any time, also while kernels hang. */
+void pk_cpu_describe_blocked(char *text, size_t bytes);
+
 /* ---- what the headers' own inline code needs ---- */
+cudaError_t pk_cpu_read_config(const cudaLaunchConfig_t *config, bool *cooperative);
 cudaError_t pk_cpu_symbol_address(void **device, const void *symbol, size_t bytes);
 
 #ifdef __cplusplus

@@ -4,8 +4,9 @@
  * has to wait is its stack parked and another fiber takes over the threads that have not begun. A fiber that has no
  * thread left goes back to the pool, its stack warm. So a kernel without barriers never switches, and a kernel with
  * barriers needs as many stacks as threads that wait at once. */
-#include "runtime.h"
+#include "block.h"
 
+#include <limits.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,42 +14,18 @@
 
 __thread uint3 threadIdx, blockIdx, blockDim, gridDim;
 __thread struct pk_cpu_block *pk_cpu_parked;
-static __thread struct pk_cpu_block *running;
+__thread struct pk_cpu_block *pk_running_block;
 
 #if defined(PK_CPU_TSAN_)
 unsigned pk_cpu_fence_word;
 #endif
 
-/* Fibers in a ring: first in, first out. At most one entry a thread. */
-struct queue {
-    struct pk_fiber *fibers[PK_MAX_BLOCK_THREADS];
-    unsigned head, count;
-};
-
-struct pk_cpu_block {
-    const struct pk_op *op;
-    struct pk_fiber *home;    /* the OS thread's own stack */
-    struct pk_fiber *current; /* the fiber that runs */
-    unsigned n_threads, begun, ended;
-    /* The barrier: who waits, and what their predicates add up to. */
-    struct queue waiting;
-    int predicates;
-    int met_threads, met_predicates; /* of the last barrier that completed */
-    struct queue runnable;
-    struct pk_fiber *pool[PK_MAX_BLOCK_THREADS]; /* fibers at rest */
-    unsigned n_pool;
-    uint64_t random; /* state of the block's own generator */
-    unsigned short thread_order[PK_MAX_BLOCK_THREADS];
-    void *shared; /* dynamic shared memory */
-    size_t shared_bytes;
-};
-
-static void push(struct queue *queue, struct pk_fiber *fiber)
+static void push(struct pk_queue *queue, struct pk_fiber *fiber)
 {
     queue->fibers[(queue->head + queue->count++) % PK_MAX_BLOCK_THREADS] = fiber;
 }
 
-static struct pk_fiber *pop(struct queue *queue)
+static struct pk_fiber *pop(struct pk_queue *queue)
 {
     if (queue->count == 0)
         return nullptr;
@@ -99,24 +76,33 @@ static void set_thread(const struct pk_cpu_block *block, unsigned linear)
     threadIdx.z = linear / size.x / size.y;
 }
 
-static unsigned linear_thread(void)
+unsigned pk_thread_number(void)
 {
     return (threadIdx.z * blockDim.y + threadIdx.y) * blockDim.x + threadIdx.x;
+}
+
+unsigned pk_block_draw(struct pk_cpu_block *block, unsigned n)
+{
+    return (unsigned)(draw(&block->random) % n);
 }
 
 /* The barrier is complete when every thread that has not ended waits at it. */
 static void release_if_complete(struct pk_cpu_block *block)
 {
-    struct queue *waiting = &block->waiting;
+    struct pk_queue *waiting = &block->waiting;
     if (waiting->count == 0 || waiting->count + block->ended < block->n_threads)
         return;
+    if (block->grid_barrier)
+        pk_grid_meet(block);
+    block->grid_barrier = false;
+    pk_check_barrier_meets(block);
     block->met_threads = (int)waiting->count;
     block->met_predicates = block->predicates;
     block->predicates = 0;
     if (pk_settings.order == PK_ORDER_RANDOM) {
         for (unsigned left = waiting->count; left > 1; --left) {
             const unsigned a = (waiting->head + left - 1) % PK_MAX_BLOCK_THREADS;
-            const unsigned b = (waiting->head + (unsigned)(draw(&block->random) % left)) % PK_MAX_BLOCK_THREADS;
+            const unsigned b = (waiting->head + pk_block_draw(block, left)) % PK_MAX_BLOCK_THREADS;
             struct pk_fiber *fiber = waiting->fibers[a];
             waiting->fibers[a] = waiting->fibers[b];
             waiting->fibers[b] = fiber;
@@ -126,6 +112,19 @@ static void release_if_complete(struct pk_cpu_block *block)
         push(&block->runnable, pop(waiting));
 }
 
+/* The running thread has returned from the kernel. Until threads switch nobody need know. */
+static void thread_ended(struct pk_cpu_block *block)
+{
+    block->ended++;
+    if (pk_cpu_parked) {
+        const unsigned t = pk_thread_number();
+        block->threads[t].state = PK_ENDED;
+        pk_thread_copies_end(block, t);
+        pk_warp_thread_left(block, t, true);
+    }
+    release_if_complete(block);
+}
+
 /* Begin and end threads until none is left to begin. */
 static void run_threads(struct pk_cpu_block *block)
 {
@@ -133,8 +132,7 @@ static void run_threads(struct pk_cpu_block *block)
     while (block->begun < block->n_threads) {
         set_thread(block, block->thread_order[block->begun++]);
         code->run_thread(code->function, block->op->as.kernel.packet);
-        block->ended++;
-        release_if_complete(block);
+        thread_ended(block);
     }
 }
 
@@ -145,13 +143,23 @@ static void fiber_main(void *argument);
  * cannot keep the one that it waits for from beginning. */
 static struct pk_fiber *next_fiber(struct pk_cpu_block *block)
 {
-    if (block->begun < block->n_threads) {
+    const bool random = pk_settings.order == PK_ORDER_RANDOM && block->runnable.count > 0;
+    if (block->begun < block->n_threads && !(random && pk_block_draw(block, 2))) {
         struct pk_fiber *fresh = block->n_pool ? block->pool[--block->n_pool] : pk_fiber_new(fiber_main, block);
         if (!fresh)
             pk_engine_fault(cudaErrorLaunchOutOfResources);
         return fresh;
     }
+    if (random) {
+        struct pk_queue *queue = &block->runnable;
+        const unsigned at = (queue->head + pk_block_draw(block, queue->count)) % PK_MAX_BLOCK_THREADS;
+        struct pk_fiber *first = queue->fibers[queue->head];
+        queue->fibers[queue->head] = queue->fibers[at];
+        queue->fibers[at] = first;
+    }
     struct pk_fiber *next = pop(&block->runnable);
+    if (!next && block->ended < block->n_threads)
+        pk_block_stuck(block);
     return next ? next : block->home;
 }
 
@@ -181,11 +189,21 @@ static void fiber_main(void *argument)
  * run to its end. */
 static void count_threads(struct pk_cpu_block *block)
 {
+    if (pk_cpu_parked)
+        return;
     if (block->begun == 0) {
-        block->begun = linear_thread() + 1;
+        block->begun = pk_thread_number() + 1;
         block->ended = block->begun - 1;
     }
     pk_cpu_parked = block;
+    pk_warps_reset(block);
+    for (unsigned t = 0; t < block->n_threads; ++t)
+        block->threads[t].state = PK_RUNS;
+    for (unsigned i = 0; i + 1 < block->begun; ++i) {
+        const unsigned t = block->thread_order[i];
+        block->threads[t].state = PK_ENDED;
+        block->pairs[t / PK_PAIR_THREADS].gone |= (uint64_t)1 << t % PK_PAIR_THREADS;
+    }
 }
 
 /* Go on with `next`; come back when the current fiber is taken from the queue that holds it. */
@@ -196,48 +214,96 @@ static void park(struct pk_cpu_block *block, struct pk_fiber *next)
     threadIdx = self;
 }
 
-static void wait_at_barrier(int predicate)
+struct pk_thread *pk_thread_waits(struct pk_cpu_block *block, enum pk_thread_state state, const char *file, int line)
 {
-    struct pk_cpu_block *block = running;
+    count_threads(block);
+    struct pk_thread *thread = &block->threads[pk_thread_number()];
+    thread->fiber = block->current;
+    thread->state = state;
+    thread->file = file;
+    thread->line = line;
+    return thread;
+}
+
+void pk_thread_wake(struct pk_cpu_block *block, unsigned thread)
+{
+    block->threads[thread].state = PK_RUNS;
+    push(&block->runnable, block->threads[thread].fiber);
+}
+
+void pk_thread_park(struct pk_cpu_block *block)
+{
+    park(block, next_fiber(block));
+}
+
+static void wait_at_barrier(enum pk_thread_state kind, int predicate, const char *file, int line)
+{
+    struct pk_cpu_block *block = pk_running_block;
     if (block->n_threads == 1) {
+        if (kind == PK_AT_GRID_BARRIER) {
+            pk_block_note(block, PK_BLOCK_AT_GRID_BARRIER, file, line);
+            pk_grid_meet(block);
+        }
         block->met_threads = 1;
         block->met_predicates = predicate != 0;
         return;
     }
-    count_threads(block);
+    struct pk_thread *self = pk_thread_waits(block, kind, file, line);
     block->predicates += predicate != 0;
+    if (kind == PK_AT_GRID_BARRIER) {
+        block->grid_barrier = true;
+        pk_block_note(block, PK_BLOCK_AT_GRID_BARRIER, file, line);
+    }
     push(&block->waiting, block->current);
+    pk_warp_thread_left(block, pk_thread_number(), false);
     release_if_complete(block);
     park(block, next_fiber(block));
+    self->state = PK_RUNS;
 }
 
-extern "C" void pk_cpu_syncthreads(void)
+extern "C" void pk_cpu_syncthreads(const char *file, int line)
 {
-    wait_at_barrier(0);
+    wait_at_barrier(PK_AT_BARRIER, 0, file, line);
+}
+
+extern "C" bool pk_cpu_grid_is_cooperative(void)
+{
+    return pk_running_block->op->as.kernel.cooperative;
+}
+
+extern "C" void pk_cpu_grid_sync(const char *file, int line)
+{
+    if (!pk_running_block->op->as.kernel.cooperative)
+        pk_cpu_trap();
+    wait_at_barrier(PK_AT_GRID_BARRIER, 0, file, line);
 }
 
 /* The result stays valid until the last thread has read it: the next barrier completes only after that. */
-extern "C" int pk_cpu_syncthreads_count(int predicate, int *threads)
+extern "C" int pk_cpu_syncthreads_count(int predicate, int *threads, const char *file, int line)
 {
-    wait_at_barrier(predicate);
-    *threads = running->met_threads;
-    return running->met_predicates;
+    wait_at_barrier(PK_AT_BARRIER, predicate, file, line);
+    *threads = pk_running_block->met_threads;
+    return pk_running_block->met_predicates;
 }
 
-extern "C" void pk_cpu_nanosleep(unsigned ns)
+extern "C" void pk_cpu_nanosleep(unsigned ns, const char *file, int line)
 {
-    struct pk_cpu_block *block = running;
+    struct pk_cpu_block *block = pk_running_block;
     if (!block)
         return;
+    pk_block_note(block, PK_BLOCK_POLLS, file, line);
     pk_engine_block_waits();
     if (block->n_threads > 1) {
-        count_threads(block);
+        struct pk_thread *self = pk_thread_waits(block, PK_POLLS, file, line);
+        pk_warp_thread_left(block, pk_thread_number(), false);
         if (block->begun < block->n_threads || block->runnable.count) {
             struct pk_fiber *next = next_fiber(block);
             push(&block->runnable, block->current);
             park(block, next);
+            self->state = PK_RUNS;
             return;
         }
+        self->state = PK_RUNS;
     }
     if (ns < 10000) {
         sched_yield();
@@ -249,7 +315,7 @@ extern "C" void pk_cpu_nanosleep(unsigned ns)
 
 extern "C" void *pk_cpu_dynamic_shared(void)
 {
-    return running->shared;
+    return pk_running_block->shared;
 }
 
 struct pk_cpu_block *pk_block_new(void)
@@ -289,11 +355,19 @@ static void choose_thread_order(struct pk_cpu_block *block, uint64_t index)
         return;
     block->random = pk_settings.seed + mix(block->op->as.kernel.salt ^ mix(index + 1));
     for (unsigned left = n; left > 1; --left) {
-        const unsigned other = (unsigned)(draw(&block->random) % left);
+        const unsigned other = pk_block_draw(block, left);
         const unsigned short thread = block->thread_order[left - 1];
         block->thread_order[left - 1] = block->thread_order[other];
         block->thread_order[other] = thread;
     }
+}
+
+static void block_ends(struct pk_cpu_block *block)
+{
+    pk_block_copies_reset(block);
+    pk_check_block_ends(block);
+    pk_block_note(block, PK_BLOCK_NONE, nullptr, 0);
+    pk_running_block = nullptr;
 }
 
 void pk_block_run(struct pk_cpu_block *block, uint64_t index)
@@ -312,26 +386,28 @@ void pk_block_run(struct pk_cpu_block *block, uint64_t index)
         blockIdx.y = (unsigned)(index / grid.x % grid.y);
         blockIdx.z = (unsigned)(index / grid.x / grid.y);
     }
-    running = block;
+    pk_running_block = block;
+    pk_block_note(block, PK_BLOCK_RUNS, nullptr, 0);
+    pk_check_block_begins(block);
     block->begun = 0;
     block->ended = 0;
     pk_cpu_parked = nullptr;
-    if (pk_settings.order == PK_ORDER_FREE || pk_settings.order == PK_ORDER_FIFO) {
+    if ((pk_settings.order == PK_ORDER_FREE || pk_settings.order == PK_ORDER_FIFO) &&
+        ((uint64_t)blockIdx.x + 1) * blockDim.x <= INT_MAX && ((uint64_t)blockIdx.y + 1) * blockDim.y <= INT_MAX) {
         code->run_block(code->function, op->as.kernel.packet);
         if (!pk_cpu_parked) {
-            running = nullptr;
+            block_ends(block);
             return;
         }
         /* The thread that this stack carried has ended; others may not have. */
-        block->ended++;
-        release_if_complete(block);
+        thread_ended(block);
     } else {
         choose_thread_order(block, index);
     }
     run_threads(block);
     while (block->ended < block->n_threads)
         switch_to(block, next_fiber(block));
-    running = nullptr;
+    block_ends(block);
 }
 
 void pk_block_abandon(struct pk_cpu_block *block)
@@ -340,6 +416,8 @@ void pk_block_abandon(struct pk_cpu_block *block)
     block->waiting.count = 0;
     block->runnable.count = 0;
     block->predicates = 0;
+    block->grid_barrier = false;
     block->current = block->home;
-    running = nullptr;
+    pk_block_note(block, PK_BLOCK_NONE, nullptr, 0);
+    pk_running_block = nullptr;
 }

@@ -1,5 +1,5 @@
 /* What the device is: settings from the environment, properties, attributes. */
-#include "runtime.h"
+#include "check.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 struct pk_settings pk_settings;
+int warpSize = 32;
 
 /* ---- settings ---- */
 
@@ -78,7 +79,7 @@ static int usable_cores(void)
 void pk_settings_read(void);
 void pk_settings_read(void)
 {
-    long processors = 8;
+    long processors = 8, warp = 32, check = 0;
     /* Enough for a kernel's frames; sanitizers make frames several times larger. */
 #if defined(__SANITIZE_ADDRESS__) || defined(PK_CPU_TSAN_)
     long stack_kb = 256;
@@ -89,8 +90,16 @@ void pk_settings_read(void)
 #endif
     pk_settings.valid = read_number("PK_CPU_SMS", 1, PK_MAX_SMS, &processors);
     pk_settings.valid &= read_number("PK_CPU_STACK_KB", 16, 65536, &stack_kb);
+    pk_settings.valid &= read_number("PK_CPU_WARP", 32, 64, &warp);
+    pk_settings.valid &= read_number("PK_CPU_CHECK", 0, 1, &check);
     pk_settings.valid &= read_schedule();
+    if (warp != 32 && warp != 64) {
+        fprintf(stderr, "CPU device: PK_CPU_WARP is %ld; it must be 32 or 64\n", warp);
+        pk_settings.valid = false;
+    }
     pk_settings.processors = (int)processors;
+    pk_settings.warp_threads = warpSize = (int)warp;
+    pk_settings.check = check != 0;
     pk_settings.stack_bytes = (size_t)stack_kb * 1024;
     const int cores = usable_cores();
     pk_settings.parallel = cores < pk_settings.processors ? cores : pk_settings.processors;
@@ -202,7 +211,7 @@ extern "C" cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int d
     p->reservedSharedMemPerBlock = PK_SHARED_RESERVED_BYTES;
     p->regsPerBlock = 65536;
     p->regsPerMultiprocessor = 65536;
-    p->warpSize = PK_WARP_THREADS;
+    p->warpSize = pk_settings.warp_threads;
     p->memPitch = INT_MAX;
     p->maxThreadsPerBlock = PK_MAX_BLOCK_THREADS;
     p->maxThreadsDim[0] = PK_MAX_BLOCK_THREADS;
@@ -231,6 +240,9 @@ extern "C" cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int d
     p->concurrentManagedAccess = 1;
     p->hostNativeAtomicSupported = 1;
     p->hostRegisterSupported = 1;
+    p->cooperativeLaunch = 1;
+    /* Kernels run in the host's address space, unless their accesses are checked. */
+    p->pageableMemoryAccess = !(pk_settings.check && pk_access_seen());
     return cudaSuccess;
 }
 
@@ -333,6 +345,9 @@ extern "C" cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr attribu
     case cudaDevAttrHostNativeAtomicSupported:
         *value = p.hostNativeAtomicSupported;
         break;
+    case cudaDevAttrPageableMemoryAccess:
+        *value = p.pageableMemoryAccess;
+        break;
     case cudaDevAttrConcurrentManagedAccess:
         *value = p.concurrentManagedAccess;
         break;
@@ -359,7 +374,6 @@ extern "C" cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr attribu
     case cudaDevAttrPciDeviceId:
     case cudaDevAttrPciDomainId:
     case cudaDevAttrMemoryClockRate:
-    case cudaDevAttrPageableMemoryAccess:
     case cudaDevAttrMaxPersistingL2CacheSize:
     case cudaDevAttrMemoryPoolsSupported:
     case cudaDevAttrClusterLaunch:

@@ -9,7 +9,7 @@
  * an end, no more runners take seats than there are cores to run on. A block that has not ended for some ticks of
  * the clock, or that says that it waits, is taken as waiting for something: it no longer counts, and others take seats,
  * up to all that can be resident. So blocks that wait for each other, or for the host, all get to run. */
-#include "runtime.h"
+#include "check.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -66,6 +66,7 @@ static struct {
     uint32_t ticker_asleep; /* futex word */
     int quiet_ticks;
     uint64_t launches;
+    uint64_t unfinished; /* ops */
 } engine;
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -319,6 +320,8 @@ void pk_op_become_ready(struct pk_op *op, struct pk_op **finished)
 static void tell_host(struct pk_op *op)
 {
     op->ended_ns = pk_now_ns();
+    if (--engine.unfinished == 0)
+        pk_memory_open(false);
     /* Release: pairs with pk_op_wait, so that the host sees what the op wrote. */
     const uint32_t before = __atomic_exchange_n(&op->state, PK_OP_DONE, __ATOMIC_ACQ_REL);
     if (before == PK_OP_SLEPT_ON)
@@ -364,6 +367,8 @@ void pk_op_submit(struct pk_op *op, struct CUstream_st *stream)
     pk_op_release(stream->last);
     stream->last = op;
     op->references++;
+    if (engine.unfinished++ == 0)
+        pk_memory_open(true);
     if (op->kind == PK_OP_KERNEL)
         op->as.kernel.salt = ++engine.launches;
     if (--op->blockers > 0)
@@ -377,6 +382,8 @@ void pk_op_promise(struct pk_op *op)
 {
     op->references++; /* the engine's */
     op->blockers++;
+    if (engine.unfinished++ == 0)
+        pk_memory_open(true);
 }
 
 cudaError_t pk_op_wait(struct pk_op *op)
@@ -405,11 +412,16 @@ cudaError_t pk_op_wait(struct pk_op *op)
 
 /* ---- seats ---- */
 
+static size_t seat_shared_bytes(const struct pk_op *op)
+{
+    return op->as.kernel.static_shared_bytes + op->as.kernel.shared_bytes + PK_SHARED_RESERVED_BYTES;
+}
+
 /* A seat for one block of the kernel on the emptiest processor that has room, or -1. */
 static int find_seat(const struct pk_op *op)
 {
-    const unsigned threads = (op->as.kernel.block_threads + PK_WARP_THREADS - 1) / PK_WARP_THREADS * PK_WARP_THREADS;
-    const size_t shared_bytes = op->as.kernel.shared_bytes + PK_SHARED_RESERVED_BYTES;
+    const unsigned threads = pk_whole_warps(op->as.kernel.block_threads);
+    const size_t shared_bytes = seat_shared_bytes(op);
     int best = -1;
     for (int i = 0; i < pk_settings.processors; ++i) {
         const struct processor *p = &engine.processors[i];
@@ -424,10 +436,61 @@ static int find_seat(const struct pk_op *op)
 static void change_seat(const struct pk_op *op, int processor, int sign)
 {
     struct processor *p = &engine.processors[processor];
-    const unsigned threads = (op->as.kernel.block_threads + PK_WARP_THREADS - 1) / PK_WARP_THREADS * PK_WARP_THREADS;
-    p->threads += (unsigned)sign * threads;
+    p->threads += (unsigned)sign * pk_whole_warps(op->as.kernel.block_threads);
     p->blocks += (unsigned)sign;
-    p->shared_bytes += (size_t)sign * (op->as.kernel.shared_bytes + PK_SHARED_RESERVED_BYTES);
+    p->shared_bytes += (size_t)sign * seat_shared_bytes(op);
+}
+
+/* A cooperative grid takes all its seats at once or none, so that two of them cannot hold half of theirs each. */
+static bool take_all_seats(struct pk_op *op)
+{
+    const uint64_t n = op->as.kernel.n_blocks;
+    unsigned char *seats = (unsigned char *)malloc(n);
+    if (!seats)
+        return false;
+    for (uint64_t i = 0; i < n; ++i) {
+        const int seat = find_seat(op);
+        if (seat < 0) {
+            while (i > 0)
+                change_seat(op, seats[--i], -1);
+            free(seats);
+            return false;
+        }
+        change_seat(op, seat, 1);
+        seats[i] = (unsigned char)seat;
+    }
+    op->as.kernel.seats = seats;
+    return true;
+}
+
+static void leave_all_seats(struct pk_op *op)
+{
+    for (uint64_t i = 0; i < op->as.kernel.n_blocks; ++i)
+        change_seat(op, op->as.kernel.seats[i], -1);
+    free(op->as.kernel.seats);
+    op->as.kernel.seats = nullptr;
+}
+
+/* Whether one more OS thread may run blocks of the kernel. */
+static bool has_seat(const struct pk_op *op)
+{
+    if (op->as.kernel.seats)
+        return (uint64_t)op->as.kernel.runners < op->as.kernel.n_blocks;
+    return find_seat(op) >= 0;
+}
+
+/* A seat for the next OS thread that runs blocks of the kernel, taken; or -1. */
+static int take_seat(struct pk_op *op)
+{
+    if (op->as.kernel.cooperative) {
+        if (!op->as.kernel.seats && !take_all_seats(op))
+            return -1;
+        return has_seat(op) ? op->as.kernel.seats[op->as.kernel.runners] : -1;
+    }
+    const int seat = find_seat(op);
+    if (seat >= 0)
+        change_seat(op, seat, 1);
+    return seat;
 }
 
 static uint64_t blocks_left(const struct pk_op *op)
@@ -461,16 +524,15 @@ static struct pk_op *take_work(struct runner *runner)
             continue;
         if (taken) {
             /* For another kernel: one more may start. For more blocks of the same one: its runner asks. */
-            if (find_seat(op) >= 0) {
+            if (has_seat(op)) {
                 want_runner();
                 break;
             }
             continue;
         }
-        const int seat = find_seat(op);
+        const int seat = take_seat(op);
         if (seat < 0)
             continue;
-        change_seat(op, seat, 1);
         runner->processor = seat;
         runner->kernel = op;
         __atomic_store_n(&runner->waits, 0, __ATOMIC_RELAXED);
@@ -479,7 +541,7 @@ static struct pk_op *take_work(struct runner *runner)
         op->as.kernel.runners++;
         engine.busy++;
         taken = op;
-        if (op->as.kernel.spread && blocks_left(op) > 1 && may_count_one_more() && find_seat(op) >= 0)
+        if (op->as.kernel.spread && blocks_left(op) > 1 && may_count_one_more() && has_seat(op))
             want_runner();
     }
     return taken;
@@ -501,7 +563,7 @@ static void set_waits(struct runner *runner, bool waits)
 static void fill_seats(void)
 {
     for (struct pk_op *op = engine.ready; op; op = op->next)
-        if (op->kind == PK_OP_KERNEL && blocks_left(op) > 0 && may_count_one_more() && find_seat(op) >= 0) {
+        if (op->kind == PK_OP_KERNEL && blocks_left(op) > 0 && may_count_one_more() && has_seat(op)) {
             want_runner();
             return;
         }
@@ -517,6 +579,32 @@ void pk_engine_block_waits(void)
     if (runner->kernel)
         runner->kernel->as.kernel.spread = true;
     fill_seats();
+    pk_unlock();
+}
+
+void pk_grid_meet(struct pk_cpu_block *block)
+{
+    struct pk_op *op = self->kernel;
+    (void)block;
+    const uint32_t phase = __atomic_load_n(&op->as.kernel.grid_phase, __ATOMIC_ACQUIRE);
+    if (__atomic_add_fetch(&op->as.kernel.grid_arrived, 1, __ATOMIC_ACQ_REL) == op->as.kernel.n_blocks) {
+        __atomic_store_n(&op->as.kernel.grid_arrived, 0, __ATOMIC_RELAXED);
+        __atomic_store_n(&op->as.kernel.grid_phase, phase + 1, __ATOMIC_RELEASE);
+        futex_wake(&op->as.kernel.grid_phase, INT_MAX);
+        return;
+    }
+    pk_engine_block_waits();
+    while (__atomic_load_n(&op->as.kernel.grid_phase, __ATOMIC_ACQUIRE) == phase)
+        futex_wait(&op->as.kernel.grid_phase, phase, nullptr);
+}
+
+void pk_engine_visit_blocks(void (*visit)(const struct pk_op *op, const struct pk_cpu_block *block, void *data),
+                            void *data)
+{
+    pk_lock();
+    for (const struct runner *runner = engine.runners; runner; runner = runner->next)
+        if (runner->kernel && runner->block)
+            visit(runner->kernel, runner->block, data);
     pk_unlock();
 }
 
@@ -600,8 +688,22 @@ extern "C" void pk_cpu_trap(void)
 #define PK_CATCH_FAULTS 1
 static struct sigaction before_segv, before_bus, before_fpe;
 
-static void on_signal(int signal, siginfo_t *, void *)
+/* PK_CPU_CHECK has the addresses around allocations to itself, so it knows what a bad one is. */
+static void describe_bad_access(const void *address)
 {
+    char what[320];
+    if (!pk_settings.check)
+        return;
+    if (in_kernel && !pk_memory_reachable(address, 1, what, sizeof(what)))
+        fprintf(stderr, "CPU device: check: bad access at %p, %s\n", address, what);
+    else if (!in_kernel && pk_memory_is_device_only(address, what, sizeof(what)))
+        fprintf(stderr, "CPU device: check: the host reads or writes device memory: %p is in %s\n", address, what);
+}
+
+static void on_signal(int signal, siginfo_t *info, void *)
+{
+    if (signal == SIGSEGV)
+        describe_bad_access(info->si_addr);
     if (in_kernel) {
         sigset_t set;
         sigemptyset(&set);
@@ -678,9 +780,12 @@ static void leave_op(struct runner *runner, struct pk_op *op)
         set_waits(runner, false);
         engine.busy--;
         runner->kernel = nullptr;
-        change_seat(op, runner->processor, -1);
+        if (!op->as.kernel.cooperative)
+            change_seat(op, runner->processor, -1);
         if (--op->as.kernel.runners > 0 || blocks_left(op) > 0)
             return;
+        if (op->as.kernel.seats)
+            leave_all_seats(op);
         if (op->as.kernel.listed) {
             unlist(op);
             op->as.kernel.listed = false;
@@ -792,6 +897,8 @@ static void start(void)
     pthread_mutex_init(&engine.lock, &attributes);
     pthread_mutexattr_destroy(&attributes);
     pk_settings_read();
+    if (pk_settings.check)
+        atexit(pk_memory_report_leaks);
 #if defined(PK_CATCH_FAULTS)
     catch_faults();
 #endif

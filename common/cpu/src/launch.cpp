@@ -9,6 +9,7 @@
 struct known {
     pk_cpu_kernel kernel;
     int max_dynamic_shared_bytes;
+    size_t static_shared_bytes;
     struct known *next;
 };
 
@@ -32,7 +33,8 @@ static struct known *find_or_add(const void *function)
     if (!entry)
         abort();
     entry->kernel.function = function;
-    entry->max_dynamic_shared_bytes = PK_SHARED_BYTES;
+    entry->static_shared_bytes = pk_static_shared_bytes(function);
+    entry->max_dynamic_shared_bytes = PK_SHARED_BYTES - (int)entry->static_shared_bytes;
     struct known **bucket = &buckets[((uintptr_t)function >> 4) % BUCKETS];
     entry->next = *bucket;
     *bucket = entry;
@@ -50,9 +52,15 @@ extern "C" const pk_cpu_kernel *pk_cpu_register(const pk_cpu_kernel *kernel)
     return &entry->kernel;
 }
 
+unsigned pk_whole_warps(unsigned threads)
+{
+    const unsigned warp = (unsigned)pk_settings.warp_threads;
+    return (threads + warp - 1) / warp * warp;
+}
+
 int pk_blocks_per_sm(unsigned block_threads, size_t shared_bytes)
 {
-    const unsigned threads = (block_threads + PK_WARP_THREADS - 1) / PK_WARP_THREADS * PK_WARP_THREADS;
+    const unsigned threads = pk_whole_warps(block_threads);
     const int by_threads = (int)(PK_MAX_SM_THREADS / threads);
     const int by_shared = (int)(PK_SHARED_SM_BYTES / (shared_bytes + PK_SHARED_RESERVED_BYTES));
     const int blocks = by_threads < by_shared ? by_threads : by_shared;
@@ -72,13 +80,19 @@ static cudaError_t check_dimensions(uint3 grid, uint3 block)
 }
 
 /* With the lock held. */
-static cudaError_t check_shared(const void *function, size_t shared_bytes)
+static cudaError_t check_shared(const struct known *entry, size_t dynamic_bytes)
 {
-    if (shared_bytes <= PK_SHARED_BYTES)
-        return cudaSuccess;
-    const struct known *entry = find(function);
-    return entry != nullptr && shared_bytes <= (size_t)entry->max_dynamic_shared_bytes ? cudaSuccess
-                                                                                       : cudaErrorInvalidValue;
+    return (int64_t)dynamic_bytes <= entry->max_dynamic_shared_bytes ? cudaSuccess : cudaErrorInvalidValue;
+}
+
+/* A cooperative grid has to be resident as a whole. */
+static cudaError_t check_cooperative(const struct pk_op *op)
+{
+    const int each =
+        pk_blocks_per_sm(op->as.kernel.block_threads, op->as.kernel.static_shared_bytes + op->as.kernel.shared_bytes);
+    return op->as.kernel.n_blocks <= (uint64_t)each * (uint64_t)pk_settings.processors
+               ? cudaSuccess
+               : cudaErrorCooperativeLaunchTooLarge;
 }
 
 static void fill_packet(struct pk_op *op, const pk_cpu_kernel *kernel, void **arguments)
@@ -99,8 +113,9 @@ cudaError_t pk_kernel_prepare(struct pk_op *op, const pk_cpu_kernel *kernel, dim
     cudaError_t error = check_dimensions(grid, block);
     if (error == cudaSuccess && kernel->packet_bytes > PK_MAX_PACKET_BYTES)
         error = cudaErrorInvalidValue;
+    const struct known *entry = find_or_add(kernel->function);
     if (error == cudaSuccess)
-        error = check_shared(kernel->function, shared_bytes);
+        error = check_shared(entry, shared_bytes);
     if (error != cudaSuccess)
         return error;
     op->kind = PK_OP_KERNEL;
@@ -110,6 +125,7 @@ cudaError_t pk_kernel_prepare(struct pk_op *op, const pk_cpu_kernel *kernel, dim
     op->as.kernel.block_threads = block.x * block.y * block.z;
     op->as.kernel.n_blocks = (uint64_t)grid.x * grid.y * grid.z;
     op->as.kernel.shared_bytes = shared_bytes;
+    op->as.kernel.static_shared_bytes = entry->static_shared_bytes;
     fill_packet(op, kernel, arguments);
     return cudaSuccess;
 }
@@ -120,8 +136,8 @@ const pk_cpu_kernel *pk_kernel_at(const void *function)
     return entry && entry->kernel.run_thread ? &entry->kernel : nullptr;
 }
 
-extern "C" cudaError_t pk_cpu_launch(const pk_cpu_kernel *kernel, dim3 grid, dim3 block, void **arguments,
-                                     size_t shared_bytes, cudaStream_t handle)
+static cudaError_t launch(const pk_cpu_kernel *kernel, dim3 grid, dim3 block, void **arguments, size_t shared_bytes,
+                          cudaStream_t handle, bool cooperative)
 {
     cudaError_t error = pk_enter();
     if (error != cudaSuccess)
@@ -129,6 +145,10 @@ extern "C" cudaError_t pk_cpu_launch(const pk_cpu_kernel *kernel, dim3 grid, dim
     pk_lock();
     struct pk_op *op = pk_op_new(PK_OP_MARK);
     error = pk_kernel_prepare(op, kernel, grid, block, arguments, shared_bytes);
+    if (error == cudaSuccess && cooperative) {
+        op->as.kernel.cooperative = op->as.kernel.spread = true;
+        error = check_cooperative(op);
+    }
     if (error == cudaSuccess)
         error = pk_stream_put(op, handle);
     pk_op_release(op);
@@ -136,15 +156,86 @@ extern "C" cudaError_t pk_cpu_launch(const pk_cpu_kernel *kernel, dim3 grid, dim
     return pk_fail_with(error);
 }
 
+extern "C" cudaError_t pk_cpu_launch(const pk_cpu_kernel *kernel, dim3 grid, dim3 block, void **arguments,
+                                     size_t shared_bytes, cudaStream_t stream)
+{
+    return launch(kernel, grid, block, arguments, shared_bytes, stream, false);
+}
+
+extern "C" cudaError_t pk_cpu_launch_cooperative(const pk_cpu_kernel *kernel, dim3 grid, dim3 block, void **arguments,
+                                                 size_t shared_bytes, cudaStream_t stream)
+{
+    return launch(kernel, grid, block, arguments, shared_bytes, stream, true);
+}
+
+/* The description of a kernel by its bare address, or null. */
+static const pk_cpu_kernel *known_kernel(const void *function)
+{
+    if (!function)
+        return nullptr;
+    pk_lock();
+    const pk_cpu_kernel *kernel = pk_kernel_at(function);
+    pk_unlock();
+    return kernel;
+}
+
+static cudaError_t launch_by_address(const void *function, dim3 grid, dim3 block, void **arguments, size_t shared_bytes,
+                                     cudaStream_t stream, bool cooperative)
+{
+    PK_ENTER();
+    const pk_cpu_kernel *kernel = known_kernel(function);
+    if (!kernel)
+        return pk_fail_with(cudaErrorInvalidDeviceFunction);
+    return launch(kernel, grid, block, arguments, shared_bytes, stream, cooperative);
+}
+
 extern "C" cudaError_t cudaLaunchKernel(const void *function, dim3 grid, dim3 block, void **arguments,
                                         size_t shared_bytes, cudaStream_t stream)
 {
-    pk_cpu_kernel kernel = {};
-    kernel.function = function;
-    const pk_cpu_kernel *known = pk_cpu_register(&kernel);
-    if (!function || !known->run_thread)
-        return pk_fail_with(cudaErrorInvalidDeviceFunction);
-    return pk_cpu_launch(known, grid, block, arguments, shared_bytes, stream);
+    return launch_by_address(function, grid, block, arguments, shared_bytes, stream, false);
+}
+
+extern "C" cudaError_t cudaLaunchCooperativeKernel(const void *function, dim3 grid, dim3 block, void **arguments,
+                                                   size_t shared_bytes, cudaStream_t stream)
+{
+    return launch_by_address(function, grid, block, arguments, shared_bytes, stream, true);
+}
+
+extern "C" cudaError_t pk_cpu_read_config(const cudaLaunchConfig_t *config, bool *cooperative)
+{
+    *cooperative = false;
+    if (!config || (config->numAttrs && !config->attrs))
+        return pk_fail_with(cudaErrorInvalidValue);
+    for (unsigned i = 0; i < config->numAttrs; ++i) {
+        const cudaLaunchAttribute *attribute = &config->attrs[i];
+        switch (attribute->id) {
+        case cudaLaunchAttributeCooperative:
+            *cooperative = attribute->val.cooperative != 0;
+            break;
+        case cudaLaunchAttributeClusterDimension:
+            if (attribute->val.clusterDim.x != 1 || attribute->val.clusterDim.y != 1 ||
+                attribute->val.clusterDim.z != 1)
+                return pk_fail_with(cudaErrorNotSupported);
+            break;
+        case cudaLaunchAttributeIgnore:
+        case cudaLaunchAttributePriority:
+        case cudaLaunchAttributeProgrammaticStreamSerialization: /* allows an overlap that this device never takes */
+            break;
+        default:
+            return pk_fail_with(cudaErrorNotSupported);
+        }
+    }
+    return cudaSuccess;
+}
+
+extern "C" cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t *config, const void *function, void **arguments)
+{
+    bool cooperative;
+    const cudaError_t error = pk_cpu_read_config(config, &cooperative);
+    if (error)
+        return error;
+    return launch_by_address(function, config->gridDim, config->blockDim, arguments, config->dynamicSmemBytes,
+                             config->stream, cooperative);
 }
 
 extern "C" cudaError_t cudaFuncSetAttribute(const void *function, cudaFuncAttribute attribute, int value)
@@ -152,14 +243,19 @@ extern "C" cudaError_t cudaFuncSetAttribute(const void *function, cudaFuncAttrib
     PK_ENTER();
     if (!function)
         return pk_fail_with(cudaErrorInvalidDeviceFunction);
+    struct known *entry;
+    bool fits;
     switch (attribute) {
     case cudaFuncAttributeMaxDynamicSharedMemorySize:
-        if (value < 0 || value > PK_SHARED_OPTIN_BYTES)
+        if (value < 0)
             return pk_fail_with(cudaErrorInvalidValue);
         pk_lock();
-        find_or_add(function)->max_dynamic_shared_bytes = value;
+        entry = find_or_add(function);
+        fits = (size_t)value + entry->static_shared_bytes <= PK_SHARED_OPTIN_BYTES;
+        if (fits)
+            entry->max_dynamic_shared_bytes = value;
         pk_unlock();
-        return cudaSuccess;
+        return fits ? cudaSuccess : pk_fail_with(cudaErrorInvalidValue);
     case cudaFuncAttributePreferredSharedMemoryCarveout:
         return value < -1 || value > 100 ? pk_fail_with(cudaErrorInvalidValue) : cudaSuccess;
     }
@@ -175,8 +271,9 @@ extern "C" cudaError_t cudaFuncGetAttributes(cudaFuncAttributes *attributes, con
     attributes->maxThreadsPerBlock = PK_MAX_BLOCK_THREADS;
     attributes->preferredShmemCarveout = -1;
     pk_lock();
-    const struct known *entry = find(function);
-    attributes->maxDynamicSharedSizeBytes = entry ? entry->max_dynamic_shared_bytes : PK_SHARED_BYTES;
+    const struct known *entry = find_or_add(function);
+    attributes->sharedSizeBytes = entry->static_shared_bytes;
+    attributes->maxDynamicSharedSizeBytes = entry->max_dynamic_shared_bytes;
     pk_unlock();
     return cudaSuccess;
 }
@@ -190,9 +287,44 @@ extern "C" cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks
     if (!blocks || block_threads <= 0)
         return pk_fail_with(cudaErrorInvalidValue);
     pk_lock();
-    const bool allowed = check_shared(function, shared_bytes) == cudaSuccess;
+    const struct known *entry = find_or_add(function);
+    const bool allowed = check_shared(entry, shared_bytes) == cudaSuccess && block_threads <= PK_MAX_BLOCK_THREADS;
+    *blocks = allowed ? pk_blocks_per_sm((unsigned)block_threads, entry->static_shared_bytes + shared_bytes) : 0;
     pk_unlock();
-    *blocks =
-        !allowed || block_threads > PK_MAX_BLOCK_THREADS ? 0 : pk_blocks_per_sm((unsigned)block_threads, shared_bytes);
     return cudaSuccess;
+}
+
+extern "C" cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(int *blocks, const void *function,
+                                                                              int block_threads, size_t shared_bytes,
+                                                                              unsigned flags)
+{
+    if (flags != cudaOccupancyDefault && flags != cudaOccupancyDisableCachingOverride)
+        return pk_fail_with(cudaErrorInvalidValue);
+    return cudaOccupancyMaxActiveBlocksPerMultiprocessor(blocks, function, block_threads, shared_bytes);
+}
+
+/* The block size that keeps most threads resident, the largest of equals; as CUDA's, which is a header's function. */
+extern "C" cudaError_t cudaOccupancyMaxPotentialBlockSize(int *grid, int *block, const void *function,
+                                                          size_t shared_bytes, int limit)
+{
+    PK_ENTER();
+    if (!grid || !block)
+        return pk_fail_with(cudaErrorInvalidValue);
+    if (limit <= 0 || limit > PK_MAX_BLOCK_THREADS)
+        limit = PK_MAX_BLOCK_THREADS;
+    int most = 0;
+    const int warp = pk_settings.warp_threads;
+    for (int threads = (limit + warp - 1) / warp * warp; threads > 0; threads -= warp) {
+        const int tried = threads < limit ? threads : limit;
+        int blocks = 0;
+        const cudaError_t error = cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, function, tried, shared_bytes);
+        if (error)
+            return error;
+        if (blocks * tried > most) {
+            most = blocks * tried;
+            *grid = blocks * pk_settings.processors;
+            *block = tried;
+        }
+    }
+    return most ? cudaSuccess : pk_fail_with(cudaErrorInvalidConfiguration);
 }

@@ -2,16 +2,18 @@
  *
  * Device, pinned and managed memory is ordinary memory here, so what makes a kind is this registry: it decides which
  * pointers a copy accepts, and how the copy behaves towards the host. */
-#include "runtime.h"
+#include "check.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 struct range {
     char *base;
     size_t bytes;
     enum cudaMemoryType kind;
     enum { ALLOCATED, REGISTERED, SYMBOL } origin;
+    const void *caller; /* code that asked for it, or null */
 };
 
 static pthread_mutex_t memory_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -90,7 +92,148 @@ static uint64_t free_bytes_now(void)
     return unused < available ? unused : available;
 }
 
-static cudaError_t allocate(void **pointer, size_t bytes, enum cudaMemoryType kind)
+/* ---- PK_CPU_CHECK: memory with nothing behind it, and which the host may not touch while the device is idle ---- */
+
+/* Addresses are never used twice, so that freed memory stays out of reach; pages between allocations stay so too. */
+static struct {
+    char *base, *next;
+    bool open; /* the device has work: device memory can be touched */
+} heap;
+
+enum : size_t { HEAP_BYTES = (size_t)1 << 42, PAGE = 4096 };
+
+static size_t whole_pages(size_t bytes)
+{
+    return (bytes + PAGE - 1) / PAGE * PAGE;
+}
+
+static char *pages_of(const struct range *range)
+{
+    return (char *)((uintptr_t)range->base / PAGE * PAGE);
+}
+
+/* Ends at the end of a page, as far as CUDA's alignment of 256 lets it. */
+static void *heap_allocate(size_t bytes, enum cudaMemoryType kind)
+{
+    if (!heap.base) {
+        heap.base = (char *)mmap(nullptr, HEAP_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (heap.base == MAP_FAILED)
+            heap.base = nullptr;
+        heap.next = heap.base;
+    }
+    const size_t pages = whole_pages(bytes);
+    if (!heap.base || pages + 2 * PAGE > (size_t)(heap.base + HEAP_BYTES - heap.next))
+        return nullptr;
+    char *first = heap.next + PAGE;
+    const int rights = kind == cudaMemoryTypeDevice && !heap.open ? PROT_NONE : PROT_READ | PROT_WRITE;
+    if (mprotect(first, pages, rights) != 0)
+        return nullptr;
+    heap.next = first + pages;
+    return first + pages - (bytes + 255) / 256 * 256;
+}
+
+static void release_base(const struct range *range)
+{
+    if (heap.base && range->base >= heap.base && range->base < heap.base + HEAP_BYTES)
+        mmap(pages_of(range), whole_pages(range->bytes), PROT_NONE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+    else
+        free(range->base);
+}
+
+void pk_memory_open(bool open)
+{
+    if (!pk_settings.check)
+        return;
+    pthread_mutex_lock(&memory_lock);
+    heap.open = open;
+    for (size_t i = 0; i < n_ranges; ++i)
+        if (ranges[i].origin == range::ALLOCATED && ranges[i].kind == cudaMemoryTypeDevice)
+            mprotect(pages_of(&ranges[i]), whole_pages(ranges[i].bytes), open ? PROT_READ | PROT_WRITE : PROT_NONE);
+    pthread_mutex_unlock(&memory_lock);
+}
+
+static const char *kind_name(enum cudaMemoryType kind)
+{
+    return kind == cudaMemoryTypeDevice ? "device memory"
+           : kind == cudaMemoryTypeHost ? "pinned memory"
+                                        : "managed memory";
+}
+
+static void name_range(const struct range *range, char *text, size_t bytes)
+{
+    char caller[256] = "";
+    if (range->caller)
+        pk_describe_code(range->caller, caller, sizeof(caller));
+    snprintf(text, bytes, "%zu bytes of %s%s%s", range->bytes, kind_name(range->kind), caller[0] ? " from " : "",
+             caller);
+}
+
+/* What an address is that no allocation holds. With memory_lock held. */
+static void name_stray(const void *address, char *what, size_t bytes)
+{
+    const char *at = (const char *)address;
+    char range_text[320];
+    if (!heap.base || at < heap.base || at >= heap.base + HEAP_BYTES) {
+        snprintf(what, bytes, (uintptr_t)at < 65536 ? "a null pointer" : "host memory, which the device cannot reach");
+        return;
+    }
+    const size_t above = upper_bound(address);
+    if (above > 0 && at < pages_of(&ranges[above - 1]) + whole_pages(ranges[above - 1].bytes) + 2 * PAGE) {
+        const struct range *before = &ranges[above - 1];
+        name_range(before, range_text, sizeof(range_text));
+        snprintf(what, bytes, "%zu bytes past the end of %s", (size_t)(at - before->base - (ptrdiff_t)before->bytes),
+                 range_text);
+    } else if (above < n_ranges && at >= ranges[above].base - 2 * PAGE) {
+        name_range(&ranges[above], range_text, sizeof(range_text));
+        snprintf(what, bytes, "%zu bytes before %s", (size_t)(ranges[above].base - at), range_text);
+    } else {
+        snprintf(what, bytes, "%s", at < heap.next ? "memory that has been freed" : "memory that was never allocated");
+    }
+}
+
+bool pk_memory_reachable(const void *address, size_t bytes, char *what, size_t what_bytes)
+{
+    pthread_mutex_lock(&memory_lock);
+    const struct range *range = find(address);
+    const bool inside = range && (size_t)(range->base + range->bytes - (const char *)address) >= bytes;
+    if (!inside)
+        name_stray(range ? range->base + range->bytes : address, what, what_bytes);
+    pthread_mutex_unlock(&memory_lock);
+    return inside;
+}
+
+bool pk_memory_is_device_only(const void *address, char *what, size_t what_bytes)
+{
+    const char *at = (const char *)address;
+    if (!heap.base || at < heap.base || at >= heap.base + HEAP_BYTES)
+        return false;
+    pthread_mutex_lock(&memory_lock);
+    const struct range *range = find(address);
+    const bool device = !range || range->kind == cudaMemoryTypeDevice;
+    if (!range)
+        name_stray(address, what, what_bytes);
+    else if (device)
+        name_range(range, what, what_bytes);
+    pthread_mutex_unlock(&memory_lock);
+    return device;
+}
+
+/* What has not been freed, one line each: at a reset and at the program's end. */
+void pk_memory_report_leaks(void)
+{
+    char text[320];
+    pthread_mutex_lock(&memory_lock);
+    for (size_t i = 0; i < n_ranges; ++i) {
+        if (ranges[i].origin != range::ALLOCATED)
+            continue;
+        name_range(&ranges[i], text, sizeof(text));
+        fprintf(stderr, "CPU device: check: never freed: %s\n", text);
+    }
+    pthread_mutex_unlock(&memory_lock);
+}
+
+static cudaError_t allocate(void **pointer, size_t bytes, enum cudaMemoryType kind, const void *caller)
 {
     PK_ENTER();
     if (!pointer)
@@ -107,15 +250,18 @@ static cudaError_t allocate(void **pointer, size_t bytes, enum cudaMemoryType ki
     /* Ask the system only when it may matter: the question costs microseconds. */
     if (counts && used_bytes + bytes > pk_settings.memory_bytes / 8 && bytes > free_bytes_now())
         error = cudaErrorMemoryAllocation;
-    else if (bytes > SIZE_MAX / 2 || posix_memalign(&base, 256, bytes) != 0)
+    else if (bytes > SIZE_MAX / 2)
         error = cudaErrorMemoryAllocation;
-    else if (!add({(char *)base, bytes, kind, range::ALLOCATED}))
+    else if (pk_settings.check ? !(base = heap_allocate(bytes, kind)) : posix_memalign(&base, 256, bytes) != 0)
+        error = cudaErrorMemoryAllocation;
+    else if (!add({(char *)base, bytes, kind, range::ALLOCATED, caller}))
         error = cudaErrorMemoryAllocation;
     if (error == cudaSuccess && counts)
         used_bytes += bytes;
     pthread_mutex_unlock(&memory_lock);
     if (error) {
-        free(base);
+        if (!pk_settings.check)
+            free(base);
         return pk_fail_with(error);
     }
     *pointer = base;
@@ -131,7 +277,9 @@ static cudaError_t release(void *pointer, bool host)
     struct range *range = find(pointer);
     const bool valid = range && range->base == pointer && range->origin == range::ALLOCATED &&
                        (range->kind == cudaMemoryTypeHost) == host;
+    struct range freed = {};
     if (valid) {
+        freed = *range;
         if (!host)
             used_bytes -= range->bytes;
         remove(range);
@@ -139,17 +287,19 @@ static cudaError_t release(void *pointer, bool host)
     pthread_mutex_unlock(&memory_lock);
     if (!valid)
         return cudaErrorInvalidValue;
-    free(pointer);
+    release_base(&freed);
     return cudaSuccess;
 }
 
 void pk_memory_reset(void)
 {
+    if (pk_settings.check)
+        pk_memory_report_leaks();
     pthread_mutex_lock(&memory_lock);
     size_t kept = 0;
     for (size_t i = 0; i < n_ranges; ++i) {
         if (ranges[i].origin == range::ALLOCATED)
-            free(ranges[i].base);
+            release_base(&ranges[i]);
         else if (ranges[i].origin == range::SYMBOL)
             ranges[kept++] = ranges[i];
     }
@@ -172,21 +322,21 @@ extern "C" cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total_bytes)
 
 extern "C" cudaError_t cudaMalloc(void **device, size_t bytes)
 {
-    return allocate(device, bytes, cudaMemoryTypeDevice);
+    return allocate(device, bytes, cudaMemoryTypeDevice, __builtin_return_address(0));
 }
 
 extern "C" cudaError_t cudaMallocManaged(void **both, size_t bytes, unsigned flags)
 {
     if (flags != cudaMemAttachGlobal || bytes == 0)
         return pk_fail_with(cudaErrorInvalidValue);
-    return allocate(both, bytes, cudaMemoryTypeManaged);
+    return allocate(both, bytes, cudaMemoryTypeManaged, __builtin_return_address(0));
 }
 
 extern "C" cudaError_t cudaHostAlloc(void **host, size_t bytes, unsigned flags)
 {
     if (flags & ~(cudaHostAllocPortable | cudaHostAllocMapped | cudaHostAllocWriteCombined))
         return pk_fail_with(cudaErrorInvalidValue);
-    return allocate(host, bytes, cudaMemoryTypeHost);
+    return allocate(host, bytes, cudaMemoryTypeHost, __builtin_return_address(0));
 }
 
 extern "C" cudaError_t cudaMallocHost(void **host, size_t bytes)
@@ -224,7 +374,7 @@ extern "C" cudaError_t cudaMallocAsync(void **device, size_t bytes, cudaStream_t
     pk_unlock();
     if (!valid || records) /* memory nodes are not supported */
         return pk_fail_with(valid ? cudaErrorNotSupported : cudaErrorInvalidResourceHandle);
-    return allocate(device, bytes, cudaMemoryTypeDevice);
+    return allocate(device, bytes, cudaMemoryTypeDevice, __builtin_return_address(0));
 }
 
 static void release_in_stream(void *pointer)
@@ -255,7 +405,7 @@ extern "C" cudaError_t cudaHostRegister(void *host, size_t bytes, unsigned flags
     pthread_mutex_lock(&memory_lock);
     const size_t above = upper_bound(host);
     const bool overlaps = find(host) || (above < n_ranges && (uintptr_t)ranges[above].base < (uintptr_t)host + bytes);
-    const bool added = !overlaps && add({(char *)host, bytes, cudaMemoryTypeHost, range::REGISTERED});
+    const bool added = !overlaps && add({(char *)host, bytes, cudaMemoryTypeHost, range::REGISTERED, nullptr});
     pthread_mutex_unlock(&memory_lock);
     return added ? cudaSuccess
                  : pk_fail_with(overlaps ? cudaErrorHostMemoryAlreadyRegistered : cudaErrorMemoryAllocation);
@@ -308,7 +458,8 @@ extern "C" cudaError_t pk_cpu_symbol_address(void **device, const void *symbol, 
     PK_ENTER();
     pthread_mutex_lock(&memory_lock);
     const struct range *range = find(symbol);
-    const bool known = range || add({(char *)const_cast<void *>(symbol), bytes, cudaMemoryTypeDevice, range::SYMBOL});
+    const bool known =
+        range || add({(char *)const_cast<void *>(symbol), bytes, cudaMemoryTypeDevice, range::SYMBOL, nullptr});
     pthread_mutex_unlock(&memory_lock);
     *device = const_cast<void *>(symbol);
     return known ? cudaSuccess : pk_fail_with(cudaErrorMemoryAllocation);

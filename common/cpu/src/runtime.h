@@ -3,6 +3,9 @@
  *   memory.cpp   allocations, pointer kinds, copies, fills        stream.cpp  streams, events, host functions
  *   launch.cpp   kernel registry, launch checks                   engine.cpp  the order of work; the OS threads
  *   block.cpp    one block: its threads, barriers, schedule       fiber.cpp   stacks and switches
+ *   warp.cpp     votes, shuffles, reductions                      async.cpp   copies that land later
+ *   blocked.cpp  what blocks wait for                             symbols.cpp the program's symbols
+ *   check.cpp    PK_CPU_CHECK                                     access.cpp  accesses of an instrumented build
  *   graph.cpp    graphs: nodes, edges, parameters                 capture.cpp streams that record a graph
  *   replay.cpp   executable graphs: how they run                  exec.cpp    executable graphs: the calls
  *
@@ -24,7 +27,6 @@ enum {
     PK_MAX_BLOCK_THREADS = 1024,
     PK_MAX_SM_THREADS = 2048,
     PK_MAX_SM_BLOCKS = 32,
-    PK_WARP_THREADS = 32,
     PK_MAX_PACKET_BYTES = 4096,
     PK_SHARED_BYTES = 48 * 1024,        /* without asking */
     PK_SHARED_OPTIN_BYTES = 227 * 1024, /* after cudaFuncSetAttribute */
@@ -38,12 +40,13 @@ enum pk_order { PK_ORDER_FREE, PK_ORDER_FIFO, PK_ORDER_REVERSE, PK_ORDER_RANDOM 
 /* Settings, read once from the environment. */
 struct pk_settings {
     int processors;        /* PK_CPU_SMS */
+    int warp_threads;      /* PK_CPU_WARP */
+    bool check;            /* PK_CPU_CHECK */
     enum pk_order order;   /* PK_CPU_SCHEDULE; FREE: in order, as many at once as there are cores */
     uint64_t seed;         /* of random */
     size_t stack_bytes;    /* PK_CPU_STACK_KB, of one thread of a block */
     int parallel;          /* OS threads that run blocks at once, while they make progress */
     int patience_ticks;    /* without an end, until a block is taken as waiting */
-    bool check;            /* PK_CPU_CHECK */
     bool valid;            /* false: a setting is wrong, every call fails */
     uint64_t memory_bytes; /* of the device */
 };
@@ -62,6 +65,8 @@ enum pk_op_kind {
     PK_OP_WAIT    /* in a graph: waits for what an event had recorded when the graph was launched */
 };
 enum { PK_OP_PENDING, PK_OP_DONE, PK_OP_SLEPT_ON };
+
+struct pk_cpu_block;
 
 /* The ops that a graph op runs. */
 enum pk_graph_how { PK_GRAPH_LAUNCH, PK_GRAPH_CHILD, PK_GRAPH_IF, PK_GRAPH_WHILE, PK_GRAPH_SWITCH };
@@ -95,10 +100,15 @@ struct pk_op {
             uint64_t n_blocks;
             uint64_t next_block; /* relaxed fetch_add claims a block; pk_lock orders the kernel's data */
             size_t shared_bytes;
-            int runners;   /* OS threads that run its blocks */
-            bool listed;   /* in the ready list */
-            bool spread;   /* its blocks wait for each other: give it every seat */
-            uint64_t salt; /* of its random order */
+            int runners; /* OS threads that run its blocks */
+            bool listed; /* in the ready list */
+            bool spread; /* its blocks wait for each other: give it every seat */
+            bool cooperative;
+            unsigned char *seats; /* [n_blocks] processors that a cooperative grid holds while it runs, or null */
+            size_t static_shared_bytes;
+            uint32_t grid_arrived; /* blocks at the grid's barrier: acquire/release, each adds itself */
+            uint32_t grid_phase;   /* a futex word. Release by the last to arrive, pairs with the others' acquire */
+            uint64_t salt;         /* of its random order */
             unsigned char *packet;
         } kernel;
         struct {
@@ -189,6 +199,11 @@ bool pk_op_done(const struct pk_op *op);
 void pk_engine_block_waits(void);
 /* Leaves the running kernel with a fault. */
 void pk_engine_fault(cudaError_t error) __attribute__((noreturn));
+/* All threads of the running block are at the grid's barrier: returns when those of every block are. */
+void pk_grid_meet(struct pk_cpu_block *block);
+/* Calls `visit` for every block that an OS thread runs, with the lock held. */
+void pk_engine_visit_blocks(void (*visit)(const struct pk_op *op, const struct pk_cpu_block *block, void *data),
+                            void *data);
 bool pk_engine_in_kernel(void);
 uint64_t pk_now_ns(void);
 
@@ -222,12 +237,18 @@ bool pk_event_alive(cudaEvent_t event);
 void pk_copy_run(struct pk_op *op);
 void pk_fill_run(struct pk_op *op);
 void pk_memory_reset(void);
+/* PK_CPU_CHECK: the device has work, or none, so that nobody has business in its memory. With the lock held. */
+void pk_memory_open(bool open);
+void pk_memory_report_leaks(void);
 /* Whether the op's copy or fill is one that CUDA accepts. */
 cudaError_t pk_copy_check(const struct pk_op *op);
 cudaError_t pk_fill_check(const struct pk_op *op);
 
 /* ---- launch.cpp ---- */
 
+/* Threads as a processor counts them: a warp that is not full takes its place. */
+unsigned pk_whole_warps(unsigned threads);
+/* Blocks of this size that fit a processor; shared_bytes is static and dynamic memory together. */
 int pk_blocks_per_sm(unsigned block_threads, size_t shared_bytes);
 /* With the lock held: make `op`, which is new, this launch, if it is within the limits. */
 cudaError_t pk_kernel_prepare(struct pk_op *op, const pk_cpu_kernel *kernel, dim3 grid, dim3 block, void **arguments,
@@ -269,6 +290,35 @@ void pk_capture_forget_event(cudaEvent_t event);
 
 /* Without the lock: whether the calling thread may do what is unsafe beside a capture, such as cudaMalloc. */
 cudaError_t pk_capture_allows_unsafe(void);
+
+/* ---- symbols.cpp ---- */
+
+/* Bytes of the __shared__ variables that the kernel itself declares; 0 where the program has no symbols. */
+size_t pk_static_shared_bytes(const void *function);
+/* The __shared__ variable that the calling OS thread has at this address, or null; `*offset` is the byte in it. */
+const char *pk_shared_variable(const void *address, size_t *offset);
+/* Calls `visit` for each __shared__ variable that the calling OS thread has. */
+void pk_shared_visit(void (*visit)(char *variable, size_t bytes, void *data), void *data);
+/* "name at file.cu:31" for a code address, as far as the program's symbols and addr2line tell. */
+void pk_describe_code(const void *address, char *text, size_t bytes);
+
+/* ---- blocked.cpp ---- */
+
+/* What the block does from now on, for other OS threads to read. */
+void pk_block_note(struct pk_cpu_block *block, int activity, const char *file, int line);
+
+/* ---- async.cpp ---- */
+
+/* A thread of the block has ended: its copies land, waited for or not. */
+void pk_thread_copies_end(struct pk_cpu_block *block, unsigned thread);
+
+/* ---- check.cpp: does nothing unless PK_CPU_CHECK ---- */
+
+void pk_check_block_begins(struct pk_cpu_block *block);
+void pk_check_block_ends(struct pk_cpu_block *block);
+void pk_check_barrier_meets(struct pk_cpu_block *block);
+void pk_check_warp_meets(struct pk_cpu_block *block, unsigned first_thread, uint64_t lanes);
+void pk_check_not_in_mask(const char *file, int line);
 
 /* ---- block.cpp ---- */
 

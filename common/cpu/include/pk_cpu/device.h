@@ -13,48 +13,55 @@
 extern __thread uint3 threadIdx, blockIdx, blockDim, gridDim;
 
 extern "C" {
-/* All threads of the block that have not ended meet here. */
-void pk_cpu_syncthreads(void);
+/* All threads of the block that have not ended meet here. Calls that wait say where they stand in the source. */
+void pk_cpu_syncthreads(const char *file, int line);
 /* The same, and the number of threads whose predicate was not 0. `*threads` receives how many met. */
-int pk_cpu_syncthreads_count(int predicate, int *threads);
+int pk_cpu_syncthreads_count(int predicate, int *threads, const char *file, int line);
+/* All threads of a cooperative grid meet here. Under an ordinary launch it is a trap. */
+void pk_cpu_grid_sync(const char *file, int line);
+bool pk_cpu_grid_is_cooperative(void);
 /* Dynamic shared memory of the running block, 128-byte aligned. */
 void *pk_cpu_dynamic_shared(void);
 /* Give way: to another thread of the block, or else to another OS thread, for about `ns`. */
-void pk_cpu_nanosleep(unsigned ns);
+void pk_cpu_nanosleep(unsigned ns, const char *file, int line);
 /* Nanoseconds of a monotonic clock: clock64() counts at 1 GHz here. */
 long long pk_cpu_clock_ns(void);
 /* End the kernel with an error, as a trap instruction does. */
 void pk_cpu_trap(void) __attribute__((noreturn));
 }
 
-static const int warpSize = 32;
+/* 32, or 64 with PK_CPU_WARP=64: set before any kernel runs. */
+extern int warpSize;
+
+/* The place of a call: as the last, defaulted parameters of what waits. */
+#define PK_CPU_PLACE_ const char *file = __builtin_FILE(), int line = __builtin_LINE()
 
 /* ---- barriers and fences ---- */
 
-static inline void __syncthreads(void)
+static inline void __syncthreads(PK_CPU_PLACE_)
 {
-    pk_cpu_syncthreads();
+    pk_cpu_syncthreads(file, line);
 }
 
-static inline int __syncthreads_count(int predicate)
-{
-    int threads;
-    return pk_cpu_syncthreads_count(predicate, &threads);
-}
-
-static inline int __syncthreads_and(int predicate)
+static inline int __syncthreads_count(int predicate, PK_CPU_PLACE_)
 {
     int threads;
-    return pk_cpu_syncthreads_count(predicate, &threads) == threads;
+    return pk_cpu_syncthreads_count(predicate, &threads, file, line);
 }
 
-static inline int __syncthreads_or(int predicate)
+static inline int __syncthreads_and(int predicate, PK_CPU_PLACE_)
 {
     int threads;
-    return pk_cpu_syncthreads_count(predicate, &threads) != 0;
+    return pk_cpu_syncthreads_count(predicate, &threads, file, line) == threads;
 }
 
-#if defined(__SANITIZE_THREAD__)
+static inline int __syncthreads_or(int predicate, PK_CPU_PLACE_)
+{
+    int threads;
+    return pk_cpu_syncthreads_count(predicate, &threads, file, line) != 0;
+}
+
+#if defined(__SANITIZE_THREAD__) && !defined(PK_CPU_CHECKED)
 #define PK_CPU_TSAN_ 1
 #elif defined(__has_feature)
 #if __has_feature(thread_sanitizer)
@@ -88,14 +95,20 @@ static inline void __threadfence_system(void)
 
 /* ---- time ---- */
 
-static inline void __nanosleep(unsigned ns)
+static inline void __nanosleep(unsigned ns, PK_CPU_PLACE_)
 {
-    pk_cpu_nanosleep(ns);
+    pk_cpu_nanosleep(ns, file, line);
 }
 
 static inline long long clock64(void)
 {
     return pk_cpu_clock_ns();
+}
+
+/* PTX's %globaltimer: nanoseconds, the same clock on every processor. */
+static inline unsigned long long pk_cpu_globaltimer(void)
+{
+    return (unsigned long long)pk_cpu_clock_ns();
 }
 
 static inline void __trap(void)
@@ -498,5 +511,7 @@ static inline double max(double a, double b)
 {
     return fmax(a, b);
 }
+
+#include "warp.h"
 
 #endif

@@ -31,6 +31,9 @@ const pk_cpu_kernel *pk_cpu_register(const pk_cpu_kernel *kernel);
 /* Check and enqueue; arguments[i] points to the i-th parameter's value. Also sets the last error. */
 cudaError_t pk_cpu_launch(const pk_cpu_kernel *kernel, dim3 grid, dim3 block, void **arguments, size_t shared_bytes,
                           cudaStream_t stream);
+/* The same, with a grid that is resident as a whole and may meet at the grid's barrier. */
+cudaError_t pk_cpu_launch_cooperative(const pk_cpu_kernel *kernel, dim3 grid, dim3 block, void **arguments,
+                                      size_t shared_bytes, cudaStream_t stream);
 }
 
 /* Set while threads of the running block wait: then threads no longer run straight through. A pointer, so that a
@@ -87,22 +90,36 @@ template <class Body, class... P> struct pk_cpu_code {
         }
     }
 
+    /* Written so that a kernel that calls nothing becomes one loop over x that the compiler vectorises: what it
+     * stores here is overwritten after the loop, so no store is left inside; pk_cpu_parked is known to be null unless
+     * something was called; and block.cpp comes here only with indices that stay below 2^31, so that the sums that
+     * kernels index with do not wrap. */
     template <size_t... I> static void all(const void *function, const unsigned char *packet, std::index_sequence<I...>)
     {
         (void)packet;
         const std::tuple<P...> values(load<P>(packet + pk_cpu_layout<P...>::packet.offsets[I])...);
         const unsigned nx = blockDim.x, ny = blockDim.y, nz = blockDim.z;
+        const unsigned first_x = blockIdx.x * nx, first_y = blockIdx.y * ny;
         (void)values;
+        if (nx > 1024 || ny > 1024 || first_x > 0x7fffffff || first_y > 0x7fffffff)
+            __builtin_unreachable();
         for (unsigned z = 0; z < nz; ++z) {
             threadIdx.z = z;
             for (unsigned y = 0; y < ny; ++y) {
+                if (first_y + y > 0x7fffffff)
+                    __builtin_unreachable();
                 threadIdx.y = y;
                 for (unsigned x = 0; x < nx; ++x) {
+                    if (x >= 1024 || first_x + x > 0x7fffffff)
+                        __builtin_unreachable();
                     threadIdx.x = x;
+                    pk_cpu_parked = nullptr;
                     call(function, std::get<I>(values)...);
                     if (pk_cpu_parked != nullptr)
                         return;
                 }
+                threadIdx.x = 0;
+                pk_cpu_parked = nullptr;
             }
         }
     }
@@ -169,6 +186,16 @@ cudaError_t pk_cpu_launch_typed(pk_cpu_signature<P...> signature, const char *na
         pk_cpu_signature_of(kernel), #kernel, [=](auto &...pk_values_) { (kernel)(pk_values_...); }, (grid), (block),  \
         (smem), (stream), ##__VA_ARGS__)
 
+/* The same for a cooperative launch. */
+#define PK_CPU_LAUNCH_COOPERATIVE(kernel, grid, block, smem, on_stream, ...)                                           \
+    ([&]() {                                                                                                           \
+        cudaLaunchAttribute pk_attribute_ = {};                                                                        \
+        cudaLaunchConfig_t pk_config_ = {(grid), (block), (smem), (on_stream), &pk_attribute_, 1};                     \
+        pk_attribute_.id = cudaLaunchAttributeCooperative;                                                             \
+        pk_attribute_.val.cooperative = 1;                                                                             \
+        return pk_cpu_launch_config(&pk_config_, #kernel, (kernel), ##__VA_ARGS__);                                    \
+    }())
+
 /* A kernel's bare address, made known to the device. */
 template <class... P> const void *pk_cpu_address_of(void (*function)(P...))
 {
@@ -177,7 +204,64 @@ template <class... P> const void *pk_cpu_address_of(void (*function)(P...))
     return reinterpret_cast<const void *>(function);
 }
 
+template <class... P, class... A>
+cudaError_t pk_cpu_launch_config(const cudaLaunchConfig_t *config, const char *name, void (*function)(P...),
+                                 A &&...arguments)
+{
+    static_assert(sizeof...(A) == sizeof...(P), "a launch gives every parameter of the kernel");
+    bool cooperative;
+    const cudaError_t error = pk_cpu_read_config(config, &cooperative);
+    if (error)
+        return error;
+    const pk_cpu_kernel kernel = pk_cpu_describe_kernel<void>(pk_cpu_signature_of(function), name);
+    const pk_cpu_kernel *known = pk_cpu_register(&kernel);
+    std::tuple<typename std::remove_const<P>::type...> values(std::forward<A>(arguments)...);
+    return std::apply(
+        [&](auto &...value) {
+            void *pointers[] = {static_cast<void *>(&value)..., nullptr};
+            return (cooperative ? pk_cpu_launch_cooperative : pk_cpu_launch)(
+                known, config->gridDim, config->blockDim, pointers, config->dynamicSmemBytes, config->stream);
+        },
+        values);
+}
+
 /* The typed forms of calls that take a kernel. */
+template <class... P, class... A>
+cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t *config, void (*function)(P...), A &&...arguments)
+{
+    return pk_cpu_launch_config(config, "kernel", function, std::forward<A>(arguments)...);
+}
+
+template <class... P>
+cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t *config, void (*function)(P...), void **arguments)
+{
+    return cudaLaunchKernelExC(config, pk_cpu_address_of(function), arguments);
+}
+
+template <class... P>
+cudaError_t cudaLaunchCooperativeKernel(void (*function)(P...), dim3 grid, dim3 block, void **arguments,
+                                        size_t shared_bytes = 0, cudaStream_t stream = nullptr)
+{
+    return cudaLaunchCooperativeKernel(pk_cpu_address_of(function), grid, block, arguments, shared_bytes, stream);
+}
+
+template <class... P>
+cudaError_t cudaOccupancyMaxPotentialBlockSize(int *grid, int *block, void (*function)(P...),
+                                               size_t dynamic_shared_bytes = 0, int block_threads_limit = 0)
+{
+    return cudaOccupancyMaxPotentialBlockSize(grid, block, reinterpret_cast<const void *>(function),
+                                              dynamic_shared_bytes, block_threads_limit);
+}
+
+template <class... P>
+cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(int *blocks, void (*function)(P...),
+                                                                   int block_threads, size_t dynamic_shared_bytes,
+                                                                   unsigned flags)
+{
+    return cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(blocks, reinterpret_cast<const void *>(function),
+                                                                  block_threads, dynamic_shared_bytes, flags);
+}
+
 template <class... P>
 cudaError_t cudaLaunchKernel(void (*function)(P...), dim3 grid, dim3 block, void **arguments, size_t shared_bytes = 0,
                              cudaStream_t stream = nullptr)
