@@ -60,7 +60,7 @@ static pk_status no_device(cudaError_t error)
     else
         snprintf(why, sizeof why, "no device is visible (driver or " VISIBLE_DEVICES ")");
     return pk_fail(PK_SKIP,
-                   "no usable GPU: %s; install or update the driver, or build with -DPK_BACKEND=cpu to run without one "
+                   "no usable GPU: %s; install or update the driver, or use the CPU device: ./lab --backend=cpu "
                    "(docs/troubleshooting.md#no-gpu)",
                    why);
 }

@@ -8,6 +8,28 @@
 
 enum { WIDTH = 80, CELL = 64 };
 
+/* Text in lines of at most WIDTH columns, broken at spaces, the second line on by two. A word that is longer stays
+ * whole: it is a path, to be copied. */
+static void print_wrapped(const char *text)
+{
+    size_t column = 0;
+    while (*text) {
+        size_t word = strcspn(text, " ");
+        if (column > 0 && column + 1 + word > WIDTH) {
+            printf("\n  ");
+            column = 2;
+        } else if (column > 0) {
+            printf(" ");
+            column++;
+        }
+        printf("%.*s", (int)word, text);
+        column += word;
+        text += word;
+        text += strspn(text, " ");
+    }
+    printf("\n");
+}
+
 static void number_cell(char *cell, double value)
 {
     if (!isfinite(value))
@@ -32,8 +54,11 @@ static void knob_text(char *text, size_t bytes, long long value)
 static void print_heading(const pk_report *report, const pk_result *first)
 {
     const pk_device_info *device = &report->device;
-    printf("%s %s on %s (%s, %s)%s\n", report->lab->id, report->lab->title, device->name, device->arch, device->backend,
-           device->is_gpu ? "" : ": not a GPU's speed");
+    printf("%s %s on %s", report->lab->id, report->lab->title, device->name);
+    if (device->is_gpu)
+        printf(" (%s, %s)\n", device->arch, device->backend);
+    else
+        printf(": not a GPU's speed\n");
     for (size_t i = 0; i < report->knob_count; i++) {
         char text[32];
         knob_text(text, sizeof text, first->knobs[i]);
@@ -112,7 +137,9 @@ static void print_reasons(const pk_report *report)
         if (!any)
             printf("\n");
         any = true;
-        printf("%s: %s: %s\n", result->variant, pk_status_word(result->status), result->reason);
+        char text[1024];
+        snprintf(text, sizeof text, "%s: %s: %s", result->variant, pk_status_word(result->status), result->reason);
+        print_wrapped(text);
     }
 }
 
@@ -141,11 +168,12 @@ static void print_analysis(const pk_report *report)
     printf("\n");
     for (size_t i = 0; i < report->fit_count; i++) {
         const pk_fit *fit = &report->fits[i];
-        printf("fit %s: %.3g + %.4g K us, slope in [%.4g, %.4g], R^2 %.6f\n", fit->name, fit->line.intercept,
+        printf("fit %s: %.3g + %.4g x, slope in [%.4g, %.4g], R^2 = %.6f\n", fit->name, fit->line.intercept,
                fit->line.slope, fit->line.slope_interval.low, fit->line.slope_interval.high, fit->line.r_squared);
     }
     for (size_t i = 0; i < report->figure_count; i++)
-        printf("%s: %.4g %s\n", report->figures[i].name, report->figures[i].value, report->figures[i].unit);
+        printf("%s: %.4g%s%s\n", report->figures[i].name, report->figures[i].value,
+               report->figures[i].unit[0] ? " " : "", report->figures[i].unit);
 }
 
 static void print_targets(const pk_report *report)
@@ -218,16 +246,17 @@ void pk_print_lab_help(const pk_lab *lab, const char *program)
            "  --quick            smoke shapes; also QUICK=1 in the environment\n"
            "  --sweep            more points, for fits and figures: --sweep=full on a GPU,\n                     "
            "--sweep=quick on the CPU device\n"
-           "  --cold             measure once more with the L2 flushed before each repetition\n"
+           "  --cold             also measure with the L2 flushed before each repetition\n"
            "  --no-timing        verify only\n"
            "  --check            judge the lab's speed targets: exit 5 when one is missed\n"
            "\nLimits\n"
-           "  --time-limit=3     seconds of measuring at the default point; a sweep's point has a sixth\n"
+           "  --time-limit=3     seconds of measuring at the default point; a point of a\n"
+           "                     sweep has a sixth\n"
            "  --watchdog=60      seconds without progress until the run is ended\n"
            "\nOutput\n"
            "  --out=DIR          write DIR/<utc>-<device>/%s.json and .csv\n"
            "  --json=FILE --csv=FILE  write just these\n"
-           "\nExit codes: 0 pass, 1 wrong result, 2 usage, 3 device fault, 4 watchdog, 5 target missed,\n"
-           "77 skipped or a step still open, 130 interrupted.\n",
+           "\nExit codes: 0 pass, 1 wrong result, 2 usage, 3 device fault, 4 watchdog,\n"
+           "5 target missed, 77 skipped or a step still open, 130 interrupted.\n",
            lab->id);
 }

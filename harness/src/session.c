@@ -406,11 +406,20 @@ static void describe_run(session *s, int argc, char **argv)
     report->quick = s->options.quick;
 }
 
+/* A folder that holds no result of this lab yet: two runs may start within the same second. */
 static pk_status choose_folder(session *s)
 {
     if (!s->options.out)
         return PK_OK;
-    pk_result_folder(s->folder, sizeof s->folder, s->options.out, &s->report);
+    char base[sizeof s->folder - 8], result[600];
+    pk_result_folder(base, sizeof base, s->options.out, &s->report);
+    snprintf(s->folder, sizeof s->folder, "%s", base);
+    for (int i = 2; i < 100; i++) {
+        snprintf(result, sizeof result, "%s/%s.json", s->folder, s->report.lab->id);
+        if (access(result, F_OK) != 0)
+            break;
+        snprintf(s->folder, sizeof s->folder, "%s-%d", base, i);
+    }
     return probe_folder(s->folder);
 }
 
@@ -473,6 +482,8 @@ int pk_session_main(const pk_lab *lab, int argc, char **argv)
     status = pk_watchdog_start(s->options.watchdog_s, give_up);
     if (status == PK_OK)
         status = open_device(s);
+    if (status == PK_OK && s->options.cold && !s->report.device.is_gpu)
+        status = pk_fail(PK_USAGE, "--cold flushes a GPU's L2 cache: leave it out on the CPU device");
     if (status == PK_OK)
         status = choose_folder(s);
     int code;

@@ -13,6 +13,13 @@ static __global__ void axpy_step(int n, float a, const float *x, float *y)
         y[i] = y[i] + a * x[i];
 }
 
+/* Right only where n is a multiple of the block. */
+static __global__ void axpy_step_without_check(float a, const float *x, float *y)
+{
+    const int i = blockIdx.x * blockDim.x + threadIdx.x;
+    y[i] = y[i] + a * x[i];
+}
+
 static __global__ void axpy_step_past_the_end(int n, float a, const float *x, float *y)
 {
     const int i = blockIdx.x * blockDim.x + threadIdx.x;
@@ -155,6 +162,15 @@ static pk_status past_the_end(pk_run *run)
     return PK_OK;
 }
 
+static pk_status no_bounds_check(pk_run *run)
+{
+    const lab01 *lab = lab_of(run);
+    for (int step = 0; step < lab->k * lab->tokens; step++)
+        PK_LAUNCH(axpy_step_without_check, lab01_blocks(lab), LAB01_THREADS, 0, stream_of(run), lab->a, lab->x, lab->y);
+    PK_CHECK(cudaStreamSynchronize(stream_of(run)));
+    return PK_OK;
+}
+
 /* The right work on a stream of its own, which the events around the repetition do not see. */
 static pk_status other_stream(pk_run *run)
 {
@@ -219,6 +235,7 @@ PK_VARIANTS(ladder) = {
     {"writes-nan", "one element NaN", 0, NULL, writes_nan, NULL},
     {"one-ulp-off", "one element the next float up", 0, NULL, one_ulp_off, NULL},
     {"past-the-end", "writes y[n]", 0, NULL, past_the_end, NULL},
+    {"no-bounds-check", "every thread of the last block writes", 0, NULL, no_bounds_check, NULL},
     {"other-stream", "work outside the timed stream", 0, NULL, other_stream, NULL},
     {"no-wait", "returns before its work has ended", 0, NULL, no_wait, NULL},
     {"token-early", "one wait for all tokens", 0, NULL, token_early, NULL},
