@@ -10,6 +10,7 @@ endif()
 if(NOT code STREQUAL CODE)
     message(FATAL_ERROR "exit code ${code}, but ${CODE} was demanded")
 endif()
-if(MATCH AND NOT "${out}${err}" MATCHES "${MATCH}")
+string(REGEX REPLACE "[ \n]+" " " text "${out}${err}")   # the program breaks long lines
+if(MATCH AND NOT text MATCHES "${MATCH}")
     message(FATAL_ERROR "nothing printed matches '${MATCH}'")
 endif()
