@@ -34,16 +34,6 @@ static session the_session; /* one a process; the watchdog's thread must reach i
 
 /* ---- files ---- */
 
-static pk_status probe_folder(const char *folder)
-{
-    char path[600];
-    snprintf(path, sizeof path, "%s/.writable", folder);
-    pk_status status = pk_write_file(path, "", 0);
-    if (status == PK_OK)
-        unlink(path);
-    return status;
-}
-
 static pk_status write_one(pk_status (*write)(const pk_report *, const char *), const pk_report *report,
                            const char *path)
 {
@@ -72,6 +62,18 @@ static pk_status write_results(session *s)
     return status;
 }
 
+/* A result that was not verified to its end has not passed, when a run ends before its time. */
+static void mark_unfinished(pk_report *report, pk_status why)
+{
+    for (size_t i = 0; i < report->result_count; i++) {
+        pk_result *result = &report->results[i];
+        if (result->status != PK_OK || (result->before.done && result->fresh.done))
+            continue;
+        result->status = why;
+        result->reason = strdup("the run ended before this was verified in full");
+    }
+}
+
 /* ---- the end that the watchdog brings ---- */
 
 /* Called on the watchdog's thread while the main thread waits for a device that does not answer: the report stands
@@ -89,6 +91,7 @@ static void give_up(pk_status why, const char *text)
             result->reason = strdup(text);
         }
     }
+    mark_unfinished(&s->report, PK_INTERRUPTED);
     if (write_results(s) != PK_OK)
         fprintf(stderr, "%s\n", pk_error_text());
     fflush(stdout);
@@ -420,7 +423,7 @@ static pk_status choose_folder(session *s)
             break;
         snprintf(s->folder, sizeof s->folder, "%s-%d", base, i);
     }
-    return probe_folder(s->folder);
+    return pk_folder_writable(s->folder);
 }
 
 /* One line on standard error, named once. */
@@ -448,8 +451,10 @@ static int finish(session *s, pk_status status)
         snprintf(ended, sizeof ended, "%s", pk_error_text());
     else if (pk_interrupted())
         snprintf(ended, sizeof ended, "interrupted: these results are of what had been measured by then");
-    if (ended[0])
+    if (ended[0]) {
         report->note = strdup(ended);
+        mark_unfinished(report, pk_interrupted() ? PK_INTERRUPTED : PK_SKIP);
+    }
     report->status = pk_interrupted() ? PK_INTERRUPTED : status == PK_OK ? outcome(report) : status;
     if (report->result_count > 0) {
         pk_print_report(report, s->default_results, s->options.check);
