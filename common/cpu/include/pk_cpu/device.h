@@ -359,21 +359,26 @@ static inline double __longlong_as_double(long long v)
 {
     return pk_cpu_bits<double>(v);
 }
+/* Conversions to integers saturate, and NaN becomes 0. */
+static inline int pk_cpu_to_int(float v)
+{
+    return v >= 0x1p31f ? 2147483647 : v > -0x1p31f ? (int)v : v == v ? -2147483647 - 1 : 0;
+}
 static inline int __float2int_rn(float v)
 {
-    return (int)rintf(v);
+    return pk_cpu_to_int(rintf(v));
 }
 static inline int __float2int_rz(float v)
 {
-    return (int)v;
+    return pk_cpu_to_int(v);
 }
 static inline int __float2int_rd(float v)
 {
-    return (int)floorf(v);
+    return pk_cpu_to_int(floorf(v));
 }
 static inline int __float2int_ru(float v)
 {
-    return (int)ceilf(v);
+    return pk_cpu_to_int(ceilf(v));
 }
 static inline float __int2float_rn(int v)
 {
