@@ -99,7 +99,18 @@ static unsigned backend_capabilities(int device, int compiled_for)
 {
     (void)device;
     (void)compiled_for;
-    return 0;
+    return PK_NEED_GRAPH | PK_NEED_GRAPH_WHILE | PK_NEED_ASYNC_COPY | PK_NEED_BULK_ASYNC_COPY;
+}
+
+/* A bulk copy has no cost of its own here: a program may use it, and nothing may be learnt from how long it takes. */
+static unsigned backend_emulates(void)
+{
+    return PK_NEED_BULK_ASYNC_COPY;
+}
+
+void pk_device_describe_blocked(char *text, size_t text_bytes)
+{
+    pk_cpu_describe_blocked(text, text_bytes);
 }
 
 static pk_status check_program(int *compiled_for)
@@ -118,6 +129,17 @@ static void describe_backend(pk_device_info *info, const cudaDeviceProp *propert
 }
 
 #else
+
+static unsigned backend_emulates(void)
+{
+    return 0;
+}
+
+void pk_device_describe_blocked(char *text, size_t text_bytes)
+{
+    if (text_bytes > 0)
+        *text = '\0';
+}
 
 static __global__ void pk_probe(void)
 {
@@ -218,6 +240,7 @@ pk_status pk_device_open(pk_device_info *info)
     info->l2_bytes = (size_t)attribute(cudaDevAttrL2CacheSize, device);
     info->memory_bytes = properties.totalGlobalMem;
     info->capabilities = backend_capabilities(device, compiled_for);
+    info->emulated = backend_emulates();
     if (attribute(cudaDevAttrCanMapHostMemory, device))
         info->capabilities |= PK_NEED_MAPPED_HOST;
     if (attribute(cudaDevAttrCooperativeLaunch, device))

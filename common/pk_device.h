@@ -40,6 +40,7 @@ typedef struct pk_device_info {
     size_t l2_bytes;
     size_t memory_bytes;
     unsigned capabilities; /* PK_NEED_* bits that the device meets */
+    unsigned emulated;     /* of these, what gives right results only: its times mean nothing and are not taken */
 } pk_device_info;
 
 /* Select the device (number from the environment variable PK_DEVICE, default 0) and describe it.
@@ -85,6 +86,10 @@ void pk_device_event_destroy(void *event);
 pk_status pk_device_event_record(void *event, void *stream);
 pk_status pk_device_event_synchronize(void *event);
 pk_status pk_device_event_elapsed_us(double *us, void *start, void *stop);
+
+/* What each running block waits for, in one line, where the device can tell: the CPU device can, and a GPU leaves the
+ * text empty. From any thread, also while kernels hang. */
+void pk_device_describe_blocked(char *text, size_t text_bytes);
 
 /* ---- launch accounting: what PK_LAUNCH reports, and who reads it ---- */
 

@@ -84,6 +84,44 @@ pk_status pk_gpu_failed(const char *call, const char *file, int line, cudaError_
 #define PK_LAUNCH_PDL(kernel, grid, block, smem, stream, ...)                                                          \
     PK_LAUNCH_BY_(PK_BACKEND_LAUNCH_PDL, kernel, grid, block, smem, stream, ##__VA_ARGS__)
 
+/* PK_LAUNCH as a cooperative launch (PK_NEED_COOPERATIVE): all blocks are resident together and may meet at a grid
+ * barrier; a grid that cannot be is refused with cudaErrorCooperativeLaunchTooLarge. Source: CUDA C++ Programming
+ * Guide, "Grid Synchronization"; HIP, hipLaunchCooperativeKernel. */
+#define PK_LAUNCH_COOPERATIVE(kernel, grid, block, smem, stream, ...)                                                  \
+    PK_LAUNCH_BY_(PK_BACKEND_LAUNCH_COOPERATIVE, kernel, grid, block, smem, stream, ##__VA_ARGS__)
+
+#if defined(PK_BACKEND_CPU)
+#define PK_BACKEND_LAUNCH_COOPERATIVE(kernel, grid, block, smem, stream, ...)                                          \
+    (void)PK_CPU_LAUNCH_COOPERATIVE(kernel, grid, block, smem, stream, ##__VA_ARGS__)
+#elif defined(PK_BACKEND_CUDA)
+#define PK_BACKEND_LAUNCH_COOPERATIVE(kernel, grid, block, smem, on_stream, ...)                                       \
+    do {                                                                                                               \
+        cudaLaunchAttribute pk_attribute_;                                                                             \
+        cudaLaunchConfig_t pk_config_ = {};                                                                            \
+        pk_attribute_.id = cudaLaunchAttributeCooperative;                                                             \
+        pk_attribute_.val.cooperative = 1;                                                                             \
+        pk_config_.gridDim = (grid);                                                                                   \
+        pk_config_.blockDim = (block);                                                                                 \
+        pk_config_.dynamicSmemBytes = (smem);                                                                          \
+        pk_config_.stream = (on_stream);                                                                               \
+        pk_config_.attrs = &pk_attribute_;                                                                             \
+        pk_config_.numAttrs = 1;                                                                                       \
+        (void)cudaLaunchKernelEx(&pk_config_, kernel, ##__VA_ARGS__);                                                  \
+    } while (0)
+#else
+#define PK_BACKEND_LAUNCH_COOPERATIVE(kernel, grid, block, smem, stream, ...)                                          \
+    (void)pk_hip_launch_cooperative((kernel), (grid), (block), (smem), (stream), ##__VA_ARGS__)
+#endif
+
+/* Dynamic shared memory, 128-byte aligned: declares `type *const name`. */
+#if defined(PK_BACKEND_CPU)
+#define PK_DYNAMIC_SHARED(type, name) type *const name = static_cast<type *>(pk_cpu_dynamic_shared())
+#else
+#define PK_DYNAMIC_SHARED(type, name)                                                                                  \
+    extern __shared__ __align__(128) unsigned char pk_dynamic_shared_[];                                               \
+    type *const name = reinterpret_cast<type *>(pk_dynamic_shared_)
+#endif
+
 #if defined(PK_BACKEND_CUDA)
 #define PK_BACKEND_LAUNCH_PDL(kernel, grid, block, smem, on_stream, ...)                                               \
     do {                                                                                                               \

@@ -130,6 +130,21 @@ static inline hipError_t pk_hip_func_set_attribute(Kernel *kernel, hipFuncAttrib
     return hipFuncSetAttribute((const void *)kernel, what, value);
 }
 
+/* CUDA's cudaLaunchKernelEx takes the arguments themselves, HIP their addresses: each is made the parameter's own
+ * type first. */
+template <class T> struct pk_hip_same {
+    typedef T type;
+};
+
+template <class... Parameters>
+static inline hipError_t pk_hip_launch_cooperative(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t smem,
+                                                   hipStream_t stream,
+                                                   typename pk_hip_same<Parameters>::type... arguments)
+{
+    void *addresses[] = {(void *)&arguments..., NULL};
+    return hipLaunchCooperativeKernel((const void *)kernel, grid, block, addresses, (unsigned)smem, stream);
+}
+
 #define cudaFuncGetAttributes pk_hip_func_get_attributes
 #define cudaFuncSetAttribute pk_hip_func_set_attribute
 
