@@ -5,6 +5,7 @@
 #include "conformance_graph.h"
 
 #include <pthread.h>
+#include <stdio.h>
 
 CONCERN(capture)
 
@@ -286,7 +287,7 @@ CASE(other_streams_run_at_once)
     STREAM(s);
     STREAM(t);
     MAPPED(int, host, device, 2);
-    BEGIN_CAPTURE(s);
+    PK_CHECK(cudaStreamBeginCapture(s, cudaStreamCaptureModeRelaxed));
     PK_LAUNCH(cf_set, 1, 1, 0, s, device, 1);
     PK_LAUNCH(cf_set, 1, 1, 0, t, device + 1, 2);
     EXPECT_ERROR(cudaStreamSynchronize(t), cudaSuccess);
@@ -295,6 +296,73 @@ CASE(other_streams_run_at_once)
     END_CAPTURE(s, graph);
     EXPECT_EQ(cf_node_count(graph), 1);
     EXPECT_EQ(host[0], 0);
+    return PK_OK;
+}
+
+CASE(global_forbids_waiting_for_another_stream)
+{
+    STREAM(s);
+    STREAM(t);
+    MAPPED(int, host, device, 1);
+    BEGIN_CAPTURE(s);
+    PK_LAUNCH(cf_set, 1, 1, 0, t, device, 2);
+    EXPECT_ERROR(cudaStreamSynchronize(t), cudaErrorStreamCaptureUnsupported);
+    expect_invalidated(s);
+    EXPECT_ERROR(cudaStreamSynchronize(t), cudaSuccess);
+    EXPECT_EQ(*host, 2);
+    return PK_OK;
+}
+
+static cudaError_t synchronize_stream(void *stream)
+{
+    return cudaStreamSynchronize((cudaStream_t)stream);
+}
+
+CASE(thread_local_forbids_waiting_in_its_thread_only)
+{
+    STREAM(s);
+    STREAM(t);
+    PK_CHECK(cudaStreamBeginCapture(s, cudaStreamCaptureModeThreadLocal));
+    EXPECT_ERROR(in_another_thread(synchronize_stream, t), cudaSuccess);
+    EXPECT_EQ(cf_capture_status(s), cudaStreamCaptureStatusActive);
+    EXPECT_ERROR(cudaStreamSynchronize(t), cudaErrorStreamCaptureUnsupported);
+    expect_invalidated(s);
+    return PK_OK;
+}
+
+/* Calls that ask or wait outside the capture, each in a capture of its own: the error, then the capture's status. */
+static pk_status ask_outside(const char *mode_name, cudaStreamCaptureMode mode)
+{
+    static const char *const calls[] = {"query_stream", "wait_stream", "query_event", "wait_event", "wait_legacy"};
+    STREAM(s);
+    STREAM(t);
+    EVENT(e);
+    PK_CHECK(cudaEventRecord(e, t));
+    PK_CHECK(cudaStreamSynchronize(t));
+    for (int i = 0; i < 5; i++) {
+        cudaGraph_t graph = NULL;
+        char name[64];
+        PK_CHECK(cudaStreamBeginCapture(s, mode));
+        const cudaError_t error = i == 0   ? cudaStreamQuery(t)
+                                  : i == 1 ? cudaStreamSynchronize(t)
+                                  : i == 2 ? cudaEventQuery(e)
+                                  : i == 3 ? cudaEventSynchronize(e)
+                                           : cudaStreamSynchronize(0);
+        snprintf(name, sizeof name, "%s_%s", mode_name, calls[i]);
+        cf_observe(name, "%d, capture %d", (int)error, (int)cf_capture_status(s));
+        (void)cudaStreamEndCapture(s, &graph);
+        (void)cudaGetLastError();
+        if (graph)
+            PK_TRY(cf_hold(graph, cf_destroy_graph));
+    }
+    return PK_OK;
+}
+
+CASE(asking_outside_the_capture)
+{
+    PK_TRY(ask_outside("global", cudaStreamCaptureModeGlobal));
+    PK_TRY(ask_outside("thread_local", cudaStreamCaptureModeThreadLocal));
+    PK_TRY(ask_outside("relaxed", cudaStreamCaptureModeRelaxed));
     return PK_OK;
 }
 
@@ -482,7 +550,7 @@ CASE(legacy_launch_beside_a_non_blocking_capture)
 {
     STREAM(s);
     MAPPED(int, host, device, 1);
-    BEGIN_CAPTURE(s);
+    PK_CHECK(cudaStreamBeginCapture(s, cudaStreamCaptureModeRelaxed));
     PK_LAUNCH(cf_set, 1, 1, 0, 0, device, 3);
     EXPECT_ERROR(cudaStreamSynchronize(0), cudaSuccess);
     EXPECT_EQ(*host, 3);
@@ -690,22 +758,93 @@ CASE(external_events_become_nodes)
     return PK_OK;
 }
 
-CASE(graph_launch_is_captured_as_a_child)
+/* A graph launch is not captured: a child graph node is added by hand. */
+static pk_status launch_in_capture(const char *name, cudaStreamCaptureMode mode, bool upload, int kernels, bool aside)
 {
+    cudaGraph_t outer = NULL;
+    char text[64];
+    STREAM(s);
+    STREAM(t);
+    DEVICE(unsigned, x, 1);
+    BEGIN_CAPTURE(s);
+    for (int i = 0; i < kernels; i++)
+        PK_LAUNCH(cf_affine, 1, 1, 0, s, x, 3u, 1u);
+    END_CAPTURE(s, inner);
+    EXEC(exec, inner);
+    if (upload)
+        PK_CHECK(cudaGraphUpload(exec, s));
+    PK_CHECK(cudaStreamSynchronize(s));
+    PK_CHECK(cudaStreamBeginCapture(s, mode));
+    const cudaError_t error = cudaGraphLaunch(exec, aside ? t : s);
+    cf_observe(name, "%d, capture %d", (int)error, (int)cf_capture_status(s));
+    snprintf(text, sizeof text, "%s_end", name);
+    OBSERVE_ERROR(text, cudaStreamEndCapture(s, &outer));
+    if (outer) {
+        PK_TRY(cf_hold(outer, cf_destroy_graph));
+        snprintf(text, sizeof text, "%s_nodes", name);
+        OBSERVE(text, cf_node_count(outer));
+    }
+    EXPECT_ERROR(cudaDeviceSynchronize(), cudaSuccess);
+    return PK_OK;
+}
+
+CASE(graph_launch_while_capturing)
+{
+    PK_TRY(launch_in_capture("global", cudaStreamCaptureModeGlobal, false, 2, false));
+    PK_TRY(launch_in_capture("global_uploaded", cudaStreamCaptureModeGlobal, true, 2, false));
+    PK_TRY(launch_in_capture("thread_local", cudaStreamCaptureModeThreadLocal, false, 2, false));
+    PK_TRY(launch_in_capture("relaxed", cudaStreamCaptureModeRelaxed, false, 2, false));
+    PK_TRY(launch_in_capture("relaxed_uploaded", cudaStreamCaptureModeRelaxed, true, 2, false));
+    PK_TRY(launch_in_capture("relaxed_one_kernel", cudaStreamCaptureModeRelaxed, true, 1, false));
+    PK_TRY(launch_in_capture("global_aside", cudaStreamCaptureModeGlobal, false, 2, true));
+    PK_TRY(launch_in_capture("global_aside_uploaded", cudaStreamCaptureModeGlobal, true, 2, true));
+    PK_TRY(launch_in_capture("relaxed_aside", cudaStreamCaptureModeRelaxed, false, 2, true));
+    return PK_OK;
+}
+
+CASE(global_refuses_a_graph_launch)
+{
+    cudaGraph_t outer = NULL;
+    STREAM(s);
+    DEVICE(unsigned, x, 1);
+    BEGIN_CAPTURE(s);
+    PK_LAUNCH(cf_affine, 1, 1, 0, s, x, 3u, 1u);
+    END_CAPTURE(s, inner);
+    EXEC(inner_exec, inner);
+    BEGIN_CAPTURE(s);
+    EXPECT_ERROR(cudaGraphLaunch(inner_exec, s), cudaErrorStreamCaptureUnsupported);
+    if (cudaStreamEndCapture(s, &outer) == cudaSuccess)
+        PK_TRY(cf_hold(outer, cf_destroy_graph));
+    (void)cudaGetLastError();
+    EXPECT_EACH(unsigned, x, 1, 0);
+    return PK_OK;
+}
+
+CASE(child_graph_added_to_a_capture)
+{
+    cudaGraph_t capturing;
+    cudaGraphNode_t child;
+    const cudaGraphNode_t *after;
+    size_t n;
     STREAM(s);
     DEVICE(unsigned, x, 1);
     BEGIN_CAPTURE(s);
     PK_LAUNCH(cf_affine, 1, 1, 0, s, x, 3u, 1u);
     PK_LAUNCH(cf_affine, 1, 1, 0, s, x, 3u, 1u);
     END_CAPTURE(s, inner);
-    EXEC(inner_exec, inner);
     BEGIN_CAPTURE(s);
     PK_LAUNCH(cf_affine, 1, 1, 0, s, x, 2u, 2u);
-    PK_CHECK(cudaGraphLaunch(inner_exec, s));
+    PK_CHECK(cf_capture_tips(s, &capturing, &after, &n));
+    EXPECT_EQ(n, 1);
+    PK_CHECK(cudaGraphAddChildGraphNode(&child, capturing, after, n, inner));
+    PK_CHECK(cf_set_capture_tip(s, &child));
+    PK_LAUNCH(cf_affine, 1, 1, 0, s, x, 10u, 5u);
     END_CAPTURE(s, outer);
     EXPECT_EQ(cf_count_type(outer, cudaGraphNodeTypeGraph), 1);
+    EXPECT_EQ(cf_node_count(outer), 3);
+    EXPECT_EQ(cf_edge_count(outer), 2);
     EXPECT_EACH(unsigned, x, 1, 0);
     PK_TRY(cf_run(outer));
-    EXPECT_EACH(unsigned, x, 1, (2 * 3 + 1) * 3 + 1);
+    EXPECT_EACH(unsigned, x, 1, ((2 * 3 + 1) * 3 + 1) * 10 + 5);
     return PK_OK;
 }

@@ -77,6 +77,15 @@
     cf_gate name;                                                                                                      \
     PK_TRY(cf_gate_make(&name))
 
+/* A grid or a block that no device can run, and an address that is no kernel's. CUDA 13 changed both codes. */
+#if CUDART_VERSION >= 13000
+#define CF_NO_SUCH_SHAPE cudaErrorInvalidValue
+#define CF_NO_SUCH_KERNEL cudaErrorInvalidResourceHandle
+#else
+#define CF_NO_SUCH_SHAPE cudaErrorInvalidConfiguration
+#define CF_NO_SUCH_KERNEL cudaErrorInvalidDeviceFunction
+#endif
+
 /* Launch where the error itself is what is tested: an expression; the last error is clear afterwards. */
 #define LAUNCH_ERROR(kernel, grid, block, smem, stream, ...)                                                           \
     (PK_BACKEND_LAUNCH(kernel, grid, block, smem, stream, ##__VA_ARGS__), cudaGetLastError())

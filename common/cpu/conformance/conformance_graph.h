@@ -141,6 +141,27 @@ static inline cudaError_t cf_capture_info(cudaStream_t stream, cudaStreamCapture
 #endif
 }
 
+/* The graph that a capture builds, and the nodes that its stream's next one will come after. */
+static inline cudaError_t cf_capture_tips(cudaStream_t stream, cudaGraph_t *graph, const cudaGraphNode_t **after,
+                                          size_t *n)
+{
+    cudaStreamCaptureStatus status;
+#if CUDART_VERSION >= 13000
+    return cudaStreamGetCaptureInfo(stream, &status, NULL, graph, after, NULL, n);
+#else
+    return cudaStreamGetCaptureInfo_v2(stream, &status, NULL, graph, after, n);
+#endif
+}
+
+static inline cudaError_t cf_set_capture_tip(cudaStream_t stream, cudaGraphNode_t *node)
+{
+#if CUDART_VERSION >= 13000
+    return cudaStreamUpdateCaptureDependencies(stream, node, NULL, 1, cudaStreamSetCaptureDependencies);
+#else
+    return cudaStreamUpdateCaptureDependencies(stream, node, 1, cudaStreamSetCaptureDependencies);
+#endif
+}
+
 static inline cudaStreamCaptureStatus cf_capture_status(cudaStream_t stream)
 {
     cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;

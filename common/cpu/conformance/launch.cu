@@ -122,32 +122,32 @@ CASE(block_limits_met)
 
 CASE(block_too_large)
 {
-    EXPECT_ERROR(LAUNCH_ERROR(empty, 1, 1025, 0, 0), cudaErrorInvalidConfiguration);
-    EXPECT_ERROR(LAUNCH_ERROR(empty, 1, dim3(32, 33, 1), 0, 0), cudaErrorInvalidConfiguration);
-    EXPECT_ERROR(LAUNCH_ERROR(empty, 1, dim3(1, 1, 65), 0, 0), cudaErrorInvalidConfiguration);
+    EXPECT_ERROR(LAUNCH_ERROR(empty, 1, 1025, 0, 0), CF_NO_SUCH_SHAPE);
+    EXPECT_ERROR(LAUNCH_ERROR(empty, 1, dim3(32, 33, 1), 0, 0), CF_NO_SUCH_SHAPE);
+    EXPECT_ERROR(LAUNCH_ERROR(empty, 1, dim3(1, 1, 65), 0, 0), CF_NO_SUCH_SHAPE);
     return PK_OK;
 }
 
 CASE(nothing_to_launch)
 {
-    EXPECT_ERROR(LAUNCH_ERROR(empty, 0, 32, 0, 0), cudaErrorInvalidConfiguration);
-    EXPECT_ERROR(LAUNCH_ERROR(empty, 1, 0, 0, 0), cudaErrorInvalidConfiguration);
-    EXPECT_ERROR(LAUNCH_ERROR(empty, dim3(1, 1, 0), 32, 0, 0), cudaErrorInvalidConfiguration);
+    EXPECT_ERROR(LAUNCH_ERROR(empty, 0, 32, 0, 0), CF_NO_SUCH_SHAPE);
+    EXPECT_ERROR(LAUNCH_ERROR(empty, 1, 0, 0, 0), CF_NO_SUCH_SHAPE);
+    EXPECT_ERROR(LAUNCH_ERROR(empty, dim3(1, 1, 0), 32, 0, 0), CF_NO_SUCH_SHAPE);
     return PK_OK;
 }
 
 CASE(grid_too_large)
 {
-    EXPECT_ERROR(LAUNCH_ERROR(empty, dim3(1, 65536, 1), 1, 0, 0), cudaErrorInvalidConfiguration);
-    EXPECT_ERROR(LAUNCH_ERROR(empty, dim3(1, 1, 65536), 1, 0, 0), cudaErrorInvalidConfiguration);
-    EXPECT_ERROR(LAUNCH_ERROR(empty, dim3(2147483648u, 1, 1), 1, 0, 0), cudaErrorInvalidConfiguration);
+    EXPECT_ERROR(LAUNCH_ERROR(empty, dim3(1, 65536, 1), 1, 0, 0), CF_NO_SUCH_SHAPE);
+    EXPECT_ERROR(LAUNCH_ERROR(empty, dim3(1, 1, 65536), 1, 0, 0), CF_NO_SUCH_SHAPE);
+    EXPECT_ERROR(LAUNCH_ERROR(empty, dim3(2147483648u, 1, 1), 1, 0, 0), CF_NO_SUCH_SHAPE);
     return PK_OK;
 }
 
 CASE(refused_launch_does_not_run_and_does_not_stick)
 {
     DEVICE(unsigned, count, 1);
-    EXPECT_ERROR(LAUNCH_ERROR(count_threads, 1, 2000, 0, 0, count), cudaErrorInvalidConfiguration);
+    EXPECT_ERROR(LAUNCH_ERROR(count_threads, 1, 2000, 0, 0, count), CF_NO_SUCH_SHAPE);
     EXPECT_ERROR(cudaGetLastError(), cudaSuccess);
     PK_LAUNCH(count_threads, 1, 10, 0, 0, count);
     EXPECT_EACH(unsigned, count, 1, 10);
@@ -324,7 +324,6 @@ CASE(launch_of_no_kernel)
     void *arguments[] = {NULL};
     EXPECT_ERROR(cudaLaunchKernel((const void *)NULL, dim3(1), dim3(1), arguments, 0, 0),
                  cudaErrorInvalidDeviceFunction);
-    EXPECT_ERROR(cudaLaunchKernel((const void *)arguments, dim3(1), dim3(1), arguments, 0, 0),
-                 cudaErrorInvalidDeviceFunction);
+    EXPECT_ERROR(cudaLaunchKernel((const void *)arguments, dim3(1), dim3(1), arguments, 0, 0), CF_NO_SUCH_KERNEL);
     return PK_OK;
 }

@@ -21,7 +21,7 @@ for program in "$build"/bin/conformance_*; do
     code=$?
     case $code in
     0 | 1 | 77) grep '^FAILED\|^differs' "$parts/$concern.log" ;;
-    *) echo "FAILED  $concern: exit code $code, see $parts/$concern.log" ;;
+    *) echo "FAILED  $concern: exit code $code, see conformance/$concern.log" ;;
     esac
 done
 
