@@ -89,7 +89,7 @@ unsigned pk_block_draw(struct pk_cpu_block *block, unsigned n)
 /* The barrier is complete when every thread that has not ended waits at it. */
 static void release_if_complete(struct pk_cpu_block *block)
 {
-    struct pk_queue *waiting = &block->waiting;
+    struct pk_queue *waiting = block->waiting;
     if (waiting->count == 0 || waiting->count + block->ended < block->n_threads)
         return;
     if (block->grid_barrier)
@@ -108,8 +108,13 @@ static void release_if_complete(struct pk_cpu_block *block)
             waiting->fibers[b] = fiber;
         }
     }
+    if (block->runnable->count == 0) {
+        block->waiting = block->runnable;
+        block->runnable = waiting;
+        return;
+    }
     while (waiting->count)
-        push(&block->runnable, pop(waiting));
+        push(block->runnable, pop(waiting));
 }
 
 /* The running thread has returned from the kernel. Until threads switch nobody need know. */
@@ -143,7 +148,7 @@ static void fiber_main(void *argument);
  * cannot keep the one that it waits for from beginning. */
 static struct pk_fiber *next_fiber(struct pk_cpu_block *block)
 {
-    const bool random = pk_settings.order == PK_ORDER_RANDOM && block->runnable.count > 0;
+    const bool random = pk_settings.order == PK_ORDER_RANDOM && block->runnable->count > 0;
     if (block->begun < block->n_threads && !(random && pk_block_draw(block, 2))) {
         struct pk_fiber *fresh = block->n_pool ? block->pool[--block->n_pool] : pk_fiber_new(fiber_main, block);
         if (!fresh)
@@ -151,13 +156,13 @@ static struct pk_fiber *next_fiber(struct pk_cpu_block *block)
         return fresh;
     }
     if (random) {
-        struct pk_queue *queue = &block->runnable;
+        struct pk_queue *queue = block->runnable;
         const unsigned at = (queue->head + pk_block_draw(block, queue->count)) % PK_MAX_BLOCK_THREADS;
         struct pk_fiber *first = queue->fibers[queue->head];
         queue->fibers[queue->head] = queue->fibers[at];
         queue->fibers[at] = first;
     }
-    struct pk_fiber *next = pop(&block->runnable);
+    struct pk_fiber *next = pop(block->runnable);
     if (!next && block->ended < block->n_threads)
         pk_block_stuck(block);
     return next ? next : block->home;
@@ -228,7 +233,7 @@ struct pk_thread *pk_thread_waits(struct pk_cpu_block *block, enum pk_thread_sta
 void pk_thread_wake(struct pk_cpu_block *block, unsigned thread)
 {
     block->threads[thread].state = PK_RUNS;
-    push(&block->runnable, block->threads[thread].fiber);
+    push(block->runnable, block->threads[thread].fiber);
 }
 
 void pk_thread_park(struct pk_cpu_block *block)
@@ -254,8 +259,8 @@ static void wait_at_barrier(enum pk_thread_state kind, int predicate, const char
         block->grid_barrier = true;
         pk_block_note(block, PK_BLOCK_AT_GRID_BARRIER, file, line);
     }
-    push(&block->waiting, block->current);
-    pk_warp_thread_left(block, pk_thread_number(), false);
+    push(block->waiting, block->current);
+    pk_warp_thread_left(block, (unsigned)(self - block->threads), false);
     release_if_complete(block);
     park(block, next_fiber(block));
     self->state = PK_RUNS;
@@ -296,9 +301,9 @@ extern "C" void pk_cpu_nanosleep(unsigned ns, const char *file, int line)
     if (block->n_threads > 1) {
         struct pk_thread *self = pk_thread_waits(block, PK_POLLS, file, line);
         pk_warp_thread_left(block, pk_thread_number(), false);
-        if (block->begun < block->n_threads || block->runnable.count) {
+        if (block->begun < block->n_threads || block->runnable->count) {
             struct pk_fiber *next = next_fiber(block);
-            push(&block->runnable, block->current);
+            push(block->runnable, block->current);
             park(block, next);
             self->state = PK_RUNS;
             return;
@@ -323,6 +328,8 @@ struct pk_cpu_block *pk_block_new(void)
     struct pk_cpu_block *block = (struct pk_cpu_block *)calloc(1, sizeof(*block));
     if (!block)
         return nullptr;
+    block->waiting = &block->queues[0];
+    block->runnable = &block->queues[1];
     block->home = pk_fiber_of_thread();
     block->current = block->home;
     for (unsigned i = 0; i < PK_MAX_BLOCK_THREADS; ++i)
@@ -413,8 +420,8 @@ void pk_block_run(struct pk_cpu_block *block, uint64_t index)
 void pk_block_abandon(struct pk_cpu_block *block)
 {
     block->n_pool = 0;
-    block->waiting.count = 0;
-    block->runnable.count = 0;
+    block->waiting->count = 0;
+    block->runnable->count = 0;
     block->predicates = 0;
     block->grid_barrier = false;
     block->current = block->home;

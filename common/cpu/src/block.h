@@ -64,11 +64,12 @@ struct pk_cpu_block {
     struct pk_fiber *current; /* the fiber that runs */
     unsigned n_threads, begun, ended;
     /* The barrier: who waits, and what their predicates add up to. */
-    struct pk_queue waiting;
+    struct pk_queue *waiting;
     int predicates;
     int met_threads, met_predicates; /* of the last barrier that completed */
     bool grid_barrier;               /* the barrier under way is the grid's */
-    struct pk_queue runnable;
+    struct pk_queue *runnable;
+    struct pk_queue queues[2]; /* those two: they change places when a barrier completes */
     struct pk_fiber *pool[PK_MAX_BLOCK_THREADS]; /* fibers at rest */
     unsigned n_pool;
     uint64_t random; /* state of the block's own generator */

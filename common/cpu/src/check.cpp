@@ -435,13 +435,19 @@ static bool in_program(const void *address)
 }
 
 /* Thread-local, or what the launch itself reads: the kernel's arguments. */
-static bool belongs_to_launch(const void *address)
+static bool in_launch(const void *address)
 {
     const char *at = (const char *)address, *thread = (const char *)__builtin_thread_pointer();
     const struct pk_op *op = pk_running_block->op;
     const char *packet = (const char *)op->as.kernel.packet;
     return (at > thread - 1048576 && at < thread + 4096) ||
            (at >= packet && at < packet + op->as.kernel.code->packet_bytes);
+}
+
+static bool is_shared(const void *address)
+{
+    struct pk_shadow *shadow = pk_running_block->shadow;
+    return shadow && cell_of(shadow, pk_running_block, address);
 }
 
 static __attribute__((noreturn)) void report_access(const char *what, const void *address, size_t bytes, bool writes,
@@ -469,13 +475,15 @@ void pk_check_access(const void *address, size_t bytes, bool writes, bool atomic
         }
         return;
     }
-    if ((bytes == 2 || bytes == 4 || bytes == 8 || bytes == 16) && (uintptr_t)address % bytes != 0 &&
-        !on_stack(address) && !belongs_to_launch(address))
+    /* Stacks may lie right beside the device's memory, so that comes first. */
+    const bool in_heap = pk_memory_in_heap(address);
+    const bool one_access = bytes == 2 || bytes == 4 || bytes == 8 || bytes == 16;
+    if (!in_heap && (on_stack(address) || in_program(address) || in_launch(address)) && !is_shared(address))
+        return;
+    if (one_access && (uintptr_t)address % bytes != 0)
         report_access("which is no multiple of its size", address, bytes, writes, cudaErrorMisalignedAddress, code);
-    if (pk_check_shared(address, bytes, writes, atomic, code))
+    if (!in_heap && pk_check_shared(address, bytes, writes, atomic, code))
         return;
-    if (on_stack(address) || in_program(address) || belongs_to_launch(address) ||
-        pk_memory_reachable(address, bytes, what, sizeof(what)))
-        return;
-    report_access(what, address, bytes, writes, cudaErrorIllegalAddress, code);
+    if (!pk_memory_reachable(address, bytes, what, sizeof(what)))
+        report_access(what, address, bytes, writes, cudaErrorIllegalAddress, code);
 }

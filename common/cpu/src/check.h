@@ -14,6 +14,8 @@ void pk_check_access(const void *address, size_t bytes, bool writes, bool atomic
 bool pk_check_shared(const void *address, size_t bytes, bool writes, bool atomic, const void *code);
 
 /* ---- memory.cpp ---- */
+/* Whether the address is among those that allocations are taken from, under PK_CPU_CHECK. */
+bool pk_memory_in_heap(const void *address);
 /* Whether a kernel may touch all of it; else `what` says what it is. */
 bool pk_memory_reachable(const void *address, size_t bytes, char *what, size_t what_bytes);
 /* Whether it is memory that the host may not touch; `what` says which. */

@@ -134,7 +134,7 @@ static void *heap_allocate(size_t bytes, enum cudaMemoryType kind)
 
 static void release_base(const struct range *range)
 {
-    if (heap.base && range->base >= heap.base && range->base < heap.base + HEAP_BYTES)
+    if (pk_memory_in_heap(range->base))
         mmap(pages_of(range), whole_pages(range->bytes), PROT_NONE,
              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
     else
@@ -151,6 +151,12 @@ void pk_memory_open(bool open)
         if (ranges[i].origin == range::ALLOCATED && ranges[i].kind == cudaMemoryTypeDevice)
             mprotect(pages_of(&ranges[i]), whole_pages(ranges[i].bytes), open ? PROT_READ | PROT_WRITE : PROT_NONE);
     pthread_mutex_unlock(&memory_lock);
+}
+
+bool pk_memory_in_heap(const void *address)
+{
+    const char *at = (const char *)address;
+    return heap.base && at >= heap.base && at < heap.base + HEAP_BYTES;
 }
 
 static const char *kind_name(enum cudaMemoryType kind)
@@ -174,17 +180,17 @@ static void name_stray(const void *address, char *what, size_t bytes)
 {
     const char *at = (const char *)address;
     char range_text[320];
-    if (!heap.base || at < heap.base || at >= heap.base + HEAP_BYTES) {
+    if (!pk_memory_in_heap(address)) {
         snprintf(what, bytes, (uintptr_t)at < 65536 ? "a null pointer" : "host memory, which the device cannot reach");
         return;
     }
     const size_t above = upper_bound(address);
-    if (above > 0 && at < pages_of(&ranges[above - 1]) + whole_pages(ranges[above - 1].bytes) + 2 * PAGE) {
+    if (above > 0 && at < pages_of(&ranges[above - 1]) + whole_pages(ranges[above - 1].bytes) + PAGE) {
         const struct range *before = &ranges[above - 1];
         name_range(before, range_text, sizeof(range_text));
         snprintf(what, bytes, "%zu bytes past the end of %s", (size_t)(at - before->base - (ptrdiff_t)before->bytes),
                  range_text);
-    } else if (above < n_ranges && at >= ranges[above].base - 2 * PAGE) {
+    } else if (above < n_ranges && at >= pages_of(&ranges[above]) - PAGE) {
         name_range(&ranges[above], range_text, sizeof(range_text));
         snprintf(what, bytes, "%zu bytes before %s", (size_t)(ranges[above].base - at), range_text);
     } else {
@@ -205,8 +211,7 @@ bool pk_memory_reachable(const void *address, size_t bytes, char *what, size_t w
 
 bool pk_memory_is_device_only(const void *address, char *what, size_t what_bytes)
 {
-    const char *at = (const char *)address;
-    if (!heap.base || at < heap.base || at >= heap.base + HEAP_BYTES)
+    if (!pk_memory_in_heap(address))
         return false;
     pthread_mutex_lock(&memory_lock);
     const struct range *range = find(address);

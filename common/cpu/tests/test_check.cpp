@@ -1,0 +1,157 @@
+/* PK_CPU_CHECK=1: each mistake is reported, by what it is and where; and the same program without the mistake is not.
+ * Argument: the mistake, or right-NAME for its right form. The test looks at what is printed. */
+#include "check.h"
+
+#include <cuda_awbarrier_primitives.h>
+#include <cuda_pipeline_primitives.h>
+#include <string.h>
+
+enum { THREADS = 64 };
+
+/* Each thread reads what its neighbour wrote, and writes the next round's value. */
+__global__ void exchange(int *out, bool with_barrier)
+{
+    __shared__ int tile[THREADS];
+    tile[threadIdx.x] = (int)threadIdx.x;
+    __syncthreads();
+    const int other = tile[threadIdx.x ^ 1];
+    if (with_barrier)
+        __syncthreads();
+    tile[threadIdx.x] = other + 1;
+    out[threadIdx.x] = other;
+}
+
+/* The neighbour is of another warp: a warp's barrier does not order it. */
+__global__ void exchange_by_warp(int *out, unsigned flip)
+{
+    __shared__ int tile[THREADS];
+    tile[threadIdx.x] = (int)threadIdx.x;
+    __syncwarp();
+    out[threadIdx.x] = tile[threadIdx.x ^ flip];
+}
+
+__global__ void read_unwritten(int *out, unsigned written)
+{
+    __shared__ int tile[THREADS];
+    if (threadIdx.x < written)
+        tile[threadIdx.x] = 1;
+    __syncthreads();
+    out[threadIdx.x] = tile[THREADS - 1 - threadIdx.x];
+}
+
+__global__ void write_from(int *out, int first)
+{
+    out[first + (int)threadIdx.x] = 1;
+}
+
+__global__ void write_bytes(unsigned char *out, int offset)
+{
+    *(volatile int *)(out + offset) = 1;
+}
+
+__global__ void barrier_in_branch(bool same)
+{
+    if (same || threadIdx.x < THREADS / 2)
+        __syncthreads();
+    else
+        __syncthreads();
+}
+
+__global__ void barrier_and_warp(bool meet)
+{
+    if (threadIdx.x < 32) {
+        if (meet || threadIdx.x > 0)
+            __syncwarp(meet ? 0xffffffffu : 0xfffffffeu);
+        else
+            (void)__shfl_sync(0xffffffffu, 1, 3);
+    }
+    __syncthreads();
+}
+
+__global__ void not_in_mask(unsigned mask)
+{
+    __syncwarp(mask);
+}
+
+__global__ void copy_tile(const int *from, int *to, bool wait)
+{
+    __shared__ int tile[THREADS];
+    __pipeline_memcpy_async(&tile[threadIdx.x], &from[threadIdx.x], 4);
+    __pipeline_commit();
+    if (wait)
+        __pipeline_wait_prior(0);
+    __syncthreads();
+    to[threadIdx.x] = tile[THREADS - 1 - threadIdx.x];
+}
+
+/* One thread fetches for all; the barrier in shared memory orders it. */
+__global__ void copy_by_barrier(const int *from, int *to)
+{
+    __shared__ __mbarrier_t ready;
+    __shared__ int tile[THREADS];
+    if (threadIdx.x == 0)
+        __mbarrier_init(&ready, 1);
+    __syncthreads();
+    if (threadIdx.x == 0) {
+        for (int i = 0; i < THREADS; ++i)
+            tile[i] = from[i];
+        (void)__mbarrier_arrive(&ready);
+    }
+    while (!__mbarrier_try_wait_parity(&ready, false, 1000))
+        ;
+    to[threadIdx.x] = tile[THREADS - 1 - threadIdx.x];
+}
+
+static int run(const char *mistake, bool right)
+{
+    static int host_memory[THREADS];
+    int *x, *y, *heap = (int *)malloc(THREADS * sizeof(int));
+    OK(cudaMalloc(&x, 64 * THREADS * sizeof(int)));
+    OK(cudaMalloc(&y, 64 * THREADS * sizeof(int)));
+    OK(cudaMemset(x, 0, 64 * THREADS * sizeof(int)));
+    if (strcmp(mistake, "race") == 0)
+        LAUNCH(exchange, 2, THREADS, 0, nullptr, x, right);
+    else if (strcmp(mistake, "warp-race") == 0)
+        LAUNCH(exchange_by_warp, 1, THREADS, 0, nullptr, x, right ? 1 : 32);
+    else if (strcmp(mistake, "uninitialised") == 0)
+        LAUNCH(read_unwritten, 1, THREADS, 0, nullptr, x, right ? THREADS : THREADS - 1);
+    else if (strcmp(mistake, "bounds") == 0)
+        LAUNCH(write_from, 1, THREADS, 0, nullptr, x, right ? 63 * THREADS : 63 * THREADS + 1);
+    else if (strcmp(mistake, "freed") == 0) {
+        if (!right)
+            OK(cudaFree(y));
+        LAUNCH(write_from, 1, THREADS, 0, nullptr, y, 0);
+    } else if (strcmp(mistake, "host-pointer") == 0)
+        LAUNCH(write_from, 1, THREADS, 0, nullptr, right ? x : heap, 0);
+    else if (strcmp(mistake, "misaligned") == 0)
+        LAUNCH(write_bytes, 1, 1, 0, nullptr, (unsigned char *)x, right ? 4 : 1);
+    else if (strcmp(mistake, "diverged") == 0)
+        LAUNCH(barrier_in_branch, 1, THREADS, 0, nullptr, right);
+    else if (strcmp(mistake, "stuck") == 0)
+        LAUNCH(barrier_and_warp, 1, THREADS, 0, nullptr, right);
+    else if (strcmp(mistake, "mask") == 0)
+        LAUNCH(not_in_mask, 1, 32, 0, nullptr, right ? 0xffffffffu : 0xfffffffeu);
+    else if (strcmp(mistake, "copy") == 0)
+        LAUNCH(copy_tile, 1, THREADS, 0, nullptr, x, y, right);
+    else if (strcmp(mistake, "mbarrier") == 0)
+        LAUNCH(copy_by_barrier, 1, THREADS, 0, nullptr, x, y);
+    const cudaError_t error = cudaDeviceSynchronize();
+    if (strcmp(mistake, "host-access") == 0 && !right)
+        host_memory[0] = x[1];
+    if (error == cudaSuccess && (right || strcmp(mistake, "leak") != 0)) {
+        OK(cudaFree(x));
+        if (strcmp(mistake, "freed") != 0 || right)
+            OK(cudaFree(y));
+    }
+    free(heap);
+    printf("%s\n", cudaGetErrorName(error));
+    return host_memory[0] + (error != cudaSuccess);
+}
+
+int main(int argc, char **argv)
+{
+    limit_seconds(60);
+    const char *mistake = argc > 1 ? argv[1] : "race";
+    const bool right = strncmp(mistake, "right-", 6) == 0;
+    return run(right ? mistake + 6 : mistake, right) != 0;
+}
