@@ -256,12 +256,27 @@ static pk_status verify_after(const pk_bench_request *request, pk_run *lab_run, 
     return status;
 }
 
+/* What the device only emulates gives right results, and its times would be taken for a measurement. */
+static pk_status measure(const pk_bench_request *request, pk_contender *contenders, size_t count)
+{
+    pk_report *report = request->report;
+    for (size_t i = 0; i < count; i++) {
+        contenders[i].sits_out =
+            contenders[i].active && (contenders[i].run.variant->needs & report->device.emulated) != 0;
+        contenders[i].active &= !contenders[i].sits_out;
+    }
+    pk_status status = pk_measure(report, contenders, count, request->plan);
+    for (size_t i = 0; i < count; i++)
+        contenders[i].active |= contenders[i].sits_out;
+    return status;
+}
+
 static pk_status run_contenders(const pk_bench_request *request, pk_run *lab_run, pk_contender *contenders,
                                 size_t count)
 {
     pk_status status = open_contenders(request, contenders, count);
     if (status == PK_OK && request->plan && !pk_interrupted())
-        status = pk_measure(request->report, contenders, count, request->plan);
+        status = measure(request, contenders, count);
     if (status == PK_OK && request->pass + 1 >= request->passes)
         status = verify_after(request, lab_run, contenders, count, false);
     if (status == PK_OK && request->pass + 1 >= request->passes)

@@ -74,6 +74,7 @@ typedef struct pk_contender {
     pk_run run;
     size_t result; /* index in report.results */
     bool active;   /* verified, and still in the race */
+    bool sits_out; /* verified but not timed: the device only emulates what it needs */
     double *walls; /* this round's two samples */
     size_t tokens; /* latencies kept before this round */
 } pk_contender;
