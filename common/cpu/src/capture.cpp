@@ -82,12 +82,6 @@ static cudaError_t allows_work(const struct CUstream_st *stream)
     return stream->capture && stream->capture->spoilt ? cudaErrorStreamCaptureInvalidated : cudaSuccess;
 }
 
-cudaError_t pk_capture_allows_wait(const struct CUstream_st *stream)
-{
-    const cudaError_t error = allows_work(stream);
-    return !error && stream->capture ? spoil(stream->capture, cudaErrorStreamCaptureUnsupported) : error;
-}
-
 cudaError_t pk_capture_allows_device_wait(void)
 {
     for (struct pk_capture *capture = captures; capture; capture = capture->next)
@@ -106,6 +100,14 @@ static cudaError_t allows_unsafe(void)
             error = spoil(capture, cudaErrorStreamCaptureUnsupported);
     }
     return error;
+}
+
+cudaError_t pk_capture_allows_wait(const struct CUstream_st *stream)
+{
+    if (stream->capture)
+        return spoil(stream->capture, cudaErrorStreamCaptureUnsupported);
+    const cudaError_t error = allows_work(stream);
+    return error ? error : allows_unsafe();
 }
 
 cudaError_t pk_capture_allows_unsafe(void)
@@ -207,18 +209,6 @@ cudaError_t pk_stream_put(struct pk_op *op, cudaStream_t handle)
     return cudaSuccess;
 }
 
-cudaError_t pk_capture_child(cudaStream_t handle, const struct CUgraph_st *child, bool *done)
-{
-    struct CUstream_st *stream = pk_stream_of(handle);
-    if (!stream)
-        return cudaErrorInvalidResourceHandle;
-    const cudaError_t error = allows_work(stream);
-    *done = stream->capture != nullptr;
-    if (!error && *done)
-        set_tip(stream, pk_graph_add_child(stream->capture->graph, child, stream->tips.at, stream->tips.count));
-    return error;
-}
-
 /* ---- events ---- */
 
 cudaError_t pk_capture_record(cudaEvent_t event, struct CUstream_st *stream, unsigned flags, bool *done)
@@ -268,7 +258,7 @@ cudaError_t pk_capture_wait(struct CUstream_st *stream, cudaEvent_t event, unsig
     }
     struct pk_capture *capture = find_capture(event->capture_id);
     if (!capture)
-        return cudaErrorCapturedEvent;
+        return cudaErrorInvalidValue; /* of a capture that has ended: neither recorded nor part of one */
     if (capture->spoilt)
         return cudaErrorStreamCaptureInvalidated;
     if (stream == &pk_legacy_stream)
@@ -287,7 +277,7 @@ cudaError_t pk_capture_asks_event(cudaEvent_t event)
     if (!event->capture_id)
         return allows_unsafe();
     struct pk_capture *capture = find_capture(event->capture_id);
-    return capture ? spoil(capture, cudaErrorCapturedEvent) : cudaErrorCapturedEvent;
+    return capture ? spoil(capture, cudaErrorCapturedEvent) : cudaErrorInvalidValue;
 }
 
 void pk_capture_forget_event(cudaEvent_t event)
@@ -374,8 +364,10 @@ static cudaError_t end(cudaStream_t handle, cudaGraph_t *graph)
     struct pk_capture *capture = stream->capture;
     if (!capture)
         return cudaErrorIllegalState;
-    if (capture->mode != cudaStreamCaptureModeRelaxed && capture->thread != &thread_mark)
+    if (capture->mode != cudaStreamCaptureModeRelaxed && capture->thread != &thread_mark) {
+        end_capture(capture, false);
         return cudaErrorStreamCaptureWrongThread;
+    }
     if (capture->origin != stream)
         return spoil(capture, cudaErrorStreamCaptureUnmatched);
     cudaError_t error = capture->spoilt ? cudaErrorStreamCaptureInvalidated : cudaSuccess;

@@ -16,11 +16,6 @@ struct CUgraphExec_st {
 
 static struct CUgraphExec_st *free_execs;
 
-const struct CUgraph_st *pk_exec_snapshot(const struct CUgraphExec_st *exec)
-{
-    return exec->snapshot;
-}
-
 static bool exec_alive(const struct CUgraphExec_st *exec)
 {
     return exec && exec->magic == PK_EXEC_ALIVE;
@@ -57,6 +52,12 @@ static struct CUgraphNode_st *find_cycle(const struct CUgraph_st *graph)
     return stuck;
 }
 
+/* What a conditional's body may hold: the programming guide, "Conditional Node Body Graph Requirements". */
+static bool fits_body(cudaGraphNodeType type)
+{
+    return type != cudaGraphNodeTypeHost && type != cudaGraphNodeTypeWaitEvent && type != cudaGraphNodeTypeEventRecord;
+}
+
 static cudaGraphInstantiateResult check_structure(const struct CUgraph_st *graph, cudaGraphNode_t *where)
 {
     *where = find_cycle(graph);
@@ -65,12 +66,17 @@ static cudaGraphInstantiateResult check_structure(const struct CUgraph_st *graph
     for (size_t i = 0; i < graph->conditions.count; ++i)
         if (!graph->conditions.at[i].used)
             return cudaGraphInstantiateConditionalHandleUnused;
-    for (size_t i = 0; i < graph->nodes.count; ++i)
+    for (size_t i = 0; i < graph->nodes.count; ++i) {
+        *where = graph->nodes.at[i];
+        if (graph->in_conditional && !fits_body((*where)->type))
+            return cudaGraphInstantiateNodeOperationNotSupported;
         for (int c = 0; c < graph->nodes.at[i]->n_children; ++c) {
             const cudaGraphInstantiateResult result = check_structure(graph->nodes.at[i]->children[c], where);
             if (result != cudaGraphInstantiateSuccess)
                 return result;
         }
+    }
+    *where = nullptr;
     return cudaGraphInstantiateSuccess;
 }
 
@@ -174,12 +180,11 @@ extern "C" cudaError_t cudaGraphUpload(cudaGraphExec_t exec, cudaStream_t handle
 extern "C" cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t handle)
 {
     PK_ENTER();
-    bool done = false;
     pk_lock();
     cudaError_t error = exec_alive(exec) ? cudaSuccess : cudaErrorInvalidValue;
-    if (!error)
-        error = pk_capture_child(handle, exec->snapshot, &done);
-    if (!error && !done) {
+    if (!error && pk_capturing(handle)) /* CUDA records no launch of an exec; a graph is added as a child node */
+        error = pk_capture_allows_wait(pk_stream_of(handle));
+    if (!error) {
         refresh_image(exec);
         struct pk_op *op = pk_image_launch(exec->image);
         pk_op_follow(op, exec->last);

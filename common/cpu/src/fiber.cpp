@@ -1,8 +1,6 @@
-/* Fibers: stacks, and the switch from one to another on the same OS thread. On
- * x86-64 the switch is a few lines of assembly here. Elsewhere Boost.Context
- * switches in a few nanoseconds; without it ucontext does the same with two
- * system calls, some forty times slower. Sanitizers are told of every switch.
- */
+/* Fibers: stacks, and the switch from one to another on the same OS thread. On x86-64 the switch is a few lines of
+ * assembly here. Elsewhere Boost.Context switches in a few nanoseconds; without it ucontext does the same with two
+ * system calls, some forty times slower. Sanitizers are told of every switch. */
 #include "runtime.h"
 
 #include <stdio.h>
@@ -118,11 +116,9 @@ static size_t stagger(size_t stack_bytes)
 
 #if defined(PK_CPU_OWN_SWITCH)
 
-/* Boost's switch ends in an indirect jump, so that the processor's stack of
- * return addresses is one off after it and every return on the way out of a
- * barrier is mispredicted: most of a barrier's cost. This one ends in a return.
- * Kept on the stack is what the System V ABI has a callee keep; the
- * floating-point modes are the OS thread's. */
+/* Boost's switch ends in an indirect jump, so that the processor's stack of return addresses is one off after it and
+ * every return on the way out of a barrier is mispredicted: most of a barrier's cost. This one ends in a return.
+ * Kept on the stack is what the System V ABI has a callee keep; the floating-point modes are the OS thread's. */
 extern "C" void pk_fiber_swap(void **from, void *to);
 __asm__(".text\n"
         ".balign 16\n"
@@ -152,8 +148,7 @@ extern "C" void pk_fiber_enter(struct pk_fiber *fiber)
     abort();
 }
 
-/* The stack as pk_fiber_swap leaves one: r15 to rbp, the return address; below
- * it, aligned as at a call. */
+/* The stack as pk_fiber_swap leaves one: r15 to rbp, the return address; below it, aligned as at a call. */
 static void prepare(struct pk_fiber *fiber)
 {
     enum { RBX = 4, RETURN = 6, WORDS = 8 }; /* the last is null: there a walk up the stack ends */

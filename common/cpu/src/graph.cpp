@@ -241,8 +241,10 @@ cudaError_t pk_work_of_kernel(struct pk_op **op, const cudaKernelNodeParams *par
     if (kernel->n_params && !params->kernelParams)
         return cudaErrorInvalidValue;
     struct pk_op *made = pk_op_new(PK_OP_MARK);
-    const cudaError_t error = pk_kernel_prepare(made, kernel, params->gridDim, params->blockDim, params->kernelParams,
-                                                params->sharedMemBytes);
+    cudaError_t error = pk_kernel_prepare(made, kernel, params->gridDim, params->blockDim, params->kernelParams,
+                                          params->sharedMemBytes);
+    if (error == cudaErrorInvalidConfiguration)
+        error = cudaErrorInvalidValue;
     if (error)
         pk_op_release(made);
     else
@@ -437,21 +439,12 @@ static cudaError_t check_place(cudaGraphNode_t *node, cudaGraph_t graph, const c
     return cudaSuccess;
 }
 
-/* What a conditional's body may hold: the programming guide, "Conditional Node Body Graph Requirements". */
-static bool fits(const struct CUgraph_st *graph, cudaGraphNodeType type)
-{
-    return !graph->in_conditional || (type != cudaGraphNodeTypeHost && type != cudaGraphNodeTypeWaitEvent &&
-                                      type != cudaGraphNodeTypeEventRecord);
-}
-
 /* Takes `work` over. */
 static cudaError_t add_made(cudaGraphNode_t *node, cudaGraph_t graph, const cudaGraphNode_t *before, size_t n,
                             cudaGraphNodeType type, struct pk_op *work, cudaError_t error)
 {
     if (!error)
         error = check_place(node, graph, before, n);
-    if (!error && !fits(graph, type))
-        error = cudaErrorNotSupported;
     if (!error)
         *node = pk_graph_add(graph, type, work, before, n);
     pk_op_release(work);

@@ -114,9 +114,4 @@ void pk_image_release(struct pk_image *image);
 /* A launch of the image as an op, which holds it. */
 struct pk_op *pk_image_launch(struct pk_image *image);
 
-/* ---- exec.cpp ---- */
-
-/* A copy of what the exec would run. */
-const struct CUgraph_st *pk_exec_snapshot(const struct CUgraphExec_st *exec);
-
 #endif

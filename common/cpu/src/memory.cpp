@@ -594,11 +594,6 @@ static cudaError_t copy(void *to, size_t to_pitch, const void *from, size_t from
                         cudaMemcpyKind direction, cudaStream_t handle, bool host_waits)
 {
     PK_ENTER();
-    if (host_waits) {
-        const cudaError_t unsafe = pk_capture_allows_unsafe();
-        if (unsafe)
-            return pk_fail_with(unsafe);
-    }
     if (width == 0 || height == 0)
         return cudaSuccess;
     pk_lock();

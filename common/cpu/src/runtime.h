@@ -272,9 +272,7 @@ void pk_graph_launch_ended(struct pk_op *op, struct pk_op **finished);
 /* Give the op, which is new, to the stream behind the handle: to run, or to be recorded. All work that calls put into
  * streams goes through here, so that capture's rules are kept in one place. */
 cudaError_t pk_stream_put(struct pk_op *op, cudaStream_t handle);
-/* A graph launch into a stream that captures becomes a node with a copy of `child`, and *done is true. */
-cudaError_t pk_capture_child(cudaStream_t handle, const struct CUgraph_st *child, bool *done);
-/* Whether waiting for the stream, or asking about it, is allowed; if not, the capture is spoilt. */
+/* Whether waiting for the stream, or asking about it, is allowed; if not, captures are spoilt. */
 cudaError_t pk_capture_allows_wait(const struct CUstream_st *stream);
 /* Whether a call that works on the whole device is allowed: cudaDeviceSynchronize. */
 cudaError_t pk_capture_allows_device_wait(void);

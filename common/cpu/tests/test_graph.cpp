@@ -292,7 +292,9 @@ static void branches_are_chosen(void)
     for (unsigned i = 0; i < 2; ++i)
         (void)add_affine(sides[i], nullptr, 0, words + 4 + i, 1, 1);
     cudaHostNodeParams host = {[](void *) {}, nullptr};
-    EXPECT(cudaGraphAddHostNode(&node, cases[0], nullptr, 0, &host), cudaErrorNotSupported);
+    OK(cudaGraphAddHostNode(&node, cases[0], nullptr, 0, &host));
+    EXPECT(cudaGraphInstantiate(&exec, graph, 0), cudaErrorInvalidValue); /* no host node in a body */
+    OK(cudaGraphDestroyNode(node));
     cudaGraph_t clone;
     EXPECT(cudaGraphClone(&clone, graph), cudaErrorNotSupported);
     OK(cudaGraphInstantiate(&exec, graph, 0));
