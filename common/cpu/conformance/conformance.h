@@ -108,13 +108,13 @@
 
 /* A kernel's address as graph nodes take it. The CPU device runs what a typed mention has made known. */
 #if defined(PK_BACKEND_CPU)
-template <class... P> void *cf_kernel(void (*function)(P...))
+template <class... P> void *cf_kernel(void (*function)(P...), const char *name)
 {
-    const pk_cpu_kernel kernel = pk_cpu_describe_kernel<void>(pk_cpu_signature_of(function), "kernel");
+    const pk_cpu_kernel kernel = pk_cpu_describe_kernel<void>(pk_cpu_signature_of(function), name);
     pk_cpu_register(&kernel);
     return (void *)function;
 }
-#define KERNEL(function) cf_kernel(function)
+#define KERNEL(function) cf_kernel((function), #function)
 #else
 #define KERNEL(function) ((void *)(function))
 #endif

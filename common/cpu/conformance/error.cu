@@ -184,6 +184,21 @@ CASE_ALONE(tiny_pointer_in_a_kernel)
     return PK_OK;
 }
 
+/* A fault as the last error: before a call has told of it, and after it has been read. */
+CASE_ALONE(fault_as_the_last_error)
+{
+    SKIP_UNDER_SANITIZERS();
+    PK_LAUNCH(write_to, 1, 1, 0, 0, (int *)NULL);
+    cf_sleep_ms(200);
+    OBSERVE("before_any_call", cudaPeekAtLastError());
+    EXPECT_EQ(cudaDeviceSynchronize(), cudaErrorIllegalAddress);
+    OBSERVE("peek", cudaPeekAtLastError());
+    OBSERVE("first", cudaGetLastError());
+    OBSERVE("second", cudaGetLastError());
+    OBSERVE("peek_after", cudaPeekAtLastError());
+    return PK_OK;
+}
+
 /* No address of any processor: its upper bits are neither all clear nor all set. */
 CASE_ALONE(wild_pointer_in_a_kernel)
 {

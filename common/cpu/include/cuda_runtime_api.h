@@ -295,7 +295,7 @@ cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(int *blocks, 
 cudaError_t cudaOccupancyMaxPotentialBlockSize(int *grid, int *block, const void *function, size_t dynamic_shared_bytes,
                                                int block_threads_limit);
 /* Only for a kernel that a typed call has named before (PK_LAUNCH, or the overload in pk_cpu/launch.h): a bare
- * address does not say how large the parameters are. Otherwise cudaErrorInvalidDeviceFunction. */
+ * address does not say how large the parameters are. Otherwise cudaErrorInvalidResourceHandle. */
 cudaError_t cudaLaunchKernel(const void *function, dim3 grid, dim3 block, void **arguments, size_t shared_bytes,
                              cudaStream_t stream);
 

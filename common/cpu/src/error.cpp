@@ -24,17 +24,17 @@ cudaError_t pk_fail_with(cudaError_t error)
     return error;
 }
 
-/* A fault is sticky: it stays the last error however often it is read. */
+/* A fault is the last error of a thread that a call has told of it. */
 extern "C" cudaError_t cudaGetLastError(void)
 {
-    const cudaError_t error = pk_fault() ? pk_fault() : last_error;
+    const cudaError_t error = last_error;
     last_error = cudaSuccess;
     return error;
 }
 
 extern "C" cudaError_t cudaPeekAtLastError(void)
 {
-    return pk_fault() ? pk_fault() : last_error;
+    return last_error;
 }
 
 extern "C" const char *cudaGetErrorName(cudaError_t error)

@@ -67,15 +67,16 @@ int pk_blocks_per_sm(unsigned block_threads, size_t shared_bytes)
     return blocks < PK_MAX_SM_BLOCKS ? blocks : (int)PK_MAX_SM_BLOCKS;
 }
 
+/* CUDA's error is that of CUDA 13; before, it was cudaErrorInvalidConfiguration. */
 static cudaError_t check_dimensions(uint3 grid, uint3 block)
 {
     if (grid.x == 0 || grid.y == 0 || grid.z == 0 || block.x == 0 || block.y == 0 || block.z == 0)
-        return cudaErrorInvalidConfiguration;
+        return cudaErrorInvalidValue;
     if (grid.x > INT_MAX || grid.y > 65535 || grid.z > 65535)
-        return cudaErrorInvalidConfiguration;
+        return cudaErrorInvalidValue;
     if (block.x > PK_MAX_BLOCK_THREADS || block.y > PK_MAX_BLOCK_THREADS || block.z > 64 ||
         (uint64_t)block.x * block.y * block.z > PK_MAX_BLOCK_THREADS)
-        return cudaErrorInvalidConfiguration;
+        return cudaErrorInvalidValue;
     return cudaSuccess;
 }
 
@@ -185,7 +186,7 @@ static cudaError_t launch_by_address(const void *function, dim3 grid, dim3 block
     PK_ENTER();
     const pk_cpu_kernel *kernel = known_kernel(function);
     if (!kernel)
-        return pk_fail_with(cudaErrorInvalidDeviceFunction);
+        return pk_fail_with(function ? cudaErrorInvalidResourceHandle : cudaErrorInvalidDeviceFunction);
     return launch(kernel, grid, block, arguments, shared_bytes, stream, cooperative);
 }
 

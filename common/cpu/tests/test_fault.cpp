@@ -46,7 +46,6 @@ int main(int argc, char **argv)
     }
     EXPECT(cudaDeviceSynchronize(), expected);
     EXPECT(cudaGetLastError(), expected);
-    EXPECT(cudaGetLastError(), expected);
     EXPECT(cudaMalloc(&x, 4), expected);
     EXPECT(PK_CPU_LAUNCH(write_to, 1, 1, 0, nullptr, x), expected);
     EXPECT(cudaStreamSynchronize(nullptr), expected);

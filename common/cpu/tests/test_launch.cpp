@@ -72,8 +72,8 @@ static void arguments_arrive(void)
     CHECK(out[0] == 'x' + 12 && out[1] == 17.5 && out[2] == 16 && out[3] == 17 && out[4] == 13);
     OK(cudaFreeHost(out));
     EXPECT(cudaLaunchKernel((const void *)arguments_arrive, 1, 1, arguments, 0, nullptr),
-           cudaErrorInvalidDeviceFunction);
-    EXPECT(cudaGetLastError(), cudaErrorInvalidDeviceFunction);
+           cudaErrorInvalidResourceHandle);
+    EXPECT(cudaGetLastError(), cudaErrorInvalidResourceHandle);
 }
 
 __global__ void use_dynamic(int *out, int n)
@@ -86,13 +86,13 @@ __global__ void use_dynamic(int *out, int n)
 
 static void limits_are_cudas(void)
 {
-    EXPECT(PK_CPU_LAUNCH(no_arguments, 0, 1, 0, nullptr), cudaErrorInvalidConfiguration);
-    EXPECT(cudaPeekAtLastError(), cudaErrorInvalidConfiguration);
-    EXPECT(cudaGetLastError(), cudaErrorInvalidConfiguration);
+    EXPECT(PK_CPU_LAUNCH(no_arguments, 0, 1, 0, nullptr), cudaErrorInvalidValue);
+    EXPECT(cudaPeekAtLastError(), cudaErrorInvalidValue);
+    EXPECT(cudaGetLastError(), cudaErrorInvalidValue);
     EXPECT(cudaGetLastError(), cudaSuccess);
-    EXPECT(PK_CPU_LAUNCH(no_arguments, 1, 1025, 0, nullptr), cudaErrorInvalidConfiguration);
-    EXPECT(PK_CPU_LAUNCH(no_arguments, 1, dim3(1, 1, 65), 0, nullptr), cudaErrorInvalidConfiguration);
-    EXPECT(PK_CPU_LAUNCH(no_arguments, dim3(1, 65536), 1, 0, nullptr), cudaErrorInvalidConfiguration);
+    EXPECT(PK_CPU_LAUNCH(no_arguments, 1, 1025, 0, nullptr), cudaErrorInvalidValue);
+    EXPECT(PK_CPU_LAUNCH(no_arguments, 1, dim3(1, 1, 65), 0, nullptr), cudaErrorInvalidValue);
+    EXPECT(PK_CPU_LAUNCH(no_arguments, dim3(1, 65536), 1, 0, nullptr), cudaErrorInvalidValue);
     EXPECT(PK_CPU_LAUNCH(no_arguments, 1, 1, 48 * 1024 + 1, nullptr), cudaErrorInvalidValue);
     cudaStream_t stream;
     OK(cudaStreamCreate(&stream));
