@@ -125,6 +125,8 @@ char *cli_find_program(const char *name);
 /* ---- commands ---- */
 int cmd_list(int argc, char **argv);
 int cmd_status(int argc, char **argv);
+bool cli_wants_explore(int argc, char **argv); /* cmd_explore, not cmd_run */
+int cmd_explore(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_demo(int argc, char **argv);

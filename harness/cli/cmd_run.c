@@ -103,6 +103,8 @@ static int run_named(int argc, char **argv, char *extra)
 
 int cmd_run(int argc, char **argv)
 {
+    if (cli_wants_explore(argc, argv))
+        return cmd_explore(argc, argv);
     return run_named(argc, argv, NULL);
 }
 

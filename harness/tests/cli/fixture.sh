@@ -76,6 +76,10 @@ cat >"$PK_LAB_BUILD/bin/lab01_optimized" <<'PROGRAM'
 case ${FAKE-} in
 code:*) exit "${FAKE#code:}" ;;
 crash) kill -SEGV $$ ;;
+seed:*)
+    echo ran "$@"
+    [[ ${PK_CPU_SCHEDULE-} != "random:${FAKE#seed:}" ]]
+    ;;
 wait)
     trap 'echo ended by a signal; exit 130' INT TERM HUP
     echo $$ >"$PK_LAB_BUILD/pid"

@@ -37,6 +37,30 @@ chmod +x "$PK_LAB_BUILD/bin/lab01_baseline"
 run run 01 --baseline
 expect 2 'lab: '
 
+# ---- explore ----
+
+run run 01 --explore=x
+expect_error "--explore is 'x'"
+run run 01 --explore
+expect_error "--explore is ''"
+run run 01 --explore=3
+if [[ $output == *'needs the CPU device'* ]]; then
+    expect 2 'lab: ' '--backend=cpu run'
+else
+    expect 0 'lab01 passes under 3 seeds of PK_CPU_SCHEDULE=random:SEED.'
+    run run --explore=3 01
+    expect_error 'needs a lab'
+    FAKE=code:77 run run 01 --explore=3
+    expect 77
+    FAKE=seed:4 run run 01 --n=8 --explore 9 --variant=stream
+    expect 1 'ran --n=8 --variant=stream --no-timing' 'Seed 4 of 9 ends with exit code 1' \
+        'PK_CPU_SCHEDULE=random:4 ./lab run 01 --n=8 --variant=stream --no-timing'
+    FAKE=seed:4 run run 01 --explore=3
+    expect 0
+    FAKE=crash run run 01 --explore=3
+    expect 3 'Seed 1 of 3'
+fi
+
 # ---- signals ----
 
 # start FAKE: pk-lab in the background, in a process group of its own; waits until its child runs.
