@@ -180,11 +180,14 @@ extern "C" cudaError_t cudaDeviceGetPCIBusId(char *text, int bytes, int device)
 
 extern "C" cudaError_t cudaDeviceReset(void)
 {
+    if (pk_fault()) {
+        pk_reset_fault();
+        return cudaSuccess;
+    }
     const cudaError_t error = cudaDeviceSynchronize();
-    if (error)
-        return error;
-    pk_memory_reset();
-    return cudaSuccess;
+    if (!error)
+        pk_memory_reset();
+    return error;
 }
 
 /* The last cache that all cores share stands for L2. */
@@ -353,6 +356,7 @@ extern "C" cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr attribu
     case cudaDevAttrConcurrentManagedAccess:
         *value = p.concurrentManagedAccess;
         break;
+    case cudaDevAttrMemoryPoolsSupported: /* cudaMallocAsync and cudaFreeAsync; no pool has a handle */
     case cudaDevAttrCanUseHostPointerForRegisteredMem:
     case cudaDevAttrHostRegisterSupported:
         *value = 1;
@@ -377,7 +381,6 @@ extern "C" cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr attribu
     case cudaDevAttrPciDomainId:
     case cudaDevAttrMemoryClockRate:
     case cudaDevAttrMaxPersistingL2CacheSize:
-    case cudaDevAttrMemoryPoolsSupported:
     case cudaDevAttrClusterLaunch:
         *value = 0;
         break;

@@ -17,6 +17,12 @@ void pk_set_fault(cudaError_t error)
     __atomic_compare_exchange_n(&fault, &none, (uint32_t)error, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED);
 }
 
+void pk_reset_fault(void)
+{
+    if (pk_fault())
+        __atomic_store_n(&fault, (uint32_t)cudaErrorDevicesUnavailable, __ATOMIC_RELEASE);
+}
+
 cudaError_t pk_fail_with(cudaError_t error)
 {
     if (error != cudaSuccess)

@@ -212,6 +212,8 @@ uint64_t pk_now_ns(void);
 cudaError_t pk_fail_with(cudaError_t error); /* record as the last error, and return it */
 cudaError_t pk_fault(void);                  /* the sticky error, or cudaSuccess */
 void pk_set_fault(cudaError_t error);
+/* A reset after a fault: the process gets no device again. */
+void pk_reset_fault(void);
 
 /* Every call begins with this: it fails while the device cannot work. */
 #define PK_ENTER()                                                                                                     \
