@@ -365,7 +365,7 @@ extern "C" cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t start, cudaEv
     cudaError_t error = cudaSuccess;
     pk_lock();
     if (pk_event_alive(start) && pk_event_alive(stop) && (start->capture_id || stop->capture_id))
-        error = cudaErrorCapturedEvent;
+        error = cudaErrorInvalidValue;
     else if (!pk_event_alive(start) || !pk_event_alive(stop) || !start->record || !stop->record ||
              ((start->flags | stop->flags) & cudaEventDisableTiming))
         error = cudaErrorInvalidResourceHandle;
