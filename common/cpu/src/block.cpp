@@ -6,7 +6,6 @@
  * barriers needs as many stacks as threads that wait at once. */
 #include "block.h"
 
-#include <limits.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -400,7 +399,7 @@ void pk_block_run(struct pk_cpu_block *block, uint64_t index)
     block->ended = 0;
     pk_cpu_parked = nullptr;
     if ((pk_settings.order == PK_ORDER_FREE || pk_settings.order == PK_ORDER_FIFO) &&
-        ((uint64_t)blockIdx.x + 1) * blockDim.x <= INT_MAX && ((uint64_t)blockIdx.y + 1) * blockDim.y <= INT_MAX) {
+        ((uint64_t)blockIdx.x + 1) * blockDim.x <= 1u << 30 && ((uint64_t)blockIdx.y + 1) * blockDim.y <= 1u << 30) {
         code->run_block(code->function, op->as.kernel.packet);
         if (!pk_cpu_parked) {
             block_ends(block);

@@ -92,16 +92,18 @@ template <class Body, class... P> struct pk_cpu_code {
 
     /* Written so that a kernel that calls nothing becomes one loop over x that the compiler vectorises: what it
      * stores here is overwritten after the loop, so no store is left inside; pk_cpu_parked is known to be null unless
-     * something was called; and block.cpp comes here only with indices that stay below 2^31, so that the sums that
+     * something was called; and block.cpp comes here only with indices that end below 2^30, so that the sums that
      * kernels index with do not wrap. */
-    template <size_t... I> static void all(const void *function, const unsigned char *packet, std::index_sequence<I...>)
+    template <size_t... I>
+    static __attribute__((flatten)) void all(const void *function, const unsigned char *packet,
+                                             std::index_sequence<I...>)
     {
         (void)packet;
         const std::tuple<P...> values(load<P>(packet + pk_cpu_layout<P...>::packet.offsets[I])...);
         const unsigned nx = blockDim.x, ny = blockDim.y, nz = blockDim.z;
         const unsigned first_x = blockIdx.x * nx, first_y = blockIdx.y * ny;
         (void)values;
-        if (nx > 1024 || ny > 1024 || first_x > 0x7fffffff || first_y > 0x7fffffff)
+        if (nx == 0 || ny == 0 || nx > 1024 || ny > 1024 || first_x > 1u << 30 || first_y > 1u << 30)
             __builtin_unreachable();
         for (unsigned z = 0; z < nz; ++z) {
             threadIdx.z = z;
