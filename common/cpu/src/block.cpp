@@ -259,7 +259,10 @@ static void wait_at_barrier(enum pk_thread_state kind, int predicate, const char
         pk_block_note(block, PK_BLOCK_AT_GRID_BARRIER, file, line);
     }
     push(block->waiting, block->current);
-    pk_warp_thread_left(block, (unsigned)(self - block->threads), false);
+    const unsigned t = (unsigned)(self - block->threads);
+    if (block->pairs[t / PK_PAIR_THREADS].n_at_activemask)
+        pk_warp_thread_left(block, t, false);
+    __builtin_prefetch(self + 2, 1); /* for the thread that is likely to come here next but one */
     release_if_complete(block);
     park(block, next_fiber(block));
     self->state = PK_RUNS;
