@@ -1,6 +1,6 @@
 # Lab 01: the time of a token against its number of kernels K: measured, and as the model has it.
 if (along_k_count < 3) {
-    print 'needs three values of k or more: ./lab run 01 --sweep'
+    print 'needs a sweep, with three values of k or more: ./lab run 01 --sweep'
     exit status 77
 }
 column_k = 5 + word_index('k', knobs)
@@ -13,13 +13,23 @@ eval 'set xtics (' . decades . ')'
 eval 'set ytics (' . decades . ')'
 stats 'along_k.dat' using column_k nooutput
 set xrange [STATS_min / 1.4 : STATS_max * 1.4]
-stats 'along_k.dat' using 1 nooutput
-set yrange [STATS_min / 1.8 : STATS_max * 1.8]
+# From the lowest end of a bar to the highest: none is cut off.
+stats 'along_k.dat' using 2 nooutput
+lowest = STATS_min
+stats 'along_k.dat' using 3 nooutput
+set yrange [lowest / 1.5 : STATS_max * 1.5]
 
-# The lines are the model's, the points the median of what was measured, their bars its 10th to 90th percentile.
-plot for [v in shown] 'along_k.dat' index block_of(v) using column_k:4 with lines linetype style_of(v) notitle, \
+# The lines are the model's, for the variants that it has; the points are the medians of what was measured.
+modelled = ''
+measured_only = ''
+do for [v in shown] {
+    if (word_index(v, along_k_modelled)) { modelled = modelled . v . ' ' } else { measured_only = measured_only . v . ' ' }
+}
+plot for [v in modelled] 'along_k.dat' index block_of(v) using column_k:4 with lines linetype style_of(v) notitle, \
      for [v in shown] 'along_k.dat' index block_of(v) using column_k:2:(0):($3 - $2) \
          with vectors nohead linetype style_of(v) dashtype 1 notitle, \
      for [v in shown] 'along_k.dat' index block_of(v) using column_k:1 with points linetype style_of(v) notitle, \
-     for [v in shown] keyentry with linespoints linetype style_of(v) title v, \
-     keyentry with lines linetype nodraw title 'lines: model'
+     for [v in modelled] keyentry with linespoints linetype style_of(v) title v, \
+     for [v in measured_only] keyentry with points linetype style_of(v) title v, \
+     for [i = 1 : words(modelled) > 0] keyentry with lines linetype nodraw title 'lines: model', \
+     keyentry with lines linetype nodraw title 'bars: p10–p90'

@@ -1,6 +1,10 @@
 # Lab 01: which share f of a token's time is launch overhead, against the time T_comp that its memory work takes.
+if (is_cpu) {
+    print 'the CPU device has no memory of its own: T_comp means nothing there'
+    exit status 77
+}
 if (along_n_count < 3 || !word_index('work-only', drawn)) {
-    print 'needs three values of n or more, and the variant work-only: ./lab run 01 --sweep'
+    print 'needs a sweep, with three values of n or more, and the variant work-only: ./lab run 01 --sweep'
     exit status 77
 }
 K = along_n_k
@@ -32,8 +36,8 @@ launched = ''
 do for [v in 'launch-sync stream pdl'] {
     if (word_index(v, drawn)) { launched = launched . v . ' ' }
 }
-plot sum_share(x, t_sync) with lines linetype style_of('launch-sync') notitle, \
-     for [v in launched] 'along_n.dat' index block_of(v) using 5:(measured($5, $1)) \
+plot for [v in launched] 'along_n.dat' index block_of(v) using 5:(measured($5, $1)) \
          with points linetype style_of(v) title v, \
-     sum_share(x, t_stream) with lines linetype style_of('stream') title 'issue + run', \
-     larger_share(x, t_stream) with lines linetype style_of('stream') dashtype 1 title 'max(issue, run)'
+     sum_share(x, t_sync) with lines linetype style_of('launch-sync') title 'sync: sum', \
+     sum_share(x, t_stream) with lines linetype style_of('stream') title 'stream: sum', \
+     larger_share(x, t_stream) with lines linetype style_of('stream') dashtype 1 title 'stream: max'

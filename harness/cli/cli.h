@@ -9,7 +9,7 @@
 
 #include "pk_status.h"
 
-enum { CLI_WIDTH = 80 }; /* columns that every table fits */
+enum { CLI_WIDTH = 80 }; /* columns that every table and every line of prose fits */
 
 /* ---- main.c: where things are ---- */
 
@@ -48,6 +48,20 @@ cli_names cli_list_folder(const char *folder, const char *prefix, const char *su
 /* "2026-01-31T235959Z" for now: a name that sorts by time. */
 void cli_utc_name(char *text, size_t bytes);
 
+/* The columns that prose may take: the terminal's on standard output when it has fewer than CLI_WIDTH. */
+size_t cli_width(void);
+
+/* Write a text broken at its blanks to `width` columns, further lines of a paragraph indented by `indent`, and end it
+ * with a newline. A word that is wider, a path mostly, stays whole. */
+void cli_wrap(FILE *out, size_t width, size_t indent, const char *text);
+
+/* printf to standard output, as cli_wrap does at cli_width(). */
+#if defined(__GNUC__)
+__attribute__((format(printf, 2, 3)))
+#endif
+void
+cli_say(size_t indent, const char *format, ...);
+
 /* `lab: <the last failure's message>` on stderr; the exit code for `status`. */
 int cli_failed(pk_status status);
 
@@ -72,8 +86,10 @@ bool cli_confirm(const char *question);
 typedef struct cli_step {
     char id[32];       /* "lab01.2" */
     char title[96];    /* what the fence's comment says */
-    bool open;         /* nothing is there yet, or pk_todo is still called */
+    bool open;         /* nothing is there yet, or pk_todo is still called; false where a fence is lost */
     size_t begin, end; /* bytes of the file between the two fence comments */
+    const char *lost;  /* the fence comment that is not there, "STEP" or "END"; NULL when both are */
+    size_t line;       /* of the fence comment that is there, from 1; 0 when neither is */
 } cli_step;
 
 typedef struct cli_steps {
@@ -103,11 +119,25 @@ char *cli_student_file(const cli_lab *lab);  /* labs/labNN_name/optimized.cu; th
 char *cli_solution_file(const cli_lab *lab); /* solutions/labNN_name/optimized.cu */
 const char *cli_relative(const char *path);  /* without the source folder in front, for messages */
 
-/* The steps fenced in a source text, in order:
+/* The steps fenced in a source text, by number:
  * a comment "STEP lab04.2: capture the decode step (about 8 lines)" to a comment "END lab04.2". */
 cli_steps cli_find_steps(const char *source);
+
+/* The steps of the student's file, those included that are lost there but are in the solution's. */
+cli_steps cli_student_steps(const cli_lab *lab);
+
 void cli_steps_free(cli_steps *steps);
 size_t cli_open_steps(const cli_steps *steps);
+size_t cli_lost_steps(const cli_steps *steps);
+
+/* Say which fences are lost, and how to mend them; nothing when all are there. */
+void cli_say_lost_steps(const cli_lab *lab, const cli_steps *steps);
+
+/* ---- ladder.c: which steps make a variant ---- */
+
+/* Does the function with that step belong to the variant, called from it or named in it? Read from the source text:
+ * its PK_VARIANTS list and the functions, which begin at a line's start and end with a brace there. */
+bool cli_step_is_of(const char *source, const cli_step *step, const char *variant);
 
 /* ---- process.c ---- */
 

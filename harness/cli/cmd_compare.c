@@ -111,12 +111,21 @@ static const cli_point *partner(const cli_result *a, const cli_point *of, const 
     return NULL;
 }
 
+/* How many variants and points of a are in b as well. */
 static size_t partners(const cli_result *a, const cli_result *b)
 {
     size_t count = 0;
     for (size_t i = 0; i < a->point_count; i++)
-        count += partner(a, &a->points[i], b) != NULL;
+        count += !a->points[i].is_repeat && partner(a, &a->points[i], b) != NULL;
     return count;
+}
+
+static size_t left_out(const cli_result *of, const cli_result *other)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < of->point_count; i++)
+        count += !of->points[i].is_repeat;
+    return count - partners(of, other);
 }
 
 static pk_status judge_comparable(const cli_result *a, const cli_result *b, bool anyway)
@@ -132,7 +141,7 @@ static pk_status judge_comparable(const cli_result *a, const cli_result *b, bool
     if (*differences && !anyway)
         status = pk_fail(PK_USAGE, "the runs differ in %s; --anyway compares them nevertheless", differences);
     else if (*differences)
-        printf("The runs differ in %s.\n", differences);
+        cli_say(0, "The runs differ in %s.", differences);
     free(differences);
     if (status == PK_OK && !partners(a, b)) {
         const cli_point *a_point = cli_headline(a), *b_point = cli_headline(b);
@@ -149,10 +158,33 @@ static pk_status judge_comparable(const cli_result *a, const cli_result *b, bool
 
 /* ---- the table ---- */
 
+/* "1024 150 4", under a heading "n k tokens": names in every row would not fit. */
+static char *knob_values(const cli_result *result, const double *knobs)
+{
+    char *line = cli_copy("", 0);
+    for (size_t i = 0; i < result->knob_count; i++) {
+        char *longer = cli_format("%s%s%.0f", line, i ? " " : "", knobs[i]);
+        free(line);
+        line = longer;
+    }
+    return line;
+}
+
+static char *knob_names(const cli_result *result)
+{
+    char *line = cli_copy("", 0);
+    for (size_t i = 0; i < result->knob_count; i++) {
+        char *longer = cli_format("%s%s%s", line, i ? " " : "", result->knob_names[i]);
+        free(line);
+        line = longer;
+    }
+    return line;
+}
+
 static void add_row(pk_table *table, const cli_result *result, const cli_point *a, const cli_point *b)
 {
     bool measured = a->wall.count && b->wall.count && a->tokens > 0 && b->tokens > 0;
-    char *knobs = cli_knobs_text(result, a->knobs);
+    char *knobs = knob_values(result, a->knobs);
     char *variant = cli_format("%s%s", a->variant, strcmp(a->cache, "cold") ? "" : " (cold)");
     char *a_us = measured ? cli_format("%.4g", a->us_per_token) : cli_format("%s", a->status);
     char *b_us = measured ? cli_format("%.4g", b->us_per_token) : cli_format("%s", b->status);
@@ -173,21 +205,23 @@ static void add_row(pk_table *table, const cli_result *result, const cli_point *
 static void print_comparison(const cli_result *a, const cli_result *b)
 {
     pk_table *table = pk_table_new(6, 1u << 2 | 1u << 3 | 1u << 4 | 1u << 5);
-    printf("A  %s, %s, %s\nB  %s, %s, %s\n\n", a->program, a->device, a->started_utc, b->program, b->device,
-           b->started_utc);
-    pk_table_row(table, (const char *[]){"variant", "parameters", "A us/token", "B us/token", "A/B", "95% interval"});
+    cli_say(3, "A  %s, %s, %s", a->program, a->device, a->started_utc);
+    cli_say(3, "B  %s, %s, %s", b->program, b->device, b->started_utc);
+    putchar('\n');
+    char *names = knob_names(a);
+    pk_table_row(table, (const char *[]){"variant", names, "A us/token", "B us/token", "A/B", "95% interval"});
+    free(names);
     for (size_t i = 0; i < a->point_count; i++) {
-        const cli_point *point = partner(a, &a->points[i], b);
+        const cli_point *point = a->points[i].is_repeat ? NULL : partner(a, &a->points[i], b);
         if (point)
             add_row(table, a, &a->points[i], point);
     }
     pk_table_print(table, stdout, CLI_WIDTH, pk_use_colour(stdout));
     pk_table_free(table);
     puts("\nA/B above 1: B is faster. An interval that holds 1 shows no difference.");
-    size_t common = partners(a, b);
-    if (common < a->point_count || common < b->point_count)
-        printf("Left out: %zu results that only A has, %zu that only B has.\n", a->point_count - common,
-               b->point_count - common);
+    size_t only_a = left_out(a, b), only_b = left_out(b, a);
+    if (only_a || only_b)
+        cli_say(0, "Left out: %zu results that only A has, %zu that only B has.", only_a, only_b);
 }
 
 int cmd_compare(int argc, char **argv)

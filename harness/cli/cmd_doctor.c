@@ -131,9 +131,10 @@ static finding judge_cpu(void)
 static void print_finding(const char *name, finding found)
 {
     bool used = !strcmp(name, PK_CLI_BACKEND);
-    printf("  %-11s %-4s %s%s\n", name, found.state, found.reason, used ? " (this build)" : "");
+    enum { COLUMN = 19, FIX = 5 }; /* where the reason begins; "fix: " */
+    cli_say(COLUMN, "  %-11s %-4s %s%s", name, found.state, found.reason, used ? " (this build)" : "");
     if (!used)
-        printf("  %-11s      %s: %s\n", "", strcmp(found.state, "yes") ? "fix" : "use", found.fix);
+        cli_say(COLUMN + FIX, "%*s%s: %s", COLUMN, "", strcmp(found.state, "yes") ? "fix" : "use", found.fix);
 }
 
 static void print_backends(void)
@@ -145,7 +146,7 @@ static void print_backends(void)
     print_finding("hip-nvidia", judge_hip_nvidia(&found));
     print_finding("cpu", judge_cpu());
     if (found.driver_cuda && found.toolkit)
-        printf("  CUDA: the driver runs up to %s, the toolkit is %s\n", found.driver_cuda, found.toolkit);
+        cli_say(4, "  CUDA: the driver runs up to %s, the toolkit is %s", found.driver_cuda, found.toolkit);
     forget_nvidia(&found);
     putchar('\n');
 }
@@ -158,17 +159,18 @@ static int print_device(void)
     char *program = cli_format("%s/bin/pk_probe", cli_build());
     char *arguments[] = {program, NULL}, *output = NULL, *rest = NULL;
     int code = cli_exists(program) ? cli_capture(arguments, &output) : -1;
-    printf("Device of this build (backend %s: %s)\n", PK_CLI_BACKEND, PK_CLI_BACKEND_WHY);
+    enum { COLUMN = 27 }; /* where a value begins */
+    cli_say(4, "Device of this build (backend %s: %s)", PK_CLI_BACKEND, PK_CLI_BACKEND_WHY);
     if (code < 0) {
-        printf("  not known: %s is not built\n  fix: cmake --build %s\n", program, cli_build());
+        cli_say(4, "  not known: %s is not built\n  fix: cmake --build %s", program, cli_build());
         code = pk_exit_code(PK_USAGE);
     }
     for (char *line = output ? strtok_r(output, "\n", &rest) : NULL; line; line = strtok_r(NULL, "\n", &rest)) {
         char *value = code == 0 ? strchr(line, '=') : NULL;
         if (value)
-            printf("  %-24.*s %s\n", (int)(value - line), line, value + 1);
+            cli_say(COLUMN, "  %-24.*s %s", (int)(value - line), line, value + 1);
         else
-            printf("  %s\n", line);
+            cli_say(4, "  %s", line);
     }
     if (code != 0 && strcmp(PK_CLI_BACKEND, "cpu") != 0)
         puts("  without a GPU: ./lab --backend=cpu demo");
@@ -240,8 +242,8 @@ static void print_tools(void)
     add_header(table, "cJSON", "/usr/include/cjson/cJSON.h", "CMake builds it; apt-get install libcjson-dev");
     pk_table_print(table, stdout, CLI_WIDTH, pk_use_colour(stdout));
     pk_table_free(table);
-    printf("\nThis build: C %s, C++ %s, %s, %s, in %s\n", PK_CLI_C_COMPILER, PK_CLI_CXX_COMPILER, PK_CLI_BUILD_TYPE,
-           PK_CLI_GENERATOR, cli_build());
+    cli_say(2, "\nThis build: C %s, C++ %s, %s, %s, in %s", PK_CLI_C_COMPILER, PK_CLI_CXX_COMPILER, PK_CLI_BUILD_TYPE,
+            PK_CLI_GENERATOR, cli_build());
 }
 
 int cmd_doctor(int argc, char **argv)

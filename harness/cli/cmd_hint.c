@@ -134,6 +134,56 @@ static char *step_named(const cli_lab *lab, const char *word)
     return id;
 }
 
+/* ---- Markdown on a terminal ---- */
+
+/* Columns before the text of a list's entry, "- " or "2. "; 0 when the line begins none. */
+static size_t entry_indent(const char *line)
+{
+    size_t digits = strspn(line, "0123456789");
+    if ((*line == '-' || *line == '*') && line[1] == ' ')
+        return 2;
+    return digits && line[digits] == '.' && line[digits + 1] == ' ' ? digits + 2 : 0;
+}
+
+static bool begins_paragraph(const char *line)
+{
+    return *line == '\n' || *line == '\r' || *line == '|' || *line == '#' || entry_indent(line) ||
+           !strncmp(line, "```", 3);
+}
+
+/* The paragraph at `line`, its lines joined; *next is what follows it. */
+static char *joined(const char *line, const char **next)
+{
+    char *text = cli_copy(line, strcspn(line, "\r\n"));
+    for (line = next_line(line); *line && !begins_paragraph(line); line = next_line(line)) {
+        line += strspn(line, " ");
+        char *longer = cli_format("%s %.*s", text, (int)strcspn(line, "\r\n"), line);
+        free(text);
+        text = longer;
+    }
+    *next = line;
+    return text;
+}
+
+/* Paragraphs are filled to the terminal's width; code stays as it is. */
+static void print_markdown(const char *page)
+{
+    bool in_code = false;
+    while (*page) {
+        bool fence = !strncmp(page, "```", 3);
+        if (in_code || fence || *page == '\n' || *page == '\r') {
+            printf("%.*s\n", (int)strcspn(page, "\r\n"), page);
+            in_code ^= fence;
+            page = next_line(page);
+        } else {
+            size_t indent = entry_indent(page);
+            char *text = joined(page, &page);
+            cli_say(indent, "%s", text);
+            free(text);
+        }
+    }
+}
+
 static void print_hint(const hints *found, const char *step, int level)
 {
     const char *text = found->begin[level];
@@ -144,11 +194,15 @@ static void print_hint(const hints *found, const char *step, int level)
     }
     while (length && strchr("\r\n ", text[length - 1]))
         length--;
-    printf("%s, hint %d of %d\n\n%.*s\n\n", step, level, found->levels, (int)length, text);
+    printf("%s, hint %d of %d\n\n", step, level, found->levels);
+    char *body = cli_copy(text, length);
+    print_markdown(body);
+    free(body);
+    putchar('\n');
     if (level < found->levels)
-        printf("More: ./lab hint %s\n", step + 3);
+        cli_say(0, "More: ./lab hint %s", step + 3);
     else
-        printf("That was the last hint. The solution's step: ./lab solution %s\n", step + 3);
+        cli_say(0, "That was the last hint. The solution's step: ./lab solution %s", step + 3);
 }
 
 static pk_status show(const cli_lab *lab, const char *step, const char *wanted)

@@ -8,16 +8,6 @@
 #include "pk/host.h"
 #include "results.h"
 
-static cli_steps steps_of(const cli_lab *lab)
-{
-    char *path = cli_student_file(lab);
-    char *source = cli_read_file(path);
-    cli_steps steps = source ? cli_find_steps(source) : (cli_steps){NULL, 0};
-    free(source);
-    free(path);
-    return steps;
-}
-
 /* ---- list ---- */
 
 /* The solution's program knows all variants; it prints "role<TAB>name<TAB>summary" for each. */
@@ -51,7 +41,7 @@ int cmd_list(int argc, char **argv)
     pk_table_row(table, (const char *[]){"lab", "part", "name", "what it is"});
     for (size_t i = 0; i < labs.count; i++) {
         const cli_lab *lab = &labs.labs[i];
-        cli_steps steps = steps_of(lab);
+        cli_steps steps = cli_student_steps(lab);
         pk_table_row(table, (const char *[]){lab->number, "page", lab->title, lab->name});
         list_variants(table, lab);
         for (size_t j = 0; j < steps.count; j++)
@@ -61,17 +51,39 @@ int cmd_list(int argc, char **argv)
     pk_table_print(table, stdout, CLI_WIDTH, pk_use_colour(stdout));
     pk_table_free(table);
     if (labs.count)
-        printf("\nBegin with labs/%s/README.md, then ./lab status\n", labs.labs[0].name);
+        cli_say(0, "\nBegin with labs/%s/README.md, then ./lab status", labs.labs[0].name);
     cli_labs_free(&labs);
     return 0;
 }
 
 /* ---- status ---- */
 
-/* The ladder's largest speedup in the newest result, as words; "none yet" when the lab was not run. */
-static char *last_result(const cli_lab *lab)
+/* The result's last word on the student's own program: its status and the ladder's largest speedup. */
+static char *in_words(const cli_result *result)
 {
-    char *path = cli_newest_result(lab->id);
+    const cli_point *best = NULL;
+    for (size_t i = 0; i < result->point_count; i++) {
+        const cli_point *point = &result->points[i];
+        if (point->is_default && isfinite(point->speedup) && (!best || point->speedup > best->speedup))
+            best = point;
+    }
+    return best ? cli_format("%s, %s %.3gx, %.10s", result->status, best->variant, best->speedup, result->started_utc)
+                : cli_format("%s, %.10s", result->status, result->started_utc);
+}
+
+/* The newest result of the student's program, which alone counts as progress; false when there is none. */
+static bool load_students(const cli_lab *lab, cli_result *result)
+{
+    char *path = cli_newest_result(lab->id, cli_is_students);
+    bool found = path && cli_result_load(result, path) == PK_OK;
+    free(path);
+    return found;
+}
+
+/* What was run when the student's program was not: "none of yours (solution pass)". */
+static char *other_result(const cli_lab *lab)
+{
+    char *path = cli_newest_result(lab->id, NULL);
     cli_result result;
     if (!path)
         return cli_copy("none yet", 8);
@@ -79,28 +91,26 @@ static char *last_result(const cli_lab *lab)
         free(path);
         return cli_copy("unreadable", 10);
     }
-    const cli_point *best = NULL;
-    for (size_t i = 0; i < result.point_count; i++)
-        if (isfinite(result.points[i].speedup) && (!best || result.points[i].speedup > best->speedup))
-            best = &result.points[i];
     const char *role = strchr(result.program, '_') ? strchr(result.program, '_') + 1 : result.program;
-    char *words = best ? cli_format("%s %s, %s %.3gx, %.10s", role, result.status, best->variant, best->speedup,
-                                    result.started_utc)
-                       : cli_format("%s %s, %.10s", role, result.status, result.started_utc);
+    char *words = cli_format("none of yours (%s %s)", role, result.status);
     cli_result_free(&result);
     free(path);
     return words;
 }
 
-static void say_next(const cli_lab *lab, const cli_steps *steps)
+static char *last_result(const cli_lab *lab)
 {
-    for (size_t i = 0; i < steps->count; i++) {
-        if (!steps->steps[i].open)
-            continue;
-        printf("\nNext: step %s in labs/%s/optimized.cu, then ./lab run %s\nStuck? ./lab hint %s\n", steps->steps[i].id,
-               lab->name, lab->number, steps->steps[i].id + 3);
-        return;
-    }
+    cli_result result;
+    if (!load_students(lab, &result))
+        return other_result(lab);
+    char *words = in_words(&result);
+    cli_result_free(&result);
+    return words;
+}
+
+static const char *state_of(const cli_step *step)
+{
+    return step->lost ? "damaged" : step->open ? "open" : "done";
 }
 
 static void print_steps(const cli_labs *labs)
@@ -108,10 +118,10 @@ static void print_steps(const cli_labs *labs)
     pk_table *table = pk_table_new(3, 0);
     pk_table_row(table, (const char *[]){"step", "state", "what it is"});
     for (size_t i = 0; i < labs->count; i++) {
-        cli_steps steps = steps_of(&labs->labs[i]);
+        cli_steps steps = cli_student_steps(&labs->labs[i]);
         for (size_t j = 0; j < steps.count; j++) {
             const cli_step *step = &steps.steps[j];
-            pk_table_row(table, (const char *[]){step->id, step->open ? "open" : "done", step->title});
+            pk_table_row(table, (const char *[]){step->id, state_of(step), step->title});
         }
         cli_steps_free(&steps);
     }
@@ -122,10 +132,11 @@ static void print_steps(const cli_labs *labs)
 static void print_labs(const cli_labs *labs)
 {
     pk_table *table = pk_table_new(4, 0);
-    pk_table_row(table, (const char *[]){"lab", "title", "steps done", "last result"});
+    pk_table_row(table, (const char *[]){"lab", "title", "steps done", "your last result"});
     for (size_t i = 0; i < labs->count; i++) {
-        cli_steps steps = steps_of(&labs->labs[i]);
-        char *done = cli_format("%zu of %zu", steps.count - cli_open_steps(&steps), steps.count);
+        cli_steps steps = cli_student_steps(&labs->labs[i]);
+        char *done =
+            cli_format("%zu of %zu", steps.count - cli_open_steps(&steps) - cli_lost_steps(&steps), steps.count);
         char *last = last_result(&labs->labs[i]);
         pk_table_row(table, (const char *[]){labs->labs[i].number, labs->labs[i].title, done, last});
         free(last);
@@ -138,17 +149,17 @@ static void print_labs(const cli_labs *labs)
 
 static void say_what_is_next(const cli_labs *labs)
 {
-    for (size_t i = 0; i < labs->count; i++) {
-        cli_steps steps = steps_of(&labs->labs[i]);
-        size_t open = cli_open_steps(&steps);
-        if (open)
-            say_next(&labs->labs[i], &steps);
-        cli_steps_free(&steps);
-        if (open)
-            return;
+    bool said = false;
+    putchar('\n');
+    for (size_t i = 0; i < labs->count && !said; i++) {
+        cli_result result;
+        bool known = load_students(&labs->labs[i], &result);
+        said = cli_advise(&labs->labs[i], known ? &result : NULL);
+        if (known)
+            cli_result_free(&result);
     }
-    if (labs->count)
-        printf("\nEvery step is done. Judge the speed with ./lab check %s\n", labs->labs[0].number);
+    if (!said && labs->count)
+        cli_say(2, "Every step is done. Judge the speed with ./lab check %s", labs->labs[0].number);
 }
 
 int cmd_status(int argc, char **argv)

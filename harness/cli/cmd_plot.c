@@ -3,18 +3,18 @@
  * Every plots/<lab>-<figure>.gp is a figure of that lab; nothing here knows any of them. In a temporary folder a
  * script gets, beside the variables below, plain tables of the passed, steady-state ("hot") results:
  *
- *   along_<knob>.dat  the results in which only that knob changes: a block (gnuplot's `index`) for each variant,
- *                     in the order of `variants`, sorted by the knob. Columns: 1 us a token, 2 its p10, 3 its p90,
- *                     4 predicted us a token, 5 us a token of the variant "work-only" at the same knobs (the same
- *                     memory work without its launches), 6 on: the knobs, in the order of `knobs`
- *   speedup.dat       at the headline knobs: 1 row, 2 variant, 3 speedup, 4 low, 5 high, 6 what stands in its place
- *   latency.dat       at the headline knobs: blocks as above. Columns: 1 us, 2 share of tokens at most that long;
- *                     latency_counts has the rows of each block
+ *   along_<knob>.dat  the sweep's results in which only that knob changes: a block (gnuplot's `index`) for each
+ * variant, in the order of `variants`, sorted by the knob. Columns: 1 us a token, 2 its p10, 3 its p90, 4 predicted us
+ * a token, 5 us a token of the variant "work-only" at the same knobs (the same memory work without its launches), 6 on:
+ * the knobs, in the order of `knobs` speedup.dat       at the headline knobs: 1 row, 2 variant, 3 speedup, 4 low, 5
+ * high, 6 what stands in its place latency.dat       at the headline knobs: blocks as above. Columns: 1 us, 2 share of
+ * tokens at most that long; latency_counts has the rows of each block
  *
  * Variables: lab, title, device, is_cpu, variants, drawn (those of them that have results), baseline, knobs,
  * headline_<knob>; speedup_low, speedup_high (the ends of all intervals); launch_us, launch_sync_us, gap_us,
  * read_gb_per_s; slopes (a word for each variant: the slope of the fit that bears its name, or NaN);
- * along_<knob>_count (the most points that a variant has), along_<knob>_<other knob> (what the others were); format
+ * along_<knob>_count (the most points that a variant has), along_<knob>_modelled (the variants with a prediction
+ * there), along_<knob>_<other knob> (what the others were); format
  * ("svg" or "png"), output, theme. A script that has too little to draw prints one line that says what is missing and
  * ends with `exit status 77`. */
 #include <errno.h>
@@ -96,7 +96,13 @@ static void collect_variants(figures *all)
     }
 }
 
-/* ---- lines: results in which one knob changes ---- */
+/* ---- lines: the sweep's results in which one knob changes ---- */
+
+/* The default point is measured at another time than the sweep, which may cover its knobs again: it is on no line. */
+static bool is_swept(const cli_point *point)
+{
+    return is_drawn(point) && !point->is_default;
+}
 
 static bool on_line(const cli_result *result, const cli_point *a, const cli_point *b, size_t knob)
 {
@@ -111,26 +117,35 @@ static size_t line_length(const cli_result *result, const cli_point *point, size
 {
     size_t count = 0;
     for (size_t i = 0; i < result->point_count; i++)
-        count += is_drawn(&result->points[i]) && !strcmp(result->points[i].variant, point->variant) &&
+        count += is_swept(&result->points[i]) && !strcmp(result->points[i].variant, point->variant) &&
                  on_line(result, point, &result->points[i], knob);
     return count;
 }
 
-/* A result on the line with most points; among equals one through the headline knobs, then the first. */
+/* How many of the other knobs are the headline's. */
+static size_t headline_knobs(const cli_result *result, const cli_point *point, size_t knob)
+{
+    const cli_point *headline = cli_headline(result);
+    size_t count = 0;
+    for (size_t i = 0; i < result->knob_count; i++)
+        count += i != knob && !(point->knobs[i] < headline->knobs[i]) && !(point->knobs[i] > headline->knobs[i]);
+    return count;
+}
+
+/* A result on the line with most points; among equals the nearest to the headline knobs, then the first. */
 static const cli_point *best_line(const cli_result *result, size_t knob, size_t *length)
 {
-    const cli_point *best = NULL, *headline = cli_headline(result);
-    bool best_is_headline = false;
+    const cli_point *best = NULL;
+    size_t most_shared = 0;
     *length = 0;
     for (size_t i = 0; i < result->point_count; i++) {
         const cli_point *point = &result->points[i];
-        if (!is_drawn(point))
+        if (!is_swept(point))
             continue;
-        size_t count = line_length(result, point, knob);
-        bool through = on_line(result, point, headline, knob);
-        if (count > *length || (count == *length && through && !best_is_headline)) {
+        size_t count = line_length(result, point, knob), shared = headline_knobs(result, point, knob);
+        if (count > *length || (count == *length && shared > most_shared)) {
             best = point;
-            best_is_headline = through;
+            most_shared = shared;
             *length = count;
         }
     }
@@ -140,7 +155,7 @@ static const cli_point *best_line(const cli_result *result, size_t knob, size_t 
 static double reference_us(const cli_result *result, const cli_point *point)
 {
     for (size_t i = 0; i < result->point_count; i++)
-        if (is_drawn(&result->points[i]) && !strcmp(result->points[i].variant, REFERENCE_VARIANT) &&
+        if (is_swept(&result->points[i]) && !strcmp(result->points[i].variant, REFERENCE_VARIANT) &&
             cli_same_knobs(result, result->points[i].knobs, point->knobs))
             return result->points[i].us_per_token;
     return (double)NAN;
@@ -166,7 +181,7 @@ static const cli_point *next_on_line(const cli_result *result, const char *varia
     const cli_point *next = NULL;
     for (size_t i = 0; i < result->point_count; i++) {
         const cli_point *point = &result->points[i];
-        if (is_drawn(point) && !strcmp(point->variant, variant) && on_line(result, line, point, knob) &&
+        if (is_swept(point) && !strcmp(point->variant, variant) && on_line(result, line, point, knob) &&
             point->knobs[knob] > after && (!next || point->knobs[knob] < next->knobs[knob]))
             next = point;
     }
@@ -177,6 +192,21 @@ static const cli_point *next_on_line(const cli_result *result, const char *varia
 static void end_block(FILE *file, size_t rows)
 {
     fputs(rows ? "\n\n" : "NaN NaN NaN NaN NaN NaN NaN NaN NaN NaN NaN NaN NaN\n\n\n", file);
+}
+
+/* The variant's block of the line's table; true when the model predicts a point of it. */
+static bool write_block(FILE *file, const cli_result *result, const char *variant, const cli_point *line, size_t knob)
+{
+    size_t rows = 0;
+    bool modelled = false;
+    const cli_point *point = next_on_line(result, variant, line, knob, -INFINITY);
+    for (; point; rows++) {
+        write_point(file, result, point);
+        modelled |= isfinite(point->predicted_us_per_token);
+        point = next_on_line(result, variant, line, knob, point->knobs[knob]);
+    }
+    end_block(file, rows);
+    return modelled;
 }
 
 static pk_status write_line(const figures *all, FILE *variables, size_t knob)
@@ -194,15 +224,11 @@ static pk_status write_line(const figures *all, FILE *variables, size_t knob)
     for (size_t i = 0; i < result->knob_count && line; i++)
         if (i != knob)
             fprintf(variables, "along_%s_%s = %.0f\n", name, result->knob_names[i], line->knobs[i]);
-    for (size_t v = 0; v < all->variants.count && line; v++) {
-        size_t rows = 0;
-        const cli_point *point = next_on_line(result, all->variants.names[v], line, knob, -INFINITY);
-        for (; point; rows++) {
-            write_point(file, result, point);
-            point = next_on_line(result, all->variants.names[v], line, knob, point->knobs[knob]);
-        }
-        end_block(file, rows);
-    }
+    fprintf(variables, "along_%s_modelled = '", name);
+    for (size_t v = 0; v < all->variants.count && line; v++)
+        if (write_block(file, result, all->variants.names[v], line, knob))
+            fprintf(variables, "%s ", all->variants.names[v]);
+    fputs("'\n", variables);
     return finish(file);
 }
 
@@ -210,11 +236,9 @@ static pk_status write_line(const figures *all, FILE *variables, size_t knob)
 
 static const cli_point *at_headline(const figures *all, const char *variant)
 {
-    const cli_point *headline = cli_headline(all->result);
     for (size_t i = 0; i < all->result->point_count; i++) {
         const cli_point *point = &all->result->points[i];
-        if (!strcmp(point->variant, variant) && !strcmp(point->cache, "hot") &&
-            cli_same_knobs(all->result, point->knobs, headline->knobs))
+        if (point->is_default && !strcmp(point->variant, variant) && !strcmp(point->cache, "hot"))
             return point;
     }
     return NULL;
@@ -474,14 +498,14 @@ static pk_status draw(const figures *all, const char *script, const char *format
     if (status != PK_OK) {
         /* said already */
     } else if (code == pk_exit_code(PK_SKIP)) {
-        printf("  not drawn: %s: %.*s\n", name, (int)strcspn(said, "\n"), said);
+        cli_say(4, "  not drawn: %s: %.*s", name, (int)strcspn(said, "\n"), said);
         status = PK_SKIP;
     } else if (code != 0) {
         status = pk_fail(PK_USAGE, "gnuplot failed on plots/%s: %.*s", script, (int)strcspn(said, "\n"), said);
     } else {
         status = copy_figure(all, path, format);
         if (status == PK_OK)
-            printf("  wrote %s.%s\n", name, format);
+            cli_say(4, "  wrote %s.%s", name, format);
     }
     free(path);
     free(name);
@@ -496,7 +520,7 @@ static pk_status draw_all(const figures *all, const char *folder)
     cli_names scripts = cli_list_folder(scripts_folder, prefix, ".gp");
     pk_status status = PK_OK;
     if (!scripts.count)
-        printf("  no figures are defined for %s (plots/%s*.gp)\n", all->result->lab, prefix);
+        cli_say(4, "  no figures are defined for %s (plots/%s*.gp)", all->result->lab, prefix);
     for (size_t i = 0; i < scripts.count && status == PK_OK; i++) {
         status = draw(all, scripts.names[i], "svg", folder);
         if (status == PK_OK)
@@ -554,7 +578,7 @@ pk_status cli_plot(const char *result_path, const char *folder)
     pk_status status = cli_result_load(&result, result_path);
     if (status != PK_OK)
         return status;
-    printf("Figures of %s in %s\n", result.lab, cli_relative(folder));
+    cli_say(2, "Figures of %s in %s", result.lab, cli_relative(folder));
     if (result.point_count)
         status = plot_result(&result, folder);
     else
@@ -567,6 +591,23 @@ static char *folder_of(const char *path)
 {
     const char *slash = strrchr(path, '/');
     return slash ? cli_copy(path, slash == path ? 1 : (size_t)(slash - path)) : cli_copy(".", 1);
+}
+
+/* The newest results have no sweep: name those that have one, which draw every figure. */
+static void say_where_a_sweep_is(const char *path)
+{
+    cli_result result;
+    if (cli_result_load(&result, path) != PK_OK)
+        return;
+    char *swept = cli_has_sweep(&result) ? NULL : cli_newest_result(result.lab, cli_has_sweep);
+    if (swept) {
+        char *folder = folder_of(swept);
+        cli_say(2, "This run has no sweep. The newest of %s that has one: ./lab plot %s", result.lab,
+                cli_relative(folder));
+        free(folder);
+    }
+    free(swept);
+    cli_result_free(&result);
 }
 
 int cmd_plot(int argc, char **argv)
@@ -582,6 +623,8 @@ int cmd_plot(int argc, char **argv)
         char *folder = out ? cli_copy(out, strlen(out)) : folder_of(paths.names[i]);
         status = cli_plot(paths.names[i], folder);
         free(folder);
+        if (status == PK_OK && !word)
+            say_where_a_sweep_is(paths.names[i]);
     }
     cli_names_free(&paths);
     return status == PK_OK ? 0 : cli_failed(status);

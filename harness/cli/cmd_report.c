@@ -19,7 +19,7 @@ static void print_number(const char *format, double value)
 
 static void print_row(const cli_result *result, const cli_point *point, bool with_knobs)
 {
-    printf("| %s |", point->variant);
+    printf("| %s%s |", point->variant, strcmp(point->cache, "cold") ? "" : " (cold)");
     for (size_t i = 0; with_knobs && i < result->knob_count; i++)
         print_number("%.0f", point->knobs[i]);
     printf(" %s |", point->status);
@@ -34,30 +34,32 @@ static void print_row(const cli_result *result, const cli_point *point, bool wit
     putchar('\n');
 }
 
+/* One row a variant and point: a default point that the sweep measured again stands for both. */
+static bool is_shown(const cli_point *point, bool all)
+{
+    return all ? !point->is_repeat : point->is_default && !strcmp(point->cache, "hot");
+}
+
 static void print_table(const cli_result *result, bool all)
 {
-    const cli_point *headline = cli_headline(result);
     fputs("| variant |", stdout);
     for (size_t i = 0; all && i < result->knob_count; i++)
         printf(" %s |", result->knob_names[i]);
-    fputs(" status | us/token | speedup (95%) | launches/token | GB/s | % of B_read |\n|---|", stdout);
+    fputs(" status | us/token | speedup (95%) | launches | GB/s | % B_read |\n|---|", stdout);
     for (size_t i = 0; i < 6 + (all ? result->knob_count : 0); i++)
         fputs("---|", stdout);
     putchar('\n');
-    for (size_t i = 0; i < result->point_count; i++) {
-        const cli_point *point = &result->points[i];
-        if (all || (!strcmp(point->cache, "hot") && cli_same_knobs(result, point->knobs, headline->knobs)))
-            print_row(result, point, all);
-    }
+    for (size_t i = 0; i < result->point_count; i++)
+        if (is_shown(&result->points[i], all))
+            print_row(result, &result->points[i], all);
 }
 
 static void print_reasons(const cli_result *result)
 {
-    const cli_point *headline = cli_headline(result);
     for (size_t i = 0; i < result->point_count; i++) {
         const cli_point *point = &result->points[i];
-        if (point->reason[0] && cli_same_knobs(result, point->knobs, headline->knobs))
-            printf("- `%s` %s: %s\n", point->variant, point->status, point->reason);
+        if (point->reason[0] && is_shown(point, false))
+            cli_say(2, "- `%s` %s: %s", point->variant, point->status, point->reason);
     }
 }
 
@@ -65,11 +67,14 @@ static void print_result(const cli_result *result, bool all)
 {
     const cli_point *headline = cli_headline(result);
     printf("## %s %s\n\n", result->lab, result->title);
-    printf("%s%s, %s, `%s`, %s\n", cli_is_cpu_device(result) ? "**CPU device, not a GPU.** " : "", result->device,
-           result->backend, result->program, result->started_utc);
-    if (headline && !all) {
+    cli_say(0, "%s%s, %s, `%s`, %s", cli_is_cpu_device(result) ? "**CPU device, not a GPU.** " : "", result->device,
+            result->backend, result->program, result->started_utc);
+    if (headline) {
         char *knobs = cli_knobs_text(result, headline->knobs);
-        printf("at %s (`--all` for the whole sweep)\n", knobs);
+        if (all)
+            cli_say(0, "(the default point is %s)", knobs);
+        else
+            cli_say(0, "at %s%s", knobs, cli_has_sweep(result) ? " (`--all` for the whole sweep)" : "");
         free(knobs);
     }
     putchar('\n');
@@ -88,7 +93,7 @@ static void latest_paths(cli_names *paths)
 {
     cli_labs labs = cli_find_labs();
     for (size_t i = 0; i < labs.count; i++) {
-        char *path = cli_newest_result(labs.labs[i].id);
+        char *path = cli_newest_result(labs.labs[i].id, NULL);
         if (path)
             cli_names_add(paths, path);
         free(path);

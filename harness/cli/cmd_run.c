@@ -2,17 +2,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "cli.h"
 #include "pk/host.h"
+#include "results.h"
 
 typedef struct request {
     const char *role; /* "baseline", "optimized" or "solution" */
     char **arguments; /* for the program; [0] is its path, NULL at the end */
     size_t count;
-    bool writes_itself; /* the caller said where results go, or asked for no run */
+    const char *out, *json; /* where results go; NULL: not there */
+    bool writes_itself;     /* the caller said where results go, or asked for no run */
+    bool asks_only;         /* for the list of variants or for help */
+    char *again;            /* the command that makes this run: "run 01 --solution" */
 } request;
 
 static void add_argument(request *run, char *argument)
@@ -27,35 +31,89 @@ static bool begins(const char *text, const char *prefix)
     return strncmp(text, prefix, strlen(prefix)) == 0;
 }
 
-static void read_argument(request *run, char *argument)
+/* The value of "--name=VALUE" or of "--name VALUE"; NULL when the argument is another. */
+static const char *value_of(const char *name, const char *argument, const char *next)
+{
+    size_t length = strlen(name);
+    if (strncmp(argument, name, length) != 0)
+        return NULL;
+    return argument[length] == '=' ? argument + length + 1 : argument[length] == '\0' ? next : NULL;
+}
+
+static void read_argument(request *run, char *argument, const char *next)
 {
     if (!strcmp(argument, "--baseline") || !strcmp(argument, "--solution")) {
         run->role = argument + 2;
         return;
     }
-    run->writes_itself |= begins(argument, "--out") || begins(argument, "--json") || begins(argument, "--csv") ||
-                          !strcmp(argument, "--list") || !strcmp(argument, "--help");
+    const char *out = value_of("--out", argument, next), *json = value_of("--json", argument, next);
+    run->out = out ? out : run->out;
+    run->json = json ? json : run->json;
+    run->asks_only |= !strcmp(argument, "--list") || !strcmp(argument, "--help");
+    run->writes_itself |= out || json || begins(argument, "--csv") || run->asks_only;
     add_argument(run, argument);
 }
 
-/* An open step is no failure of the run: say where to go from here. */
-static void say_next(const cli_lab *lab, const request *run, int code)
+/* ---- the file that the run wrote ---- */
+
+typedef struct written {
+    char *path; /* NULL: none is there */
+    struct stat file;
+} written;
+
+static char *newest_in(const char *folder, const cli_lab *lab)
 {
-    if (code != pk_exit_code(PK_TODO) || strcmp(run->role, "optimized") != 0)
-        return;
-    char *path = cli_student_file(lab);
-    char *source = cli_read_file(path);
-    cli_steps steps = source ? cli_find_steps(source) : (cli_steps){NULL, 0};
-    for (size_t i = 0; i < steps.count; i++) {
-        if (!steps.steps[i].open)
-            continue;
-        printf("Next: fill in step %s in %s\nStuck? ./lab hint %s\n", steps.steps[i].id, cli_relative(path),
-               steps.steps[i].id + 3);
-        break;
+    cli_names folders = cli_list_folder(folder, "2", "");
+    char *path = NULL;
+    for (size_t i = folders.count; i-- > 0 && !path;) {
+        path = cli_format("%s/%s/%s.json", folder, folders.names[i], lab->id);
+        if (!cli_exists(path)) {
+            free(path);
+            path = NULL;
+        }
     }
-    cli_steps_free(&steps);
-    free(source);
-    free(path);
+    cli_names_free(&folders);
+    return path;
+}
+
+static written newest_written(const cli_lab *lab, const request *run)
+{
+    written newest = {run->json  ? cli_copy(run->json, strlen(run->json))
+                      : run->out ? newest_in(run->out, lab)
+                                 : NULL,
+                      {0}};
+    if (newest.path && stat(newest.path, &newest.file) != 0) {
+        free(newest.path);
+        newest.path = NULL;
+    }
+    return newest;
+}
+
+/* A result file is written beside its place and renamed, so that a new one is another file. */
+static bool is_new(const written *before, const written *after)
+{
+    return after->path &&
+           (!before->path || strcmp(before->path, after->path) != 0 || before->file.st_ino != after->file.st_ino ||
+            before->file.st_mtim.tv_sec != after->file.st_mtim.tv_sec ||
+            before->file.st_mtim.tv_nsec != after->file.st_mtim.tv_nsec);
+}
+
+/* ---- running ---- */
+
+/* An open step is no failure of the run, and a machine without its device none of the student's: say where to go. */
+static void say_next(const cli_lab *lab, const request *run, const written *before, int code)
+{
+    written after = newest_written(lab, run);
+    cli_result result;
+    bool known = is_new(before, &after) && cli_result_load(&result, after.path) == PK_OK;
+    bool no_device = !known && (run->json || run->out) && code == pk_exit_code(PK_SKIP);
+    if (no_device)
+        cli_say(2, "Next: ./lab --backend=cpu %s", run->again);
+    else if (!strcmp(run->role, "optimized"))
+        cli_advise_after_run(lab, known ? &result : NULL, code);
+    if (known)
+        cli_result_free(&result);
+    free(after.path);
 }
 
 static int start(const cli_lab *lab, request *run)
@@ -67,43 +125,67 @@ static int start(const cli_lab *lab, request *run)
         return cli_failed(PK_USAGE);
     }
     run->arguments[0] = program;
+    written before = newest_written(lab, run);
     int code = cli_run(run->arguments);
-    say_next(lab, run, code);
+    if (!run->asks_only)
+        say_next(lab, run, &before, code);
+    free(before.path);
     free(program);
     return code;
 }
 
-static int run_lab(const cli_lab *lab, int argc, char **argv, char *extra)
+/* `again`: the command that would make the same kind of run, for its advice; NULL: `run` and the lab. */
+static int run_lab(const cli_lab *lab, int argc, char **argv, char *extra, const char *again)
 {
-    request run = {"optimized", NULL, 0, false};
-    char *out = cli_format("--out=%s/results", cli_source());
+    request run = {.role = "optimized"};
+    char *results = cli_format("%s/results", cli_source()), *out = cli_format("--out=%s", results);
     add_argument(&run, NULL); /* the program's path, known once its role is */
     for (int i = 0; i < argc; i++)
-        read_argument(&run, argv[i]);
+        read_argument(&run, argv[i], i + 1 < argc ? argv[i + 1] : NULL);
     if (extra)
         add_argument(&run, extra);
-    if (!run.writes_itself)
+    if (!run.writes_itself) {
         add_argument(&run, out);
+        run.out = results;
+    }
+    bool own = !strcmp(run.role, "optimized");
+    run.again =
+        again ? cli_copy(again, strlen(again))
+              : cli_format("%s %s%s%s", extra ? "check" : "run", lab->number, own ? "" : " --", own ? "" : run.role);
     int code = start(lab, &run);
+    free(run.again);
     free(run.arguments);
     free(out);
+    free(results);
     return code;
+}
+
+static bool names_two_programs(int argc, char **argv)
+{
+    bool baseline = false, solution = false;
+    for (int i = 0; i < argc; i++) {
+        baseline |= !strcmp(argv[i], "--baseline");
+        solution |= !strcmp(argv[i], "--solution");
+    }
+    return baseline && solution;
 }
 
 static int run_named(int argc, char **argv, char *extra)
 {
     if (argc < 2 || argv[1][0] == '-')
         return cli_failed(pk_fail(PK_USAGE, "%s needs a lab's number first: ./lab %s 01", argv[0], argv[0]));
+    if (names_two_programs(argc, argv))
+        return cli_failed(pk_fail(PK_USAGE, "--baseline and --solution are two programs; name one"));
     cli_labs labs = cli_find_labs();
     const cli_lab *lab = cli_lab_named(&labs, argv[1]);
-    int code = lab ? run_lab(lab, argc - 2, argv + 2, extra) : cli_failed(PK_USAGE);
+    int code = lab ? run_lab(lab, argc - 2, argv + 2, extra, NULL) : cli_failed(PK_USAGE);
     cli_labs_free(&labs);
     return code;
 }
 
 int cmd_run(int argc, char **argv)
 {
-    if (cli_wants_explore(argc, argv))
+    if (cli_wants_explore(argc, argv) && !names_two_programs(argc, argv))
         return cmd_explore(argc, argv);
     return run_named(argc, argv, NULL);
 }
@@ -134,8 +216,8 @@ static int demonstrate(const cli_lab *lab, char **folder)
     char *json = *folder ? cli_format("--json=%s/%s.json", *folder, lab->id) : NULL;
     char *csv = *folder ? cli_format("--csv=%s/%s.csv", *folder, lab->id) : NULL;
     char *arguments[] = {"--solution", "--sweep=quick", DEMO_TIME_LIMIT, json, csv};
-    printf("Lab %s: %s\n", lab->number, lab->title);
-    int code = run_lab(lab, *folder ? 5 : 3, arguments, NULL);
+    cli_say(2, "Lab %s: %s", lab->number, lab->title);
+    int code = run_lab(lab, *folder ? 5 : 3, arguments, NULL, "demo");
     if (!*folder)
         *folder = newest_folder();
     free(json);
@@ -172,7 +254,7 @@ int cmd_demo(int argc, char **argv)
     }
     if (folder && worst != pk_exit_code(PK_INTERRUPTED)) {
         draw_figures(folder);
-        printf("Results are in %s. Next: ./lab status, and README.md\n", cli_relative(folder));
+        cli_say(0, "Results are in %s\nNext: ./lab status, and README.md", cli_relative(folder));
     }
     free(folder);
     cli_labs_free(&labs);

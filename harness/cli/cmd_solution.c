@@ -34,14 +34,15 @@ static pk_status print_steps(const cli_lab *lab, const char *number)
         size_t length = step->end - step->begin, skip = strspn(body, "\r\n");
         while (length > skip && strchr(" \t\r\n", body[length - 1]))
             length--;
-        printf("%s%s: %s\n%.*s\n", printed++ ? "\n" : "", step->id, step->title, (int)(length - skip), body + skip);
+        cli_say(2, "%s%s: %s", printed++ ? "\n" : "", step->id, step->title);
+        printf("%.*s\n", (int)(length - skip), body + skip);
     }
     pk_status status = PK_OK;
     if (!printed)
         status = pk_fail(PK_USAGE, "%s has no step %s%s; see ./lab list", cli_relative(path), lab->number,
                          number ? number : "");
     else
-        printf("\nWhy it is so: solutions/%s/NOTES.md. Whole file: %s\n", lab->name, cli_relative(path));
+        cli_say(2, "\nWhy it is so: solutions/%s/NOTES.md\nThe whole file: %s", lab->name, cli_relative(path));
     cli_steps_free(&steps);
     free(source);
     free(path);
@@ -56,7 +57,7 @@ static int print_difference(const cli_lab *lab)
         student, solution, NULL};
     int code = cli_capture(arguments, &output); /* 1: they differ, which is no failure */
     if (code == 0)
-        printf("%s is the same as the solution.\n", cli_relative(student));
+        cli_say(2, "%s is the same as the solution.", cli_relative(student));
     else if (code == 1)
         fputs(output, stdout);
     else
@@ -144,7 +145,7 @@ static pk_status save_beside(const char *path, const char *text)
     pk_status status = cli_exists(backup) ? pk_fail(PK_USAGE, "%s is there already; try again in a second", backup)
                                           : pk_write_file(backup, text, strlen(text));
     if (status == PK_OK)
-        printf("Yours is kept as %s\n", cli_relative(backup));
+        cli_say(2, "Yours is kept as %s", cli_relative(backup));
     free(backup);
     return status;
 }
@@ -155,7 +156,7 @@ static pk_status reset(const cli_lab *lab, bool yes)
     char *shipped = shipped_from_git(path);
     pk_status status = shipped ? PK_OK : PK_USAGE;
     if (shipped && current && !strcmp(shipped, current)) {
-        printf("%s is as shipped already.\n", cli_relative(path));
+        cli_say(2, "%s is as shipped already.", cli_relative(path));
     } else if (shipped && !yes && !cli_confirm("Put the shipped file back (yours is kept beside it)?")) {
         printf("Left as it is.\n");
     } else if (shipped) {
@@ -164,7 +165,7 @@ static pk_status reset(const cli_lab *lab, bool yes)
         if (status == PK_OK)
             status = pk_write_file(path, shipped, strlen(shipped));
         if (status == PK_OK)
-            printf("%s is as shipped again. Next: ./lab status\n", cli_relative(path));
+            cli_say(2, "%s is as shipped again. Next: ./lab status", cli_relative(path));
     }
     free(shipped);
     free(current);

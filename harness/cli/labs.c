@@ -158,26 +158,76 @@ static void copy_title(char *title, size_t bytes, const char *from, const char *
     snprintf(title, bytes, "%.*s", (int)length, from);
 }
 
-/* Read the fence whose comment begins at `comment`; NULL when it has no end or no closing fence. */
+static size_t line_of(const char *source, const char *at)
+{
+    size_t line = 1;
+    for (; source < at; source++)
+        line += *source == '\n';
+    return line;
+}
+
+/* The step's id behind a fence's word, its length 0 when it is none. */
+static const char *fence_id(const char *comment, const char *word, size_t *length)
+{
+    const char *id = comment + strlen("/* ") + strlen(word);
+    id += *id == ' ';
+    *length = strcspn(id, ": \t\n*");
+    return id;
+}
+
+/* Read the fence whose comment begins at `comment`; NULL when that is no fence. Where its end is not there before the
+ * next one begins, the step is lost and as long as its first line. */
 static const char *read_step(const char *source, const char *comment, cli_step *step)
 {
-    const char *id = comment + strlen("/* STEP ");
-    size_t id_length = strcspn(id, ": \t\n*");
+    size_t id_length;
+    const char *id = fence_id(comment, "STEP", &id_length);
     const char *close = strstr(id, "*/");
     if (!close || id_length == 0 || id_length >= sizeof step->id)
         return NULL;
+    memset(step, 0, sizeof *step);
     memcpy(step->id, id, id_length);
-    step->id[id_length] = '\0';
     copy_title(step->title, sizeof step->title, id + id_length, close);
+    step->line = line_of(source, comment);
     char *fence = cli_format("/* END %s", step->id);
-    const char *end = strstr(close, fence);
+    const char *end = strstr(close, fence), *next = strstr(close, "/* STEP ");
+    while (end && strchr(": \t\n*", end[strlen(fence)]) == NULL) /* lab01.1 is no lab01.10 */
+        end = strstr(end + 1, fence);
     free(fence);
-    if (!end)
-        return NULL;
-    step->begin = (size_t)(close + 2 - source);
+    step->begin = step->end = (size_t)(close + 2 - source);
+    if (!end || (next && next < end)) {
+        step->lost = "END";
+        return close;
+    }
     step->end = (size_t)(end - source);
     step->open = is_open(close + 2, end);
     return end;
+}
+
+static void add_step(cli_steps *steps, const cli_step *step)
+{
+    steps->steps = cli_grow(steps->steps, steps->count + 1, sizeof *steps->steps);
+    steps->steps[steps->count++] = *step;
+}
+
+static bool has_step(const cli_steps *steps, const char *id)
+{
+    for (size_t i = 0; i < steps->count; i++)
+        if (!strcmp(steps->steps[i].id, id))
+            return true;
+    return false;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    const char *a_dot = strchr(((const cli_step *)a)->id, '.'), *b_dot = strchr(((const cli_step *)b)->id, '.');
+    long a_number = a_dot ? strtol(a_dot + 1, NULL, 10) : 0, b_number = b_dot ? strtol(b_dot + 1, NULL, 10) : 0;
+    return (a_number > b_number) - (a_number < b_number);
+}
+
+static void sort_steps(cli_steps *steps)
+{
+    if (steps->count)
+        qsort(steps->steps, steps->count, sizeof *steps->steps, by_number);
 }
 
 cli_steps cli_find_steps(const char *source)
@@ -186,13 +236,64 @@ cli_steps cli_find_steps(const char *source)
     for (const char *at = strstr(source, "/* STEP "); at; at = strstr(at, "/* STEP ")) {
         cli_step step;
         const char *end = read_step(source, at, &step);
-        if (end) {
-            steps.steps = cli_grow(steps.steps, steps.count + 1, sizeof *steps.steps);
-            steps.steps[steps.count++] = step;
-        }
+        if (end)
+            add_step(&steps, &step);
         at = end ? end : at + 1;
     }
+    sort_steps(&steps);
     return steps;
+}
+
+/* The line of the step's closing fence, or 0. */
+static size_t line_of_end(const char *source, const char *id)
+{
+    char *fence = cli_format("/* END %s ", id);
+    const char *end = strstr(source, fence);
+    free(fence);
+    return end ? line_of(source, end) : 0;
+}
+
+cli_steps cli_student_steps(const cli_lab *lab)
+{
+    char *path = cli_student_file(lab), *source = cli_read_file(path);
+    char *solution_path = cli_solution_file(lab), *solution = cli_read_file(solution_path);
+    cli_steps steps = source ? cli_find_steps(source) : (cli_steps){NULL, 0};
+    cli_steps all = solution ? cli_find_steps(solution) : (cli_steps){NULL, 0};
+    for (size_t i = 0; i < all.count; i++) {
+        if (has_step(&steps, all.steps[i].id))
+            continue;
+        cli_step step = all.steps[i];
+        step.open = false;
+        step.lost = "STEP";
+        step.begin = step.end = 0;
+        step.line = source ? line_of_end(source, step.id) : 0;
+        add_step(&steps, &step);
+    }
+    sort_steps(&steps);
+    cli_steps_free(&all);
+    free(solution);
+    free(solution_path);
+    free(source);
+    free(path);
+    return steps;
+}
+
+void cli_say_lost_steps(const cli_lab *lab, const cli_steps *steps)
+{
+    for (size_t i = 0; i < steps->count; i++) {
+        const cli_step *step = &steps->steps[i];
+        if (!step->lost)
+            continue;
+        char *path = cli_student_file(lab);
+        char *line = step->line ? cli_format(":%zu", step->line) : cli_copy("", 0);
+        cli_say(2,
+                "%s has no %s line: %s%s\n"
+                "  Write /* %s %s%s */ again, or restore the file: ./lab reset %s",
+                step->id, step->lost, cli_relative(path), line, step->lost, step->id,
+                strcmp(step->lost, "STEP") ? "" : ": ...", lab->number);
+        free(line);
+        free(path);
+    }
 }
 
 void cli_steps_free(cli_steps *steps)
@@ -207,4 +308,12 @@ size_t cli_open_steps(const cli_steps *steps)
     for (size_t i = 0; i < steps->count; i++)
         open += steps->steps[i].open;
     return open;
+}
+
+size_t cli_lost_steps(const cli_steps *steps)
+{
+    size_t lost = 0;
+    for (size_t i = 0; i < steps->count; i++)
+        lost += steps->steps[i].lost != NULL;
+    return lost;
 }

@@ -58,6 +58,7 @@ static void read_point(const cli_result *result, const cJSON *json, cli_point *p
         .cache = text(json, "cache"),
         .status = text(json, "status"),
         .reason = text(json, "reason"),
+        .open_step = text(json, "open_step"),
         .wall = samples(timing, "wall"),
         .token = samples(timing, "token"),
         .tokens = number(derived, "tokens"),
@@ -113,6 +114,22 @@ static void read_arrays(cli_result *result, const cJSON *json)
     }
 }
 
+static bool is_same_measurement(const cli_result *result, const cli_point *a, const cli_point *b)
+{
+    return cli_same_knobs(result, a->knobs, b->knobs) && !strcmp(a->variant, b->variant) && !strcmp(a->cache, b->cache);
+}
+
+/* The default point is measured first. A sweep may cover its knobs again: that is the sweep's point, a repeat. */
+static void mark_points(cli_result *result)
+{
+    for (size_t i = 0; i < result->point_count; i++) {
+        cli_point *point = &result->points[i];
+        for (size_t j = 0; j < i && !point->is_repeat; j++)
+            point->is_repeat = is_same_measurement(result, point, &result->points[j]);
+        point->is_default = !point->is_repeat && cli_same_knobs(result, point->knobs, result->points[0].knobs);
+    }
+}
+
 pk_status cli_result_load(cli_result *result, const char *path)
 {
     memset(result, 0, sizeof *result);
@@ -141,13 +158,14 @@ pk_status cli_result_load(cli_result *result, const char *path)
     read_device(result, field(json, "device"));
     read_lab(result, field(json, "lab"));
     read_arrays(result, json);
+    mark_points(result);
     cJSON_Delete(json);
     return PK_OK;
 }
 
 static void free_point(cli_point *point)
 {
-    char *texts[] = {point->variant, point->role, point->cache, point->status, point->reason};
+    char *texts[] = {point->variant, point->role, point->cache, point->status, point->reason, point->open_step};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         free(texts[i]);
     free(point->wall.values);
@@ -194,21 +212,21 @@ char *cli_knobs_text(const cli_result *result, const double *knobs)
 
 const cli_point *cli_headline(const cli_result *result)
 {
-    const cli_point *best = NULL;
-    size_t most = 0;
-    for (size_t i = 0; i < result->point_count; i++) {
-        size_t variants = 0;
-        if (strcmp(result->points[i].cache, "hot") != 0)
-            continue;
-        for (size_t j = 0; j < result->point_count; j++)
-            variants += !strcmp(result->points[j].cache, "hot") &&
-                        cli_same_knobs(result, result->points[i].knobs, result->points[j].knobs);
-        if (variants > most) {
-            most = variants;
-            best = &result->points[i];
-        }
-    }
-    return best ? best : result->point_count ? result->points : NULL;
+    return result->point_count ? result->points : NULL;
+}
+
+bool cli_has_sweep(const cli_result *result)
+{
+    for (size_t i = 0; i < result->point_count; i++)
+        if (!result->points[i].is_default)
+            return true;
+    return false;
+}
+
+bool cli_is_students(const cli_result *result)
+{
+    const char *role = strrchr(result->program, '_');
+    return role && !strcmp(role, "_optimized");
 }
 
 bool cli_is_cpu_device(const cli_result *result)
@@ -218,14 +236,28 @@ bool cli_is_cpu_device(const cli_result *result)
 
 /* ---- where results are ---- */
 
-char *cli_newest_result(const char *lab_id)
+static bool is_wanted(const char *path, bool (*wanted)(const cli_result *result))
+{
+    cli_result result;
+    if (!cli_exists(path))
+        return false;
+    if (!wanted)
+        return true;
+    if (cli_result_load(&result, path) != PK_OK)
+        return false;
+    bool found = wanted(&result);
+    cli_result_free(&result);
+    return found;
+}
+
+char *cli_newest_result(const char *lab_id, bool (*wanted)(const cli_result *result))
 {
     char *root = cli_format("%s/results", cli_source());
     cli_names folders = cli_list_folder(root, "2", "");
     char *path = NULL;
     for (size_t i = folders.count; i-- > 0 && !path;) {
         path = cli_format("%s/%s/%s.json", root, folders.names[i], lab_id);
-        if (!cli_exists(path)) {
+        if (!is_wanted(path, wanted)) {
             free(path);
             path = NULL;
         }

@@ -15,7 +15,10 @@ typedef struct cli_samples {
 
 typedef struct cli_point { /* one variant at one set of knobs */
     char *variant, *role, *cache, *status;
-    char *reason; /* "" when it passed */
+    char *reason;    /* "" when it passed */
+    char *open_step; /* "lab01.3" when that step is still open; else "" */
+    bool is_default; /* of the default point: the knobs of the file's first results, measured first */
+    bool is_repeat;  /* an earlier result is of the same variant, cache state and knobs: the sweep's own */
     double knobs[CLI_MOST_KNOBS];
     cli_samples wall; /* a repetition */
     cli_samples token;
@@ -56,15 +59,30 @@ bool cli_same_knobs(const cli_result *result, const double *a, const double *b);
 /* "n=1024 k=150 tokens=8" in new memory. */
 char *cli_knobs_text(const cli_result *result, const double *knobs);
 
-/* The set of knobs that tables and bars show: the one with most variants, the first in the file of these. */
+/* The set of knobs that tables and bars show: the default point's, which is first in the file. NULL without results. */
 const cli_point *cli_headline(const cli_result *result);
+
+/* Were more points measured than the default one? */
+bool cli_has_sweep(const cli_result *result);
+
+/* Is the run of the student's program: neither the solution's nor the baseline's? */
+bool cli_is_students(const cli_result *result);
 
 bool cli_is_cpu_device(const cli_result *result);
 
+/* ---- advice.c ---- */
+
+/* Say where to go after a run of the student's program that ended with `code`: lost fences, the hints of a wrong
+ * variant, the first open step; and which steps this device does not check. `result` may be NULL. */
+void cli_advise_after_run(const cli_lab *lab, const cli_result *result, int code);
+
+/* Say what is next in the lab, `result` (or NULL) being the last of the student's program; false when nothing is. */
+bool cli_advise(const cli_lab *lab, const cli_result *result);
+
 /* ---- where results are: results/<utc>-<device>/labNN.json; folder names sort by time ---- */
 
-/* The newest result file of one lab ("lab01"), or NULL. The caller frees it. */
-char *cli_newest_result(const char *lab_id);
+/* The newest result file of one lab ("lab01") that `wanted` (NULL: any) is true of, or NULL. The caller frees it. */
+char *cli_newest_result(const char *lab_id, bool (*wanted)(const cli_result *result));
 
 /* The result files that `word` means: a file, all in a folder, or (NULL) all in the newest results folder.
  * PK_USAGE when there are none. */

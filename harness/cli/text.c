@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -129,8 +130,75 @@ void cli_utc_name(char *text, size_t bytes)
     strftime(text, bytes, "%Y-%m-%dT%H%M%SZ", &utc);
 }
 
+/* ---- prose ---- */
+
+size_t cli_width(void)
+{
+    struct winsize size;
+    enum { NARROWEST = 20 };
+    if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col < NARROWEST)
+        return CLI_WIDTH;
+    return size.ws_col < CLI_WIDTH ? size.ws_col : CLI_WIDTH;
+}
+
+static bool begins_letter(char byte)
+{
+    return ((unsigned char)byte & 0xC0) != 0x80; /* no further byte of a UTF-8 letter */
+}
+
+/* Bytes of the text, which has no newline in the first `length`, that fit on a line: to a blank, or to the end. */
+static size_t fitting(const char *text, size_t length, size_t columns)
+{
+    size_t column = 0, cut = 0, i = strspn(text, " ");
+    for (column = i; i < length; i++) {
+        if (text[i] == ' ') {
+            if (cut && column > columns)
+                break;
+            cut = i;
+            if (column > columns)
+                break;
+        }
+        column += begins_letter(text[i]);
+    }
+    return i == length && (column <= columns || !cut) ? length : cut;
+}
+
+void cli_wrap(FILE *out, size_t width, size_t indent, const char *text)
+{
+    do {
+        size_t length = strcspn(text, "\n"), before = 0;
+        do {
+            size_t columns = width > before ? width - before : 1;
+            size_t bytes = fitting(text, length, columns), printed = bytes;
+            while (printed && text[printed - 1] == ' ')
+                printed--;
+            fprintf(out, "%*s%.*s\n", printed ? (int)before : 0, "", (int)printed, text);
+            while (bytes < length && text[bytes] == ' ')
+                bytes++;
+            text += bytes;
+            length -= bytes;
+            before = indent;
+        } while (length);
+        text += *text == '\n';
+    } while (*text);
+}
+
+void cli_say(size_t indent, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    char *text = NULL;
+    int length = vasprintf(&text, format, arguments);
+    va_end(arguments);
+    if (length >= 0)
+        cli_wrap(stdout, cli_width(), indent, text);
+    free(length >= 0 ? text : NULL);
+}
+
 int cli_failed(pk_status status)
 {
-    fprintf(stderr, "lab: %s\n", pk_error_text());
+    char *message = cli_format("lab: %s", pk_error_text());
+    cli_wrap(stderr, CLI_WIDTH, strlen("lab: "), message);
+    free(message);
     return pk_exit_code(status);
 }

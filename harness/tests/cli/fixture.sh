@@ -25,6 +25,7 @@ static pk_status two(pk_run *run)
     /* STEP lab01.2: wait once */
     return pk_todo(run, "lab01.2");
     /* END lab01.2 */
+    (void)kernel; /* not one */
 }
 __global__ void kernel(int n)
 {
@@ -32,6 +33,10 @@ __global__ void kernel(int n)
     (void)n, (void)blockIdx; // nothing yet; really
     /* END lab01.3 */
 }
+PK_VARIANTS(ladder) = {
+    {"stream", "one wait", 0, NULL, one, NULL},
+    {"pdl", "overlap", PK_NEED_PDL, NULL, two, NULL},
+};
 CODE
 cat >"$PK_LAB_SOURCE/solutions/lab01_first/optimized.cu" <<'CODE'
 static pk_status one(pk_run *run)
@@ -45,6 +50,7 @@ static pk_status two(pk_run *run)
     /* STEP lab01.2: wait once */
     wait_once(run);
     /* END lab01.2 */
+    (void)kernel; /* not one */
 }
 __global__ void kernel(int n)
 {
@@ -52,6 +58,10 @@ __global__ void kernel(int n)
     y[n] = 1;
     /* END lab01.3 */
 }
+PK_VARIANTS(ladder) = {
+    {"stream", "one wait", 0, NULL, one, NULL},
+    {"pdl", "overlap", PK_NEED_PDL, NULL, two, NULL},
+};
 CODE
 cat >"$PK_LAB_SOURCE/labs/lab01_first/HINTS.md" <<'HINTS'
 # Hints
@@ -75,6 +85,16 @@ cat >"$PK_LAB_BUILD/bin/lab01_optimized" <<'PROGRAM'
 #!/usr/bin/env bash
 case ${FAKE-} in
 code:*) exit "${FAKE#code:}" ;;
+wrote:*) # the result file that $FAKE_RESULT names, as `--out` and `--json` say
+    for argument in "$@"; do
+        case $argument in
+        --out=*) mkdir -p "${argument#*=}/2026-03-01T000000Z-d" &&
+            cp "$FAKE_RESULT" "${argument#*=}/2026-03-01T000000Z-d/lab01.json" ;;
+        --json=*) cp "$FAKE_RESULT" "${argument#*=}" ;;
+        esac
+    done
+    exit "${FAKE#wrote:}"
+    ;;
 crash) kill -SEGV $$ ;;
 seed:*)
     echo ran "$@"
@@ -105,27 +125,52 @@ run() {
     code=$?
 }
 
-# expect CODE TEXT...: the last run's exit code, and that its output holds each text.
+# flat: the last output with its broken lines joined.
+flat() { tr -s '\n ' ' ' <<<"$output"; }
+
+# expect CODE TEXT...: the last run's exit code, and that its output holds each text, wherever its lines are broken.
 expect() {
-    local wanted=$1 text
+    local wanted=$1 text joined
     shift
+    joined=$(flat)
     [[ $code == "$wanted" ]] || fail "exit code $code, wanted $wanted"
-    for text in "$@"; do [[ $output == *"$text"* ]] || fail "no '$text'"; done
+    for text in "$@"; do [[ $output == *"$text"* || $joined == *"$text"* ]] || fail "no '$text'"; done
 }
 
-# expect_error TEXT...: exit code 2, one line on the standard error and it alone.
+# expect_error TEXT...: exit code 2, one message on the standard error and it alone, of lines that fit.
 expect_error() {
     expect 2 'lab: ' "$@"
-    [[ $(grep -c . <<<"$output") == 1 ]] || fail "more than one line"
+    [[ $(grep -c '^[^ ]' <<<"$output") == 1 ]] || fail "more than one message"
+    expect_width
 }
 
 expect_no() {
-    [[ $output != *"$1"* ]] || fail "'$1' is there"
+    [[ $output != *"$1"* && $(flat) != *"$1"* ]] || fail "'$1' is there"
 }
 
+# expect_width: no line is wider than 80 columns, but for one that is a single word, and none ends in a blank.
 expect_width() {
     local line
-    while IFS= read -r line; do ((${#line} <= 80)) || fail "a line of ${#line} columns: $line"; done <<<"$output"
+    while IFS= read -r line; do
+        ((${#line} <= 80)) || [[ ! ${line#"${line%%[! ]*}"} == *' '* ]] || fail "a line of ${#line} columns: $line"
+        [[ $line != *' ' ]] || fail "a blank at the end of: $line"
+    done <<<"$output"
+}
+
+# make_result FILE PROGRAM STATUS VARIANT=STATUS...: a small result file of lab01 at one point.
+make_result() {
+    python3 - "$@" <<'CODE'
+import json, sys
+file, program, status, *variants = sys.argv[1:]
+results = []
+for pair in ["sync=pass", *variants]:
+    variant, outcome = pair.split("=")
+    results.append(dict(variant=variant, role="baseline" if variant == "sync" else "ladder", cache="hot", status=outcome,
+                        reason=None if outcome == "pass" else "because", params=dict(n=1)))
+json.dump(dict(schema="pk-result", version=1, run=dict(program=program, started_utc="2026-03-01T00:00:00Z"),
+               device=dict(backend="cpu", kind="cpu", name="CPU device"), status=status,
+               lab=dict(id="lab01", title="First", knobs=[dict(name="n")]), results=results), open(file, "w"))
+CODE
 }
 
 fail() {

@@ -40,6 +40,10 @@ expect_error "unknown command 'xyzzyxyz'"
 expect_no 'did you mean'
 lab --backend=cuba run 01
 expect_error "unknown backend 'cuba'" "did you mean 'cuda'"
+lab --backend=cdua run 01
+expect_error "unknown backend 'cdua'" "did you mean 'cuda'"
+lab --backend=hpi run 01
+expect_error "did you mean 'hip'"
 lab --nonsense
 expect_error "unknown option '--nonsense'"
 lab demo now
@@ -110,6 +114,43 @@ expect 1
 sed -i 's/perhaps COMMAND.*/perhaps COMMAND ${CMAKE_COMMAND} -E false)/' "$root/CMakeLists.txt"
 lab test --backend=cpu --no-install
 expect 1 'tests failed out of 2' perhaps
+
+# Errors that a student's file leads to: said with the file's own lines, whatever the compiler makes of them.
+mkdir -p "$root/labs/lab01_x"
+cat >"$root/labs/lab01_x/header.h" <<'CODE'
+template <class T> void launch(T value) { value.nothing(); int unused = nowhere; }
+#define PK_CHECK(call) do { call; no_such_name(); } while (0)
+CODE
+cat >"$root/labs/lab01_x/optimized.cu" <<'CODE'
+#include "header.h"
+void kernel(int);
+void run(int n)
+{
+    kernel<<<1, n>>>(n);
+    launch(n);
+    PK_CHECK(kernel(n));
+}
+CODE
+cp "$root/CMakeLists.txt" "$fixture/before"
+cat >>"$root/CMakeLists.txt" <<'CODE'
+enable_language(CXX)
+add_library(cu STATIC labs/lab01_x/optimized.cu)
+set_source_files_properties(labs/lab01_x/optimized.cu PROPERTIES LANGUAGE CXX COMPILE_OPTIONS -xc++)
+add_dependencies(lab01_optimized cu)
+CODE
+lab --backend=cpu run 01
+expect 2 'the build failed' 'labs/lab01_x/optimized.cu:5: ' '    kernel<<<1, n>>>(n);' \
+    'PK_LAUNCH(kernel, grid, block, smem, stream, args...)' 'labs/lab01_x/optimized.cu:6: ' '    launch(n);' \
+    'labs/lab01_x/optimized.cu:7: ' 'PK_CHECK(kernel(n));' lab-build.log
+expect_no 'instantiation of'
+expect_no header.h
+expect_width
+[[ $(grep -c 'optimized.cu:5:' <<<"$output") == 1 ]] || fail 'one line is said twice'
+sed -i -e 's/kernel<<<1, n>>>(n);/kernel(nn);/' -e '/launch(n)/d' -e '/PK_CHECK/d' "$root/labs/lab01_x/optimized.cu"
+lab --backend=cpu run 01
+expect 2 'labs/lab01_x/optimized.cu:5: ' '    kernel(nn);'
+expect_no PK_LAUNCH
+cp "$fixture/before" "$root/CMakeLists.txt"
 
 # A file of the student's that does not compile stops what needs it, and nothing else.
 echo 'int student = oops;' >"$root/student.c"

@@ -15,26 +15,33 @@ result = json.load(open(sys.argv[1]))
 template = copy.deepcopy(result["results"][1])
 result["lab"]["id"] = "lab01"
 points = []
-grid = [(1024, k) for k in (150, 1, 10, 100, 1000)] + [(n, 150) for n in (4096, 65536, 1048576)]
-for n, k in grid:
+grid = [(1024, 150, 4)] + [(n, k, 1) for n in (1024, 4096, 65536) for k in (1, 10, 150)]
+for n, k, tokens in grid:
     work = 5 + 0.001 * n
     times = {"launch-sync": work + 8 * k, "work-only": work, "stream": max(3 * k, work + k) + 5, "fused": work}
     for variant, us in times.items():
         point = copy.deepcopy(template)
         baseline = variant in ("launch-sync", "work-only")
-        point.update(variant=variant, role="baseline" if baseline else "ladder", params={"n": n, "k": k, "tokens": 4})
-        tokens = point["derived"]["tokens"]
+        point.update(variant=variant, role="baseline" if baseline else "ladder", params={"n": n, "k": k, "tokens": tokens})
+        if point["params"] == {"n": 1024, "k": 150, "tokens": 4}:
+            us *= 7 # another time, another machine: on no line
+        point["derived"]["tokens"] = tokens
         for name, scale in (("wall", tokens), ("token", 1)):
             timing = point["timing"][name]
             timing.update(samples=[us * scale * (1 + 0.001 * i) for i in range(40)])
             timing.update(median=us * scale, p10=us * scale * 0.98, p90=us * scale * 1.02)
+        if variant == "fused" and k == 1: # a bar far below every point
+            point["timing"]["wall"]["p10"] = us * tokens * 0.02
         point["derived"]["us_per_token"] = us
-        point["model"] = {"name": "m", "predicted_us_per_token": us, "error_percent": 0}
+        if variant != "fused":
+            point["model"] = {"name": "m", "predicted_us_per_token": us, "error_percent": 0}
+        else:
+            point["model"] = None
         speedup = (work + 8 * k) / us
         point["speedup"] = None if baseline else dict(median=speedup, low=speedup * 0.98, high=speedup * 1.02)
         points.append(point)
     skipped = copy.deepcopy(template)
-    skipped.update(variant="pdl", role="ladder", params={"n": n, "k": k, "tokens": 4}, status="skipped",
+    skipped.update(variant="pdl", role="ladder", params={"n": n, "k": k, "tokens": tokens}, status="skipped",
                    reason="it's not \"here\"; \\ other devices have it", speedup=None, model=None)
     for name in ("wall", "device", "submit", "token"):
         skipped["timing"][name] = None
@@ -64,20 +71,63 @@ for figure in launch-cost overhead-share speedup latency; do
     (($(stat -c %s "$png") > 10000)) || fail "$png is nearly empty"
 done
 output=$(cat "$out/lab01-launch-cost.svg")
-expect 0 'kernels a token, K' 'time of a token (µs)' stream fused
+expect 0 'kernels a token, K' 'time of a token (µs)' stream fused 'lines: model' 'bars: p10–p90'
+expect 0 '-1</tspan>' # the axis goes down to where that bar ends
+output=$(cat "$out/lab01-overhead-share.svg")
+expect 0 'K = 150 kernels' 'sync: sum' 'stream: sum' 'stream: max'
 output=$(cat "$out/lab01-speedup.svg")
 expect 0 "skipped: it's not here" pdl '×'
 
 # Beside the results when no folder is asked for; a folder's name may hold anything.
 run plot "$fixture/cpu's results"
-expect 0 "in $fixture/cpu's results" 'wrote lab01-latency.png'
-for figure in launch-cost overhead-share speedup latency; do
+expect 0 "in $fixture/cpu's results" 'wrote lab01-latency.png' 'not drawn: lab01-overhead-share' 'T_comp means nothing'
+expect_width
+[[ ! -e $fixture/cpu\'s\ results/lab01-overhead-share.svg ]] || fail 'a share of nothing is drawn'
+for figure in launch-cost speedup latency; do
     output=$(cat "$fixture/cpu's results/lab01-$figure.svg")
     [[ $(grep -c 'CPU device' <<<"$output") -ge 2 ]] || fail "$figure: title and watermark do not both say CPU device"
 done
 [[ -z $(ls -A "$TMPDIR") ]] || fail 'a temporary folder was left'
 
+# ---- what the scripts get: a script of our own in place of the figures' writes it down ----
+rm "$PK_LAB_SOURCE/plots"
+mkdir "$PK_LAB_SOURCE/plots"
+echo >"$PK_LAB_SOURCE/plots/theme.gp"
+cat >"$PK_LAB_SOURCE/plots/lab01-tell.gp" <<'CODE'
+print sprintf('%d points, tokens %d, K %d, modelled %s;', along_k_count, along_k_tokens, along_n_k, along_k_modelled) \
+    . system("tr '\n' ';' <along_k.dat")
+exit status 77
+CODE
+run plot "$fixture/lab01.json" "--out=$out"
+expect 0 '3 points, tokens 1, K 150, modelled launch-sync work-only stream ;'
+[[ $(flat | grep -o '1024 150 [14]' | sort | uniq -c | tr -s ' ') == ' 4 1024 150 1' ]] ||
+    fail 'the default point is on a line'
+# An older file: the sweep had the same number of tokens, and covers the default point again.
+sed 's/"tokens": 1\([,}]\)/"tokens": 4\1/g' "$fixture/lab01.json" >"$fixture/older.json"
+run plot "$fixture/older.json" "--out=$out"
+expect 0 '3 points, tokens 4, K 150'
+[[ $(flat | grep -o '1024 150 4' | wc -l) == 4 ]] || fail 'a point is on a line twice'
+expect 0 1206.024
+expect_no 8442.168 # 7 times that: the default point
+rm -r "$PK_LAB_SOURCE/plots"
+ln -s "$repository/plots" "$PK_LAB_SOURCE/plots"
+
 # ---- what cannot be drawn ----
+mkdir -p "$PK_LAB_SOURCE"/results/2026-01-0{1,2,3}T000000Z-d
+cp "$fixture/lab01.json" "$PK_LAB_SOURCE/results/2026-01-01T000000Z-d/lab01.json"
+cp "$fixture/lab01.json" "$PK_LAB_SOURCE/results/2026-01-02T000000Z-d/lab01.json"
+run plot
+expect_no 'no sweep' # no folder but the newest is read
+python3 - "$fixture/lab01.json" "$PK_LAB_SOURCE/results/2026-01-03T000000Z-d/lab01.json" <<'CODE'
+import json, sys
+result = json.load(open(sys.argv[1]))
+result["results"] = [point for point in result["results"] if point["params"] == result["results"][0]["params"]]
+json.dump(result, open(sys.argv[2], "w"))
+CODE
+run plot
+expect 0 'not drawn: lab01-launch-cost' 'no sweep' './lab plot results/2026-01-02T000000Z-d'
+expect_width
+rm -r "$PK_LAB_SOURCE/results"
 run plot "$repository/harness/tests/data/example-gpu.json" "--out=$fixture/some"
 expect 0 'not drawn: lab01-overhead-share' './lab run 01 --sweep' 'lab01-launch-cost.svg'
 touch "$fixture/file"

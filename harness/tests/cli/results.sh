@@ -24,7 +24,15 @@ cp "$cpu" "$PK_LAB_SOURCE/results/2026-01-01T000000Z-a/lab01.json"
 run report
 expect 0 'NVIDIA H200'
 run status
-expect 0 'solution pass, fused'
+expect 0 'wrong, stream' # the older one, for it is the student's
+expect_width
+sed 's/lab01_optimized/lab01_solution/' "$cpu" >"$PK_LAB_SOURCE/results/2026-01-01T000000Z-a/lab01.json"
+run status
+expect 0 'none of yours (solution pass)'
+expect_width
+sed 's/lab01_solution/lab01_optimized/' "$gpu" >"$PK_LAB_SOURCE/results/2026-01-01T000000Z-a/lab01.json"
+run status
+expect 0 'pass, fused'
 expect_width
 
 # ---- compare ----
@@ -53,6 +61,39 @@ run compare "$gpu" "$fixture/slow.json"
 expect 0 0.500 '1 results that only A has, 0 that only B has'
 [[ $output =~ 0\.500\ +0\.4[0-9]+\ to\ 0\.5[0-9]+ ]] || fail 'the interval does not hold 0.5'
 expect_width
+
+# The default point, then a sweep that covers it once more: one row a variant and point, in any order of the files.
+python3 - "$gpu" "$fixture/twice.json" <<'CODE'
+import copy, json, sys
+result = json.load(open(sys.argv[1]))
+first = result["results"][0]["params"]
+again = copy.deepcopy([point for point in result["results"] if point["params"] == first])
+for point in again:
+    point["derived"]["us_per_token"] = 12345
+result["results"] += again
+json.dump(result, open(sys.argv[2], "w"))
+CODE
+for pair in "$fixture/twice.json $gpu" "$gpu $fixture/twice.json" "$fixture/twice.json $fixture/twice.json"; do
+    # shellcheck disable=SC2086 # two files
+    run compare $pair
+    expect 0 1.000
+    expect_no 'only B'
+    expect_no 12345
+    expect_width
+    [[ $(grep -cE '^stream +1024 1 8 ' <<<"$output") == 1 ]] || fail 'not one row for a variant and point'
+done
+run compare "$fixture/twice.json" "$fixture/slow.json"
+expect 0 '1 results that only A has, 0 that only B has'
+run compare "$fixture/slow.json" "$fixture/twice.json"
+expect 0 '0 results that only A has, 1 that only B has'
+run report "$fixture/twice.json"
+expect 0 'at n=1024 k=1 tokens=8' 'whole sweep'
+expect_width
+[[ $(grep -c '^| stream ' <<<"$output") == 1 ]] || fail 'a variant is reported twice'
+run report "$fixture/twice.json" --all
+expect 0 'the default point is n=1024 k=1 tokens=8'
+expect_no 12345
+[[ $(grep -c '^| stream | 1024 | 1 |' <<<"$output") == 1 ]] || fail 'a point is reported twice'
 sed 's/"id": "lab01",/"id": "lab02",/' "$gpu" >"$fixture/other.json"
 run compare "$gpu" "$fixture/other.json" --anyway
 expect_error 'different labs'

@@ -21,10 +21,83 @@ for wanted in 0 1 2 3 4 5 77 130; do
     FAKE=code:$wanted run run 01
     expect "$wanted"
 done
-FAKE=code:77 run run 01
-expect 77 'Next: fill in step lab01.1' './lab hint 01.1'
-FAKE=code:77 run run 01 --baseline
+
+# ---- what to do next ----
+export FAKE_RESULT=$fixture/result.json
+file=$PK_LAB_SOURCE/labs/lab01_first/optimized.cu
+cp "$file" "$fixture/shipped"
+results=$PK_LAB_SOURCE/results
+
+# as_run CODE STATUS VARIANT=STATUS... -- ARGUMENT...: a run that writes such a result.
+as_run() {
+    local wanted=$1 status=$2 variants=()
+    shift 2
+    while [[ $1 != -- ]]; do
+        variants+=("$1")
+        shift
+    done
+    make_result "$FAKE_RESULT" lab01_optimized "$status" "${variants[@]}"
+    FAKE=wrote:$wanted run "${@:2}"
+    expect "$wanted"
+    expect_width
+}
+as_run 77 todo stream=todo pdl=todo -- run 01
+expect 77 'Next: fill in step lab01.1 in labs/lab01_first/optimized.cu' './lab hint 01.1'
+expect_no 'Not checked'
+[[ -s $results/2026-03-01T000000Z-d/lab01.json ]] || fail 'no result was written'
+as_run 77 todo stream=todo pdl=todo -- run 01 "--json=$fixture/elsewhere.json"
+expect 77 'Next: fill in step lab01.1'
+as_run 77 todo stream=todo pdl=todo -- run 01 --baseline
 expect_no 'Next:'
+as_run 77 todo stream=todo pdl=skipped -- check 01
+expect 77 'Next: fill in step lab01.1' 'Not checked on this device: lab01.2 (open), lab01.3 (open): pdl is skipped'
+
+# Wrong while a step of that variant is open, its kernel's; then with all of them filled in.
+sed -i 's|return pk_todo(run, "lab01.2");|overlap(run);|' "$file"
+as_run 1 wrong stream=todo pdl=wrong -- run 01
+expect 1 'Next: pdl is wrong while its step lab01.3 is open' './lab hint 01.3'
+as_run 1 wrong stream=wrong pdl=pass -- run 01
+expect 1 'Next: stream is wrong while its step lab01.1 is open'
+sed -i -e 's|(void)n, (void)blockIdx;|y[n] = 1;|' -e 's|return pk_todo(run, "lab01.1");|done(run);|' "$file"
+as_run 1 wrong stream=pass pdl=wrong -- run 01
+expect 1 'Next: pdl is wrong: ./lab hint 01.2, ./lab hint 01.3, docs/troubleshooting.md'
+as_run 0 pass stream=pass pdl=pass -- run 01
+expect_no Next
+as_run 0 pass stream=pass pdl=skipped -- run 01
+expect 0 'Not checked on this device: lab01.2, lab01.3: pdl is skipped'
+expect_no open
+cp "$fixture/shipped" "$file"
+sed -i 's|return pk_todo(run, "lab01.1");|done(run);|' "$file"
+as_run 0 pass stream=pass pdl=skipped -- run 01
+expect 0 'Not checked on this device: lab01.2 (open), lab01.3 (open)'
+
+# A fence that is damaged is said instead of anything that its steps would say.
+sed -i 's|END lab01.2|END lab1.2|' "$file"
+as_run 0 pass stream=pass pdl=pass -- run 01
+expect 0 'lab01.2 has no END line: labs/lab01_first/optimized.cu:9' './lab reset 01'
+as_run 0 pass stream=pass pdl=pass -- run 01 --solution
+expect_no 'has no END'
+cp "$fixture/shipped" "$file"
+
+# No device: nothing was measured, and no step is to blame.
+rm -r "$results"
+FAKE=code:77 run run 01
+expect 77 'Next: ./lab --backend=cpu run 01'
+expect_no 'fill in step'
+FAKE=code:77 run check 01 --baseline
+expect 77 'Next: ./lab --backend=cpu check 01 --baseline'
+FAKE=code:77 run run 01 --list
+expect_no Next
+make_result "$fixture/elsewhere.json" lab01_optimized pass stream=pass
+FAKE=code:77 run run 01 "--json=$fixture/elsewhere.json" # there, but of an earlier run
+expect 77 'Next: ./lab --backend=cpu run 01'
+
+run run 01 --baseline --solution
+expect_error 'two programs'
+run run 01 --baseline --solution --explore=3
+expect_error 'two programs'
+run run 01 --baseline --baseline
+expect 0 lab01_baseline
 FAKE=crash run run 01
 expect 3 'killed by signal 11'
 run run 02

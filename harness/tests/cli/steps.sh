@@ -18,6 +18,51 @@ cp "$file" "$fixture/before"
 sed -i 's|(void)n, (void)blockIdx;|(void)n; y[n] = 1;|' "$file"
 run status
 [[ $output =~ lab01.3\ +done ]] || fail 'lab01.3 is not done'
+# Filled in is not run, run is not passed, and the solution's pass is not the student's.
+sed -i 's|return pk_todo(run, "lab01.2");|done(run);|' "$file"
+folder=$PK_LAB_SOURCE/results/2026-03-01T000000Z-d
+mkdir -p "$folder"
+run status
+expect 0 '3 of 3' 'Next: ./lab run 01'
+make_result "$folder/lab01.json" lab01_solution pass stream=pass
+run status
+expect 0 'none of yours (solution pass)' 'Next: ./lab run 01'
+expect_no 'Every step is done'
+mkdir -p "$PK_LAB_SOURCE/results/2026-02-01T000000Z-d"
+make_result "$PK_LAB_SOURCE/results/2026-02-01T000000Z-d/lab01.json" lab01_optimized wrong stream=wrong
+run status
+expect 0 'wrong, 2026-03-01' 'Next: ./lab run 01'
+make_result "$folder/lab01.json" lab01_optimized pass stream=pass pdl=skipped
+run status
+expect 0 'pass, 2026-03-01' 'Not checked on this device: lab01.2, lab01.3: pdl is skipped' 'Every step is done'
+rm -r "$PK_LAB_SOURCE/results"
+
+# Damaged fences: no step counts as done that cannot be told.
+sed -i 's|/\* END lab01.2|/* END lab1.2|' "$file"
+run status
+expect 0 '2 of 3' 'lab01.2 has no END line: labs/lab01_first/optimized.cu:9' './lab reset 01'
+expect_no 'Every step'
+expect_width
+[[ $output =~ lab01.2\ +damaged ]] || fail 'lab01.2 is not damaged'
+sed -i '/STEP lab01.1/d' "$file"
+run status
+expect 0 '1 of 3' 'lab01.1 has no STEP line: labs/lab01_first/optimized.cu:4'
+sed -i -e '/STEP lab01/d' -e '/END lab/d' "$file"
+run status
+expect 0 '0 of 3' 'lab01.3 has no STEP line: labs/lab01_first/optimized.cu'
+expect_no 'Every step'
+cp "$fixture/before" "$file"
+
+# Out of order in the file: by number in what is said.
+python3 - "$file" <<'CODE'
+import sys
+text = open(sys.argv[1]).read()
+head, kernel = text.split("__global__")
+kernel, list_ = kernel.split("PK_VARIANTS")
+open(sys.argv[1], "w").write("__global__" + kernel + head + "PK_VARIANTS" + list_)
+CODE
+run status
+expect 0 'Next: step lab01.2'
 cp "$fixture/before" "$file"
 
 # ---- hints ----
@@ -37,12 +82,23 @@ expect 0 'hint 3 of 3'
 [[ $(<"$PK_LAB_SOURCE/.lab-progress") == 'hint lab01.1 3' ]] || fail 'the progress file is not as documented'
 run hint 01
 expect 0 'lab01.2, hint 1 of 1' 'Wait where?'
+python3 - "$PK_LAB_SOURCE/labs/lab01_first/HINTS.md" <<'CODE'
+import sys
+open(sys.argv[1], "a").write("## lab01.3 wide\n### Hint 1\n" + "word " * 30 + "\nmore words\n\n- an entry "
+    + "of many " * 20 + "\n\n```\n" + "code  " * 20 + "stays;\n```\n")
+CODE
+run hint 01.3
+expect 0 'word more words' "$(printf 'code  %.0s' {1..20})stays;" $'\n  many '
+output=$(grep -v stays <<<"$output")
+expect_width
+sed -i '/^## lab01.3/,$d' "$PK_LAB_SOURCE/labs/lab01_first/HINTS.md"
 run hint 01.1 --level=4
 expect_error '--level'
 run hint 01.1 --level=many
 expect_error '--level'
 run hint 01.9
 expect_error "no step '01.9'" '01.1 to 01.3'
+expect_width
 run hint 02.1
 expect_error 'no steps are marked'
 rm "$PK_LAB_SOURCE/.lab-progress"

@@ -39,6 +39,8 @@ expect_error "unknown lab 'lab1'" "did you mean '01'"
 run check 01 --help
 expect 0 lab01_optimized --help
 
+run doctor
+expect_width
 run list
 expect 0 'First lab' lab01_first lab01.1 'launch in order' ladder stream 'not built'
 expect_width
