@@ -215,15 +215,6 @@ static void renew(struct CUgraphExec_st *exec, struct CUgraphNode_st *node)
         node->live->as.event.slot = slot;
 }
 
-static void replace_work(struct CUgraphNode_st *node, struct pk_op *work)
-{
-    pk_op_release(node->work);
-    node->work = work;
-    work->references++;
-    if (node->type == cudaGraphNodeTypeKernel)
-        pk_node_point_to_arguments(node);
-}
-
 /* The snapshot's copy of a node of the graph that the exec was made from, if it is of this type. */
 static struct CUgraphNode_st *node_of(const struct CUgraphExec_st *exec, cudaGraphNode_t node, cudaGraphNodeType type)
 {
@@ -241,7 +232,9 @@ static cudaError_t set_made(cudaGraphExec_t exec, cudaGraphNode_t node, cudaGrap
     if (!error && !found)
         error = cudaErrorInvalidValue;
     if (!error && work) {
-        replace_work(found, work);
+        if (type == cudaGraphNodeTypeKernel) /* an attribute of the node, not one of these parameters */
+            work->as.kernel.cooperative = work->as.kernel.spread = found->work->as.kernel.cooperative;
+        pk_node_set_work(found, work);
         renew(exec, found);
     }
     pk_op_release(work);
@@ -397,7 +390,7 @@ static void take_over(struct CUgraphExec_st *exec, struct CUgraph_st *old, const
         struct CUgraphNode_st *node = old->nodes.at[i];
         struct pk_op *work = pk_op_new(PK_OP_MARK);
         pk_op_copy_work(work, graph->nodes.at[i]->work);
-        replace_work(node, work);
+        pk_node_set_work(node, work);
         pk_op_release(work);
         renew(exec, node);
         for (int c = 0; c < node->n_children; ++c)

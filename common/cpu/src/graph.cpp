@@ -117,9 +117,13 @@ static void connect(struct CUgraphNode_st *from, struct CUgraphNode_st *to)
     pk_nodes_add(&to->before, from);
 }
 
-void pk_node_point_to_arguments(struct CUgraphNode_st *node)
+void pk_node_set_work(struct CUgraphNode_st *node, struct pk_op *work)
 {
-    const struct pk_op *work = node->work;
+    work->references++;
+    pk_op_release(node->work);
+    node->work = work;
+    if (node->type != cudaGraphNodeTypeKernel)
+        return;
     const pk_cpu_kernel *code = work->as.kernel.code;
     free(node->arguments);
     node->arguments = (void **)calloc(code->n_params + 1, sizeof(*node->arguments));
@@ -141,11 +145,10 @@ struct CUgraphNode_st *pk_graph_add(struct CUgraph_st *graph, cudaGraphNodeType 
     node->id = ++last_id;
     node->graph = graph;
     node->index = graph->nodes.count;
-    node->work = work ? work : pk_op_new(PK_OP_MARK);
     if (work)
-        work->references++;
-    if (type == cudaGraphNodeTypeKernel)
-        pk_node_point_to_arguments(node);
+        pk_node_set_work(node, work);
+    else
+        node->work = pk_op_new(PK_OP_MARK);
     pk_nodes_add(&graph->nodes, node);
     for (size_t i = 0; i < n_before; ++i)
         connect(before[i], node);
@@ -636,11 +639,9 @@ static cudaError_t set_made(cudaGraphNode_t node, cudaGraphNodeType type, struct
     if (!error && (!node_alive(node) || node->type != type))
         error = cudaErrorInvalidValue;
     if (!error && work) {
-        struct pk_op *before = node->work;
-        node->work = work;
-        work = before;
-        if (type == cudaGraphNodeTypeKernel)
-            pk_node_point_to_arguments(node);
+        if (type == cudaGraphNodeTypeKernel) /* an attribute of the node, not one of these parameters */
+            work->as.kernel.cooperative = work->as.kernel.spread = node->work->as.kernel.cooperative;
+        pk_node_set_work(node, work);
     }
     pk_op_release(work);
     pk_unlock();

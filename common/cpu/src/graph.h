@@ -88,8 +88,8 @@ struct CUgraphNode_st *pk_graph_add(struct CUgraph_st *graph, cudaGraphNodeType 
                                     struct CUgraphNode_st *const *before, size_t n_before);
 struct CUgraphNode_st *pk_graph_add_child(struct CUgraph_st *graph, const struct CUgraph_st *child,
                                           struct CUgraphNode_st *const *before, size_t n_before);
-/* Kernel nodes: `arguments` again after `work` has changed. */
-void pk_node_point_to_arguments(struct CUgraphNode_st *node);
+/* The node does `work` (held for it) from now on. */
+void pk_node_set_work(struct CUgraphNode_st *node, struct pk_op *work);
 /* The node of the copy whose origin is `original`, also in its children; or null. */
 struct CUgraphNode_st *pk_graph_find_copy(const struct CUgraph_st *copy, const struct CUgraphNode_st *original);
 bool pk_graph_has_conditional(const struct CUgraph_st *graph);
