@@ -125,6 +125,9 @@ static void hangs_are_described(void)
 int main(void)
 {
     limit_seconds(120);
+#if defined(PK_CPU_TSAN_)
+    setenv("PK_CPU_SMS", "1", 1); /* each fiber costs ThreadSanitizer a megabyte */
+#endif
     two_grids_at_a_time();
     warps_of_either_size();
     hangs_are_described();
