@@ -61,8 +61,13 @@ static bool add(struct range range)
     return true;
 }
 
+/* Counts what has been taken off the registry: a range found before is still there while this has not changed.
+ * Release, pairs with pk_memory_reachable's acquire. */
+static uint32_t removals;
+
 static void remove(struct range *range)
 {
+    __atomic_add_fetch(&removals, 1, __ATOMIC_RELEASE);
     const size_t at = (size_t)(range - ranges);
     memmove(range, range + 1, (n_ranges - at - 1) * sizeof(*ranges));
     n_ranges--;
@@ -200,8 +205,21 @@ static void name_stray(const void *address, char *what, size_t bytes)
 
 bool pk_memory_reachable(const void *address, size_t bytes, char *what, size_t what_bytes)
 {
+    /* Most accesses are to an allocation of the last few. */
+    static __thread struct {
+        const char *low, *high;
+        uint32_t removals;
+    } known[8];
+    static __thread unsigned newest;
+    const char *at = (const char *)address;
+    const uint32_t now = __atomic_load_n(&removals, __ATOMIC_ACQUIRE);
+    for (const auto &one : known)
+        if (at >= one.low && at < one.high && (size_t)(one.high - at) >= bytes && one.removals == now)
+            return true;
     pthread_mutex_lock(&memory_lock);
     const struct range *range = find(address);
+    if (range)
+        known[++newest % 8] = {range->base, range->base + range->bytes, __atomic_load_n(&removals, __ATOMIC_RELAXED)};
     const bool inside = range && (size_t)(range->base + range->bytes - (const char *)address) >= bytes;
     if (!inside)
         name_stray(range ? range->base + range->bytes : address, what, what_bytes);
@@ -308,6 +326,7 @@ void pk_memory_reset(void)
         else if (ranges[i].origin == range::SYMBOL)
             ranges[kept++] = ranges[i];
     }
+    __atomic_add_fetch(&removals, 1, __ATOMIC_RELEASE);
     n_ranges = kept;
     used_bytes = 0;
     pthread_mutex_unlock(&memory_lock);
