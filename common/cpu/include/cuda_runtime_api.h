@@ -51,7 +51,14 @@ typedef void (*cudaHostFn_t)(void *user_data);
 #define cudaCpuDeviceId (-1)
 #define cudaInvalidDeviceId (-2)
 
-typedef enum cudaMemcpyKind {
+/* A program may pass any number, and gets an error for it: so every number is a value of the type. */
+#ifdef __cplusplus
+#define PK_CPU_ANY_INT_ : int
+#else
+#define PK_CPU_ANY_INT_
+#endif
+
+typedef enum cudaMemcpyKind PK_CPU_ANY_INT_ {
     cudaMemcpyHostToHost = 0,
     cudaMemcpyHostToDevice = 1,
     cudaMemcpyDeviceToHost = 2,
