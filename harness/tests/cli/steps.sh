@@ -44,6 +44,9 @@ expect 0 '2 of 3' 'lab01.2 has no END line: labs/lab01_first/optimized.cu:9' './
 expect_no 'Every step'
 expect_width
 [[ $output =~ lab01.2\ +damaged ]] || fail 'lab01.2 is not damaged'
+echo '/* END lab01.2 */' >>"$file" # behind the next step's
+run status
+expect 0 'lab01.2 has no END line'
 sed -i '/STEP lab01.1/d' "$file"
 run status
 expect 0 '1 of 3' 'lab01.1 has no STEP line: labs/lab01_first/optimized.cu:4'
@@ -89,6 +92,7 @@ open(sys.argv[1], "a").write("## lab01.3 wide\n### Hint 1\n" + "word " * 30 + "\
 CODE
 run hint 01.3
 expect 0 'word more words' "$(printf 'code  %.0s' {1..20})stays;" $'\n  many '
+[[ $output != *$'\nmore words'* ]] || fail 'the lines of a paragraph are not joined'
 output=$(grep -v stays <<<"$output")
 expect_width
 sed -i '/^## lab01.3/,$d' "$PK_LAB_SOURCE/labs/lab01_first/HINTS.md"

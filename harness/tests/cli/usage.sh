@@ -39,7 +39,10 @@ expect_error "unknown lab 'lab1'" "did you mean '01'"
 run check 01 --help
 expect 0 lab01_optimized --help
 
+printf '#!/bin/sh\necho backend=cpu; echo driver=; echo "capabilities=one two "\n' >"$PK_LAB_BUILD/bin/pk_probe"
+chmod +x "$PK_LAB_BUILD/bin/pk_probe"
 run doctor
+expect 0 'capabilities  ' 'one two' driver
 expect_width
 run list
 expect 0 'First lab' lab01_first lab01.1 'launch in order' ladder stream 'not built'
