@@ -16,7 +16,7 @@ if (($(wc -l <<<"$output") != 1)); then
     echo "FAILED: more than one line"
     exit 1
 fi
-if [[ $output != *"no usable GPU: "*"-DPK_BACKEND=cpu"* ]]; then
+if [[ $output != *"no usable GPU: "*"--backend=cpu"* ]]; then
     echo "FAILED: the line does not say that there is no usable GPU, and what to do"
     exit 1
 fi
