@@ -111,6 +111,9 @@ CASE(largest_grid_that_is_resident)
     /* Occupancy and the launch agree: that many blocks run, one more is refused. */
     int each = 0, rounds = 5;
     NEED_COOPERATIVE();
+#if defined(__SANITIZE_THREAD__)
+    SKIP("ThreadSanitizer keeps a trace for each thread of the grid, which takes more memory than there may be");
+#endif
     PK_CHECK(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&each, rotate_blocks, 256, 0));
     const int most = each * processors();
     DEVICE(int, ring, most + 1);

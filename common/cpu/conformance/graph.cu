@@ -567,6 +567,11 @@ CASE(two_execs_run_together)
     return PK_OK;
 }
 
+static __global__ void raise_flag(int *flag, int value)
+{
+    cf_store_release_system(flag, value);
+}
+
 CASE(branches_run_together)
 {
     /* The held branch must not keep the other from running. */
@@ -581,7 +586,7 @@ CASE(branches_run_together)
     PK_CHECK(cudaEventRecord(fork, s));
     PK_CHECK(cudaStreamWaitEvent(t, fork, 0));
     PK_TRY(cf_gate_enqueue(&gate, s));
-    PK_LAUNCH(cf_set, 1, 1, 0, t, device, 5);
+    PK_LAUNCH(raise_flag, 1, 1, 0, t, device, 5);
     PK_CHECK(cudaEventRecord(join, t));
     PK_CHECK(cudaStreamWaitEvent(s, join, 0));
     PK_TRY(cf_end_capture(s, &graph));

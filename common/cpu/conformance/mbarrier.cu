@@ -58,14 +58,14 @@ static __global__ void split_arrive(int *out)
     for (int i = 0; i < 100; i++)
         own += i;
     wait_for(&barrier, token);
-    out[t] = tile[THREADS - 1 - t] + own;
+    out[blockIdx.x * THREADS + t] = tile[THREADS - 1 - t] + own;
 }
 
 CASE(work_between_arrive_and_wait)
 {
-    DEVICE(int, out, THREADS);
+    DEVICE(int, out, 4 * THREADS);
     PK_LAUNCH(split_arrive, 4, THREADS, 0, 0, out);
-    EXPECT_EACH(int, out, THREADS, 2 * (THREADS - 1 - (int)i) + 4950);
+    EXPECT_EACH(int, out, 4 * THREADS, 2 * (THREADS - 1 - (int)i % THREADS) + 4950);
     return PK_OK;
 }
 

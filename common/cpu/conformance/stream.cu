@@ -319,6 +319,7 @@ CASE(high_priority_overtakes_waiting_blocks)
     int least, greatest, resident = 0;
     cudaStream_t high, low;
     unsigned tickets[3];
+    GATE(gate);
     DEVICE(unsigned, d, 3); /* counter, last of low, last of high */
     PK_CHECK(cudaDeviceGetStreamPriorityRange(&least, &greatest));
     if (least == greatest)
@@ -327,8 +328,12 @@ CASE(high_priority_overtakes_waiting_blocks)
     const unsigned blocks = 16u * (unsigned)(resident * cf_attribute(cudaDevAttrMultiProcessorCount));
     PK_CHECK(cudaStreamCreateWithPriority(&low, cudaStreamNonBlocking, least));
     PK_CHECK(cudaStreamCreateWithPriority(&high, cudaStreamNonBlocking, greatest));
+    /* Both are let go at the same moment, however slow the host is. */
+    PK_TRY(cf_gate_enqueue(&gate, low));
+    PK_TRY(cf_gate_enqueue(&gate, high));
     PK_LAUNCH(busy_blocks, blocks, 1024, 0, low, d, d + 1, 100000ll);
     PK_LAUNCH(busy_blocks, 1, 1024, 0, high, d, d + 2, 1ll);
+    cf_gate_open(&gate);
     PK_CHECK(cudaDeviceSynchronize());
     PK_CHECK(cudaMemcpy(tickets, d, sizeof tickets, cudaMemcpyDeviceToHost));
     EXPECT_EQ(tickets[0], blocks + 1);

@@ -274,15 +274,15 @@ static __global__ void part_of_a_warp(unsigned *out)
     const int t = linear_thread(), lane = lane_of(t);
     const unsigned mask = t < 32 ? ALL : 0xffu;
     const unsigned ballot = __ballot_sync(mask, lane % 2);
-    out[t] = ballot + (unsigned)__shfl_xor_sync(mask, lane, 4);
+    out[blockIdx.x * 40 + (unsigned)t] = ballot + (unsigned)__shfl_xor_sync(mask, lane, 4);
 }
 
 CASE(last_warp_of_a_block_is_partial)
 {
     NEED_32_LANES();
-    DEVICE(unsigned, out, 40);
+    DEVICE(unsigned, out, 3 * 40);
     PK_LAUNCH(part_of_a_warp, 3, 40, 0, 0, out);
-    EXPECT_EACH(unsigned, out, 40, (i < 32 ? 0xaaaaaaaau : 0xaau) + (unsigned)((i % 32) ^ 4));
+    EXPECT_EACH(unsigned, out, 3 * 40, (i % 40 < 32 ? 0xaaaaaaaau : 0xaau) + (unsigned)((i % 40 % 32) ^ 4));
     return PK_OK;
 }
 

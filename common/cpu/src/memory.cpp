@@ -615,6 +615,8 @@ static cudaError_t copy(void *to, size_t to_pitch, const void *from, size_t from
     PK_ENTER();
     if (width == 0 || height == 0)
         return cudaSuccess;
+    if ((unsigned)direction > cudaMemcpyDefault)
+        return pk_fail_with(cudaErrorInvalidMemcpyDirection);
     pk_lock();
     struct pk_op *op = pk_op_new(PK_OP_COPY);
     op->as.copy.to = to;
