@@ -320,6 +320,8 @@ CASE(high_priority_overtakes_waiting_blocks)
     cudaStream_t high, low;
     unsigned tickets[3];
     GATE(gate);
+    STREAM(held);
+    EVENT(opened);
     DEVICE(unsigned, d, 3); /* counter, last of low, last of high */
     PK_CHECK(cudaDeviceGetStreamPriorityRange(&least, &greatest));
     if (least == greatest)
@@ -329,8 +331,10 @@ CASE(high_priority_overtakes_waiting_blocks)
     PK_CHECK(cudaStreamCreateWithPriority(&low, cudaStreamNonBlocking, least));
     PK_CHECK(cudaStreamCreateWithPriority(&high, cudaStreamNonBlocking, greatest));
     /* Both are let go at the same moment, however slow the host is. */
-    PK_TRY(cf_gate_enqueue(&gate, low));
-    PK_TRY(cf_gate_enqueue(&gate, high));
+    PK_TRY(cf_gate_enqueue(&gate, held));
+    PK_CHECK(cudaEventRecord(opened, held));
+    PK_CHECK(cudaStreamWaitEvent(low, opened, 0));
+    PK_CHECK(cudaStreamWaitEvent(high, opened, 0));
     PK_LAUNCH(busy_blocks, blocks, 1024, 0, low, d, d + 1, 100000ll);
     PK_LAUNCH(busy_blocks, 1, 1024, 0, high, d, d + 2, 1ll);
     cf_gate_open(&gate);
