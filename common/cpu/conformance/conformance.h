@@ -90,8 +90,13 @@
 #define LAUNCH_ERROR(kernel, grid, block, smem, stream, ...)                                                           \
     (PK_BACKEND_LAUNCH(kernel, grid, block, smem, stream, ##__VA_ARGS__), cudaGetLastError())
 
+/* A build for PK_CPU_CHECK has ThreadSanitizer's instrumentation, not its runtime. */
+#if defined(__SANITIZE_THREAD__) && !defined(PK_CPU_CHECKED)
+#define UNDER_THREAD_SANITIZER
+#endif
+
 /* A copy may signal a running kernel; to ThreadSanitizer it is a plain store that races with the kernel's load. */
-#if defined(__SANITIZE_THREAD__)
+#if defined(UNDER_THREAD_SANITIZER)
 #define SKIP_WHERE_COPIES_RACE() SKIP("ThreadSanitizer does not know a copy that signals")
 #else
 #define SKIP_WHERE_COPIES_RACE() ((void)0)

@@ -111,7 +111,7 @@ CASE(largest_grid_that_is_resident)
     /* Occupancy and the launch agree: that many blocks run, one more is refused. */
     int each = 0, rounds = 5;
     NEED_COOPERATIVE();
-#if defined(__SANITIZE_THREAD__)
+#if defined(UNDER_THREAD_SANITIZER)
     SKIP("ThreadSanitizer keeps a trace for each thread of the grid, which takes more memory than there may be");
 #endif
     PK_CHECK(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&each, rotate_blocks, 256, 0));

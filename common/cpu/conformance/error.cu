@@ -22,7 +22,7 @@ static __global__ void trap_now(void)
 }
 
 /* A sanitizer of host code reports a bad access in a kernel itself, and ends the process. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if defined(__SANITIZE_ADDRESS__) || defined(UNDER_THREAD_SANITIZER)
 #define SKIP_UNDER_SANITIZERS() SKIP("a sanitizer reports this fault itself")
 #else
 #define SKIP_UNDER_SANITIZERS() ((void)0)

@@ -64,9 +64,11 @@ static __global__ void use_static_and_dynamic(unsigned char *out, unsigned bytes
     __shared__ unsigned char fixed[STATIC_BYTES];
     DYNAMIC_SHARED(unsigned char, tile);
     fixed[threadIdx.x] = 1;
-    tile[bytes - 1] = 2;
+    if (threadIdx.x == 0)
+        tile[bytes - 1] = 2;
     __syncthreads();
-    *out = (unsigned char)(fixed[0] + tile[bytes - 1]);
+    if (threadIdx.x == 1)
+        *out = (unsigned char)(fixed[0] + tile[bytes - 1]);
 }
 
 static __global__ void __launch_bounds__(128) bounded(unsigned *count)
