@@ -121,7 +121,9 @@ int cmd_explore(int argc, char **argv)
     int at;
     long seeds = 0;
     const char *value = explore_value(argc, argv, &at);
-    pk_status status = count_of(value ? value : "", &seeds);
+    if (!value || !argv[0])
+        return cli_failed(pk_fail(PK_USAGE, "run needs a lab's number first: ./lab run 01 --explore=50"));
+    pk_status status = count_of(value, &seeds);
     if (status == PK_OK && strcmp(PK_CLI_BACKEND, "cpu") != 0)
         status = pk_fail(PK_USAGE,
                          "--explore needs the CPU device, whose schedule can be chosen, and this build is for "

@@ -69,7 +69,7 @@ struct pk_cpu_block {
     int met_threads, met_predicates; /* of the last barrier that completed */
     bool grid_barrier;               /* the barrier under way is the grid's */
     struct pk_queue *runnable;
-    struct pk_queue queues[2]; /* those two: they change places when a barrier completes */
+    struct pk_queue queues[2];                   /* those two: they change places when a barrier completes */
     struct pk_fiber *pool[PK_MAX_BLOCK_THREADS]; /* fibers at rest */
     unsigned n_pool;
     uint64_t random; /* state of the block's own generator */
