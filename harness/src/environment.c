@@ -65,7 +65,6 @@ static void read_system(pk_environment *environment)
         memset(&system, 0, sizeof system);
     if (!value_in_file(environment->os, sizeof environment->os, "/etc/os-release", "PRETTY_NAME", "="))
         (void)snprintf(environment->os, sizeof environment->os, "%s", system.sysname);
-    (void)snprintf(environment->kernel, sizeof environment->kernel, "%.100s", system.release);
     read_cpu(environment->cpu, sizeof environment->cpu, system.machine);
     environment->cpu_cores = usable_cores();
 }

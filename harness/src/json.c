@@ -112,7 +112,6 @@ static void add_environment(cJSON *root, const pk_report *report, const pk_envir
 {
     cJSON *object = add_object(root, "environment");
     add_text(object, "os", environment->os);
-    add_text(object, "kernel", environment->kernel);
     add_text(object, "cpu", environment->cpu);
     add_number(object, "cpu_cores", environment->cpu_cores);
     add_text(object, "driver", report->device.driver);

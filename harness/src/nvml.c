@@ -9,6 +9,7 @@
 #include "tools.h"
 
 typedef int (*nvml_plain)(void);
+typedef int (*nvml_text)(char *text, unsigned bytes);
 typedef int (*nvml_find)(const char *pci_bus_id, void **device);
 typedef int (*nvml_read_of_kind)(void *device, int kind, unsigned *value);
 typedef int (*nvml_read)(void *device, unsigned *value);
@@ -20,6 +21,7 @@ enum { NVML_SUCCESS = 0, NVML_CLOCK_SM = 1, NVML_CLOCK_MEMORY = 2, NVML_TEMPERAT
 static struct {
     void *library, *device;
     nvml_plain init, shutdown;
+    nvml_text driver;
     nvml_find find;
     nvml_read_of_kind clock, temperature;
     nvml_read power;
@@ -50,6 +52,7 @@ static bool load(void)
         memset(&nvml, 0, sizeof nvml);
         return false;
     }
+    (void)FIND(driver, "nvmlSystemGetDriverVersion");
     (void)FIND(clock, "nvmlDeviceGetClockInfo");
     (void)FIND(temperature, "nvmlDeviceGetTemperature");
     (void)FIND(power, "nvmlDeviceGetPowerUsage");
@@ -74,6 +77,12 @@ bool pk_nvml_open(const char *pci_bus_id)
     nvml.device = NULL;
     (void)nvml.shutdown();
     return false;
+}
+
+void pk_nvml_driver(char *version, size_t bytes)
+{
+    if (!nvml.device || !nvml.driver || nvml.driver(version, (unsigned)bytes) != NVML_SUCCESS)
+        *version = '\0';
 }
 
 static int clock_mhz(int kind)

@@ -100,6 +100,16 @@ static void give_up(pk_status why, const char *text)
 
 /* ---- device ---- */
 
+/* "580.65.06, CUDA 13.0": the driver's own version where NVML tells it, and the API's that it offers. */
+static void name_driver(pk_device_info *device)
+{
+    char version[32], api[sizeof device->driver];
+    pk_nvml_driver(version, sizeof version);
+    snprintf(api, sizeof api, "%s", device->driver);
+    if (version[0])
+        snprintf(device->driver, sizeof device->driver, "%s, CUDA %.16s", version, api);
+}
+
 static pk_status open_device(session *s)
 {
     pk_watchdog_progress("opening the device");
@@ -110,7 +120,8 @@ static pk_status open_device(session *s)
     if (status != PK_OK)
         return status;
     pk_launch_register_stream(s->stream);
-    pk_nvml_open(s->report.device.pci_bus_id);
+    if (pk_nvml_open(s->report.device.pci_bus_id))
+        name_driver(&s->report.device);
     pk_nvml_read(&s->report.clocks_before);
     return PK_OK;
 }

@@ -4,13 +4,14 @@
 #include <string.h>
 
 int nvmlInit_v2(void);
+int nvmlSystemGetDriverVersion(char *version, unsigned bytes);
 int nvmlShutdown(void);
 int nvmlDeviceGetHandleByPciBusId_v2(const char *pci_bus_id, void **handle);
 int nvmlDeviceGetClockInfo(void *handle, int kind, unsigned *mhz);
 int nvmlDeviceGetTemperature(void *handle, int sensor, unsigned *celsius);
 int nvmlDeviceGetPowerUsage(void *handle, unsigned *milliwatts);
 
-enum { SUCCESS = 0, NOT_SUPPORTED = 3, NOT_FOUND = 6, DRIVER_NOT_LOADED = 9 };
+enum { SUCCESS = 0, NOT_SUPPORTED = 3, NOT_FOUND = 6, INSUFFICIENT_SIZE = 7, DRIVER_NOT_LOADED = 9 };
 
 static int started, device;
 
@@ -24,6 +25,14 @@ static int is(const char *mode)
 static int refused(const void *handle)
 {
     return started != 1 || handle != &device || is("blind");
+}
+
+int nvmlSystemGetDriverVersion(char *version, unsigned bytes)
+{
+    if (bytes < sizeof "580.65.06")
+        return INSUFFICIENT_SIZE;
+    (void)strcpy(version, "580.65.06");
+    return 0;
 }
 
 int nvmlInit_v2(void)

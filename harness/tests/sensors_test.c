@@ -15,6 +15,11 @@ Test(nvml, reads_the_device)
     cr_assert(pk_nvml_present());
     cr_assert(pk_nvml_open(bus_id));
     cr_assert(pk_nvml_open(bus_id)); /* open already */
+    char driver[32], short_driver[4];
+    pk_nvml_driver(driver, sizeof driver);
+    cr_assert_str_eq(driver, "580.65.06");
+    pk_nvml_driver(short_driver, sizeof short_driver); /* no room for it: nothing, not a part of it */
+    cr_assert_str_eq(short_driver, "");
     pk_nvml_read(&state);
     cr_assert(state.known);
     cr_assert_eq(state.sm_mhz, 1980);
@@ -33,6 +38,9 @@ Test(nvml, reads_the_device)
 static void assert_unknown(void)
 {
     pk_clock_state state = {.known = true};
+    char driver[32] = "?";
+    pk_nvml_driver(driver, sizeof driver);
+    cr_assert_str_eq(driver, "");
     pk_nvml_read(&state);
     cr_assert_not(state.known);
     cr_assert(state.sm_mhz < 0 && state.memory_mhz < 0 && state.temperature_c < 0 && state.power_w < 0);

@@ -50,6 +50,7 @@ bool pk_use_colour(FILE *out); /* a terminal, and neither NO_COLOR nor TERM=dumb
 
 /* ---- sensors: NVML, loaded at run time ---- */
 bool pk_nvml_open(const char *pci_bus_id);           /* false where there is no NVML or no such device */
+void pk_nvml_driver(char *version, size_t bytes);    /* "580.65.06"; "" where NVML is not open or does not tell */
 void pk_nvml_read(pk_clock_state *state);            /* known = false where NVML is not open */
 bool pk_nvml_throttled(const pk_clock_state *state); /* hardware or power or thermal slow-down, idle apart */
 void pk_nvml_close(void);
@@ -66,7 +67,7 @@ void pk_range_pop(void);
 
 /* ---- what this build and machine are, for the result file ---- */
 typedef struct pk_environment {
-    char os[128], kernel[128], cpu[128];
+    char os[128], cpu[128];
     int cpu_cores;
     char compiler[128], device_compiler[128], flags[512], build_type[32];
     char git_commit[72]; /* SHA-1 or SHA-256, in hexadecimal */
