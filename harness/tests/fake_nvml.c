@@ -31,7 +31,7 @@ int nvmlSystemGetDriverVersion(char *version, unsigned bytes)
 {
     if (bytes < sizeof "580.65.06")
         return INSUFFICIENT_SIZE;
-    (void)strcpy(version, "580.65.06");
+    memcpy(version, "580.65.06", sizeof "580.65.06");
     return 0;
 }
 
