@@ -224,17 +224,17 @@ static struct CUgraphNode_st *node_of(const struct CUgraphExec_st *exec, cudaGra
     return found && found->type == type ? found : nullptr;
 }
 
-/* Takes `work` over, and lets the lock go. */
-static cudaError_t set_made(cudaGraphExec_t exec, cudaGraphNode_t node, cudaGraphNodeType type, struct pk_op *work,
-                            cudaError_t error)
+static cudaError_t set_params(cudaGraphExec_t exec, cudaGraphNode_t node, cudaGraphNodeType type, const void *params)
 {
+    PK_ENTER();
+    struct pk_op *work;
+    pk_lock();
+    cudaError_t error = pk_work_of(&work, type, params);
     struct CUgraphNode_st *found = node_of(exec, node, type);
     if (!error && !found)
         error = cudaErrorInvalidValue;
     if (!error && work) {
-        if (type == cudaGraphNodeTypeKernel) /* an attribute of the node, not one of these parameters */
-            work->as.kernel.cooperative = work->as.kernel.spread = found->work->as.kernel.cooperative;
-        pk_node_set_work(found, work);
+        pk_node_change(found, work);
         renew(exec, found);
     }
     pk_op_release(work);
@@ -245,21 +245,13 @@ static cudaError_t set_made(cudaGraphExec_t exec, cudaGraphNode_t node, cudaGrap
 extern "C" cudaError_t cudaGraphExecKernelNodeSetParams(cudaGraphExec_t exec, cudaGraphNode_t node,
                                                         const cudaKernelNodeParams *params)
 {
-    PK_ENTER();
-    struct pk_op *work = nullptr;
-    pk_lock();
-    const cudaError_t error = params ? pk_work_of_kernel(&work, params) : cudaErrorInvalidValue;
-    return set_made(exec, node, cudaGraphNodeTypeKernel, work, error);
+    return set_params(exec, node, cudaGraphNodeTypeKernel, params);
 }
 
 extern "C" cudaError_t cudaGraphExecMemcpyNodeSetParams(cudaGraphExec_t exec, cudaGraphNode_t node,
                                                         const cudaMemcpy3DParms *params)
 {
-    PK_ENTER();
-    struct pk_op *work = nullptr;
-    pk_lock();
-    const cudaError_t error = params ? pk_work_of_copy(&work, params) : cudaErrorInvalidValue;
-    return set_made(exec, node, cudaGraphNodeTypeMemcpy, work, error);
+    return set_params(exec, node, cudaGraphNodeTypeMemcpy, params);
 }
 
 extern "C" cudaError_t cudaGraphExecMemcpyNodeSetParams1D(cudaGraphExec_t exec, cudaGraphNode_t node, void *to,
@@ -272,54 +264,34 @@ extern "C" cudaError_t cudaGraphExecMemcpyNodeSetParams1D(cudaGraphExec_t exec, 
 extern "C" cudaError_t cudaGraphExecMemsetNodeSetParams(cudaGraphExec_t exec, cudaGraphNode_t node,
                                                         const cudaMemsetParams *params)
 {
-    PK_ENTER();
-    struct pk_op *work = nullptr;
-    pk_lock();
-    const cudaError_t error = params ? pk_work_of_fill(&work, params) : cudaErrorInvalidValue;
-    return set_made(exec, node, cudaGraphNodeTypeMemset, work, error);
+    return set_params(exec, node, cudaGraphNodeTypeMemset, params);
 }
 
 extern "C" cudaError_t cudaGraphExecHostNodeSetParams(cudaGraphExec_t exec, cudaGraphNode_t node,
                                                       const cudaHostNodeParams *params)
 {
-    PK_ENTER();
-    struct pk_op *work = nullptr;
-    pk_lock();
-    const cudaError_t error = params ? pk_work_of_host(&work, params) : cudaErrorInvalidValue;
-    return set_made(exec, node, cudaGraphNodeTypeHost, work, error);
+    return set_params(exec, node, cudaGraphNodeTypeHost, params);
 }
 
 extern "C" cudaError_t cudaGraphExecEventRecordNodeSetEvent(cudaGraphExec_t exec, cudaGraphNode_t node,
                                                             cudaEvent_t event)
 {
-    PK_ENTER();
-    struct pk_op *work;
-    pk_lock();
-    const cudaError_t error = pk_work_of_event(&work, PK_OP_RECORD, event);
-    return set_made(exec, node, cudaGraphNodeTypeEventRecord, work, error);
+    return set_params(exec, node, cudaGraphNodeTypeEventRecord, &event);
 }
 
 extern "C" cudaError_t cudaGraphExecEventWaitNodeSetEvent(cudaGraphExec_t exec, cudaGraphNode_t node, cudaEvent_t event)
 {
-    PK_ENTER();
-    struct pk_op *work;
-    pk_lock();
-    const cudaError_t error = pk_work_of_event(&work, PK_OP_WAIT, event);
-    return set_made(exec, node, cudaGraphNodeTypeWaitEvent, work, error);
+    return set_params(exec, node, cudaGraphNodeTypeWaitEvent, &event);
 }
 
 extern "C" cudaError_t cudaGraphExecNodeSetParams(cudaGraphExec_t exec, cudaGraphNode_t node,
                                                   cudaGraphNodeParams *params)
 {
-    PK_ENTER();
     if (!params)
-        return pk_fail_with(cudaErrorInvalidValue);
+        return set_params(exec, node, cudaGraphNodeTypeCount, nullptr);
     if (params->type == cudaGraphNodeTypeGraph)
         return cudaGraphExecChildGraphNodeSetParams(exec, node, params->graph.graph);
-    struct pk_op *work = nullptr;
-    pk_lock();
-    const cudaError_t error = pk_work_of_params(&work, params);
-    return set_made(exec, node, params->type, work, error);
+    return set_params(exec, node, params->type, pk_own_params(params));
 }
 
 extern "C" cudaError_t cudaGraphNodeSetEnabled(cudaGraphExec_t exec, cudaGraphNode_t node, unsigned enabled)

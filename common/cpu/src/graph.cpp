@@ -133,6 +133,13 @@ void pk_node_set_work(struct CUgraphNode_st *node, struct pk_op *work)
         node->arguments[i] = work->as.kernel.packet + code->offsets[i];
 }
 
+void pk_node_change(struct CUgraphNode_st *node, struct pk_op *work)
+{
+    if (node->type == cudaGraphNodeTypeKernel) /* an attribute of the node, not one of its parameters */
+        work->as.kernel.cooperative = work->as.kernel.spread = node->work->as.kernel.cooperative;
+    pk_node_set_work(node, work);
+}
+
 struct CUgraphNode_st *pk_graph_add(struct CUgraph_st *graph, cudaGraphNodeType type, struct pk_op *work,
                                     struct CUgraphNode_st *const *before, size_t n_before)
 {
@@ -233,7 +240,7 @@ bool pk_graph_has_conditional(const struct CUgraph_st *graph)
 
 /* ---- what nodes do ---- */
 
-cudaError_t pk_work_of_kernel(struct pk_op **op, const cudaKernelNodeParams *params)
+static cudaError_t pk_work_of_kernel(struct pk_op **op, const cudaKernelNodeParams *params)
 {
     *op = nullptr;
     if (params->extra)
@@ -265,7 +272,7 @@ cudaMemcpy3DParms pk_flat_copy(void *to, const void *from, size_t bytes, cudaMem
     return params;
 }
 
-cudaError_t pk_work_of_copy(struct pk_op **op, const cudaMemcpy3DParms *params)
+static cudaError_t pk_work_of_copy(struct pk_op **op, const cudaMemcpy3DParms *params)
 {
     const cudaPitchedPtr &to = params->dstPtr, &from = params->srcPtr;
     const cudaPos &to_at = params->dstPos, &from_at = params->srcPos;
@@ -293,7 +300,7 @@ cudaError_t pk_work_of_copy(struct pk_op **op, const cudaMemcpy3DParms *params)
     return error;
 }
 
-cudaError_t pk_work_of_fill(struct pk_op **op, const cudaMemsetParams *params)
+static cudaError_t pk_work_of_fill(struct pk_op **op, const cudaMemsetParams *params)
 {
     *op = nullptr;
     if (!params->dst)
@@ -313,7 +320,7 @@ cudaError_t pk_work_of_fill(struct pk_op **op, const cudaMemsetParams *params)
     return error;
 }
 
-cudaError_t pk_work_of_host(struct pk_op **op, const cudaHostNodeParams *params)
+static cudaError_t pk_work_of_host(struct pk_op **op, const cudaHostNodeParams *params)
 {
     *op = nullptr;
     if (!params->fn)
@@ -334,30 +341,40 @@ cudaError_t pk_work_of_event(struct pk_op **op, enum pk_op_kind kind, cudaEvent_
     return cudaSuccess;
 }
 
-cudaError_t pk_work_of_params(struct pk_op **op, const cudaGraphNodeParams *params)
+cudaError_t pk_work_of(struct pk_op **op, cudaGraphNodeType type, const void *params)
 {
     *op = nullptr;
-    switch (params->type) {
-    case cudaGraphNodeTypeKernel:
-        return pk_work_of_kernel(op, &params->kernel);
-    case cudaGraphNodeTypeMemcpy:
-        return pk_work_of_copy(op, &params->memcpy.copyParams);
-    case cudaGraphNodeTypeMemset:
-        return pk_work_of_fill(op, &params->memset);
-    case cudaGraphNodeTypeHost:
-        return pk_work_of_host(op, &params->host);
-    case cudaGraphNodeTypeWaitEvent:
-        return pk_work_of_event(op, PK_OP_WAIT, params->eventWait.event);
-    case cudaGraphNodeTypeEventRecord:
-        return pk_work_of_event(op, PK_OP_RECORD, params->eventRecord.event);
-    case cudaGraphNodeTypeEmpty:
+    if (type == cudaGraphNodeTypeEmpty)
         return cudaSuccess;
+    if (!params)
+        return cudaErrorInvalidValue;
+    switch (type) {
+    case cudaGraphNodeTypeKernel:
+        return pk_work_of_kernel(op, (const cudaKernelNodeParams *)params);
+    case cudaGraphNodeTypeMemcpy:
+        return pk_work_of_copy(op, (const cudaMemcpy3DParms *)params);
+    case cudaGraphNodeTypeMemset:
+        return pk_work_of_fill(op, (const cudaMemsetParams *)params);
+    case cudaGraphNodeTypeHost:
+        return pk_work_of_host(op, (const cudaHostNodeParams *)params);
+    case cudaGraphNodeTypeWaitEvent:
+        return pk_work_of_event(op, PK_OP_WAIT, *(const cudaEvent_t *)params);
+    case cudaGraphNodeTypeEventRecord:
+        return pk_work_of_event(op, PK_OP_RECORD, *(const cudaEvent_t *)params);
+    case cudaGraphNodeTypeEmpty:
     case cudaGraphNodeTypeGraph:
     case cudaGraphNodeTypeConditional:
     case cudaGraphNodeTypeCount:
         break;
     }
     return cudaErrorInvalidValue;
+}
+
+const void *pk_own_params(const cudaGraphNodeParams *params)
+{
+    if (params && params->type == cudaGraphNodeTypeMemcpy)
+        return &params->memcpy.copyParams;
+    return params ? &params->kernel : nullptr; /* the union's members begin at one address */
 }
 
 /* ---- the calls: graphs ---- */
@@ -442,10 +459,14 @@ static cudaError_t check_place(cudaGraphNode_t *node, cudaGraph_t graph, const c
     return cudaSuccess;
 }
 
-/* Takes `work` over. */
-static cudaError_t add_made(cudaGraphNode_t *node, cudaGraph_t graph, const cudaGraphNode_t *before, size_t n,
-                            cudaGraphNodeType type, struct pk_op *work, cudaError_t error)
+/* A node of any type that pk_work_of knows. */
+static cudaError_t add_node(cudaGraphNode_t *node, cudaGraph_t graph, const cudaGraphNode_t *before, size_t n,
+                            cudaGraphNodeType type, const void *params)
 {
+    PK_ENTER();
+    struct pk_op *work;
+    pk_lock();
+    cudaError_t error = pk_work_of(&work, type, params);
     if (!error)
         error = check_place(node, graph, before, n);
     if (!error)
@@ -458,21 +479,13 @@ static cudaError_t add_made(cudaGraphNode_t *node, cudaGraph_t graph, const cuda
 extern "C" cudaError_t cudaGraphAddKernelNode(cudaGraphNode_t *node, cudaGraph_t graph, const cudaGraphNode_t *before,
                                               size_t n, const cudaKernelNodeParams *params)
 {
-    PK_ENTER();
-    struct pk_op *work = nullptr;
-    pk_lock();
-    const cudaError_t error = params ? pk_work_of_kernel(&work, params) : cudaErrorInvalidValue;
-    return add_made(node, graph, before, n, cudaGraphNodeTypeKernel, work, error);
+    return add_node(node, graph, before, n, cudaGraphNodeTypeKernel, params);
 }
 
 extern "C" cudaError_t cudaGraphAddMemcpyNode(cudaGraphNode_t *node, cudaGraph_t graph, const cudaGraphNode_t *before,
                                               size_t n, const cudaMemcpy3DParms *params)
 {
-    PK_ENTER();
-    struct pk_op *work = nullptr;
-    pk_lock();
-    const cudaError_t error = params ? pk_work_of_copy(&work, params) : cudaErrorInvalidValue;
-    return add_made(node, graph, before, n, cudaGraphNodeTypeMemcpy, work, error);
+    return add_node(node, graph, before, n, cudaGraphNodeTypeMemcpy, params);
 }
 
 extern "C" cudaError_t cudaGraphAddMemcpyNode1D(cudaGraphNode_t *node, cudaGraph_t graph, const cudaGraphNode_t *before,
@@ -485,49 +498,31 @@ extern "C" cudaError_t cudaGraphAddMemcpyNode1D(cudaGraphNode_t *node, cudaGraph
 extern "C" cudaError_t cudaGraphAddMemsetNode(cudaGraphNode_t *node, cudaGraph_t graph, const cudaGraphNode_t *before,
                                               size_t n, const cudaMemsetParams *params)
 {
-    PK_ENTER();
-    struct pk_op *work = nullptr;
-    pk_lock();
-    const cudaError_t error = params ? pk_work_of_fill(&work, params) : cudaErrorInvalidValue;
-    return add_made(node, graph, before, n, cudaGraphNodeTypeMemset, work, error);
+    return add_node(node, graph, before, n, cudaGraphNodeTypeMemset, params);
 }
 
 extern "C" cudaError_t cudaGraphAddHostNode(cudaGraphNode_t *node, cudaGraph_t graph, const cudaGraphNode_t *before,
                                             size_t n, const cudaHostNodeParams *params)
 {
-    PK_ENTER();
-    struct pk_op *work = nullptr;
-    pk_lock();
-    const cudaError_t error = params ? pk_work_of_host(&work, params) : cudaErrorInvalidValue;
-    return add_made(node, graph, before, n, cudaGraphNodeTypeHost, work, error);
+    return add_node(node, graph, before, n, cudaGraphNodeTypeHost, params);
 }
 
 extern "C" cudaError_t cudaGraphAddEmptyNode(cudaGraphNode_t *node, cudaGraph_t graph, const cudaGraphNode_t *before,
                                              size_t n)
 {
-    PK_ENTER();
-    pk_lock();
-    return add_made(node, graph, before, n, cudaGraphNodeTypeEmpty, nullptr, cudaSuccess);
+    return add_node(node, graph, before, n, cudaGraphNodeTypeEmpty, nullptr);
 }
 
 extern "C" cudaError_t cudaGraphAddEventRecordNode(cudaGraphNode_t *node, cudaGraph_t graph,
                                                    const cudaGraphNode_t *before, size_t n, cudaEvent_t event)
 {
-    PK_ENTER();
-    struct pk_op *work;
-    pk_lock();
-    const cudaError_t error = pk_work_of_event(&work, PK_OP_RECORD, event);
-    return add_made(node, graph, before, n, cudaGraphNodeTypeEventRecord, work, error);
+    return add_node(node, graph, before, n, cudaGraphNodeTypeEventRecord, &event);
 }
 
 extern "C" cudaError_t cudaGraphAddEventWaitNode(cudaGraphNode_t *node, cudaGraph_t graph,
                                                  const cudaGraphNode_t *before, size_t n, cudaEvent_t event)
 {
-    PK_ENTER();
-    struct pk_op *work;
-    pk_lock();
-    const cudaError_t error = pk_work_of_event(&work, PK_OP_WAIT, event);
-    return add_made(node, graph, before, n, cudaGraphNodeTypeWaitEvent, work, error);
+    return add_node(node, graph, before, n, cudaGraphNodeTypeWaitEvent, &event);
 }
 
 extern "C" cudaError_t cudaGraphAddChildGraphNode(cudaGraphNode_t *node, cudaGraph_t graph,
@@ -556,8 +551,8 @@ static struct pk_condition *unused_condition(struct CUgraph_st *graph, cudaGraph
     return nullptr;
 }
 
-static cudaError_t add_conditional(cudaGraphNode_t *node, cudaGraph_t graph, const cudaGraphNode_t *before, size_t n,
-                                   cudaConditionalNodeParams *params)
+static cudaError_t make_conditional(cudaGraphNode_t *node, cudaGraph_t graph, const cudaGraphNode_t *before, size_t n,
+                                    cudaConditionalNodeParams *params)
 {
     struct pk_condition *condition = unused_condition(graph, params->handle);
     const unsigned most = params->type == cudaGraphCondTypeIf      ? 2
@@ -579,25 +574,26 @@ static cudaError_t add_conditional(cudaGraphNode_t *node, cudaGraph_t graph, con
     return cudaSuccess;
 }
 
+static cudaError_t add_conditional(cudaGraphNode_t *node, cudaGraph_t graph, const cudaGraphNode_t *before, size_t n,
+                                   cudaConditionalNodeParams *params)
+{
+    PK_ENTER();
+    pk_lock();
+    cudaError_t error = check_place(node, graph, before, n);
+    if (!error)
+        error = make_conditional(node, graph, before, n, params);
+    pk_unlock();
+    return pk_fail_with(error);
+}
+
 extern "C" cudaError_t cudaGraphAddNode(cudaGraphNode_t *node, cudaGraph_t graph, const cudaGraphNode_t *before,
                                         const cudaGraphEdgeData *, size_t n, cudaGraphNodeParams *params)
 {
-    PK_ENTER();
-    if (!params)
-        return pk_fail_with(cudaErrorInvalidValue);
-    if (params->type == cudaGraphNodeTypeGraph)
+    if (params && params->type == cudaGraphNodeTypeGraph)
         return cudaGraphAddChildGraphNode(node, graph, before, n, params->graph.graph);
-    struct pk_op *work = nullptr;
-    pk_lock();
-    if (params->type != cudaGraphNodeTypeConditional) {
-        const cudaError_t made = pk_work_of_params(&work, params);
-        return add_made(node, graph, before, n, params->type, work, made);
-    }
-    cudaError_t error = check_place(node, graph, before, n);
-    if (!error)
-        error = add_conditional(node, graph, before, n, &params->conditional);
-    pk_unlock();
-    return pk_fail_with(error);
+    if (params && params->type == cudaGraphNodeTypeConditional)
+        return add_conditional(node, graph, before, n, &params->conditional);
+    return add_node(node, graph, before, n, params ? params->type : cudaGraphNodeTypeCount, pk_own_params(params));
 }
 
 extern "C" cudaError_t cudaGraphDestroyNode(cudaGraphNode_t node)
@@ -633,16 +629,16 @@ extern "C" cudaError_t cudaGraphNodeGetType(cudaGraphNode_t node, cudaGraphNodeT
     return pk_fail_with(valid ? cudaSuccess : cudaErrorInvalidValue);
 }
 
-/* Takes `work` over, and lets the lock go. */
-static cudaError_t set_made(cudaGraphNode_t node, cudaGraphNodeType type, struct pk_op *work, cudaError_t error)
+static cudaError_t set_params(cudaGraphNode_t node, cudaGraphNodeType type, const void *params)
 {
+    PK_ENTER();
+    struct pk_op *work;
+    pk_lock();
+    cudaError_t error = pk_work_of(&work, type, params);
     if (!error && (!node_alive(node) || node->type != type))
         error = cudaErrorInvalidValue;
-    if (!error && work) {
-        if (type == cudaGraphNodeTypeKernel) /* an attribute of the node, not one of these parameters */
-            work->as.kernel.cooperative = work->as.kernel.spread = node->work->as.kernel.cooperative;
-        pk_node_set_work(node, work);
-    }
+    if (!error && work)
+        pk_node_change(node, work);
     pk_op_release(work);
     pk_unlock();
     return pk_fail_with(error);
@@ -750,20 +746,12 @@ extern "C" cudaError_t cudaGraphChildGraphNodeGetGraph(cudaGraphNode_t node, cud
 
 extern "C" cudaError_t cudaGraphKernelNodeSetParams(cudaGraphNode_t node, const cudaKernelNodeParams *params)
 {
-    PK_ENTER();
-    struct pk_op *work = nullptr;
-    pk_lock();
-    const cudaError_t error = params ? pk_work_of_kernel(&work, params) : cudaErrorInvalidValue;
-    return set_made(node, cudaGraphNodeTypeKernel, work, error);
+    return set_params(node, cudaGraphNodeTypeKernel, params);
 }
 
 extern "C" cudaError_t cudaGraphMemcpyNodeSetParams(cudaGraphNode_t node, const cudaMemcpy3DParms *params)
 {
-    PK_ENTER();
-    struct pk_op *work = nullptr;
-    pk_lock();
-    const cudaError_t error = params ? pk_work_of_copy(&work, params) : cudaErrorInvalidValue;
-    return set_made(node, cudaGraphNodeTypeMemcpy, work, error);
+    return set_params(node, cudaGraphNodeTypeMemcpy, params);
 }
 
 extern "C" cudaError_t cudaGraphMemcpyNodeSetParams1D(cudaGraphNode_t node, void *to, const void *from, size_t bytes,
@@ -775,47 +763,29 @@ extern "C" cudaError_t cudaGraphMemcpyNodeSetParams1D(cudaGraphNode_t node, void
 
 extern "C" cudaError_t cudaGraphMemsetNodeSetParams(cudaGraphNode_t node, const cudaMemsetParams *params)
 {
-    PK_ENTER();
-    struct pk_op *work = nullptr;
-    pk_lock();
-    const cudaError_t error = params ? pk_work_of_fill(&work, params) : cudaErrorInvalidValue;
-    return set_made(node, cudaGraphNodeTypeMemset, work, error);
+    return set_params(node, cudaGraphNodeTypeMemset, params);
 }
 
 extern "C" cudaError_t cudaGraphHostNodeSetParams(cudaGraphNode_t node, const cudaHostNodeParams *params)
 {
-    PK_ENTER();
-    struct pk_op *work = nullptr;
-    pk_lock();
-    const cudaError_t error = params ? pk_work_of_host(&work, params) : cudaErrorInvalidValue;
-    return set_made(node, cudaGraphNodeTypeHost, work, error);
+    return set_params(node, cudaGraphNodeTypeHost, params);
 }
 
 extern "C" cudaError_t cudaGraphEventRecordNodeSetEvent(cudaGraphNode_t node, cudaEvent_t event)
 {
-    PK_ENTER();
-    struct pk_op *work;
-    pk_lock();
-    const cudaError_t error = pk_work_of_event(&work, PK_OP_RECORD, event);
-    return set_made(node, cudaGraphNodeTypeEventRecord, work, error);
+    return set_params(node, cudaGraphNodeTypeEventRecord, &event);
 }
 
 extern "C" cudaError_t cudaGraphEventWaitNodeSetEvent(cudaGraphNode_t node, cudaEvent_t event)
 {
-    PK_ENTER();
-    struct pk_op *work;
-    pk_lock();
-    const cudaError_t error = pk_work_of_event(&work, PK_OP_WAIT, event);
-    return set_made(node, cudaGraphNodeTypeWaitEvent, work, error);
+    return set_params(node, cudaGraphNodeTypeWaitEvent, &event);
 }
 
 extern "C" cudaError_t cudaGraphNodeSetParams(cudaGraphNode_t node, cudaGraphNodeParams *params)
 {
-    PK_ENTER();
-    struct pk_op *work = nullptr;
-    pk_lock();
-    const cudaError_t error = params ? pk_work_of_params(&work, params) : cudaErrorInvalidValue;
-    return set_made(node, params ? params->type : cudaGraphNodeTypeEmpty, work, error);
+    if (!params)
+        return set_params(node, cudaGraphNodeTypeCount, nullptr);
+    return set_params(node, params->type, pk_own_params(params));
 }
 
 /* ---- the calls: edges and queries ---- */
@@ -892,8 +862,9 @@ extern "C" cudaError_t cudaGraphGetEdges(cudaGraph_t graph, cudaGraphNode_t *fro
     return pk_fail_with(valid ? cudaSuccess : cudaErrorInvalidValue);
 }
 
-extern "C" cudaError_t cudaGraphNodeGetDependencies(cudaGraphNode_t node, cudaGraphNode_t *nodes,
-                                                    cudaGraphEdgeData *edges, size_t *n)
+/* One of the node's two lists: `CUgraphNode_st::before` or `after`. */
+static cudaError_t get_neighbours(cudaGraphNode_t node, struct pk_nodes CUgraphNode_st::*list, cudaGraphNode_t *nodes,
+                                  cudaGraphEdgeData *edges, size_t *n)
 {
     PK_ENTER();
     pk_lock();
@@ -901,25 +872,22 @@ extern "C" cudaError_t cudaGraphNodeGetDependencies(cudaGraphNode_t node, cudaGr
     if (valid) {
         if (nodes)
             plain_edges(edges, *n);
-        list_nodes(&node->before, nodes, n);
+        list_nodes(&(node->*list), nodes, n);
     }
     pk_unlock();
     return pk_fail_with(valid ? cudaSuccess : cudaErrorInvalidValue);
 }
 
+extern "C" cudaError_t cudaGraphNodeGetDependencies(cudaGraphNode_t node, cudaGraphNode_t *nodes,
+                                                    cudaGraphEdgeData *edges, size_t *n)
+{
+    return get_neighbours(node, &CUgraphNode_st::before, nodes, edges, n);
+}
+
 extern "C" cudaError_t cudaGraphNodeGetDependentNodes(cudaGraphNode_t node, cudaGraphNode_t *nodes,
                                                       cudaGraphEdgeData *edges, size_t *n)
 {
-    PK_ENTER();
-    pk_lock();
-    const bool valid = n && node_alive(node);
-    if (valid) {
-        if (nodes)
-            plain_edges(edges, *n);
-        list_nodes(&node->after, nodes, n);
-    }
-    pk_unlock();
-    return pk_fail_with(valid ? cudaSuccess : cudaErrorInvalidValue);
+    return get_neighbours(node, &CUgraphNode_st::after, nodes, edges, n);
 }
 
 /* All edges are checked before the first is changed: each must be there, or none. */

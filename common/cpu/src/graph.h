@@ -90,18 +90,19 @@ struct CUgraphNode_st *pk_graph_add_child(struct CUgraph_st *graph, const struct
                                           struct CUgraphNode_st *const *before, size_t n_before);
 /* The node does `work` (held for it) from now on. */
 void pk_node_set_work(struct CUgraphNode_st *node, struct pk_op *work);
+/* The same for a call that sets parameters: a kernel node keeps its attributes. */
+void pk_node_change(struct CUgraphNode_st *node, struct pk_op *work);
 /* The node of the copy whose origin is `original`, also in its children; or null. */
 struct CUgraphNode_st *pk_graph_find_copy(const struct CUgraph_st *copy, const struct CUgraphNode_st *original);
 bool pk_graph_has_conditional(const struct CUgraph_st *graph);
 
-/* A new op made of the parameters that a call gave. On an error *op is null. */
-cudaError_t pk_work_of_kernel(struct pk_op **op, const cudaKernelNodeParams *params);
-cudaError_t pk_work_of_copy(struct pk_op **op, const cudaMemcpy3DParms *params);
-cudaError_t pk_work_of_fill(struct pk_op **op, const cudaMemsetParams *params);
-cudaError_t pk_work_of_host(struct pk_op **op, const cudaHostNodeParams *params);
+/* A new op for a node of this type, of the parameters that its own call takes: cudaKernelNodeParams,
+ * cudaMemcpy3DParms, cudaMemsetParams, cudaHostNodeParams or cudaEvent_t; null is an error. An empty node has neither.
+ * On an error *op is null. */
+cudaError_t pk_work_of(struct pk_op **op, cudaGraphNodeType type, const void *params);
 cudaError_t pk_work_of_event(struct pk_op **op, enum pk_op_kind kind, cudaEvent_t event);
-/* The op that a node of this type is made of, for the types that SetParams may change. */
-cudaError_t pk_work_of_params(struct pk_op **op, const cudaGraphNodeParams *params);
+/* Those parameters in what the calls for every type take; null for null. */
+const void *pk_own_params(const cudaGraphNodeParams *params);
 cudaMemcpy3DParms pk_flat_copy(void *to, const void *from, size_t bytes, cudaMemcpyKind kind);
 
 /* ---- replay.cpp ---- */

@@ -182,30 +182,30 @@ extern "C" cudaError_t cudaDeviceSynchronize(void)
     return pk_fail_with(error ? error : pk_device_wait());
 }
 
-extern "C" cudaError_t cudaStreamGetFlags(cudaStream_t handle, unsigned *flags)
+/* One of a stream's properties, each where it is wanted. */
+static cudaError_t get_property(cudaStream_t handle, unsigned *flags, int *priority)
 {
     PK_ENTER();
-    if (!flags)
+    if (!flags && !priority)
         return pk_fail_with(cudaErrorInvalidValue);
     pk_lock();
     const struct CUstream_st *stream = pk_stream_of(handle);
-    if (stream)
+    if (stream && flags)
         *flags = stream->flags;
+    if (stream && priority)
+        *priority = stream->priority;
     pk_unlock();
     return stream ? cudaSuccess : pk_fail_with(cudaErrorInvalidResourceHandle);
 }
 
+extern "C" cudaError_t cudaStreamGetFlags(cudaStream_t handle, unsigned *flags)
+{
+    return get_property(handle, flags, nullptr);
+}
+
 extern "C" cudaError_t cudaStreamGetPriority(cudaStream_t handle, int *priority)
 {
-    PK_ENTER();
-    if (!priority)
-        return pk_fail_with(cudaErrorInvalidValue);
-    pk_lock();
-    const struct CUstream_st *stream = pk_stream_of(handle);
-    if (stream)
-        *priority = stream->priority;
-    pk_unlock();
-    return stream ? cudaSuccess : pk_fail_with(cudaErrorInvalidResourceHandle);
+    return get_property(handle, nullptr, priority);
 }
 
 extern "C" cudaError_t cudaDeviceGetStreamPriorityRange(int *least, int *greatest)
