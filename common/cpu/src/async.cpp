@@ -53,6 +53,7 @@ static void *grown(void *array, int *max, size_t element)
 
 static struct pk_copies *copies_of(struct pk_cpu_block *block)
 {
+    pk_engine_block_alone(); /* what is left of them is forgotten when the block ends */
     if (block->copies)
         return block->copies;
     block->copies = (struct pk_copies *)calloc(1, sizeof(*block->copies));

@@ -325,11 +325,12 @@ extern "C" void *pk_cpu_dynamic_shared(void)
     return pk_running_block->shared;
 }
 
-struct pk_cpu_block *pk_block_new(void)
+struct pk_cpu_block *pk_block_new(struct pk_cpu_batch *batch)
 {
     struct pk_cpu_block *block = (struct pk_cpu_block *)calloc(1, sizeof(*block));
     if (!block)
         return nullptr;
+    block->batch = batch;
     block->waiting = &block->queues[0];
     block->runnable = &block->queues[1];
     block->home = pk_fiber_of_thread();
@@ -371,6 +372,32 @@ static void choose_thread_order(struct pk_cpu_block *block, uint64_t index)
     }
 }
 
+/* Whether threads run in the order of their numbers, with indices as run_blocks needs them. */
+static bool straight_through(const struct pk_op *op)
+{
+    const uint3 grid = op->as.kernel.grid, size = op->as.kernel.block;
+    return (pk_settings.order == PK_ORDER_FREE || pk_settings.order == PK_ORDER_FIFO) &&
+           (uint64_t)grid.x * size.x <= 1u << 30 && (uint64_t)grid.y * size.y <= 1u << 30;
+}
+
+uint3 pk_block_index(const struct pk_op *op, uint64_t i)
+{
+    const uint3 grid = op->as.kernel.grid;
+    if (grid.y == 1 && grid.z == 1)
+        return uint3{(unsigned)i, 0, 0};
+    return uint3{(unsigned)(i % grid.x), (unsigned)(i / grid.x % grid.y), (unsigned)(i / grid.x / grid.y)};
+}
+
+static void block_begins(struct pk_cpu_block *block, int activity)
+{
+    pk_running_block = block;
+    pk_block_note(block, activity, nullptr, 0);
+    pk_check_block_begins(block);
+    block->begun = 0;
+    block->ended = 0;
+    pk_cpu_parked = nullptr;
+}
+
 static void block_ends(struct pk_cpu_block *block)
 {
     pk_block_copies_reset(block);
@@ -379,44 +406,60 @@ static void block_ends(struct pk_cpu_block *block)
     pk_running_block = nullptr;
 }
 
-void pk_block_run(struct pk_cpu_block *block, uint64_t index)
+bool pk_block_takes_batches(const struct pk_op *op)
+{
+    return straight_through(op) && !pk_settings.check && !op->as.kernel.cooperative;
+}
+
+/* The threads that run_blocks left, once one of them waits. */
+static void run_parked(struct pk_cpu_block *block)
+{
+    run_threads(block);
+    while (block->ended < block->n_threads)
+        switch_to(block, next_fiber(block));
+}
+
+static void run_one(struct pk_cpu_block *block, uint64_t index)
 {
     const struct pk_op *op = block->op;
-    const pk_cpu_kernel *code = op->as.kernel.code;
-    const uint3 grid = op->as.kernel.grid;
     if (pk_settings.order == PK_ORDER_REVERSE)
         index = op->as.kernel.n_blocks - 1 - index;
     else if (pk_settings.order == PK_ORDER_RANDOM)
         index = pk_permute(index, op->as.kernel.n_blocks, pk_settings.seed ^ op->as.kernel.salt);
-    if (grid.y == 1 && grid.z == 1) {
-        blockIdx = uint3{(unsigned)index, 0, 0};
-    } else {
-        blockIdx.x = (unsigned)(index % grid.x);
-        blockIdx.y = (unsigned)(index / grid.x % grid.y);
-        blockIdx.z = (unsigned)(index / grid.x / grid.y);
-    }
-    pk_running_block = block;
-    pk_block_note(block, PK_BLOCK_RUNS, nullptr, 0);
-    pk_check_block_begins(block);
-    block->begun = 0;
-    block->ended = 0;
-    pk_cpu_parked = nullptr;
-    if ((pk_settings.order == PK_ORDER_FREE || pk_settings.order == PK_ORDER_FIFO) &&
-        ((uint64_t)blockIdx.x + 1) * blockDim.x <= 1u << 30 && ((uint64_t)blockIdx.y + 1) * blockDim.y <= 1u << 30) {
-        code->run_block(code->function, op->as.kernel.packet);
-        if (!pk_cpu_parked) {
-            block_ends(block);
-            return;
-        }
-        /* The thread that this stack carried has ended; others may not have. */
-        thread_ended(block);
-    } else {
-        choose_thread_order(block, index);
-    }
-    run_threads(block);
-    while (block->ended < block->n_threads)
-        switch_to(block, next_fiber(block));
+    blockIdx = pk_block_index(op, index);
+    block_begins(block, PK_BLOCK_RUNS);
+    choose_thread_order(block, index);
+    run_parked(block);
     block_ends(block);
+}
+
+void pk_block_run(struct pk_cpu_block *block)
+{
+    struct pk_cpu_batch *batch = block->batch;
+    const struct pk_op *op = block->op;
+    const pk_cpu_kernel *code = op->as.kernel.code;
+    const bool straight = straight_through(op);
+    uint64_t at = batch->at;
+    do {
+        if (!straight) {
+            run_one(block, at);
+            __atomic_store_n(&batch->at, ++at, __ATOMIC_RELAXED);
+            continue;
+        }
+        blockIdx = pk_block_index(op, at);
+        block_begins(block, PK_BLOCK_RUNS_BATCH);
+        code->run_blocks(code->function, op->as.kernel.packet, batch);
+        const bool parked = pk_cpu_parked != nullptr;
+        if (parked) {
+            thread_ended(block); /* that which this stack carried; others may not have */
+            run_parked(block);
+        }
+        block_ends(block);
+        if (parked || batch->at == at)
+            __atomic_store_n(&batch->at, batch->at + 1, __ATOMIC_RELAXED);
+        at = batch->at;
+        __atomic_signal_fence(__ATOMIC_SEQ_CST); /* as in run_blocks: `at` before `end` */
+    } while (at < __atomic_load_n(&batch->end, __ATOMIC_RELAXED));
 }
 
 void pk_block_abandon(struct pk_cpu_block *block)

@@ -49,7 +49,14 @@ struct pk_queue {
 };
 
 /* What a block does, for another OS thread to read: relaxed atomics, so the parts may be of different moments. */
-enum pk_block_activity { PK_BLOCK_NONE, PK_BLOCK_RUNS, PK_BLOCK_AT_GRID_BARRIER, PK_BLOCK_POLLS, PK_BLOCK_STUCK };
+enum pk_block_activity {
+    PK_BLOCK_NONE,
+    PK_BLOCK_RUNS,
+    PK_BLOCK_RUNS_BATCH,
+    PK_BLOCK_AT_GRID_BARRIER,
+    PK_BLOCK_POLLS,
+    PK_BLOCK_STUCK
+};
 struct pk_block_status {
     int activity;
     unsigned block[3];
@@ -78,8 +85,9 @@ struct pk_cpu_block {
     size_t shared_bytes;
     struct pk_thread threads[PK_MAX_BLOCK_THREADS]; /* by their number in the block; valid once threads switch */
     struct pk_pair pairs[PK_MAX_PAIRS];
-    struct pk_copies *copies; /* async.cpp's, or null */
-    struct pk_shadow *shadow; /* check.cpp's, or null */
+    struct pk_copies *copies;   /* async.cpp's, or null */
+    struct pk_shadow *shadow;   /* check.cpp's, or null */
+    struct pk_cpu_batch *batch; /* what to run: `at` is read by others, relaxed */
     struct pk_block_status status;
 };
 

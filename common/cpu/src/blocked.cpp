@@ -53,9 +53,7 @@ static void describe_block(const struct pk_op *op, const struct pk_cpu_block *bl
         return;
     if (text->op != op) {
         put(text, "%skernel %s, %llu of %llu blocks begun", text->n ? "; " : "", op->as.kernel.code->name,
-            (unsigned long long)(__atomic_load_n(&op->as.kernel.next_block, __ATOMIC_RELAXED) < op->as.kernel.n_blocks
-                                     ? __atomic_load_n(&op->as.kernel.next_block, __ATOMIC_RELAXED)
-                                     : op->as.kernel.n_blocks),
+            (unsigned long long)(op->as.kernel.n_blocks - pk_blocks_left(op)),
             (unsigned long long)op->as.kernel.n_blocks);
         text->op = op;
         text->n = 0;
@@ -64,8 +62,12 @@ static void describe_block(const struct pk_op *op, const struct pk_cpu_block *bl
         text->hidden++;
         return;
     }
-    put(text, "; block (%u,%u,%u) ", __atomic_load_n(&status->block[0], __ATOMIC_RELAXED),
-        __atomic_load_n(&status->block[1], __ATOMIC_RELAXED), __atomic_load_n(&status->block[2], __ATOMIC_RELAXED));
+    uint3 index = {__atomic_load_n(&status->block[0], __ATOMIC_RELAXED),
+                   __atomic_load_n(&status->block[1], __ATOMIC_RELAXED),
+                   __atomic_load_n(&status->block[2], __ATOMIC_RELAXED)};
+    if (activity == PK_BLOCK_RUNS_BATCH) /* noted for the first only */
+        index = pk_block_index(op, __atomic_load_n(&block->batch->at, __ATOMIC_RELAXED));
+    put(text, "; block (%u,%u,%u) ", index.x, index.y, index.z);
     const char *file = pk_file_name(__atomic_load_n(&status->file, __ATOMIC_RELAXED));
     const int line = __atomic_load_n(&status->line, __ATOMIC_RELAXED);
     switch (activity) {

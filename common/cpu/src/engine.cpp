@@ -8,12 +8,16 @@
  * resident block needs, and runs the kernel's blocks one after the other from that seat. As long as blocks come to
  * an end, no more runners take seats than there are cores to run on. A block that has not ended for some ticks of
  * the clock, or that says that it waits, is taken as waiting for something: it no longer counts, and others take seats,
- * up to all that can be resident. So blocks that wait for each other, or for the host, all get to run. */
+ * up to all that can be resident. So blocks that wait for each other, or for the host, all get to run.
+ *
+ * Where blocks have proved short a runner claims a batch of them, and runs it in one loop in which a block costs no
+ * read-modify-write. When a block of a batch is taken as waiting, those after it are given back, for others to run. */
 #include "check.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <linux/membarrier.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -24,22 +28,30 @@
 #include <unistd.h>
 
 enum {
-    SPIN_NS = 50000,        /* about what a sleep and wake-up costs on a busy virtual machine */
-    SPIN_TURNS = 64,        /* of these, without giving way: about 2 us */
-    TICK_NS = 2000000,      /* how often the ticker looks */
-    QUIET_TICKS = 50,       /* then the ticker sleeps too */
-    WORTH_WAKING_NS = 20000 /* of work left: below, a wake-up costs more than it saves */
+    SPIN_NS = 50000,         /* about what a sleep and wake-up costs on a busy virtual machine */
+    SPIN_TURNS = 64,         /* of these, without giving way: about 2 us */
+    TICK_NS = 2000000,       /* how often the ticker looks */
+    QUIET_TICKS = 50,        /* then the ticker sleeps too */
+    WORTH_WAKING_NS = 20000, /* of work left: below, a wake-up costs more than it saves */
+    BATCH_NS = 10000         /* of blocks claimed at once: what the end of a kernel may wait for one OS thread */
+};
+
+/* Consecutive blocks that were claimed, and given back because one before them waits. */
+struct pk_returned {
+    uint64_t at, end;
+    struct pk_returned *next;
 };
 
 struct runner {
     uint32_t wake;     /* futex word: 1 when there may be work. Release/acquire with sleep_until_woken */
-    uint32_t progress; /* blocks ended: relaxed, the ticker only looks for change */
+    uint32_t progress; /* batches ended: relaxed, the ticker only looks for change */
     uint32_t waits;    /* 1: its block is taken as waiting. Written under the lock, read relaxed by the runner */
     uint32_t seen;     /* progress at the last tick */
     int still_ticks;   /* ticks since it changed */
     struct pk_op *kernel;
     int processor;
     struct pk_cpu_block *block;
+    struct pk_cpu_batch batch; /* of `kernel`: what it runs. Written by claim_blocks, cut by cut_batch */
     struct runner *next_idle, *next;
     sigjmp_buf escape;
     cudaError_t fault;
@@ -59,8 +71,9 @@ static struct {
     bool looking;           /* a runner has the lock and will look for work before it lets go */
     uint32_t epoch;         /* counts new work. Release, pairs with the spinner's acquire */
     int n_runners;
-    int busy;    /* runners in kernels that count */
-    int waiting; /* runners in kernels whose block is taken as waiting */
+    bool may_batch; /* the system has what cut_batch needs */
+    int busy;       /* runners in kernels that count */
+    int waiting;    /* runners in kernels whose block is taken as waiting */
     struct processor processors[PK_MAX_SMS];
     bool ticker_runs;
     uint32_t ticker_asleep; /* futex word */
@@ -493,10 +506,18 @@ static int take_seat(struct pk_op *op)
     return seat;
 }
 
-static uint64_t blocks_left(const struct pk_op *op)
+uint64_t pk_blocks_left(const struct pk_op *op)
 {
     const uint64_t next = __atomic_load_n(&op->as.kernel.next_block, __ATOMIC_RELAXED);
-    return next < op->as.kernel.n_blocks ? op->as.kernel.n_blocks - next : 0;
+    return (next < op->as.kernel.n_blocks ? op->as.kernel.n_blocks - next : 0) +
+           __atomic_load_n(&op->as.kernel.n_returned, __ATOMIC_RELAXED);
+}
+
+/* A number that changes when a block ends. */
+static uint32_t progress_of(const struct runner *runner)
+{
+    return __atomic_load_n(&runner->progress, __ATOMIC_RELAXED) +
+           (uint32_t)__atomic_load_n(&runner->batch.at, __ATOMIC_RELAXED);
 }
 
 /* The first op that this runner can work on, or null. */
@@ -515,7 +536,7 @@ static struct pk_op *take_work(struct runner *runner)
             taken = op;
             continue;
         }
-        if (blocks_left(op) == 0) {
+        if (pk_blocks_left(op) == 0) {
             unlist(op);
             op->as.kernel.listed = false;
             continue;
@@ -536,12 +557,12 @@ static struct pk_op *take_work(struct runner *runner)
         runner->processor = seat;
         runner->kernel = op;
         __atomic_store_n(&runner->waits, 0, __ATOMIC_RELAXED);
-        runner->seen = __atomic_load_n(&runner->progress, __ATOMIC_RELAXED) - 1;
+        runner->seen = progress_of(runner) - 1;
         runner->still_ticks = 0;
         op->as.kernel.runners++;
         engine.busy++;
         taken = op;
-        if (op->as.kernel.spread && blocks_left(op) > 1 && may_count_one_more() && has_seat(op))
+        if (op->as.kernel.spread && pk_blocks_left(op) > 1 && may_count_one_more() && has_seat(op))
             want_runner();
     }
     return taken;
@@ -549,9 +570,82 @@ static struct pk_op *take_work(struct runner *runner)
 
 /* ---- kernels ---- */
 
+/* With the lock held: blocks at..end of the kernel, which were claimed, are for others. */
+static void give_blocks_back(struct pk_op *op, uint64_t at, uint64_t end)
+{
+    struct pk_returned *blocks = (struct pk_returned *)malloc(sizeof(*blocks));
+    if (!blocks)
+        abort(); /* some bytes: the process cannot go on */
+    *blocks = {at, end, op->as.kernel.returned};
+    op->as.kernel.returned = blocks;
+    __atomic_store_n(&op->as.kernel.n_returned, op->as.kernel.n_returned + (end - at), __ATOMIC_RELAXED);
+    if (!op->as.kernel.listed)
+        list_ready(op);
+}
+
+/* With the lock held: one block that was given back, or false. */
+static bool take_returned(struct pk_op *op, uint64_t *index)
+{
+    struct pk_returned *blocks = op->as.kernel.returned;
+    if (!blocks)
+        return false;
+    *index = blocks->at++;
+    __atomic_store_n(&op->as.kernel.n_returned, op->as.kernel.n_returned - 1, __ATOMIC_RELAXED);
+    if (blocks->at == blocks->end) {
+        op->as.kernel.returned = blocks->next;
+        free(blocks);
+    }
+    return true;
+}
+
+/* With the lock held: the runner's block seems to wait, so what follows it in its batch is for others. The runner
+ * stores `at` and then reads `end` without a fence between, so the system has it pass one (membarrier) between our
+ * store of `end` and our second load of `at`. If `at` is the same then, the runner will find the new end when its
+ * block is over. If not, it does not wait: the old end comes back, and the runner, if it has met the new one, asks
+ * under the lock (run_batch). No two batches of several blocks end alike in a kernel, so the exchanges fail if it has a
+ * new one. */
+static void cut_batch(struct runner *runner)
+{
+    struct pk_cpu_batch *batch = &runner->batch;
+    const uint64_t end = __atomic_load_n(&batch->end, __ATOMIC_ACQUIRE); /* pairs with claim_blocks */
+    const uint64_t at = __atomic_load_n(&batch->at, __ATOMIC_ACQUIRE);   /* pairs with claim_blocks */
+    uint64_t expected = end, cut = at + 1;
+    if (end <= cut ||
+        !__atomic_compare_exchange_n(&batch->end, &expected, cut, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+        return;
+    if (runner != self)
+        syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+    if (__atomic_load_n(&batch->at, __ATOMIC_SEQ_CST) == at)
+        give_blocks_back(runner->kernel, at + 1, end);
+    else
+        __atomic_compare_exchange_n(&batch->end, &cut, end, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+}
+
+/* For the runner itself: whether blocks would follow its block. */
+static bool batch_has_more(const struct runner *runner)
+{
+    return __atomic_load_n(&runner->batch.end, __ATOMIC_RELAXED) > runner->batch.at + 1;
+}
+
+/* After a fault: what is left of the kernel does not run. */
+static void drop_blocks(struct runner *runner, struct pk_op *op)
+{
+    uint64_t index;
+    __atomic_store_n(&op->as.kernel.next_block, op->as.kernel.n_blocks, __ATOMIC_RELAXED);
+    pk_lock();
+    __atomic_store_n(&runner->batch.end, 0, __ATOMIC_RELAXED);
+    while (take_returned(op, &index))
+        ;
+    pk_unlock();
+}
+
 /* With the lock held: the runner's block counts again, or is taken as waiting. */
 static void set_waits(struct runner *runner, bool waits)
 {
+    if (waits && runner->kernel) {
+        __atomic_store_n(&runner->kernel->as.kernel.spread, true, __ATOMIC_RELAXED);
+        cut_batch(runner);
+    }
     if ((runner->waits != 0) == waits)
         return;
     __atomic_store_n(&runner->waits, waits, __ATOMIC_RELAXED);
@@ -563,7 +657,7 @@ static void set_waits(struct runner *runner, bool waits)
 static void fill_seats(void)
 {
     for (struct pk_op *op = engine.ready; op; op = op->next)
-        if (op->kind == PK_OP_KERNEL && blocks_left(op) > 0 && may_count_one_more() && has_seat(op)) {
+        if (op->kind == PK_OP_KERNEL && pk_blocks_left(op) > 0 && may_count_one_more() && has_seat(op)) {
             want_runner();
             return;
         }
@@ -572,13 +666,22 @@ static void fill_seats(void)
 void pk_engine_block_waits(void)
 {
     struct runner *runner = self;
-    if (!runner || __atomic_load_n(&runner->waits, __ATOMIC_RELAXED))
+    if (!runner || (__atomic_load_n(&runner->waits, __ATOMIC_RELAXED) && !batch_has_more(runner)))
         return;
     pk_lock();
     set_waits(runner, true);
-    if (runner->kernel)
-        runner->kernel->as.kernel.spread = true;
     fill_seats();
+    pk_unlock();
+}
+
+void pk_engine_block_alone(void)
+{
+    struct runner *runner = self;
+    if (!runner || !batch_has_more(runner))
+        return;
+    pk_lock();
+    __atomic_store_n(&runner->kernel->as.kernel.alone, true, __ATOMIC_RELAXED);
+    cut_batch(runner);
     pk_unlock();
 }
 
@@ -608,26 +711,80 @@ void pk_engine_visit_blocks(void (*visit)(const struct pk_op *op, const struct p
     pk_unlock();
 }
 
+/* Blocks for the runner: as many as `most` if nobody has given any back. Their end, or 0: none is left. */
+static uint64_t claim_blocks(struct runner *runner, struct pk_op *op, uint64_t most)
+{
+    const uint64_t n = op->as.kernel.n_blocks;
+    uint64_t first = n, end = 0;
+    if (__atomic_load_n(&op->as.kernel.n_returned, __ATOMIC_RELAXED)) {
+        pk_lock();
+        if (take_returned(op, &first))
+            end = first + 1;
+        pk_unlock();
+    }
+    if (end == 0) {
+        first = __atomic_fetch_add(&op->as.kernel.next_block, most, __ATOMIC_RELAXED);
+        if (first >= n)
+            return 0;
+        end = most < n - first ? first + most : n;
+    }
+    /* Releases, pair with cut_batch, which reads `end` and then `at`: it cannot have one of each batch. */
+    __atomic_store_n(&runner->batch.end, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&runner->batch.at, first, __ATOMIC_RELEASE);
+    __atomic_store_n(&runner->batch.end, end, __ATOMIC_RELEASE);
+    return end;
+}
+
+/* Runs what was claimed, or what is left of it when it is cut. */
+static void run_batch(struct runner *runner, uint64_t end)
+{
+    struct pk_cpu_batch *batch = &runner->batch;
+    for (bool more = true; more;) {
+        pk_block_run(runner->block);
+        more = false;
+        if (batch->at < end) { /* somebody has lowered the end, and may have changed his mind */
+            pk_lock();
+            more = batch->at < __atomic_load_n(&batch->end, __ATOMIC_RELAXED);
+            pk_unlock();
+        }
+    }
+    __atomic_store_n(&runner->progress, runner->progress + 1, __ATOMIC_RELAXED);
+    if (__atomic_load_n(&runner->waits, __ATOMIC_RELAXED)) {
+        pk_lock();
+        set_waits(runner, false);
+        pk_unlock();
+    }
+}
+
+/* How many blocks to claim at once, if the last took so long: the rest is shared out, more finely towards its end. */
+static uint64_t batch_size(const struct pk_op *op, uint64_t block_ns)
+{
+    if (__atomic_load_n(&op->as.kernel.spread, __ATOMIC_RELAXED) ||
+        __atomic_load_n(&op->as.kernel.alone, __ATOMIC_RELAXED))
+        return 1;
+    const uint64_t by_time = BATCH_NS / (block_ns ? block_ns : 1);
+    const uint64_t by_share = pk_blocks_left(op) / (2 * (uint64_t)pk_settings.parallel);
+    const uint64_t size = by_time < by_share ? by_time : by_share;
+    return size ? size : 1;
+}
+
 static void run_blocks(struct runner *runner, struct pk_op *op)
 {
     const uint64_t n = op->as.kernel.n_blocks;
-    uint64_t start = n > 1 ? pk_now_ns() : 0, done = 0;
+    const bool batches = n > 1 && engine.may_batch && pk_block_takes_batches(op);
+    uint64_t before = n > 1 ? pk_now_ns() : 0, most = 1;
     bool asked = n == 1;
-    for (;;) {
-        const uint64_t index = __atomic_fetch_add(&op->as.kernel.next_block, 1, __ATOMIC_RELAXED);
-        if (index >= n)
-            break;
-        pk_block_run(runner->block, index);
-        __atomic_store_n(&runner->progress, runner->progress + 1, __ATOMIC_RELAXED);
-        if (__atomic_load_n(&runner->waits, __ATOMIC_RELAXED)) {
-            pk_lock();
-            set_waits(runner, false);
-            pk_unlock();
-        }
-        if (asked || index + 1 >= n)
+    while (const uint64_t end = claim_blocks(runner, op, most)) {
+        const uint64_t first = runner->batch.at;
+        run_batch(runner, end);
+        const uint64_t left = pk_blocks_left(op);
+        if (n == 1 || left == 0 || (asked && !batches))
             continue;
-        done++;
-        if ((pk_now_ns() - start) / done * (n - index - 1) > WORTH_WAKING_NS) {
+        const uint64_t now = pk_now_ns(), block_ns = (now - before) / (runner->batch.at - first);
+        before = now;
+        if (batches)
+            most = batch_size(op, block_ns);
+        if (!asked && block_ns * left > WORTH_WAKING_NS) {
             asked = true;
             pk_lock();
             fill_seats();
@@ -656,7 +813,7 @@ static void run_kernel(struct runner *runner, struct pk_op *op)
     report_fault(op, runner->fault);
     pk_set_fault(runner->fault);
     pk_block_abandon(runner->block);
-    __atomic_store_n(&op->as.kernel.next_block, op->as.kernel.n_blocks, __ATOMIC_RELAXED);
+    drop_blocks(runner, op);
 }
 
 void pk_engine_fault(cudaError_t error)
@@ -747,7 +904,7 @@ static void run_op(struct runner *runner, struct pk_op *op)
 {
     if (pk_fault()) {
         if (op->kind == PK_OP_KERNEL)
-            __atomic_store_n(&op->as.kernel.next_block, op->as.kernel.n_blocks, __ATOMIC_RELAXED);
+            drop_blocks(runner, op);
         return; /* after a fault work ends without being done */
     }
     switch (op->kind) {
@@ -782,7 +939,7 @@ static void leave_op(struct runner *runner, struct pk_op *op)
         runner->kernel = nullptr;
         if (!op->as.kernel.cooperative)
             change_seat(op, runner->processor, -1);
-        if (--op->as.kernel.runners > 0 || blocks_left(op) > 0)
+        if (--op->as.kernel.runners > 0 || pk_blocks_left(op) > 0)
             return;
         if (op->as.kernel.seats)
             leave_all_seats(op);
@@ -819,7 +976,7 @@ static void *runner_main(void *argument)
 {
     struct runner *runner = (struct runner *)argument;
     self = runner;
-    runner->block = pk_block_new();
+    runner->block = pk_block_new(&runner->batch);
     if (!runner->block)
         abort();
 #if defined(PK_CATCH_FAULTS)
@@ -868,11 +1025,10 @@ static void *ticker_main(void *)
         pk_lock();
         engine.quiet_ticks = engine.busy || engine.waiting || engine.ready ? 0 : engine.quiet_ticks + 1;
         for (struct runner *runner = engine.runners; runner; runner = runner->next) {
-            const uint32_t progress = __atomic_load_n(&runner->progress, __ATOMIC_RELAXED);
+            const uint32_t progress = progress_of(runner);
             runner->still_ticks = progress == runner->seen ? runner->still_ticks + 1 : 0;
             if (runner->kernel && runner->still_ticks >= pk_settings.patience_ticks) {
                 set_waits(runner, true);
-                runner->kernel->as.kernel.spread = true;
             }
             runner->seen = progress;
         }
@@ -897,6 +1053,7 @@ static void start(void)
     pthread_mutex_init(&engine.lock, &attributes);
     pthread_mutexattr_destroy(&attributes);
     pk_settings_read();
+    engine.may_batch = syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
     if (pk_settings.check)
         atexit(pk_memory_report_leaks);
 #if defined(PK_CATCH_FAULTS)

@@ -98,11 +98,14 @@ struct pk_op {
             uint3 grid, block;
             unsigned block_threads;
             uint64_t n_blocks;
-            uint64_t next_block; /* relaxed fetch_add claims a block; pk_lock orders the kernel's data */
+            uint64_t next_block;          /* relaxed fetch_add claims blocks; pk_lock orders the kernel's data */
+            struct pk_returned *returned; /* blocks claimed and given back */
+            uint64_t n_returned;          /* how many: written under the lock, read relaxed */
             size_t shared_bytes;
             int runners; /* OS threads that run its blocks */
             bool listed; /* in the ready list */
-            bool spread; /* its blocks wait for each other: give it every seat */
+            bool spread; /* its blocks wait for each other: give it every seat. Relaxed where read without the lock */
+            bool alone;  /* its blocks use what has to be put back between them. Relaxed, as above */
             bool cooperative;
             unsigned char *seats; /* [n_blocks] processors that a cooperative grid holds while it runs, or null */
             size_t static_shared_bytes;
@@ -197,6 +200,10 @@ bool pk_op_done(const struct pk_op *op);
 
 /* Marks the calling OS thread's block as one that waits, so that it does not keep others from starting. */
 void pk_engine_block_waits(void);
+/* The calling OS thread's block, and from now on each of its kernel, is the last of its batch. */
+void pk_engine_block_alone(void);
+/* Blocks of a kernel that no OS thread has claimed. */
+uint64_t pk_blocks_left(const struct pk_op *op);
 /* Leaves the running kernel with a fault. */
 void pk_engine_fault(cudaError_t error) __attribute__((noreturn));
 /* All threads of the running block are at the grid's barrier: returns when those of every block are. */
@@ -323,13 +330,18 @@ void pk_check_not_in_mask(const char *file, int line);
 /* ---- block.cpp ---- */
 
 struct pk_cpu_block; /* the block that an OS thread runs, and its pool of fibers */
-struct pk_cpu_block *pk_block_new(void);
+/* It runs what the batch says. */
+struct pk_cpu_block *pk_block_new(struct pk_cpu_batch *batch);
 /* Before the first block of a kernel on this OS thread. */
 void pk_block_bind(struct pk_cpu_block *block, const struct pk_op *op);
-/* Run block number `index`, counted in x, then y, then z, to its end. */
-void pk_block_run(struct pk_cpu_block *block, uint64_t index);
+/* Whether blocks may be claimed several at a time: nothing asks for another order, or looks between them. */
+bool pk_block_takes_batches(const struct pk_op *op);
+/* Run the blocks of its batch, counted in x, then y, then z, to their ends; not at its end already. */
+void pk_block_run(struct pk_cpu_block *block);
 /* A fault left the block in the middle: forget its fibers. */
 void pk_block_abandon(struct pk_cpu_block *block);
+/* blockIdx of the kernel's block number `i`. */
+uint3 pk_block_index(const struct pk_op *op, uint64_t i);
 /* Position `i` of a seeded order of 0..n-1. */
 uint64_t pk_permute(uint64_t i, uint64_t n, uint64_t seed);
 

@@ -159,6 +159,29 @@ static void block_barrier(void)
     printf("barrier of 256 threads        %8.2f us\n", median(us, SAMPLES));
 }
 
+/* Bytes of the process in memory, of which a block at a barrier has a stack for each thread. */
+static double resident_bytes(void)
+{
+    FILE *file = fopen("/proc/self/statm", "re");
+    long all = 0, resident = 0;
+    if (file) {
+        CHECK(fscanf(file, "%ld %ld", &all, &resident) == 2);
+        fclose(file);
+    }
+    return (double)resident * (double)sysconf(_SC_PAGESIZE);
+}
+
+/* Before any other block waits at a barrier: stacks are kept. */
+static void block_memory(void)
+{
+    LAUNCH(empty, 1, 1024, 0, nullptr);
+    OK(cudaDeviceSynchronize());
+    const double before = resident_bytes();
+    LAUNCH(barriers, 1, 1024, 0, nullptr, 2);
+    OK(cudaDeviceSynchronize());
+    printf("block of 1024 at a barrier    %8.2f MB\n", (resident_bytes() - before) / 1e6);
+}
+
 static void fill(float *x, int n, unsigned seed)
 {
     for (int i = 0; i < n; ++i) {
@@ -234,6 +257,7 @@ int main(int argc, char **argv)
 {
     if (argc > 1)
         return one(argv[1], argc > 2 ? argv[2] : "");
+    block_memory();
     launches();
     graph_nodes();
     block_barrier();

@@ -17,6 +17,12 @@ __global__ void trap_in_one_thread(void)
     __syncthreads();
 }
 
+/* Far enough in the grid that blocks are claimed several at a time. */
+__global__ void write_in_block(unsigned block, int *ok, int *bad)
+{
+    *(blockIdx.x == block ? bad : ok) = 1;
+}
+
 static __attribute__((noinline)) int recurse(volatile int depth)
 {
     volatile char frame[1024];
@@ -41,6 +47,8 @@ int main(int argc, char **argv)
         LAUNCH(trap_in_one_thread, 2, 32, 0, nullptr);
     } else if (argc == 2 && strcmp(argv[1], "overflow") == 0) {
         LAUNCH(overflow, 1, 32, 0, nullptr, x);
+    } else if (argc == 2 && strcmp(argv[1], "late") == 0) {
+        LAUNCH(write_in_block, 1000, 32, 0, nullptr, 777u, x, (int *)nullptr);
     } else {
         LAUNCH(write_to, 1, 64, 0, nullptr, (int *)nullptr);
     }

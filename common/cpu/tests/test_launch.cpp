@@ -164,6 +164,56 @@ static void resident_blocks_all_run(void)
     OK(cudaFreeHost(counts));
 }
 
+/* All blocks before block `n` are short, so that it is likely to have been claimed together with those after it; it
+ * waits for one of them all the same. */
+__global__ void late_block_waits(unsigned n, unsigned sleep_ns, unsigned *flag, unsigned *runs)
+{
+    atomicAdd(&runs[blockIdx.x + blockIdx.y * gridDim.x], 1);
+    const unsigned block = blockIdx.x + blockIdx.y * gridDim.x;
+    if (block == n + 1)
+        __atomic_store_n(flag, 1u, __ATOMIC_RELEASE);
+    while (block == n && __atomic_load_n(flag, __ATOMIC_ACQUIRE) == 0)
+        if (sleep_ns)
+            __nanosleep(sleep_ns);
+}
+
+static void a_block_can_wait_for_the_next(void)
+{
+    enum { X = 50, Y = 40 };
+    unsigned *words;
+    OK(cudaMallocHost(&words, (X * Y + 1) * sizeof(unsigned)));
+    for (unsigned n : {1u, 555u, 1001u, (unsigned)(X * Y - 2)})
+        for (unsigned sleep_ns : {0u, 100u})
+            for (int again = 0; again < 3; ++again) {
+                memset(words, 0, (X * Y + 1) * sizeof(unsigned));
+                LAUNCH(late_block_waits, dim3(X, Y), 1, 0, nullptr, n, sleep_ns, words, words + 1);
+                OK(cudaDeviceSynchronize());
+                for (int i = 0; i < X * Y; ++i)
+                    CHECK(words[1 + i] == 1);
+            }
+    OK(cudaFreeHost(words));
+}
+
+__global__ void count_blocks(unsigned *runs)
+{
+    runs[(blockIdx.z * gridDim.y + blockIdx.y) * gridDim.x + blockIdx.x]++;
+}
+
+static void short_blocks_run_once_each(void)
+{
+    const dim3 grid(37, 11, 23);
+    const unsigned n = grid.x * grid.y * grid.z;
+    unsigned *runs;
+    OK(cudaMallocHost(&runs, n * sizeof(unsigned)));
+    memset(runs, 0, n * sizeof(unsigned));
+    for (int i = 0; i < 20; ++i)
+        LAUNCH(count_blocks, grid, 1, 0, nullptr, runs);
+    OK(cudaDeviceSynchronize());
+    for (unsigned i = 0; i < n; ++i)
+        CHECK(runs[i] == 20);
+    OK(cudaFreeHost(runs));
+}
+
 int main(void)
 {
     limit_seconds(120);
@@ -172,5 +222,7 @@ int main(void)
     limits_are_cudas();
     launch_returns_before_the_kernel_ends();
     resident_blocks_all_run();
+    a_block_can_wait_for_the_next();
+    short_blocks_run_once_each();
     return failures != 0;
 }

@@ -1,11 +1,12 @@
 /* Kernel launches: how a typed call becomes a kernel that the device can run.
  *
  * A launch copies its arguments into a packet laid out like a C struct of the parameters. The kernel's body is
- * instantiated twice: run_block walks all threads of a block in order, with the kernel inlined into the loop so
- * that the compiler may vectorise over threads; run_thread runs one thread, for blocks whose threads switch. */
+ * instantiated twice: run_blocks walks all threads of consecutive blocks in order, with the kernel inlined into the
+ * loop so that the compiler may vectorise over threads; run_thread runs one thread, for blocks whose threads switch. */
 #ifndef PK_CPU_LAUNCH_H
 #define PK_CPU_LAUNCH_H
 
+#include <stdint.h>
 #include <string.h>
 
 #include <tuple>
@@ -14,6 +15,12 @@
 
 #include "../cuda_runtime_api.h"
 
+/* Blocks that an OS thread has claimed, counted in x, then y, then z. It runs `at` and will run what follows; other OS
+ * threads may read both and lower `end`, see engine.cpp. */
+struct pk_cpu_batch {
+    uint64_t at, end;
+};
+
 /* One kernel, as the device runs it. */
 struct pk_cpu_kernel {
     const void *function; /* its address: what names it in the API */
@@ -21,7 +28,9 @@ struct pk_cpu_kernel {
     unsigned n_params;
     const unsigned *offsets, *sizes; /* [n_params], bytes in the packet */
     unsigned packet_bytes;
-    void (*run_block)(const void *function, const unsigned char *packet);
+    /* Begins with blockIdx, which is that of batch->at. Returns at the batch's end; or where a thread waits, or after
+     * one block, and then leaves `at` to the caller. */
+    void (*run_blocks)(const void *function, const unsigned char *packet, struct pk_cpu_batch *batch);
     void (*run_thread)(const void *function, const unsigned char *packet);
 };
 
@@ -95,11 +104,9 @@ template <class Body, class... P> struct pk_cpu_code {
      * something was called; and block.cpp comes here only with indices that end below 2^30, so that the sums that
      * kernels index with do not wrap. */
     template <size_t... I>
-    static __attribute__((flatten)) void all(const void *function, const unsigned char *packet,
-                                             std::index_sequence<I...>)
+    static inline __attribute__((always_inline)) void block(const void *function, const std::tuple<P...> &values,
+                                                            std::index_sequence<I...>)
     {
-        (void)packet;
-        const std::tuple<P...> values(load<P>(packet + pk_cpu_layout<P...>::packet.offsets[I])...);
         const unsigned nx = blockDim.x, ny = blockDim.y, nz = blockDim.z;
         const unsigned first_x = blockIdx.x * nx, first_y = blockIdx.y * ny;
         (void)values;
@@ -126,15 +133,51 @@ template <class Body, class... P> struct pk_cpu_code {
         }
     }
 
+    template <size_t... I>
+    static __attribute__((flatten)) void all(const void *function, const unsigned char *packet,
+                                             struct pk_cpu_batch *batch, std::index_sequence<I...> indices)
+    {
+        (void)packet;
+        const std::tuple<P...> values(load<P>(packet + pk_cpu_layout<P...>::packet.offsets[I])...);
+#if defined(PK_CPU_CHECKED)
+        (void)batch; /* each access here is taken for one of the kernel's: one block, and the caller counts */
+        block(function, values, indices);
+#else
+        const unsigned grid_x = gridDim.x, grid_y = gridDim.y;
+        uint64_t at = __atomic_load_n(&batch->at, __ATOMIC_RELAXED);
+        uint3 index = blockIdx;
+        for (;;) {
+            block(function, values, indices);
+            if (pk_cpu_parked != nullptr)
+                return;
+            if (++index.x == grid_x) {
+                index.x = 0;
+                if (++index.y == grid_y) {
+                    index.y = 0;
+                    ++index.z;
+                }
+            }
+            /* Signal fences, so that the compiler keeps the order and moves none of it out of the loop: `at` is
+             * stored before `end` is read, which pairs with cut_batch in engine.cpp, and a fault finds blockIdx. */
+            __atomic_store_n(&batch->at, ++at, __ATOMIC_RELAXED);
+            __atomic_signal_fence(__ATOMIC_SEQ_CST);
+            if (at >= __atomic_load_n(&batch->end, __ATOMIC_RELAXED))
+                return;
+            blockIdx = index;
+            __atomic_signal_fence(__ATOMIC_SEQ_CST);
+        }
+#endif
+    }
+
     template <size_t... I> static void one(const void *function, const unsigned char *packet, std::index_sequence<I...>)
     {
         (void)packet;
         call(function, load<P>(packet + pk_cpu_layout<P...>::packet.offsets[I])...);
     }
 
-    static void run_block(const void *function, const unsigned char *packet)
+    static void run_blocks(const void *function, const unsigned char *packet, struct pk_cpu_batch *batch)
     {
-        all(function, packet, std::index_sequence_for<P...>{});
+        all(function, packet, batch, std::index_sequence_for<P...>{});
     }
 
     static void run_thread(const void *function, const unsigned char *packet)
@@ -156,7 +199,7 @@ pk_cpu_kernel pk_cpu_describe_kernel(pk_cpu_signature<P...> signature, const cha
             packet.offsets,
             packet.sizes,
             packet.bytes,
-            code::run_block,
+            code::run_blocks,
             code::run_thread};
 }
 
