@@ -9,8 +9,12 @@
 
 #include "../vector_types.h"
 
-/* The thread that is running. Each OS thread has its own copy; the device sets it at every switch. */
-extern __thread uint3 threadIdx, blockIdx, blockDim, gridDim;
+/* The thread that is running. Each OS thread has its own copy; the device sets it at every switch.
+ * Kernels are part of the program, never of a shared library. Told so, the compiler addresses these directly; else it
+ * may load an offset from the table straight into a vector register, and GNU ld then fails ("TLS transition"). */
+#define PK_CPU_IN_PROGRAM_ __attribute__((tls_model("local-exec")))
+extern __thread uint3 threadIdx PK_CPU_IN_PROGRAM_, blockIdx PK_CPU_IN_PROGRAM_, blockDim PK_CPU_IN_PROGRAM_,
+    gridDim PK_CPU_IN_PROGRAM_;
 
 extern "C" {
 /* All threads of the block that have not ended meet here. Calls that wait say where they stand in the source. */

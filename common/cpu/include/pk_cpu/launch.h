@@ -47,7 +47,7 @@ cudaError_t pk_cpu_launch_cooperative(const pk_cpu_kernel *kernel, dim3 grid, di
 
 /* Set while threads of the running block wait: then threads no longer run straight through. A pointer, so that a
  * kernel's stores of numbers cannot alias it and the test leaves the loop over threads. */
-extern __thread struct pk_cpu_block *pk_cpu_parked;
+extern __thread struct pk_cpu_block *pk_cpu_parked PK_CPU_IN_PROGRAM_;
 
 template <class... P> struct pk_cpu_signature {
     void (*function)(P...);
