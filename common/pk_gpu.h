@@ -90,16 +90,14 @@ pk_status pk_gpu_failed(const char *call, const char *file, int line, cudaError_
 #define PK_LAUNCH_COOPERATIVE(kernel, grid, block, smem, stream, ...)                                                  \
     PK_LAUNCH_BY_(PK_BACKEND_LAUNCH_COOPERATIVE, kernel, grid, block, smem, stream, ##__VA_ARGS__)
 
-#if defined(PK_BACKEND_CPU)
-#define PK_BACKEND_LAUNCH_COOPERATIVE(kernel, grid, block, smem, stream, ...)                                          \
-    (void)PK_CPU_LAUNCH_COOPERATIVE(kernel, grid, block, smem, stream, ##__VA_ARGS__)
-#elif defined(PK_BACKEND_CUDA)
-#define PK_BACKEND_LAUNCH_COOPERATIVE(kernel, grid, block, smem, on_stream, ...)                                       \
+#if defined(PK_BACKEND_CUDA)
+/* CUDA's extensible launch with one attribute set: `attribute` is its id, `field` its member in the value's union. */
+#define PK_LAUNCH_WITH_ATTRIBUTE_(attribute, field, kernel, grid, block, smem, on_stream, ...)                         \
     do {                                                                                                               \
         cudaLaunchAttribute pk_attribute_;                                                                             \
         cudaLaunchConfig_t pk_config_ = {};                                                                            \
-        pk_attribute_.id = cudaLaunchAttributeCooperative;                                                             \
-        pk_attribute_.val.cooperative = 1;                                                                             \
+        pk_attribute_.id = attribute;                                                                                  \
+        pk_attribute_.val.field = 1;                                                                                   \
         pk_config_.gridDim = (grid);                                                                                   \
         pk_config_.blockDim = (block);                                                                                 \
         pk_config_.dynamicSmemBytes = (smem);                                                                          \
@@ -108,6 +106,15 @@ pk_status pk_gpu_failed(const char *call, const char *file, int line, cudaError_
         pk_config_.numAttrs = 1;                                                                                       \
         (void)cudaLaunchKernelEx(&pk_config_, kernel, ##__VA_ARGS__);                                                  \
     } while (0)
+#endif
+
+#if defined(PK_BACKEND_CPU)
+#define PK_BACKEND_LAUNCH_COOPERATIVE(kernel, grid, block, smem, stream, ...)                                          \
+    (void)PK_CPU_LAUNCH_COOPERATIVE(kernel, grid, block, smem, stream, ##__VA_ARGS__)
+#elif defined(PK_BACKEND_CUDA)
+#define PK_BACKEND_LAUNCH_COOPERATIVE(kernel, grid, block, smem, stream, ...)                                          \
+    PK_LAUNCH_WITH_ATTRIBUTE_(cudaLaunchAttributeCooperative, cooperative, kernel, grid, block, smem, stream,          \
+                              ##__VA_ARGS__)
 #else
 #define PK_BACKEND_LAUNCH_COOPERATIVE(kernel, grid, block, smem, stream, ...)                                          \
     (void)pk_hip_launch_cooperative((kernel), (grid), (block), (smem), (stream), ##__VA_ARGS__)
@@ -123,20 +130,10 @@ pk_status pk_gpu_failed(const char *call, const char *file, int line, cudaError_
 #endif
 
 #if defined(PK_BACKEND_CUDA)
-#define PK_BACKEND_LAUNCH_PDL(kernel, grid, block, smem, on_stream, ...)                                               \
-    do {                                                                                                               \
-        cudaLaunchAttribute pk_attribute_;                                                                             \
-        cudaLaunchConfig_t pk_config_ = {};                                                                            \
-        pk_attribute_.id = cudaLaunchAttributeProgrammaticStreamSerialization;                                         \
-        pk_attribute_.val.programmaticStreamSerializationAllowed = 1;                                                  \
-        pk_config_.gridDim = (grid);                                                                                   \
-        pk_config_.blockDim = (block);                                                                                 \
-        pk_config_.dynamicSmemBytes = (smem);                                                                          \
-        pk_config_.stream = (on_stream);                                                                               \
-        pk_config_.attrs = &pk_attribute_;                                                                             \
-        pk_config_.numAttrs = 1;                                                                                       \
-        (void)cudaLaunchKernelEx(&pk_config_, kernel, ##__VA_ARGS__);                                                  \
-    } while (0)
+#define PK_BACKEND_LAUNCH_PDL(kernel, grid, block, smem, stream, ...)                                                  \
+    PK_LAUNCH_WITH_ATTRIBUTE_(cudaLaunchAttributeProgrammaticStreamSerialization,                                      \
+                              programmaticStreamSerializationAllowed, kernel, grid, block, smem, stream,               \
+                              ##__VA_ARGS__)
 #else
 /* No other backend has it: the capability is absent there, so a variant that needs it is skipped before this runs. */
 #define PK_BACKEND_LAUNCH_PDL PK_BACKEND_LAUNCH
