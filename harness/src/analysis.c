@@ -46,6 +46,8 @@ static pk_point as_point(const pk_result *result)
                       .us_per_token = pk_median(result->wall.values, result->wall.count) / result->tokens,
                       .device_us_per_token = pk_median(result->device.values, result->device.count) / result->tokens,
                       .submit_us_per_token = pk_median(result->submit.values, result->submit.count) / result->tokens,
+                      .token_p50_us = pk_median(result->token.values, result->token.count),
+                      .token_p99_us = pk_quantile(result->token.values, result->token.count, 0.99),
                       .speedup = result->speedup,
                       .speedup_interval = result->speedup_interval,
                       .launches_per_token = result->launches_per_token};

@@ -9,7 +9,7 @@
 #include "device_limits.h"
 #include "pk/host.h"
 
-enum { MAX_TOKENS_KEPT = 4096 };
+enum { MAX_TOKENS_KEPT = 256 }; /* a repetition */
 
 /* ---- failures ---- */
 
@@ -135,12 +135,18 @@ static bool named(const char *list, const char *name)
     return list == NULL;
 }
 
-static bool excluded(const pk_bench_request *request, const char *name)
+/* One that its own prepare skipped, as not made for those knobs, may run at others. */
+static bool excluded(const pk_bench_request *request, const pk_variant *variant)
 {
     const pk_report *report = request->report;
-    for (size_t i = 0; i < request->only_passed_before; i++)
-        if (strcmp(report->results[i].variant, name) == 0 && report->results[i].status != PK_OK)
+    char reason[256];
+    for (size_t i = 0; i < request->only_passed_before; i++) {
+        const pk_result *result = &report->results[i];
+        if (strcmp(result->variant, variant->name) != 0 || result->status == PK_OK)
+            continue;
+        if (result->status != PK_SKIP || pk_device_lacks(&report->device, variant->needs, reason, sizeof reason))
             return true;
+    }
     return false;
 }
 
@@ -174,7 +180,8 @@ static size_t add_contenders(const pk_bench_request *request, pk_bench *bench, p
             const pk_variant *variant = &lists[l].variants[i];
             /* The first baseline always runs: every ratio is against it. */
             bool needed = l == 0 && i == 0;
-            if ((!needed && !named(request->variants, variant->name)) || excluded(request, variant->name))
+            if ((!needed && !named(request->variants, variant->name)) || !named(request->only, variant->name) ||
+                excluded(request, variant))
                 continue;
             size_t result =
                 request->pass == 0 ? add_result(request, bench, variant, l == 0) : request->first_result + count;

@@ -10,6 +10,7 @@ typedef struct pk_bench_request {
     pk_report *report;
     const long long *knobs; /* [lab.knob_count] */
     const char *variants;   /* comma-separated; NULL: all. The first baseline runs in any case */
+    const char *only;       /* comma-separated: of these at most, the first baseline among them; NULL: all */
     uint64_t seed;
     void *stream;
     pk_cache_state cache;

@@ -118,8 +118,11 @@ static void put_result(FILE *out, const pk_report *report, const pk_result *resu
                               result->predicted_us_per_token,
                               derived.model_error_percent};
     put_texts(out, texts, sizeof texts / sizeof texts[0]);
-    for (size_t i = 0; i < report->knob_count; i++)
-        (void)fprintf(out, "%lld,", result->knobs[i]);
+    for (size_t i = 0; i < report->knob_count; i++) {
+        char text[64];
+        pk_knob_text(text, sizeof text, &report->lab->knobs[i], result->knobs[i]);
+        (void)fprintf(out, "%s,", text);
+    }
     put_numbers(out, numbers, sizeof numbers / sizeof numbers[0]);
     (void)fputc('\n', out);
 }

@@ -205,6 +205,10 @@ static void add_lab(cJSON *root, const pk_report *report)
         cJSON *knob = add_object(knobs, NULL);
         add_text(knob, "name", report->lab->knobs[i].name);
         add_text(knob, "unit", report->lab->knobs[i].unit ? report->lab->knobs[i].unit : "");
+        const pk_knob *described = &report->lab->knobs[i];
+        cJSON *choices = described->choices ? add_array(knob, "choices") : NULL;
+        for (long long c = 0; choices && c <= described->maximum; c++)
+            add_text(choices, NULL, described->choices[c]);
     }
 }
 
@@ -316,7 +320,7 @@ static void add_outcome(cJSON *object, const pk_report *report, const pk_result 
     add_text(object, "role", result->is_baseline ? "baseline" : "ladder");
     cJSON *params = add_object(object, "params");
     for (size_t i = 0; i < report->knob_count; i++)
-        add_number(params, report->lab->knobs[i].name, (double)result->knobs[i]);
+        add_number(params, report->lab->knobs[i].name, pk_knob_in_units(&report->lab->knobs[i], result->knobs[i]));
     add_text(object, "cache", result->cache == PK_COLD ? "cold" : "hot");
     add_text(object, "status", pk_status_word(result->status));
     add_text_if_any(object, "reason", result->reason);

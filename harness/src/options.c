@@ -1,4 +1,5 @@
 /* The command line of a lab program. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,6 +49,35 @@ static pk_status parse_seed(pk_options *options, const char *value)
     return status;
 }
 
+static pk_status parse_choice(long long *number, const pk_knob *knob, const char *what, const char *value)
+{
+    char names[256] = "";
+    size_t used = 0;
+    for (*number = 0; *number <= knob->maximum; ++*number)
+        if (strcmp(value, knob->choices[*number]) == 0)
+            return PK_OK;
+    for (long long c = 0; c <= knob->maximum && used < sizeof names; c++)
+        used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", c ? ", " : "", knob->choices[c]);
+    return pk_fail(PK_USAGE, "%s: '%s' is none of %s", what, value, names);
+}
+
+static pk_status parse_knob(long long *number, const pk_knob *knob, const char *what, const char *value)
+{
+    if (knob->choices)
+        return parse_choice(number, knob, what, value);
+    if (knob->decimals == 0)
+        return pk_parse_integer(number, what, value, knob->minimum, knob->maximum);
+    double scale = 1 / pk_knob_in_units(knob, 1), given;
+    pk_status status = pk_parse_number(&given, what, value, pk_knob_in_units(knob, knob->minimum),
+                                       pk_knob_in_units(knob, knob->maximum));
+    if (status != PK_OK)
+        return status;
+    *number = llround(given * scale);
+    if (fabs((double)*number - given * scale) > 1e-3)
+        return pk_fail(PK_USAGE, "%s: %s has more than %d decimals", what, value, knob->decimals);
+    return PK_OK;
+}
+
 /* Options that take a value. `*known` is false when the name is none of them. */
 static pk_status parse_valued(pk_options *options, const pk_lab *lab, const char *name, const char *value, bool *known)
 {
@@ -74,7 +104,7 @@ static pk_status parse_valued(pk_options *options, const pk_lab *lab, const char
                 continue;
             snprintf(what, sizeof what, "--%s", name);
             options->knob_given[i] = true;
-            return pk_parse_integer(&options->knobs[i], what, value, knob->minimum, knob->maximum);
+            return parse_knob(&options->knobs[i], knob, what, value);
         }
         *known = false;
     }

@@ -43,9 +43,11 @@ static void number_cell(char *cell, double value)
 }
 
 /* Thousands and millions are powers of two here: 4096 is said as it is, 4194304 as 2^22. */
-static void knob_text(char *text, size_t bytes, long long value)
+static void knob_text(char *text, size_t bytes, const pk_knob *knob, long long value)
 {
-    if (value >= 65536 && (value & (value - 1)) == 0)
+    if (knob->choices || knob->decimals > 0)
+        pk_knob_text(text, bytes, knob, value);
+    else if (value >= 65536 && (value & (value - 1)) == 0)
         snprintf(text, bytes, "2^%d", __builtin_ctzll((unsigned long long)value));
     else
         snprintf(text, bytes, "%lld", value);
@@ -61,7 +63,7 @@ static void print_heading(const pk_report *report, const pk_result *first)
         printf(": not a GPU's speed\n");
     for (size_t i = 0; i < report->knob_count; i++) {
         char text[32];
-        knob_text(text, sizeof text, first->knobs[i]);
+        knob_text(text, sizeof text, &report->lab->knobs[i], first->knobs[i]);
         printf("%s%s=%s", i ? " " : "", report->lab->knobs[i].name, text);
     }
     printf("  seed=%llu (replay with --seed=%llu)\n\n", (unsigned long long)report->seed,
@@ -229,16 +231,30 @@ void pk_print_variants(void)
                    lists[l].variants[i].summary);
 }
 
+/* "1 to 2^30 floats", or the names that can be given. */
+static void print_range(const pk_knob *knob)
+{
+    char low[32], high[32];
+    for (long long c = 0; knob->choices && c <= knob->maximum; c++)
+        printf("%s%s", c ? ", " : "", knob->choices[c]);
+    if (knob->choices)
+        return;
+    knob_text(low, sizeof low, knob, knob->minimum);
+    knob_text(high, sizeof high, knob, knob->maximum);
+    printf("%s to %s%s%s", low, high, knob->unit[0] ? " " : "", knob->unit);
+}
+
 void pk_print_lab_help(const pk_lab *lab, const char *program)
 {
     printf("%s: %s\n\nUsage: %s [options]\n\nThe problem\n", lab->id, lab->title, program);
     for (size_t i = 0; i < lab->knob_count; i++) {
         const pk_knob *knob = &lab->knobs[i];
-        char name[CELL], low[32], high[32];
-        snprintf(name, sizeof name, "--%s=%lld", knob->name, knob->value);
-        knob_text(low, sizeof low, knob->minimum);
-        knob_text(high, sizeof high, knob->maximum);
-        printf("  %-18s %s (%s to %s %s)\n", name, knob->help, low, high, knob->unit);
+        char name[CELL], value[32];
+        pk_knob_text(value, sizeof value, knob, knob->value);
+        snprintf(name, sizeof name, "--%s=%s", knob->name, value);
+        printf("  %-18s %s (", name, knob->help);
+        print_range(knob);
+        printf(")\n");
     }
     printf("\nWhat to run\n"
            "  --variant=A,B      only these, and the first baseline (--list names them)\n"

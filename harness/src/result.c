@@ -125,3 +125,21 @@ const char *pk_target_kind_word(pk_target_kind kind)
 {
     return target_kinds[kind];
 }
+
+double pk_knob_in_units(const pk_knob *knob, long long value)
+{
+    double units = (double)value;
+    for (int i = 0; i < knob->decimals; i++)
+        units /= 10;
+    return units;
+}
+
+void pk_knob_text(char *text, size_t bytes, const pk_knob *knob, long long value)
+{
+    if (knob->choices && value >= 0 && value <= knob->maximum)
+        snprintf(text, bytes, "%s", knob->choices[value]);
+    else if (knob->decimals > 0)
+        snprintf(text, bytes, "%g", pk_knob_in_units(knob, value));
+    else
+        snprintf(text, bytes, "%lld", value);
+}

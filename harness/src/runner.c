@@ -1,6 +1,7 @@
 /* A repetition: its fresh state, its execution, and what a variant may ask of its run. */
 #include "runner.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,14 +10,25 @@
 
 /* ---- what a variant may ask ---- */
 
-long long pk_knob_value(const pk_run *run, const char *name)
+static size_t find_knob(const pk_run *run, const char *name)
 {
     const pk_lab *lab = run->bench->lab;
     for (size_t i = 0; i < lab->knob_count; i++)
         if (strcmp(lab->knobs[i].name, name) == 0)
-            return run->bench->knobs[i];
+            return i;
     fprintf(stderr, "%s: the lab asks for a knob '%s' that it does not declare in pk_this_lab.knobs\n", lab->id, name);
     abort();
+}
+
+long long pk_knob_value(const pk_run *run, const char *name)
+{
+    return run->bench->knobs[find_knob(run, name)];
+}
+
+double pk_knob_number(const pk_run *run, const char *name)
+{
+    size_t i = find_knob(run, name);
+    return pk_knob_in_units(&run->bench->lab->knobs[i], run->bench->knobs[i]);
 }
 
 void *pk_run_stream(const pk_run *run)
@@ -62,15 +74,27 @@ const pk_device_info *pk_run_device(const pk_run *run)
     return run->bench->device;
 }
 
-void pk_token_done(pk_run *run)
+double pk_clock_us(void)
+{
+    return pk_now_us();
+}
+
+/* Of a repetition's tokens as many latencies are kept as there is room for: one in `token_stride`. */
+void pk_token_done_since(pk_run *run, double since_us)
 {
     double now = pk_now_us();
-    if (run->token_count < run->token_capacity)
-        run->token_us[run->token_count++] = now - run->last_token_us;
+    size_t number = run->token_seen++;
+    if (number % run->token_stride == run->token_stride / 2 && run->token_count < run->token_capacity)
+        run->token_us[run->token_count++] = now - since_us;
     run->last_token_us = now;
     bool idle;
     if (run->check_tokens && pk_device_stream_idle(run->bench->stream, &idle) == PK_OK && !idle)
         run->token_early = true;
+}
+
+void pk_token_done(pk_run *run)
+{
+    pk_token_done_since(run, run->last_token_us);
 }
 
 pk_status pk_todo(pk_run *run, const char *step)
@@ -81,6 +105,18 @@ pk_status pk_todo(pk_run *run, const char *step)
 }
 
 /* ---- one repetition ---- */
+
+/* Released by the main thread, acquired by the watchdog's, which reads the run only while the main thread hangs in it
+ * or ends the process. */
+static _Atomic(pk_run *) under_way;
+
+void pk_repetition_describe(char *text, size_t bytes)
+{
+    const pk_run *run = atomic_load_explicit(&under_way, memory_order_acquire);
+    text[0] = '\0';
+    if (run && run->bench->lab->describe_stall)
+        run->bench->lab->describe_stall(run, text, bytes);
+}
 
 pk_status pk_repetition_prepare(pk_run *run, pk_cache_state cache)
 {
@@ -118,11 +154,14 @@ static pk_status check_ended(pk_run *run)
 pk_status pk_repetition_execute(pk_run *run, double *wall_us)
 {
     pk_launch_counts_reset();
-    run->token_count = 0;
+    run->token_count = run->token_seen = 0;
+    run->token_stride = (size_t)(run->bench->lab->tokens(run) / (double)(run->token_capacity + 1)) + 1;
     run->token_early = false;
     double start = pk_now_us();
     run->last_token_us = start;
+    atomic_store_explicit(&under_way, run, memory_order_release);
     pk_status status = run->variant->execute(run);
+    atomic_store_explicit(&under_way, NULL, memory_order_release);
     double end = pk_now_us();
     *wall_us = end - start;
     return status == PK_OK ? check_ended(run) : status;

@@ -59,7 +59,7 @@ struct pk_run {
                           the look costs a microsecond */
     bool token_early;  /* one was reported before that */
     double *token_us;  /* latencies of the tokens of this repetition, [token_capacity] */
-    size_t token_count, token_capacity;
+    size_t token_count, token_capacity, token_seen, token_stride;
     double last_token_us; /* when the last token, or the repetition, began or ended */
 };
 
@@ -101,6 +101,9 @@ void pk_contender_fail(pk_report *report, pk_contender *contender, pk_status sta
 /* One repetition from a fresh state. */
 pk_status pk_repetition_prepare(pk_run *run, pk_cache_state cache); /* reset, flush, synchronise: not timed */
 pk_status pk_repetition_execute(pk_run *run, double *wall_us);      /* execute, and check that it really ended */
+
+/* What the repetition that is under way holds, as its lab tells; "" when there is none. From any thread. */
+void pk_repetition_describe(char *text, size_t bytes);
 
 /* limits.cu */
 pk_status pk_measure_limits(const pk_device_info *device, void *stream, bool quick, pk_report *report);

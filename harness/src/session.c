@@ -171,17 +171,20 @@ static pk_status run_default_point(session *s, pk_cache_state cache, size_t pass
     return run_bench(s, &request, &plan);
 }
 
-static pk_status run_sweep_point(session *s, const long long *knobs, size_t pass, size_t passes, size_t *first_result)
+static pk_status run_sweep_point(session *s, const pk_sweep *of, const long long *knobs, size_t pass, size_t passes,
+                                 size_t *first_result)
 {
     pk_measure_plan plan = {.min_rounds = 1,
                             .max_rounds = 1,
                             .instrument_every = pass % INSTRUMENT_EVERY_PASS == 0,
                             .warm_up_repetitions = 1,
+                            .keep_tokens = of->keep_tokens,
                             .cache = PK_HOT,
                             .seed = s->options.seed};
     if (pass == 0)
         *first_result = s->report.result_count;
     pk_bench_request request = {.knobs = knobs,
+                                .only = of->variants,
                                 .cache = PK_HOT,
                                 .only_passed_before = s->default_results,
                                 .pass = pass,
@@ -190,14 +193,14 @@ static pk_status run_sweep_point(session *s, const long long *knobs, size_t pass
     return run_bench(s, &request, &plan);
 }
 
-/* The axes of the sweep: shorter where time is (the CPU device, --quick). */
-static const pk_sweep_axis *sweep_axes(const session *s, size_t *count)
+/* The lab's sweeps: shorter ones where time is (the CPU device, --quick). */
+static const pk_sweep *lab_sweeps(const session *s, size_t *count)
 {
     const pk_lab *lab = s->report.lab;
     bool quick = s->options.sweep == PK_SWEEP_QUICK || s->options.quick ||
                  (s->options.sweep == PK_SWEEP_AUTO && !s->report.device.is_gpu);
     *count = quick ? lab->sweep_quick_count : lab->sweep_count;
-    return quick ? lab->sweep_quick : lab->sweep;
+    return quick ? lab->sweeps_quick : lab->sweeps;
 }
 
 static size_t knob_index(const pk_lab *lab, const char *name)
@@ -240,14 +243,16 @@ static void point_label(const session *s, const pk_sweep_axis *axes, size_t axis
 {
     size_t used = 0;
     label[0] = '\0';
-    for (size_t a = 0; a < axis_count && used < bytes; a++)
-        used += (size_t)snprintf(label + used, bytes - used, "%s%s=%lld", a ? " " : "", axes[a].knob,
-                                 knobs[knob_index(s->report.lab, axes[a].knob)]);
+    for (size_t a = 0; a < axis_count && used < bytes; a++) {
+        size_t knob = knob_index(s->report.lab, axes[a].knob);
+        char value[32];
+        pk_knob_text(value, sizeof value, &s->report.lab->knobs[knob], knobs[knob]);
+        used += (size_t)snprintf(label + used, bytes - used, "%s%s=%s", a ? " " : "", axes[a].knob, value);
+    }
 }
 
 typedef struct sweep {
-    const pk_sweep_axis *axes;
-    size_t axis_count;
+    const pk_sweep *of;
     long long *knobs;     /* [lab.knob_count] */
     size_t *first_result; /* [points along the first axis] */
     bool *refused;        /* [points along the first axis]: does not fit here */
@@ -257,15 +262,15 @@ typedef struct sweep {
 /* One pass over the points along the first axis, the other axes at `line`; every other pass goes backwards. */
 static pk_status run_pass(session *s, sweep *w, size_t line, size_t pass, size_t passes)
 {
-    const size_t length = w->axes[0].count;
+    const size_t length = w->of->axes[0].count;
     pk_status status = PK_OK;
     for (size_t step = 0; step < length && status == PK_OK && !pk_interrupted(); step++) {
         size_t at = pass % 2 ? length - 1 - step : step;
         char label[128];
-        bool there = sweep_point(s, w->axes, w->axis_count, line * length + at, w->knobs);
-        point_label(s, w->axes, w->axis_count, w->knobs, label, sizeof label);
+        bool there = sweep_point(s, w->of->axes, w->of->axis_count, line * length + at, w->knobs);
+        point_label(s, w->of->axes, w->of->axis_count, w->knobs, label, sizeof label);
         if (there && !w->refused[at])
-            status = run_sweep_point(s, w->knobs, pass, passes, &w->first_result[at]);
+            status = run_sweep_point(s, w->of, w->knobs, pass, passes, &w->first_result[at]);
         if (status == PK_USAGE) { /* this point does not fit here; the others may */
             fprintf(stderr, "%s: skipped: %s\n", label, pk_error_text());
             w->refused[at] = true;
@@ -286,7 +291,7 @@ static size_t passes_for(const session *s, size_t length, double first_s)
 
 static pk_status run_line(session *s, sweep *w, size_t line)
 {
-    const size_t length = w->axes[0].count;
+    const size_t length = w->of->axes[0].count;
     size_t passes = SWEEP_FEWEST_PASSES; /* until the first pass has shown how long one takes */
     double start = pk_now_us();
     pk_status status = PK_OK;
@@ -302,34 +307,43 @@ static pk_status run_line(session *s, sweep *w, size_t line)
 static pk_status run_lines(session *s, sweep *w)
 {
     size_t lines = 1;
-    for (size_t a = 1; a < w->axis_count; a++)
-        lines *= w->axes[a].count;
-    w->progress = pk_progress_begin(stderr, "sweep", lines);
+    for (size_t a = 1; a < w->of->axis_count; a++)
+        lines *= w->of->axes[a].count;
+    char what[64];
+    snprintf(what, sizeof what, "sweep %s", w->of->name);
+    w->progress = pk_progress_begin(stderr, what, lines);
     pk_status status = PK_OK;
     for (size_t line = 0; line < lines && status == PK_OK && !pk_interrupted(); line++) {
         status = run_line(s, w, line);
         char label[128];
-        point_label(s, w->axes + 1, w->axis_count - 1, w->knobs, label, sizeof label);
+        point_label(s, w->of->axes + 1, w->of->axis_count - 1, w->knobs, label, sizeof label);
         pk_progress_step(w->progress, line + 1, label);
     }
     pk_progress_end(w->progress);
     return status;
 }
 
-static pk_status run_sweep(session *s)
+static pk_status run_sweep(session *s, const pk_sweep *of)
 {
-    sweep w = {.axis_count = 0};
-    w.axes = sweep_axes(s, &w.axis_count);
-    if (w.axis_count == 0 || !something_to_sweep(s))
-        return PK_OK;
+    sweep w = {.of = of};
     w.knobs = calloc(s->report.lab->knob_count + 1, sizeof *w.knobs);
-    w.first_result = calloc(w.axes[0].count, sizeof *w.first_result);
-    w.refused = calloc(w.axes[0].count, sizeof *w.refused);
+    w.first_result = calloc(of->axes[0].count, sizeof *w.first_result);
+    w.refused = calloc(of->axes[0].count, sizeof *w.refused);
     pk_status status = w.knobs && w.first_result && w.refused ? run_lines(s, &w)
                                                               : pk_fail(PK_USAGE, "out of host memory for the sweep");
     free(w.knobs);
     free(w.first_result);
     free(w.refused);
+    return status;
+}
+
+static pk_status run_sweeps(session *s)
+{
+    size_t count;
+    const pk_sweep *sweeps = lab_sweeps(s, &count);
+    pk_status status = PK_OK;
+    for (size_t i = 0; i < count && status == PK_OK && something_to_sweep(s) && !pk_interrupted(); i++)
+        status = run_sweep(s, &sweeps[i]);
     return status;
 }
 
@@ -384,7 +398,7 @@ static pk_status measure_all(session *s)
     if (status == PK_OK && s->options.cold && s->options.timing)
         status = run_default_point(s, PK_COLD, 0, 1);
     if (status == PK_OK && sweeps)
-        status = run_sweep(s);
+        status = run_sweeps(s);
     if (status == PK_OK && sweeps && !pk_interrupted())
         status = run_default_point(s, PK_HOT, 1, 2);
     pk_nvml_read(&s->report.clocks_after);

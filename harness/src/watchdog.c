@@ -31,16 +31,17 @@ static struct {
 
 static void describe_hang(char *text, size_t bytes, double seconds)
 {
-    char what[128], launch[256], blocked[1024];
+    char what[128], launch[256], blocked[1024], held[512];
     pthread_mutex_lock(&watchdog.lock);
     snprintf(what, sizeof what, "%s", watchdog.what);
     pthread_mutex_unlock(&watchdog.lock);
     pk_launch_describe_last(launch, sizeof launch);
     pk_device_describe_blocked(blocked, sizeof blocked);
+    pk_repetition_describe(held, sizeof held);
     snprintf(text, bytes,
              "no progress for %.0f s in %s; last launch: %s; a kernel or a wait never ends "
-             "(docs/troubleshooting.md#watchdog)%s%s",
-             seconds, what, launch[0] ? launch : "none", blocked[0] ? "; " : "", blocked);
+             "(docs/troubleshooting.md#watchdog)%s%s%s%s",
+             seconds, what, launch[0] ? launch : "none", held[0] ? "; " : "", held, blocked[0] ? "; " : "", blocked);
 }
 
 static double quiet_us(void)
@@ -74,7 +75,7 @@ static void *watch(void *unused)
             watchdog.give_up(PK_INTERRUPTED, "interrupted while the device was busy");
         double quiet = quiet_us();
         if (watchdog.limit_us > 0 && quiet > watchdog.limit_us) {
-            char text[2048];
+            char text[2560];
             describe_hang(text, sizeof text, quiet / 1e6);
             watchdog.give_up(PK_TIMEOUT, text);
         }

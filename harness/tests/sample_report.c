@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const pk_knob knobs[] = {{"n", "floats", "vector length", 1024, 256, 1, 1 << 22},
-                                {"k", "steps a token", "dependent steps", 150, 10, 1, 1000}};
+static const pk_knob knobs[] = {{"n", "floats", "vector length", 1024, 256, 1, 1 << 22, NULL, 0},
+                                {"k", "steps a token", "dependent steps", 150, 10, 1, 1000, NULL, 0}};
 static const pk_target targets[] = {{"stream over sync", PK_TARGET_SPEEDUP_AT_LEAST, "stream", 2.3, "NVIDIA H200"},
                                     {"launches of fused", PK_TARGET_LAUNCHES_AT_MOST, "fused", 1, "NVIDIA H200"},
                                     {"fit", PK_TARGET_FIGURE_AT_LEAST, "r squared", 0.999, NULL},

@@ -20,9 +20,9 @@ static const long long MOST_STEPS = 1 << 20;
 
 enum { KNOB_N, KNOB_K, KNOB_TOKENS };
 static const pk_knob knobs[] = {
-    [KNOB_N] = {"n", "floats", "length of the vectors", 1 << 10, 1000, 1, 1LL << 30},
-    [KNOB_K] = {"k", "steps", "dependent steps a token", 150, 20, 1, 100000},
-    [KNOB_TOKENS] = {"tokens", "tokens", "tokens a repetition", 4, 2, 1, 100000},
+    [KNOB_N] = {"n", "floats", "length of the vectors", 1 << 10, 1000, 1, 1LL << 30, NULL, 0},
+    [KNOB_K] = {"k", "steps", "dependent steps a token", 150, 20, 1, 100000, NULL, 0},
+    [KNOB_TOKENS] = {"tokens", "tokens", "tokens a repetition", 4, 2, 1, 100000, NULL, 0},
 };
 
 static pk_status validate(const pk_run *run)
@@ -181,8 +181,11 @@ static const long long n_quick[] = {1 << 10, 1 << 12, 1 << 14, 1 << 16};
         (knob), (values), sizeof(values) / sizeof((values)[0])                                                         \
     }
 static const long long one_token[] = {1}; /* a token costs the same alone, and short repetitions interleave finer */
-static const pk_sweep_axis sweep[] = {AXIS("k", k_full), AXIS("n", n_full), AXIS("tokens", one_token)};
-static const pk_sweep_axis sweep_quick[] = {AXIS("k", k_quick), AXIS("n", n_quick), AXIS("tokens", one_token)};
+static const pk_sweep_axis axes[] = {AXIS("k", k_full), AXIS("n", n_full), AXIS("tokens", one_token)};
+static const pk_sweep_axis axes_quick[] = {AXIS("k", k_quick), AXIS("n", n_quick), AXIS("tokens", one_token)};
+enum { AXIS_COUNT = sizeof axes / sizeof axes[0] };
+static const pk_sweep sweeps[] = {{.name = "k and n", .axes = axes, .axis_count = AXIS_COUNT}};
+static const pk_sweep sweeps_quick[] = {{.name = "k and n", .axes = axes_quick, .axis_count = AXIS_COUNT}};
 
 /* ---- the model ----
  *
@@ -370,10 +373,10 @@ const pk_lab pk_this_lab = {
     .tokens = tokens,
     .bytes_per_token = bytes_per_token,
     .flops_per_token = flops_per_token,
-    .sweep = sweep,
-    .sweep_count = COUNT(sweep),
-    .sweep_quick = sweep_quick,
-    .sweep_quick_count = COUNT(sweep_quick),
+    .sweeps = sweeps,
+    .sweep_count = COUNT(sweeps),
+    .sweeps_quick = sweeps_quick,
+    .sweep_quick_count = COUNT(sweeps_quick),
     .analyse = analyse,
     .targets = targets,
     .target_count = COUNT(targets),

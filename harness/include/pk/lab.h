@@ -57,6 +57,8 @@ pk_variant_list pk_ladder_variants(void); /* empty in the baseline program */
 /* A knob's value by its name without dashes. A name that the lab does not declare ends the program: it is a
  * mistake in the lab's source, not in the user's request. */
 long long pk_knob_value(const pk_run *run, const char *name);
+/* The same for a knob with decimals. */
+double pk_knob_number(const pk_run *run, const char *name);
 
 /* The stream that the repetition is timed on, as a cudaStream_t. Work elsewhere is outside the measurement and
  * is reported as wrong, unless the stream came from pk_run_add_stream. */
@@ -77,6 +79,10 @@ const pk_device_info *pk_run_device(const pk_run *run);
 
 /* The variant says that a token is complete on the host's side: its latency is recorded. */
 void pk_token_done(pk_run *run);
+
+/* The same for tokens that are in flight together: `since_us` is when this one was handed in, by pk_clock_us(). */
+void pk_token_done_since(pk_run *run, double since_us);
+double pk_clock_us(void); /* a monotonic clock, microseconds */
 
 /* An open step: records which and returns PK_TODO. */
 pk_status pk_todo(pk_run *run, const char *step);
@@ -118,6 +124,8 @@ typedef struct pk_knob {
     const char *help;
     long long value, quick; /* default, and the default under --quick */
     long long minimum, maximum;
+    const char *const *choices; /* [maximum + 1] with minimum 0: the value is given by these names; NULL: by number */
+    int decimals;               /* the value is in units of 10^-decimals: 15625 with 6 decimals is 0.015625 */
 } pk_knob;
 
 /* One line of a sweep: the named knob takes these values while the others keep theirs. */
@@ -126,6 +134,15 @@ typedef struct pk_sweep_axis {
     const long long *values;
     size_t count;
 } pk_sweep_axis;
+
+/* Points whose axes are crossed with each other; knobs that no axis names keep their defaults. */
+typedef struct pk_sweep {
+    const char *name; /* "blocks" */
+    const pk_sweep_axis *axes;
+    size_t axis_count;
+    const char *variants; /* comma-separated: only these run; NULL: all */
+    bool keep_tokens;     /* also keep the latencies of tokens */
+} pk_sweep;
 
 /* Measured by the harness in the same run. Microseconds, and bytes a microsecond (= 1e-3 GB/s). */
 typedef struct pk_limits {
@@ -143,7 +160,8 @@ typedef struct pk_point {
     const long long *knobs; /* in the order of pk_lab.knobs */
     double us_per_token;    /* median host wall time over tokens */
     double device_us_per_token, submit_us_per_token;
-    double speedup; /* median paired ratio against the first baseline; NaN for that baseline */
+    double token_p50_us, token_p99_us; /* latency of a token; NaN where latencies were not kept */
+    double speedup;                    /* median paired ratio against the first baseline; NaN for that baseline */
     pk_interval speedup_interval;
     double launches_per_token;
 } pk_point;
@@ -185,6 +203,9 @@ typedef struct pk_lab {
     /* Judge all outputs of the last repetition. PK_OK when it could be judged, whatever the verdict. */
     pk_status (*verify)(pk_run *run, pk_verdict *verdict);
     void (*teardown)(pk_run *run);
+    /* In one line, for the watchdog's message: what a repetition that makes no progress holds, such as a queue's
+     * counters. Runs on another thread while the repetition hangs: it reads host memory only. May be NULL. */
+    void (*describe_stall)(const pk_run *run, char *text, size_t bytes);
 
     /* A token is done only when nothing it launched still runs: then a token reported earlier is wrong. False for a
      * lab whose kernel outlives its tokens. */
@@ -194,7 +215,7 @@ typedef struct pk_lab {
     double (*bytes_per_token)(const pk_run *run); /* fewest that must move to and from device memory */
     double (*flops_per_token)(const pk_run *run);
 
-    const pk_sweep_axis *sweep, *sweep_quick; /* crossed with each other under --sweep */
+    const pk_sweep *sweeps, *sweeps_quick; /* under --sweep */
     size_t sweep_count, sweep_quick_count;
     /* Fits, predictions and figures over all measured points. May be NULL. */
     pk_status (*analyse)(const pk_limits *limits, const pk_point *points, size_t count, pk_analysis *analysis);

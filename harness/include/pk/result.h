@@ -142,6 +142,10 @@ typedef struct pk_derived {
 } pk_derived;
 pk_derived pk_result_derived(const pk_result *result, const pk_report *report);
 
+/* A knob's value as people write it: a choice's name, or the number with its decimals. */
+void pk_knob_text(char *text, size_t bytes, const pk_knob *knob, long long value);
+double pk_knob_in_units(const pk_knob *knob, long long value);
+
 /* The summary of a limit by its PK_LIMIT_ name, or NULL when it was not measured. */
 const pk_summary *pk_report_limit(const pk_report *report, const char *name);
 
