@@ -34,6 +34,9 @@ static const capability capabilities[] = {
      "HIP has no thread-block clusters", "the CPU device has no thread-block clusters"},
 };
 
+/* What takes no call of the API: HIP on an NVIDIA GPU has it where CUDA has. */
+static const unsigned by_kernels_alone = PK_NEED_ASYNC_COPY | PK_NEED_BULK_ASYNC_COPY;
+
 bool pk_device_lacks(const pk_device_info *info, unsigned needs, char *reason, size_t reason_bytes)
 {
     const unsigned missing = needs & ~info->capabilities;
@@ -45,11 +48,12 @@ bool pk_device_lacks(const pk_device_info *info, unsigned needs, char *reason, s
         const capability *lacking = &capabilities[i];
         if (!(missing & lacking->need))
             continue;
-        if (strcmp(info->backend, "cuda") != 0) /* the backend lacks it, whatever the device is */
-            snprintf(reason, reason_bytes, "%s", strcmp(info->backend, "cpu") == 0 ? lacking->cpu : lacking->hip);
-        else
+        if (strcmp(info->backend, "cuda") == 0 ||
+            (strcmp(info->backend, "hip-nvidia") == 0 && (lacking->need & by_kernels_alone)))
             snprintf(reason, reason_bytes, "%s %s; this is %s (%s, built with %s, driver %s)", lacking->what,
                      lacking->cuda, info->name, info->arch, info->toolkit, info->driver);
+        else /* the backend lacks it, whatever the device is */
+            snprintf(reason, reason_bytes, "%s", strcmp(info->backend, "cpu") == 0 ? lacking->cpu : lacking->hip);
         return true;
     }
     snprintf(reason, reason_bytes, "this build knows no capability 0x%x", missing);

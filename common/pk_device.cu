@@ -154,34 +154,39 @@ static pk_status check_program(int *compiled_for)
     return PK_OK;
 }
 
-#if defined(PK_BACKEND_CUDA)
+#if defined(PK_BACKEND_HIP)
+
+/* HIP's API has graphs, and none of conditional nodes, programmatic dependent launch, cp.async, bulk copies and
+ * clusters. */
+static unsigned backend_capabilities(int device, int compiled_for)
+{
+    (void)device;
+    (void)compiled_for;
+    return PK_NEED_GRAPH;
+}
+
+#else
 
 /* `compiled_for` is the architecture that the code which runs here was written for: code for sm_80 that the driver
- * translates for a newer GPU has none of the newer operations in it. */
+ * translates for a newer GPU has none of the newer operations in it. What kernels do by themselves is the same with
+ * HIP's API above it; what takes a call of CUDA's that HIP has not is absent there. */
 static unsigned backend_capabilities(int device, int compiled_for)
 {
     const int here = 10 * attribute(cudaDevAttrComputeCapabilityMajor, device) +
                      attribute(cudaDevAttrComputeCapabilityMinor, device);
     const int arch = here < compiled_for ? here : compiled_for;
     unsigned capabilities = PK_NEED_GRAPH;
-    if (CUDART_VERSION >= 12040 && driver_version() >= 12040)
-        capabilities |= PK_NEED_GRAPH_WHILE;
     if (arch >= 80)
         capabilities |= PK_NEED_ASYNC_COPY;
     if (arch >= 90)
-        capabilities |= PK_NEED_PDL | PK_NEED_BULK_ASYNC_COPY | PK_NEED_CLUSTER;
+        capabilities |= PK_NEED_BULK_ASYNC_COPY;
+#if defined(PK_BACKEND_CUDA)
+    if (arch >= 90)
+        capabilities |= PK_NEED_PDL | PK_NEED_CLUSTER;
+    if (CUDART_VERSION >= 12040 && driver_version() >= 12040)
+        capabilities |= PK_NEED_GRAPH_WHILE;
+#endif
     return capabilities;
-}
-
-#else
-
-/* HIP's API has graphs, and none of conditional nodes, programmatic dependent launch, cp.async, bulk copies and
- * clusters; that an NVIDIA GPU below it may have them does not help. */
-static unsigned backend_capabilities(int device, int compiled_for)
-{
-    (void)device;
-    (void)compiled_for;
-    return PK_NEED_GRAPH;
 }
 
 #endif

@@ -120,6 +120,11 @@ static void missing_capabilities(void)
     snprintf(info.backend, sizeof info.backend, "hip-nvidia");
     expect(pk_device_lacks(&info, PK_NEED_CLUSTER, reason, sizeof reason), "clusters are missing");
     expect_text(reason, "HIP has no thread-block clusters");
+    expect(pk_device_lacks(&info, PK_NEED_BULK_ASYNC_COPY, reason, sizeof reason), "bulk copies are missing");
+    expect(strstr(reason, "needs compute capability 9.0") != NULL, "by the GPU, not by HIP");
+    snprintf(info.backend, sizeof info.backend, "hip");
+    expect(pk_device_lacks(&info, PK_NEED_BULK_ASYNC_COPY, reason, sizeof reason), "bulk copies are missing");
+    expect_text(reason, "HIP has no bulk asynchronous copy");
 }
 
 int main(void)
