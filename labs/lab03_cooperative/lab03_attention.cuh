@@ -1,0 +1,483 @@
+/* Lab 03: the attention that all variants of the ladder share. Device functions, C style.
+ *
+ * Units. A unit is one sequence's key/value head with up to LAB03_HEADS of its query heads: they read K and V
+ * together. Units are numbered unit = sequence * units_per_sequence + (kv_head * quads + quad).
+ *
+ * The line. At step t the keys of a unit are cut into tiles of block_k; the tiles of all units, one unit after the
+ * other, form a line. line[t][b] is where sequence b begins in it, line[t][B] its length. Block i of N takes
+ * the tiles from i * length / N to (i + 1) * length / N: all blocks have the same work to within a tile, however ragged
+ * the batch is. What a block has of one unit is a segment. Along the line, from one segment to the next, the unit or
+ * the block goes up by one, or both do: so unit + block numbers the segments, and their records need no table.
+ *
+ * Records. What a segment contributes is a record: for each of LAB03_HEADS heads the maximum m of its scores, the
+ * denominator l = sum_i 2^(s_i - m) and the sum o[D] = sum_i 2^(s_i - m) v_i. In floats: o [HEADS][D], m [HEADS],
+ * l [HEADS]. Scores are in units of log2: q carries the factor log2(e) / sqrt(D).
+ *
+ * Lanes. A row of D bf16 is read by D / 8 lanes, 16 bytes each; `lanes` of a warp form a group that works on rows of
+ * its own. A lane holds its 8 components of q and of o for all heads. A chunk is 8 rows, `keys` for each group of the
+ * warp. Source of the running maximum: Milakov and Gimelshein, "Online normalizer calculation for softmax", 2018. */
+#ifndef LAB03_ATTENTION_CUH
+#define LAB03_ATTENTION_CUH
+
+/* Before pk_gpu.h, whose names on HIP reach every header after it. */
+#if defined(PK_BACKEND_HIP)
+#include <hip/hip_runtime.h>
+
+#include <hip/hip_cooperative_groups.h>
+#else
+#include <cooperative_groups.h>
+#endif
+#include <math.h>
+
+#include "pk_gpu.h"
+
+#include "lab03.h"
+
+enum {
+    LAB03_WARP = 32,
+    LAB03_CHUNK = 8, /* rows that a warp takes at once */
+    LAB03_BATCH = 4  /* segments whose queries are prepared together */
+};
+#define LAB03_ALL_LANES 0xffffffffu
+#define LAB03_LOWEST (-1e30f) /* a maximum of nothing: finite, so that 2^(LOWEST - LOWEST) is no NaN */
+#define LAB03_SLACK 8.0f /* a maximum may be this much too low before sums are rescaled: 2^8 is far from overflow */
+
+template <int D> struct lab03_lanes {
+    enum {
+        lanes = D == 64 ? 8 : 16, /* of a group; for D = 80, 10 of them hold components */
+        groups = LAB03_WARP / lanes,
+        keys = LAB03_CHUNK / groups, /* rows of a group in a chunk; keys * LAB03_HEADS == lanes */
+        record = LAB03_HEADS * D + 2 * LAB03_HEADS
+    };
+};
+
+/* ---- the line of tiles ---- */
+
+typedef struct lab03_walk { /* what is left of a block's share */
+    int tile, end;
+    int sequence; /* holds `tile`, or one before that which does */
+} lab03_walk;
+
+typedef struct lab03_segment {
+    int sequence, kv_head, unit;
+    int first_head, heads;        /* query heads of the unit */
+    int first_key, end_key, keys; /* of the segment, and of the sequence at this step, the appended one included */
+    int slot;                     /* of its record */
+    bool opens;                   /* it begins at the unit's first key */
+} lab03_segment;
+
+static __device__ inline int lab03_quads(const lab03_view *v)
+{
+    return (v->heads / v->kv_heads + LAB03_HEADS - 1) / LAB03_HEADS;
+}
+
+static __device__ inline const int *lab03_line(const lab03_view *v, int step)
+{
+    return v->line + (size_t)step * (v->batch + 1);
+}
+
+/* Blocks that have work: no more than there are tiles. */
+static __device__ inline int lab03_working_blocks(int blocks, int tiles)
+{
+    return blocks < tiles ? blocks : tiles;
+}
+
+/* The share of block `block` of `blocks` at this step. */
+static __device__ inline lab03_walk lab03_share(const lab03_view *v, int step, int block, int blocks)
+{
+    const int tiles = lab03_line(v, step)[v->batch];
+    const int working = lab03_working_blocks(blocks, tiles);
+    lab03_walk walk = {0, 0, 0};
+    if (block < working) {
+        walk.tile = (int)((long long)block * tiles / working);
+        walk.end = (int)((long long)(block + 1) * tiles / working);
+    }
+    return walk;
+}
+
+/* Sequence, heads of a unit. */
+static __device__ inline void lab03_describe_unit(const lab03_view *v, int unit, lab03_segment *s)
+{
+    const int quads = lab03_quads(v), ratio = v->heads / v->kv_heads;
+    const int pair = unit / quads, quad = unit - pair * quads;
+    s->unit = unit;
+    s->sequence = pair / v->kv_heads;
+    s->kv_head = pair - s->sequence * v->kv_heads;
+    s->first_head = s->kv_head * ratio + quad * LAB03_HEADS;
+    s->heads = ratio - quad * LAB03_HEADS < LAB03_HEADS ? ratio - quad * LAB03_HEADS : LAB03_HEADS;
+}
+
+/* The next segment of the share; walk->tile < walk->end. */
+static __device__ inline lab03_segment lab03_next(const lab03_view *v, int step, lab03_walk *walk, int block)
+{
+    const int *line = lab03_line(v, step);
+    int b = walk->sequence;
+    while (line[b + 1] <= walk->tile)
+        b++;
+    const int units = v->kv_heads * lab03_quads(v);
+    const int tiles = (line[b + 1] - line[b]) / units; /* of a unit */
+    const int at = walk->tile - line[b];
+    const int tile = at % tiles; /* in the unit */
+    const int take = tiles - tile < walk->end - walk->tile ? tiles - tile : walk->end - walk->tile;
+    lab03_segment s;
+    lab03_describe_unit(v, b * units + at / tiles, &s);
+    s.keys = v->lengths[b] + step + 1;
+    s.first_key = tile * v->block_k;
+    s.end_key = (tile + take) * v->block_k < s.keys ? (tile + take) * v->block_k : s.keys;
+    s.slot = s.unit + block;
+    s.opens = tile == 0;
+    walk->tile += take;
+    walk->sequence = b;
+    return s;
+}
+
+/* A whole unit as one segment, for variants that give it to one block. */
+static __device__ inline lab03_segment lab03_whole_unit(const lab03_view *v, int step, int unit)
+{
+    lab03_segment s;
+    lab03_describe_unit(v, unit, &s);
+    s.keys = v->lengths[s.sequence] + step + 1;
+    s.first_key = 0;
+    s.end_key = s.keys;
+    s.slot = unit;
+    s.opens = true;
+    return s;
+}
+
+/* The records of a unit at `step`, when `blocks` blocks took part: slots first to last, in the order of its keys. */
+static __device__ inline void lab03_unit_slots(const lab03_view *v, int step, int unit, int blocks, int *first,
+                                               int *last)
+{
+    const int *line = lab03_line(v, step);
+    const int total = line[v->batch], working = lab03_working_blocks(blocks, total);
+    const int units = v->kv_heads * lab03_quads(v), b = unit / units;
+    const int tiles = (line[b + 1] - line[b]) / units;
+    const int tile = line[b] + (unit - b * units) * tiles;
+    /* Tile x is in the share of the last block i with i * total / working <= x, so i * total < (x + 1) * working. */
+    *first = unit + (int)(((long long)(tile + 1) * working - 1) / total);
+    *last = unit + (int)(((long long)(tile + tiles) * working - 1) / total);
+}
+
+/* Records are kept for two steps: those of step t are read during step t + 1, while those of t + 1 are written. */
+static __device__ inline float *lab03_record(const lab03_view *v, int step, int slot, int record_floats)
+{
+    return v->partial + ((size_t)(step & 1) * v->slots + slot) * record_floats;
+}
+
+/* ---- queries ---- */
+
+/* q of the segment's heads into `q` [HEADS][D], shared memory; all threads of the block take part, and a
+ * __syncthreads must follow. `source` [HEADS][D]: the heads' sources, i.e. the step before's output of
+ * heads first_head + 1 and up (mod H); not read at step 0. Heads that the unit does not have get zeroes. */
+template <int D>
+static __device__ inline void lab03_project(const lab03_view *v, int step, const lab03_segment *s, const float *source,
+                                            float *q)
+{
+    const float unit_of_scores = 1.4426950408889634f / sqrtf((float)D); /* log2(e) / sqrt(D) */
+    const float *base = v->q_base + (((size_t)step * v->batch + s->sequence) * v->heads + s->first_head) * D;
+    const int *from = v->source + (size_t)s->first_head * D;
+    for (int e = threadIdx.x; e < LAB03_HEADS * D; e += blockDim.x) {
+        float value = 0;
+        if (e < s->heads * D) {
+            value = base[e];
+            if (step > 0) {
+                const int j = from[e], row = e - e % D;
+                value += LAB03_ALPHA * (j >= 0 ? source[row + j] : -source[row + ~j]);
+            }
+        }
+        q[e] = value * unit_of_scores;
+    }
+}
+
+/* ---- one lane's part of the attention ---- */
+
+template <int D> struct lab03_state {
+    float q[LAB03_HEADS][8]; /* this lane's components */
+    float o[LAB03_HEADS][8]; /* the group's sum so far */
+    float m, l; /* of head lane % HEADS: the group's maximum; the denominator's part of every keys-th row */
+};
+
+static __device__ inline int lab03_lane(void)
+{
+    return threadIdx.x % LAB03_WARP;
+}
+
+static __device__ inline void lab03_unpack(uint4 row, float x[8])
+{
+    const unsigned word[4] = {row.x, row.y, row.z, row.w};
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+        x[2 * i] = __uint_as_float(word[i] << 16);
+        x[2 * i + 1] = __uint_as_float(word[i] & 0xffff0000u);
+    }
+}
+
+/* Begin a segment: nothing summed yet. `q` [HEADS][D] is shared memory. */
+template <int D> static __device__ inline void lab03_begin(lab03_state<D> *s, const float *q)
+{
+    const int lane = lab03_lane() % lab03_lanes<D>::lanes;
+#pragma unroll
+    for (int h = 0; h < LAB03_HEADS; h++) {
+#pragma unroll
+        for (int i = 0; i < 8; i++) {
+            s->q[h][i] = 8 * lane < D ? q[h * D + 8 * lane + i] : 0;
+            s->o[h][i] = 0;
+        }
+    }
+    s->m = LAB03_LOWEST;
+    s->l = 0;
+}
+
+/* Add up N values over N lanes; lane i of them ends with the sum of value i. N - 1 shuffles instead of N log2(N): at
+ * each stage a lane hands over the half that it will not own. */
+template <int N> static __device__ inline void lab03_fold(float *value, int lane)
+{
+    if constexpr (N > 1) {
+        const bool upper = (lane & (N / 2)) != 0;
+#pragma unroll
+        for (int i = 0; i < N / 2; i++) {
+            const float send = upper ? value[i] : value[i + N / 2];
+            const float keep = upper ? value[i + N / 2] : value[i];
+            value[i] = keep + __shfl_xor_sync(LAB03_ALL_LANES, send, N / 2);
+        }
+        lab03_fold<N / 2>(value, lane);
+    }
+}
+
+/* One chunk: k[j], v[j] are this lane's 16 bytes of row j * groups + group of the chunk. Only the chunk's first `rows`
+ * rows count; the others must hold finite numbers all the same. All lanes of the warp take part. */
+template <int D> static __device__ inline void lab03_chunk(lab03_state<D> *s, const uint4 *k, const uint4 *v, int rows)
+{
+    enum { lanes = lab03_lanes<D>::lanes, groups = lab03_lanes<D>::groups, keys = lab03_lanes<D>::keys };
+    const int lane = lab03_lane() % lanes, group = lab03_lane() / lanes;
+    float score[lanes];
+#pragma unroll
+    for (int j = 0; j < keys; j++) {
+        float x[8];
+        lab03_unpack(k[j], x);
+#pragma unroll
+        for (int h = 0; h < LAB03_HEADS; h++) {
+            float sum = s->q[h][0] * x[0];
+#pragma unroll
+            for (int i = 1; i < 8; i++)
+                sum += s->q[h][i] * x[i];
+            score[j * LAB03_HEADS + h] = sum;
+        }
+    }
+    lab03_fold<lanes>(score, lane); /* this lane's: key lane / HEADS, head lane % HEADS */
+    const float mine = lane / LAB03_HEADS * groups + group < rows ? score[0] : -INFINITY;
+    float top = mine;
+#pragma unroll
+    for (int bit = LAB03_HEADS; bit < lanes; bit *= 2)
+        top = fmaxf(top, __shfl_xor_sync(LAB03_ALL_LANES, top, bit));
+    if (__any_sync(LAB03_ALL_LANES, top > s->m + LAB03_SLACK)) {
+        const float m = fmaxf(s->m, top), factor = exp2f(s->m - m);
+        s->m = m;
+        s->l *= factor;
+#pragma unroll
+        for (int h = 0; h < LAB03_HEADS; h++) {
+            const float f = __shfl_sync(LAB03_ALL_LANES, factor, h, lanes);
+#pragma unroll
+            for (int i = 0; i < 8; i++)
+                s->o[h][i] *= f;
+        }
+    }
+    const float p = exp2f(mine - s->m);
+    s->l += p;
+#pragma unroll
+    for (int j = 0; j < keys; j++) {
+        float x[8];
+        lab03_unpack(v[j], x);
+#pragma unroll
+        for (int h = 0; h < LAB03_HEADS; h++) {
+            const float ph = __shfl_sync(LAB03_ALL_LANES, p, j * LAB03_HEADS + h, lanes);
+#pragma unroll
+            for (int i = 0; i < 8; i++)
+                s->o[h][i] += ph * x[i];
+        }
+    }
+}
+
+/* This lane's 16 bytes of each of its rows of the chunk that begins at `rows_at` [8][D], in global or shared memory. */
+template <int D> static __device__ inline void lab03_load_chunk(uint4 *to, const uint16_t *rows_at)
+{
+    enum { lanes = lab03_lanes<D>::lanes, groups = lab03_lanes<D>::groups };
+    const int lane = lab03_lane() % lanes, group = lab03_lane() / lanes;
+#pragma unroll
+    for (int j = 0; j < lab03_lanes<D>::keys; j++) {
+        to[j] = make_uint4(0, 0, 0, 0);
+        if (8 * lane < D)
+            to[j] = *(const uint4 *)(rows_at + (j * groups + group) * D + 8 * lane);
+    }
+}
+
+/* The same where the chunk has only `rows` rows: those beyond are read as the last one. Row rows - 1 is read
+ * from `last` [D]. */
+template <int D>
+static __device__ inline void lab03_load_last_chunk(uint4 *to, const uint16_t *rows_at, int rows, const uint16_t *last)
+{
+    enum { lanes = lab03_lanes<D>::lanes, groups = lab03_lanes<D>::groups };
+    const int lane = lab03_lane() % lanes, group = lab03_lane() / lanes;
+#pragma unroll
+    for (int j = 0; j < lab03_lanes<D>::keys; j++) {
+        const int row = j * groups + group;
+        to[j] = make_uint4(0, 0, 0, 0);
+        if (8 * lane < D)
+            to[j] = *(const uint4 *)((row < rows - 1 ? rows_at + row * D : last) + 8 * lane);
+    }
+}
+
+/* ---- the block's record ---- */
+
+/* The warp's groups become one: every group ends with the whole warp's m, l and o. l is then complete in each lane. */
+template <int D> static __device__ inline void lab03_merge_groups(lab03_state<D> *s)
+{
+    enum { lanes = lab03_lanes<D>::lanes };
+#pragma unroll
+    for (int bit = LAB03_HEADS; bit < lanes; bit *= 2)
+        s->l += __shfl_xor_sync(LAB03_ALL_LANES, s->l, bit);
+#pragma unroll
+    for (int bit = lanes; bit < LAB03_WARP; bit *= 2) {
+        const float m = fmaxf(s->m, __shfl_xor_sync(LAB03_ALL_LANES, s->m, bit)), factor = exp2f(s->m - m);
+        s->m = m;
+        s->l *= factor;
+        s->l += __shfl_xor_sync(LAB03_ALL_LANES, s->l, bit);
+#pragma unroll
+        for (int h = 0; h < LAB03_HEADS; h++) {
+            const float f = __shfl_sync(LAB03_ALL_LANES, factor, h, lanes);
+#pragma unroll
+            for (int i = 0; i < 8; i++) {
+                s->o[h][i] *= f;
+                s->o[h][i] += __shfl_xor_sync(LAB03_ALL_LANES, s->o[h][i], bit);
+            }
+        }
+    }
+}
+
+/* The warp's record into `record`, shared memory. */
+template <int D> static __device__ inline void lab03_store_warp(lab03_state<D> *s, float *record)
+{
+    lab03_merge_groups<D>(s);
+    const int lane = lab03_lane();
+    if (8 * lane < D) {
+#pragma unroll
+        for (int h = 0; h < LAB03_HEADS; h++) {
+            float4 *const to = (float4 *)(record + h * D + 8 * lane);
+            to[0] = make_float4(s->o[h][0], s->o[h][1], s->o[h][2], s->o[h][3]);
+            to[1] = make_float4(s->o[h][4], s->o[h][5], s->o[h][6], s->o[h][7]);
+        }
+    }
+    if (lane < LAB03_HEADS) {
+        record[LAB03_HEADS * D + lane] = s->m;
+        record[LAB03_HEADS * D + LAB03_HEADS + lane] = s->l;
+    }
+}
+
+/* Element `e` of o [HEADS][D] of `count` records that lie one behind the other, merged in ascending order, and that
+ * head's m and l. */
+template <int D>
+static __device__ inline float lab03_merge_records(const float *records, int count, int e, float *m, float *l)
+{
+    enum { record = lab03_lanes<D>::record };
+    const float *const maxima = records + LAB03_HEADS * D + e / D, *const sums = maxima + LAB03_HEADS;
+    float top = maxima[0], denominator = 0, o = 0;
+    for (int i = 1; i < count; i++)
+        top = fmaxf(top, maxima[i * record]);
+    for (int i = 0; i < count; i++) {
+        const float f = exp2f(maxima[i * record] - top);
+        denominator += f * sums[i * record];
+        o += f * records[i * record + e];
+    }
+    *m = top;
+    *l = denominator;
+    return o;
+}
+
+/* The record of a block's segment from its warps' records in shared memory. A __syncthreads comes before. */
+template <int D> static __device__ inline void lab03_write_record(const float *warps, int warp_count, float *record)
+{
+    for (int e = threadIdx.x; e < LAB03_HEADS * D; e += blockDim.x) {
+        float m, l;
+        record[e] = lab03_merge_records<D>(warps, warp_count, e, &m, &l);
+        if (e % D == 0) {
+            record[LAB03_HEADS * D + e / D] = m;
+            record[LAB03_HEADS * D + LAB03_HEADS + e / D] = l;
+        }
+    }
+}
+
+/* The output of a whole unit from its warps' records in shared memory. A __syncthreads comes before. */
+template <int D>
+static __device__ inline void lab03_write_output(const lab03_view *v, int step, const lab03_segment *s,
+                                                 const float *warps, int warp_count)
+{
+    float *const out = v->out + (((size_t)step * v->batch + s->sequence) * v->heads + s->first_head) * D;
+    for (int e = threadIdx.x; e < s->heads * D; e += blockDim.x) {
+        float m, l;
+        const float o = lab03_merge_records<D>(warps, warp_count, e, &m, &l);
+        out[e] = o / l;
+    }
+}
+
+/* ---- a segment, its rows straight from memory ---- */
+
+/* Where a segment's rows begin in the cache, and its sequence's new row. */
+template <int D> static __device__ inline size_t lab03_row_offset(const lab03_view *v, const lab03_segment *s, int key)
+{
+    return (((size_t)s->sequence * v->kv_heads + s->kv_head) * v->capacity + key) * D;
+}
+
+template <int D> static __device__ inline size_t lab03_new_offset(const lab03_view *v, const lab03_segment *s, int step)
+{
+    return (((size_t)step * v->batch + s->sequence) * v->kv_heads + s->kv_head) * D;
+}
+
+/* Does this segment's block append the step's row? One block does: the one that has the last key of the pair's first
+ * unit. */
+static __device__ inline bool lab03_appends(const lab03_view *v, const lab03_segment *s)
+{
+    return s->end_key == s->keys && s->first_head == s->kv_head * (v->heads / v->kv_heads);
+}
+
+/* The new row into the cache, for the steps to come; this step reads it where it came from. */
+template <int D> static __device__ inline void lab03_append(const lab03_view *v, const lab03_segment *s, int step)
+{
+    const size_t to = lab03_row_offset<D>(v, s, s->keys - 1), from = lab03_new_offset<D>(v, s, step);
+    for (int i = threadIdx.x; i < D / 8; i += blockDim.x) {
+        ((uint4 *)(v->k_cache + to))[i] = ((const uint4 *)(v->k_new + from))[i];
+        ((uint4 *)(v->v_cache + to))[i] = ((const uint4 *)(v->v_new + from))[i];
+    }
+}
+
+/* Attention of `q` [HEADS][D], shared memory, over the segment; the warps' records go to `warps` in shared memory, and
+ * a __syncthreads must follow. Chunks are dealt to the warps in turn. */
+template <int D>
+static __device__ inline void lab03_attend(const lab03_view *v, int step, const lab03_segment *s, const float *q,
+                                           float *warps)
+{
+    const int warp = threadIdx.x / LAB03_WARP, warp_count = blockDim.x / LAB03_WARP;
+    const uint16_t *const k_rows = v->k_cache + lab03_row_offset<D>(v, s, 0);
+    const uint16_t *const v_rows = v->v_cache + lab03_row_offset<D>(v, s, 0);
+    const size_t new_row = lab03_new_offset<D>(v, s, step);
+    const int cached = s->end_key < s->keys ? s->end_key : s->keys - 1; /* rows up to here are in the cache */
+    lab03_state<D> state;
+    lab03_begin<D>(&state, q);
+    int key = s->first_key + warp * LAB03_CHUNK;
+    for (; key + LAB03_CHUNK <= cached; key += warp_count * LAB03_CHUNK) {
+        uint4 k[lab03_lanes<D>::keys], x[lab03_lanes<D>::keys];
+        lab03_load_chunk<D>(k, k_rows + (size_t)key * D);
+        lab03_load_chunk<D>(x, v_rows + (size_t)key * D);
+        lab03_chunk<D>(&state, k, x, LAB03_CHUNK);
+    }
+    if (key < s->end_key) { /* only where the segment ends its sequence: tiles are whole chunks */
+        uint4 k[lab03_lanes<D>::keys], x[lab03_lanes<D>::keys];
+        lab03_load_last_chunk<D>(k, k_rows + (size_t)key * D, s->end_key - key, v->k_new + new_row);
+        lab03_load_last_chunk<D>(x, v_rows + (size_t)key * D, s->end_key - key, v->v_new + new_row);
+        lab03_chunk<D>(&state, k, x, s->end_key - key);
+    }
+    lab03_store_warp<D>(&state, warps + warp * lab03_lanes<D>::record);
+    if (lab03_appends(v, s))
+        lab03_append<D>(v, s, step);
+}
+
+#endif
