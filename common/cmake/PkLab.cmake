@@ -1,8 +1,10 @@
 # For labs/labNN_*/CMakeLists.txt.
 
-# pk_add_lab(01): the programs lab01_baseline, lab01_optimized and lab01_solution from problem.c and the .cu files,
-# lab01_mistakes where there is a mistakes.cu, and the CTest entries lab01.baseline, .optimized and .solution.
+# pk_add_lab(01 [SOURCES more.c more.cu...]): the programs lab01_baseline, lab01_optimized and lab01_solution from
+# problem.c, the .cu files and the further sources, lab01_mistakes where there is a mistakes.cu, and the CTest entries
+# lab01.baseline, .optimized and .solution.
 function(pk_add_lab number)
+    cmake_parse_arguments(PARSE_ARGV 1 PK_LAB "" "" SOURCES)
     set(lab lab${number})
     get_filename_component(folder ${CMAKE_CURRENT_SOURCE_DIR} NAME)
     pk_add_lab_program(${lab}_baseline ${PROJECT_SOURCE_DIR}/harness/src/no_ladder.c)
@@ -18,8 +20,12 @@ function(pk_add_lab number)
 endfunction()
 
 function(pk_add_lab_program program ladder)
-    add_executable(${program} problem.c)
-    pk_gpu_sources(${program} baseline.cu)
+    set(c_sources ${PK_LAB_SOURCES})
+    set(gpu_sources ${PK_LAB_SOURCES})
+    list(FILTER c_sources INCLUDE REGEX "[.]c$")
+    list(FILTER gpu_sources INCLUDE REGEX "[.]cu$")
+    add_executable(${program} problem.c ${c_sources})
+    pk_gpu_sources(${program} baseline.cu ${gpu_sources})
     if(ladder MATCHES "[.]cu$")
         pk_gpu_sources(${program} ${ladder})
     else()
