@@ -42,6 +42,13 @@ enum {
 #define LAB03_LOWEST (-1e30f) /* a maximum of nothing: finite, so that 2^(LOWEST - LOWEST) is no NaN */
 #define LAB03_SLACK 8.0f /* a maximum may be this much too low before sums are rescaled: 2^8 is far from overflow */
 
+/* In a loop that polls for other blocks: the CPU device has to be told, or they may never run; a GPU need not. */
+#if defined(PK_BACKEND_CPU)
+#define LAB03_POLL_PAUSE() PK_POLL_PAUSE()
+#else
+#define LAB03_POLL_PAUSE() ((void)0)
+#endif
+
 template <int D> struct lab03_lanes {
     enum {
         lanes = D == 64 ? 8 : 16, /* of a group; for D = 80, 10 of them hold components */
@@ -131,6 +138,22 @@ static __device__ inline lab03_segment lab03_next(const lab03_view *v, int step,
     return s;
 }
 
+/* The segment `skip` segments further on; one without heads when the share has no more. */
+static __device__ inline lab03_segment lab03_segment_after(const lab03_view *v, int step, const lab03_walk *walk,
+                                                           int block, int skip)
+{
+    lab03_walk rest = *walk;
+    lab03_segment s = {};
+    for (int i = 0; i <= skip; i++) {
+        if (rest.tile >= rest.end) {
+            s.heads = 0;
+            break;
+        }
+        s = lab03_next(v, step, &rest, block);
+    }
+    return s;
+}
+
 /* A whole unit as one segment, for variants that give it to one block. */
 static __device__ inline lab03_segment lab03_whole_unit(const lab03_view *v, int step, int unit)
 {
@@ -158,6 +181,14 @@ static __device__ inline void lab03_unit_slots(const lab03_view *v, int step, in
     *last = unit + (int)(((long long)(tile + tiles) * working - 1) / total);
 }
 
+/* The unit that a query head belongs to; *index: which of its heads. */
+static __device__ inline int lab03_unit_of_head(const lab03_view *v, int sequence, int head, int *index)
+{
+    const int ratio = v->heads / v->kv_heads, g = head / ratio, in_group = head - g * ratio;
+    *index = in_group % LAB03_HEADS;
+    return (sequence * v->kv_heads + g) * lab03_quads(v) + in_group / LAB03_HEADS;
+}
+
 /* Records are kept for two steps: those of step t are read during step t + 1, while those of t + 1 are written. */
 static __device__ inline float *lab03_record(const lab03_view *v, int step, int slot, int record_floats)
 {
@@ -166,26 +197,65 @@ static __device__ inline float *lab03_record(const lab03_view *v, int step, int 
 
 /* ---- queries ---- */
 
-/* q of the segment's heads into `q` [HEADS][D], shared memory; all threads of the block take part, and a
- * __syncthreads must follow. `source` [HEADS][D]: the heads' sources, i.e. the step before's output of
- * heads first_head + 1 and up (mod H); not read at step 0. Heads that the unit does not have get zeroes. */
+/* Where the output of (sequence, head) at `step` begins. */
+template <int D> static __device__ inline float *lab03_output(const lab03_view *v, int step, int sequence, int head)
+{
+    return v->out + (((size_t)step * v->batch + sequence) * v->heads + head) * D;
+}
+
+/* The head whose output the query of head first_head + i is made from. */
+static __device__ inline int lab03_source_head(const lab03_view *v, const lab03_segment *s, int i)
+{
+    const int head = s->first_head + i + 1;
+    return head < v->heads ? head : head - v->heads;
+}
+
+/* Components e to e + 3 of q [HEADS][D] of the segment's heads, e a multiple of 4. `source` [D] is the output that
+ * their head's query is made from, not read at step 0. A head that the unit does not have gets zeroes. */
 template <int D>
-static __device__ inline void lab03_project(const lab03_view *v, int step, const lab03_segment *s, const float *source,
-                                            float *q)
+static __device__ inline float4 lab03_query(const lab03_view *v, int step, const lab03_segment *s, const float *source,
+                                            int e)
 {
     const float unit_of_scores = 1.4426950408889634f / sqrtf((float)D); /* log2(e) / sqrt(D) */
-    const float *base = v->q_base + (((size_t)step * v->batch + s->sequence) * v->heads + s->first_head) * D;
-    const int *from = v->source + (size_t)s->first_head * D;
-    for (int e = threadIdx.x; e < LAB03_HEADS * D; e += blockDim.x) {
-        float value = 0;
-        if (e < s->heads * D) {
-            value = base[e];
-            if (step > 0) {
-                const int j = from[e], row = e - e % D;
-                value += LAB03_ALPHA * (j >= 0 ? source[row + j] : -source[row + ~j]);
-            }
-        }
-        q[e] = value * unit_of_scores;
+    if (e >= s->heads * D)
+        return make_float4(0, 0, 0, 0);
+    const size_t head = (size_t)step * v->batch + s->sequence;
+    float4 q = *(const float4 *)(v->q_base + (head * v->heads + s->first_head) * D + e);
+    if (step > 0) {
+        const int4 from = *(const int4 *)(v->source + (size_t)s->first_head * D + e);
+        q.x += LAB03_ALPHA * (from.x >= 0 ? source[from.x] : -source[~from.x]);
+        q.y += LAB03_ALPHA * (from.y >= 0 ? source[from.y] : -source[~from.y]);
+        q.z += LAB03_ALPHA * (from.z >= 0 ? source[from.z] : -source[~from.z]);
+        q.w += LAB03_ALPHA * (from.w >= 0 ? source[from.w] : -source[~from.w]);
+    }
+    return make_float4(q.x * unit_of_scores, q.y * unit_of_scores, q.z * unit_of_scores, q.w * unit_of_scores);
+}
+
+/* q of a whole unit into `q` [HEADS][D], shared memory, where the outputs of the step before are in v->out. All threads
+ * take part; a __syncthreads must follow. */
+template <int D>
+static __device__ inline void lab03_project_unit(const lab03_view *v, int step, const lab03_segment *s, float *q)
+{
+    for (int e = 4 * threadIdx.x; e < LAB03_HEADS * D; e += 4 * blockDim.x) {
+        const float *source = NULL;
+        if (step > 0)
+            source = lab03_output<D>(v, step - 1, s->sequence, lab03_source_head(v, s, e / D));
+        *(float4 *)(q + e) = lab03_query<D>(v, step, s, source, e);
+    }
+}
+
+/* q of the next LAB03_BATCH segments of the share, or as many as there are, into `q` [BATCH][HEADS][D]; `sources`, the
+ * outputs that they are made from, lie likewise. Both are shared memory. All threads take part; a __syncthreads must
+ * come before and must follow. */
+template <int D>
+static __device__ inline void lab03_project_batch(const lab03_view *v, int step, const lab03_walk *walk, int block,
+                                                  const float *sources, float *q)
+{
+    for (int i = threadIdx.x; i < LAB03_BATCH * D; i += blockDim.x) { /* LAB03_HEADS * D / 4 threads a segment */
+        const int e = 4 * (i % D);
+        const lab03_segment s = lab03_segment_after(v, step, walk, block, i / D);
+        const float *const source = sources + i / D * LAB03_HEADS * D + e / D * D;
+        *(float4 *)(q + 4 * i) = lab03_query<D>(v, step, &s, source, e);
     }
 }
 
@@ -373,20 +443,25 @@ template <int D> static __device__ inline void lab03_store_warp(lab03_state<D> *
     }
 }
 
-/* Element `e` of o [HEADS][D] of `count` records that lie one behind the other, merged in ascending order, and that
- * head's m and l. */
+/* Components e to e + 3 of o [HEADS][D] of `count` records that lie one behind the other, merged in ascending order,
+ * and that head's m and l. */
 template <int D>
-static __device__ inline float lab03_merge_records(const float *records, int count, int e, float *m, float *l)
+static __device__ inline float4 lab03_merge_records(const float *records, int count, int e, float *m, float *l)
 {
     enum { record = lab03_lanes<D>::record };
     const float *const maxima = records + LAB03_HEADS * D + e / D, *const sums = maxima + LAB03_HEADS;
-    float top = maxima[0], denominator = 0, o = 0;
-    for (int i = 1; i < count; i++)
+    float top = LAB03_LOWEST, denominator = 0;
+    float4 o = make_float4(0, 0, 0, 0);
+    for (int i = 0; i < count; i++)
         top = fmaxf(top, maxima[i * record]);
     for (int i = 0; i < count; i++) {
-        const float f = exp2f(maxima[i * record] - top);
-        denominator += f * sums[i * record];
-        o += f * records[i * record + e];
+        const float factor = exp2f(maxima[i * record] - top);
+        const float4 part = *(const float4 *)(records + i * record + e);
+        denominator += factor * sums[i * record];
+        o.x += factor * part.x;
+        o.y += factor * part.y;
+        o.z += factor * part.z;
+        o.w += factor * part.w;
     }
     *m = top;
     *l = denominator;
@@ -396,9 +471,9 @@ static __device__ inline float lab03_merge_records(const float *records, int cou
 /* The record of a block's segment from its warps' records in shared memory. A __syncthreads comes before. */
 template <int D> static __device__ inline void lab03_write_record(const float *warps, int warp_count, float *record)
 {
-    for (int e = threadIdx.x; e < LAB03_HEADS * D; e += blockDim.x) {
+    for (int e = 4 * threadIdx.x; e < LAB03_HEADS * D; e += 4 * blockDim.x) {
         float m, l;
-        record[e] = lab03_merge_records<D>(warps, warp_count, e, &m, &l);
+        *(float4 *)(record + e) = lab03_merge_records<D>(warps, warp_count, e, &m, &l);
         if (e % D == 0) {
             record[LAB03_HEADS * D + e / D] = m;
             record[LAB03_HEADS * D + LAB03_HEADS + e / D] = l;
@@ -408,14 +483,14 @@ template <int D> static __device__ inline void lab03_write_record(const float *w
 
 /* The output of a whole unit from its warps' records in shared memory. A __syncthreads comes before. */
 template <int D>
-static __device__ inline void lab03_write_output(const lab03_view *v, int step, const lab03_segment *s,
-                                                 const float *warps, int warp_count)
+static __device__ inline void lab03_write_unit(const lab03_view *v, int step, const lab03_segment *s,
+                                               const float *warps, int warp_count)
 {
-    float *const out = v->out + (((size_t)step * v->batch + s->sequence) * v->heads + s->first_head) * D;
-    for (int e = threadIdx.x; e < s->heads * D; e += blockDim.x) {
+    float *const out = lab03_output<D>(v, step, s->sequence, s->first_head);
+    for (int e = 4 * threadIdx.x; e < s->heads * D; e += 4 * blockDim.x) {
         float m, l;
-        const float o = lab03_merge_records<D>(warps, warp_count, e, &m, &l);
-        out[e] = o / l;
+        const float4 o = lab03_merge_records<D>(warps, warp_count, e, &m, &l);
+        *(float4 *)(out + e) = make_float4(o.x / l, o.y / l, o.z / l, o.w / l);
     }
 }
 
@@ -478,6 +553,42 @@ static __device__ inline void lab03_attend(const lab03_view *v, int step, const 
     lab03_store_warp<D>(&state, warps + warp * lab03_lanes<D>::record);
     if (lab03_appends(v, s))
         lab03_append<D>(v, s, step);
+}
+
+/* ---- on the host: which kernel, how many blocks ---- */
+
+typedef void (*lab03_kernel)(lab03_view);
+
+/* The instance of a kernel template for the head size; problem.c has refused other sizes. */
+#define LAB03_FOR_HEAD_DIM(kernel, head_dim)                                                                           \
+    ((head_dim) == 64 ? kernel<64> : (head_dim) == 80 ? kernel<80> : kernel<128>)
+
+/* The grid of a kernel whose blocks wait for each other: as many blocks as were asked for, or `per_processor` on each
+ * processor if so many fit. Before any launch of it.
+ * Errors: PK_USAGE where they cannot all be resident. */
+static inline pk_status lab03_resident_grid(pk_run *run, lab03_kernel kernel, size_t shared_bytes, int per_processor,
+                                            int *blocks)
+{
+    const lab03 *lab = (const lab03 *)pk_run_lab_data(run);
+    const pk_device_info *device = pk_run_device(run);
+    int fit = 0;
+    if (shared_bytes > device->shared_bytes_per_block)
+        return pk_fail(PK_USAGE,
+                       "lab03: a block needs %zu bytes of shared memory, and %s has %zu: use a smaller --block-k, "
+                       "fewer --stages or fewer --threads",
+                       shared_bytes, device->name, device->shared_bytes_per_block);
+    PK_CHECK(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared_bytes));
+    PK_CHECK(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&fit, kernel, lab->threads, shared_bytes));
+    if (fit > LAB03_MOST_BLOCKS)
+        fit = LAB03_MOST_BLOCKS;
+    *blocks = lab->blocks ? lab->blocks : device->processors * (per_processor < fit ? per_processor : fit);
+    if (*blocks < 1 || *blocks > device->processors * fit)
+        return pk_fail(PK_USAGE,
+                       "lab03: a grid of %d blocks cannot be resident, and a grid barrier would wait for ever: %d "
+                       "processors hold %d blocks of this kernel each, with %d threads and %zu bytes of shared memory: "
+                       "use --blocks=%d or fewer",
+                       *blocks, device->processors, fit, lab->threads, shared_bytes, device->processors * fit);
+    return PK_OK;
 }
 
 #endif
