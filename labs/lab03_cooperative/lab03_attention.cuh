@@ -262,9 +262,9 @@ static __device__ inline void lab03_project_batch(const lab03_view *v, int step,
 /* ---- one lane's part of the attention ---- */
 
 template <int D> struct lab03_state {
-    float q[LAB03_HEADS][8]; /* this lane's components */
-    float o[LAB03_HEADS][8]; /* the group's sum so far */
-    float m, l; /* of head lane % HEADS: the group's maximum; the denominator's part of every keys-th row */
+    float q[LAB03_HEADS][8]; /* this lane's components; q[i] is of head i ^ own, so that lab03_fold needs no choice */
+    float o[LAB03_HEADS][8]; /* the group's sum so far, of head i */
+    float m, l; /* of head own = lane / keys: the group's maximum; the denominator's part of every keys-th row */
 };
 
 static __device__ inline int lab03_lane(void)
@@ -285,32 +285,38 @@ static __device__ inline void lab03_unpack(uint4 row, float x[8])
 /* Begin a segment: nothing summed yet. `q` [HEADS][D] is shared memory. */
 template <int D> static __device__ inline void lab03_begin(lab03_state<D> *s, const float *q)
 {
-    const int lane = lab03_lane() % lab03_lanes<D>::lanes;
+    const int lane = lab03_lane() % lab03_lanes<D>::lanes, own = lane / lab03_lanes<D>::keys;
 #pragma unroll
-    for (int h = 0; h < LAB03_HEADS; h++) {
+    for (int i = 0; i < LAB03_HEADS; i++) {
+        const float4 *const at = (const float4 *)(q + (i ^ own) * D + 8 * lane);
+        const bool some = 8 * lane < D;
+        const float4 low = some ? at[0] : make_float4(0, 0, 0, 0), high = some ? at[1] : make_float4(0, 0, 0, 0);
+        const float x[8] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
 #pragma unroll
-        for (int i = 0; i < 8; i++) {
-            s->q[h][i] = 8 * lane < D ? q[h * D + 8 * lane + i] : 0;
-            s->o[h][i] = 0;
+        for (int d = 0; d < 8; d++) {
+            s->q[i][d] = x[d];
+            s->o[i][d] = 0;
         }
     }
     s->m = LAB03_LOWEST;
     s->l = 0;
 }
 
-/* Add up N values over N lanes; lane i of them ends with the sum of value i. N - 1 shuffles instead of N log2(N): at
- * each stage a lane hands over the half that it will not own. */
-template <int N> static __device__ inline void lab03_fold(float *value, int lane)
+/* Add up the scores of all heads and of KEYS keys over the lanes of a group: score[i * KEYS + j] is this lane's part
+ * for head i ^ own and key j, and score[0] ends as the whole score of head own and key lane % KEYS. Called with N, how
+ * many scores there are; each stage hands over the half of them that this lane will not own, so that there are lanes -
+ * 1 shuffles instead of lanes * log2(lanes). */
+template <int N, int KEYS> static __device__ inline void lab03_fold(float *score, int lane)
 {
     if constexpr (N > 1) {
-        const bool upper = (lane & (N / 2)) != 0;
+        const bool upper = N <= KEYS && (lane & (N / 2)) != 0; /* heads are in the right order already */
 #pragma unroll
         for (int i = 0; i < N / 2; i++) {
-            const float send = upper ? value[i] : value[i + N / 2];
-            const float keep = upper ? value[i + N / 2] : value[i];
-            value[i] = keep + __shfl_xor_sync(LAB03_ALL_LANES, send, N / 2);
+            const float send = upper ? score[i] : score[i + N / 2];
+            const float keep = upper ? score[i + N / 2] : score[i];
+            score[i] = keep + __shfl_xor_sync(LAB03_ALL_LANES, send, N / 2);
         }
-        lab03_fold<N / 2>(value, lane);
+        lab03_fold<N / 2, KEYS>(score, lane);
     }
 }
 
@@ -326,19 +332,19 @@ template <int D> static __device__ inline void lab03_chunk(lab03_state<D> *s, co
         float x[8];
         lab03_unpack(k[j], x);
 #pragma unroll
-        for (int h = 0; h < LAB03_HEADS; h++) {
-            float sum = s->q[h][0] * x[0];
+        for (int i = 0; i < LAB03_HEADS; i++) {
+            float sum = s->q[i][0] * x[0];
 #pragma unroll
-            for (int i = 1; i < 8; i++)
-                sum += s->q[h][i] * x[i];
-            score[j * LAB03_HEADS + h] = sum;
+            for (int d = 1; d < 8; d++)
+                sum += s->q[i][d] * x[d];
+            score[i * keys + j] = sum;
         }
     }
-    lab03_fold<lanes>(score, lane); /* this lane's: key lane / HEADS, head lane % HEADS */
-    const float mine = lane / LAB03_HEADS * groups + group < rows ? score[0] : -INFINITY;
+    lab03_fold<lanes, keys>(score, lane);
+    const float mine = lane % keys * groups + group < rows ? score[0] : -INFINITY;
     float top = mine;
 #pragma unroll
-    for (int bit = LAB03_HEADS; bit < lanes; bit *= 2)
+    for (int bit = 1; bit < keys; bit *= 2)
         top = fmaxf(top, __shfl_xor_sync(LAB03_ALL_LANES, top, bit));
     if (__any_sync(LAB03_ALL_LANES, top > s->m + LAB03_SLACK)) {
         const float m = fmaxf(s->m, top), factor = exp2f(s->m - m);
@@ -346,7 +352,7 @@ template <int D> static __device__ inline void lab03_chunk(lab03_state<D> *s, co
         s->l *= factor;
 #pragma unroll
         for (int h = 0; h < LAB03_HEADS; h++) {
-            const float f = __shfl_sync(LAB03_ALL_LANES, factor, h, lanes);
+            const float f = __shfl_sync(LAB03_ALL_LANES, factor, h * keys, lanes);
 #pragma unroll
             for (int i = 0; i < 8; i++)
                 s->o[h][i] *= f;
@@ -360,7 +366,7 @@ template <int D> static __device__ inline void lab03_chunk(lab03_state<D> *s, co
         lab03_unpack(v[j], x);
 #pragma unroll
         for (int h = 0; h < LAB03_HEADS; h++) {
-            const float ph = __shfl_sync(LAB03_ALL_LANES, p, j * LAB03_HEADS + h, lanes);
+            const float ph = __shfl_sync(LAB03_ALL_LANES, p, h * keys + j, lanes);
 #pragma unroll
             for (int i = 0; i < 8; i++)
                 s->o[h][i] += ph * x[i];
@@ -373,11 +379,12 @@ template <int D> static __device__ inline void lab03_load_chunk(uint4 *to, const
 {
     enum { lanes = lab03_lanes<D>::lanes, groups = lab03_lanes<D>::groups };
     const int lane = lab03_lane() % lanes, group = lab03_lane() / lanes;
+    const uint16_t *const at = rows_at + (group * D + 8 * lane);
 #pragma unroll
     for (int j = 0; j < lab03_lanes<D>::keys; j++) {
         to[j] = make_uint4(0, 0, 0, 0);
         if (8 * lane < D)
-            to[j] = *(const uint4 *)(rows_at + (j * groups + group) * D + 8 * lane);
+            to[j] = *(const uint4 *)(at + j * groups * D);
     }
 }
 
@@ -402,9 +409,9 @@ static __device__ inline void lab03_load_last_chunk(uint4 *to, const uint16_t *r
 /* The warp's groups become one: every group ends with the whole warp's m, l and o. l is then complete in each lane. */
 template <int D> static __device__ inline void lab03_merge_groups(lab03_state<D> *s)
 {
-    enum { lanes = lab03_lanes<D>::lanes };
+    enum { lanes = lab03_lanes<D>::lanes, keys = lab03_lanes<D>::keys };
 #pragma unroll
-    for (int bit = LAB03_HEADS; bit < lanes; bit *= 2)
+    for (int bit = 1; bit < keys; bit *= 2)
         s->l += __shfl_xor_sync(LAB03_ALL_LANES, s->l, bit);
 #pragma unroll
     for (int bit = lanes; bit < LAB03_WARP; bit *= 2) {
@@ -414,7 +421,7 @@ template <int D> static __device__ inline void lab03_merge_groups(lab03_state<D>
         s->l += __shfl_xor_sync(LAB03_ALL_LANES, s->l, bit);
 #pragma unroll
         for (int h = 0; h < LAB03_HEADS; h++) {
-            const float f = __shfl_sync(LAB03_ALL_LANES, factor, h, lanes);
+            const float f = __shfl_sync(LAB03_ALL_LANES, factor, h * keys, lanes);
 #pragma unroll
             for (int i = 0; i < 8; i++) {
                 s->o[h][i] *= f;
@@ -437,9 +444,10 @@ template <int D> static __device__ inline void lab03_store_warp(lab03_state<D> *
             to[1] = make_float4(s->o[h][4], s->o[h][5], s->o[h][6], s->o[h][7]);
         }
     }
-    if (lane < LAB03_HEADS) {
-        record[LAB03_HEADS * D + lane] = s->m;
-        record[LAB03_HEADS * D + LAB03_HEADS + lane] = s->l;
+    if (lane < lab03_lanes<D>::lanes && lane % lab03_lanes<D>::keys == 0) {
+        const int own = lane / lab03_lanes<D>::keys;
+        record[LAB03_HEADS * D + own] = s->m;
+        record[LAB03_HEADS * D + LAB03_HEADS + own] = s->l;
     }
 }
 
@@ -531,23 +539,24 @@ static __device__ inline void lab03_attend(const lab03_view *v, int step, const 
                                            float *warps)
 {
     const int warp = threadIdx.x / LAB03_WARP, warp_count = blockDim.x / LAB03_WARP;
-    const uint16_t *const k_rows = v->k_cache + lab03_row_offset<D>(v, s, 0);
-    const uint16_t *const v_rows = v->v_cache + lab03_row_offset<D>(v, s, 0);
     const size_t new_row = lab03_new_offset<D>(v, s, step);
     const int cached = s->end_key < s->keys ? s->end_key : s->keys - 1; /* rows up to here are in the cache */
     lab03_state<D> state;
     lab03_begin<D>(&state, q);
     int key = s->first_key + warp * LAB03_CHUNK;
+    const uint16_t *k_at = v->k_cache + lab03_row_offset<D>(v, s, key);
+    const uint16_t *v_at = v->v_cache + lab03_row_offset<D>(v, s, key);
+    uint4 k[lab03_lanes<D>::keys], x[lab03_lanes<D>::keys];
     for (; key + LAB03_CHUNK <= cached; key += warp_count * LAB03_CHUNK) {
-        uint4 k[lab03_lanes<D>::keys], x[lab03_lanes<D>::keys];
-        lab03_load_chunk<D>(k, k_rows + (size_t)key * D);
-        lab03_load_chunk<D>(x, v_rows + (size_t)key * D);
+        lab03_load_chunk<D>(k, k_at);
+        lab03_load_chunk<D>(x, v_at);
         lab03_chunk<D>(&state, k, x, LAB03_CHUNK);
+        k_at += warp_count * LAB03_CHUNK * D;
+        v_at += warp_count * LAB03_CHUNK * D;
     }
     if (key < s->end_key) { /* only where the segment ends its sequence: tiles are whole chunks */
-        uint4 k[lab03_lanes<D>::keys], x[lab03_lanes<D>::keys];
-        lab03_load_last_chunk<D>(k, k_rows + (size_t)key * D, s->end_key - key, v->k_new + new_row);
-        lab03_load_last_chunk<D>(x, v_rows + (size_t)key * D, s->end_key - key, v->v_new + new_row);
+        lab03_load_last_chunk<D>(k, k_at, s->end_key - key, v->k_new + new_row);
+        lab03_load_last_chunk<D>(x, v_at, s->end_key - key, v->v_new + new_row);
         lab03_chunk<D>(&state, k, x, s->end_key - key);
     }
     lab03_store_warp<D>(&state, warps + warp * lab03_lanes<D>::record);
