@@ -16,7 +16,7 @@ enum { GROUP = 16 /* lanes that read a row, 16 bytes each; for heads of 64 and 8
  * has one component. */
 static __global__ void append_and_project(lab03_view v, int step)
 {
-    const int b = blockIdx.y, h = blockIdx.x, d = threadIdx.x, ratio = v.heads / v.kv_heads;
+    const int b = blockIdx.y, h = blockIdx.x, d = threadIdx.x;
     const size_t dim = v.head_dim, head = (size_t)b * v.heads + h, outputs = (size_t)v.batch * v.heads * dim;
     float q = v.q_base[step * outputs + head * dim + d];
     if (step > 0) {
@@ -26,8 +26,8 @@ static __global__ void append_and_project(lab03_view v, int step)
         q += LAB03_ALPHA * (from >= 0 ? source[from] : -source[~from]);
     }
     v.queries[head * dim + d] = q * (1.4426950408889634f / sqrtf((float)v.head_dim));
-    if (h % ratio == 0) {
-        const size_t pair = (size_t)b * v.kv_heads + h / ratio;
+    if (h % v.ratio == 0) {
+        const size_t pair = (size_t)b * v.kv_heads + h / v.ratio;
         const size_t to = (pair * v.capacity + v.lengths[b] + step) * dim + d;
         const size_t from = ((size_t)step * v.batch * v.kv_heads + pair) * dim + d;
         v.k_cache[to] = v.k_new[from];
@@ -47,15 +47,15 @@ static __device__ inline float dot8(const float *x, const float *y)
 /* Block (keys, pair): GROUP lanes take a key at a time and compute its scores for all query heads of the pair. */
 static __global__ void __launch_bounds__(LAB03_MOST_THREADS) scores(lab03_view v, int step)
 {
-    const int pair = blockIdx.y, b = pair / v.kv_heads, ratio = v.heads / v.kv_heads;
+    const int pair = blockIdx.y, b = pair / v.kv_heads;
     const int lane = threadIdx.x % GROUP, per_block = blockDim.x / GROUP, keys = v.lengths[b] + step + 1;
-    const size_t first = (size_t)b * v.heads + (size_t)(pair % v.kv_heads) * ratio;
+    const size_t first = (size_t)b * v.heads + (size_t)(pair % v.kv_heads) * v.ratio;
     for (int base = blockIdx.x * per_block; base < keys; base += gridDim.x * per_block) {
         const int key = base + threadIdx.x / GROUP;
         float k[8] = {0, 0, 0, 0, 0, 0, 0, 0};
         if (key < keys && 8 * lane < v.head_dim)
             lab03_unpack(*(const uint4 *)(v.k_cache + ((size_t)pair * v.capacity + key) * v.head_dim + 8 * lane), k);
-        for (int r = 0; r < ratio; r++) {
+        for (int r = 0; r < v.ratio; r++) {
             float sum = 8 * lane < v.head_dim ? dot8(v.queries + (first + r) * v.head_dim + 8 * lane, k) : 0;
 #pragma unroll
             for (int bit = GROUP / 2; bit > 0; bit /= 2)
@@ -107,7 +107,7 @@ static __global__ void __launch_bounds__(LAB03_MOST_THREADS) softmax(lab03_view 
 static __global__ void __launch_bounds__(LAB03_MOST_THREADS) weighted_sum(lab03_view v, int step)
 {
     PK_DYNAMIC_SHARED(float, sums); /* [groups][D] */
-    const int bh = blockIdx.x, b = bh / v.heads, pair = b * v.kv_heads + bh % v.heads / (v.heads / v.kv_heads);
+    const int bh = blockIdx.x, b = bh / v.heads, pair = b * v.kv_heads + bh % v.heads / v.ratio;
     const int lane = threadIdx.x % GROUP, group = threadIdx.x / GROUP, groups = blockDim.x / GROUP;
     const int keys = v.lengths[b] + step + 1;
     if (8 * lane < v.head_dim) {
@@ -166,10 +166,9 @@ static pk_status kernels(pk_run *run)
 template <int D>
 static __device__ inline float4 merged_output(const lab03_view *v, int step, int sequence, int head, int e)
 {
-    int index, first, last;
+    int first, last;
     float m, l;
-    const int unit = lab03_unit_of_head(v, sequence, head, &index);
-    lab03_unit_slots(v, step, unit, gridDim.x, &first, &last);
+    const int index = lab03_head_slots(v, step, gridDim.x, sequence, head, &first, &last);
     const float *const records = lab03_record(v, step, first, lab03_lanes<D>::record);
     const float4 o = lab03_merge_records<D>(records, last - first + 1, index * D + e, &m, &l);
     return make_float4(o.x / l, o.y / l, o.z / l, o.w / l);

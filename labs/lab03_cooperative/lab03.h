@@ -28,6 +28,9 @@ enum {
  */
 typedef struct lab03_view {
     int batch, heads, kv_heads, head_dim; /* B, H, G, D; H is a multiple of G */
+    int ratio;                            /* H / G */
+    int quads;                            /* units of a key/value head: ratio / LAB03_HEADS, rounded up */
+    int units;                            /* of a sequence: G * quads */
     int capacity;                         /* positions that the cache has room for, of each sequence */
     int steps;                            /* T */
     int block_k;                          /* keys of a tile, a multiple of 8 */
@@ -75,12 +78,6 @@ static inline size_t lab03_outputs(const lab03_view *view)
 static inline size_t lab03_cache_elements(const lab03_view *view)
 {
     return (size_t)view->batch * (size_t)view->kv_heads * (size_t)view->capacity * (size_t)view->head_dim;
-}
-
-/* Units of one sequence: its key/value heads, each once for every LAB03_HEADS query heads that share it. */
-static inline int lab03_units_per_sequence(const lab03_view *view)
-{
-    return view->kv_heads * ((view->heads / view->kv_heads + LAB03_HEADS - 1) / LAB03_HEADS);
 }
 
 /* Floats of a record: the sum, the maximum and the denominator of LAB03_HEADS heads. */

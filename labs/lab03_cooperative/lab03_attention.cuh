@@ -1,7 +1,7 @@
 /* Lab 03: the attention that all variants of the ladder share. Device functions, C style.
  *
  * Units. A unit is one sequence's key/value head with up to LAB03_HEADS of its query heads: they read K and V
- * together. Units are numbered unit = sequence * units_per_sequence + (kv_head * quads + quad).
+ * together. Units are numbered unit = sequence * units + kv_head * quads + quad, as lab03.h has it.
  *
  * The line. At step t the keys of a unit are cut into tiles of block_k; the tiles of all units, one unit after the
  * other, form a line. line[t][b] is where sequence b begins in it, line[t][B] its length. Block i of N takes
@@ -73,14 +73,15 @@ typedef struct lab03_segment {
     bool opens;                   /* it begins at the unit's first key */
 } lab03_segment;
 
-static __device__ inline int lab03_quads(const lab03_view *v)
-{
-    return (v->heads / v->kv_heads + LAB03_HEADS - 1) / LAB03_HEADS;
-}
-
 static __device__ inline const int *lab03_line(const lab03_view *v, int step)
 {
     return v->line + (size_t)step * (v->batch + 1);
+}
+
+/* Tiles of a unit with so many keys. */
+static __device__ inline int lab03_tiles(const lab03_view *v, int keys)
+{
+    return (int)((unsigned)(keys + v->block_k - 1) / (unsigned)v->block_k);
 }
 
 /* Blocks that have work: no more than there are tiles. */
@@ -96,22 +97,21 @@ static __device__ inline lab03_walk lab03_share(const lab03_view *v, int step, i
     const int working = lab03_working_blocks(blocks, tiles);
     lab03_walk walk = {0, 0, 0};
     if (block < working) {
-        walk.tile = (int)((long long)block * tiles / working);
-        walk.end = (int)((long long)(block + 1) * tiles / working);
+        walk.tile = (int)((unsigned)block * (unsigned)tiles / (unsigned)working);
+        walk.end = (int)((unsigned)(block + 1) * (unsigned)tiles / (unsigned)working);
     }
     return walk;
 }
 
-/* Sequence, heads of a unit. */
-static __device__ inline void lab03_describe_unit(const lab03_view *v, int unit, lab03_segment *s)
+/* Sequence `b`'s unit `u`: its number and its heads. */
+static __device__ inline void lab03_describe_unit(const lab03_view *v, int b, int u, lab03_segment *s)
 {
-    const int quads = lab03_quads(v), ratio = v->heads / v->kv_heads;
-    const int pair = unit / quads, quad = unit - pair * quads;
-    s->unit = unit;
-    s->sequence = pair / v->kv_heads;
-    s->kv_head = pair - s->sequence * v->kv_heads;
-    s->first_head = s->kv_head * ratio + quad * LAB03_HEADS;
-    s->heads = ratio - quad * LAB03_HEADS < LAB03_HEADS ? ratio - quad * LAB03_HEADS : LAB03_HEADS;
+    s->sequence = b;
+    s->unit = b * v->units + u;
+    s->kv_head = v->quads == 1 ? u : (int)((unsigned)u / (unsigned)v->quads);
+    const int before = (u - s->kv_head * v->quads) * LAB03_HEADS; /* heads of the same key/value head */
+    s->first_head = s->kv_head * v->ratio + before;
+    s->heads = v->ratio - before < LAB03_HEADS ? v->ratio - before : LAB03_HEADS;
 }
 
 /* The next segment of the share; walk->tile < walk->end. */
@@ -121,14 +121,14 @@ static __device__ inline lab03_segment lab03_next(const lab03_view *v, int step,
     int b = walk->sequence;
     while (line[b + 1] <= walk->tile)
         b++;
-    const int units = v->kv_heads * lab03_quads(v);
-    const int tiles = (line[b + 1] - line[b]) / units; /* of a unit */
-    const int at = walk->tile - line[b];
-    const int tile = at % tiles; /* in the unit */
+    const int keys = v->lengths[b] + step + 1;
+    const int tiles = lab03_tiles(v, keys); /* of a unit */
+    const int at = walk->tile - line[b], unit = (int)((unsigned)at / (unsigned)tiles);
+    const int tile = at - unit * tiles; /* in the unit */
     const int take = tiles - tile < walk->end - walk->tile ? tiles - tile : walk->end - walk->tile;
     lab03_segment s;
-    lab03_describe_unit(v, b * units + at / tiles, &s);
-    s.keys = v->lengths[b] + step + 1;
+    lab03_describe_unit(v, b, unit, &s);
+    s.keys = keys;
     s.first_key = tile * v->block_k;
     s.end_key = (tile + take) * v->block_k < s.keys ? (tile + take) * v->block_k : s.keys;
     s.slot = s.unit + block;
@@ -158,7 +158,7 @@ static __device__ inline lab03_segment lab03_segment_after(const lab03_view *v, 
 static __device__ inline lab03_segment lab03_whole_unit(const lab03_view *v, int step, int unit)
 {
     lab03_segment s;
-    lab03_describe_unit(v, unit, &s);
+    lab03_describe_unit(v, unit / v->units, unit % v->units, &s);
     s.keys = v->lengths[s.sequence] + step + 1;
     s.first_key = 0;
     s.end_key = s.keys;
@@ -167,26 +167,21 @@ static __device__ inline lab03_segment lab03_whole_unit(const lab03_view *v, int
     return s;
 }
 
-/* The records of a unit at `step`, when `blocks` blocks took part: slots first to last, in the order of its keys. */
-static __device__ inline void lab03_unit_slots(const lab03_view *v, int step, int unit, int blocks, int *first,
-                                               int *last)
+/* Where the records of a head's unit are at `step`, when `blocks` blocks took part: slots *first to *last, in the order
+ * of the keys. Returns which of the unit's heads it is. */
+static __device__ inline int lab03_head_slots(const lab03_view *v, int step, int blocks, int sequence, int head,
+                                              int *first, int *last)
 {
-    const int *line = lab03_line(v, step);
-    const int total = line[v->batch], working = lab03_working_blocks(blocks, total);
-    const int units = v->kv_heads * lab03_quads(v), b = unit / units;
-    const int tiles = (line[b + 1] - line[b]) / units;
-    const int tile = line[b] + (unit - b * units) * tiles;
+    const int *const line = lab03_line(v, step);
+    const unsigned total = line[v->batch], working = lab03_working_blocks(blocks, total);
+    const int kv_head = (int)((unsigned)head / (unsigned)v->ratio), index = head - kv_head * v->ratio;
+    const int unit = kv_head * v->quads + index / LAB03_HEADS;
+    const unsigned tiles = lab03_tiles(v, v->lengths[sequence] + step + 1);
+    const unsigned tile = line[sequence] + unit * tiles;
     /* Tile x is in the share of the last block i with i * total / working <= x, so i * total < (x + 1) * working. */
-    *first = unit + (int)(((long long)(tile + 1) * working - 1) / total);
-    *last = unit + (int)(((long long)(tile + tiles) * working - 1) / total);
-}
-
-/* The unit that a query head belongs to; *index: which of its heads. */
-static __device__ inline int lab03_unit_of_head(const lab03_view *v, int sequence, int head, int *index)
-{
-    const int ratio = v->heads / v->kv_heads, g = head / ratio, in_group = head - g * ratio;
-    *index = in_group % LAB03_HEADS;
-    return (sequence * v->kv_heads + g) * lab03_quads(v) + in_group / LAB03_HEADS;
+    *first = sequence * v->units + unit + (int)(((tile + 1) * working - 1) / total);
+    *last = sequence * v->units + unit + (int)(((tile + tiles) * working - 1) / total);
+    return index % LAB03_HEADS;
 }
 
 /* Records are kept for two steps: those of step t are read during step t + 1, while those of t + 1 are written. */
@@ -519,7 +514,7 @@ template <int D> static __device__ inline size_t lab03_new_offset(const lab03_vi
  * unit. */
 static __device__ inline bool lab03_appends(const lab03_view *v, const lab03_segment *s)
 {
-    return s->end_key == s->keys && s->first_head == s->kv_head * (v->heads / v->kv_heads);
+    return s->end_key == s->keys && s->first_head == s->kv_head * v->ratio;
 }
 
 /* The new row into the cache, for the steps to come; this step reads it where it came from. */

@@ -47,6 +47,15 @@ static __device__ inline void meet(unsigned *arrivals, unsigned target, mistake 
     __syncthreads();
 }
 
+/* Until all blocks have arrived, and a while longer, as a slow warp might. */
+static __device__ inline void be_late(const unsigned *arrivals, unsigned target)
+{
+    for (int i = 0; i < 10000 && pk_load_relaxed_device(arrivals) != target; i++)
+        PK_POLL_PAUSE();
+    for (int i = 0; i < 20; i++)
+        PK_POLL_PAUSE();
+}
+
 static __device__ inline float *record_at(const lab03_view *v, int step, int slot, mistake wrong)
 {
     return lab03_record(v, wrong == ONE_BUFFER ? 0 : step, slot, RECORD);
@@ -68,10 +77,9 @@ static __device__ inline float4 merge_without_rescaling(const float *records, in
 static __device__ inline float4 combined_output(const lab03_view *v, int step, int sequence, int head, int e,
                                                 mistake wrong)
 {
-    int index, first, last;
+    int first, last;
     float m, l;
-    const int unit = lab03_unit_of_head(v, sequence, head, &index);
-    lab03_unit_slots(v, step, unit, gridDim.x, &first, &last);
+    const int index = lab03_head_slots(v, step, gridDim.x, sequence, head, &first, &last);
     const float *const records = record_at(v, step, first, wrong);
     const int count = last - first + 1;
     const float4 o = wrong == NO_RESCALE ? merge_without_rescaling(records, count, index * D + e, &l)
@@ -104,7 +112,7 @@ static __device__ inline int slot_of(const lab03_view *v, int step, const lab03_
     __syncthreads();
     if (threadIdx.x == 0) {
         int first, last;
-        lab03_unit_slots(v, step, s->unit, gridDim.x, &first, &last);
+        (void)lab03_head_slots(v, step, gridDim.x, s->sequence, s->first_head, &first, &last);
         const int counter = 1 + (step * v->batch * v->kv_heads + s->unit) % (LAB03_BARRIER_WORDS - 1);
         ticket = first + (int)pk_add_relaxed_device(v->barrier + counter, 1u) % (last - first + 1);
     }
@@ -152,8 +160,8 @@ static __global__ void __launch_bounds__(LAB03_MOST_THREADS) attention_wrong(lab
                 lab03_attend<D>(&v, step, &s, q + i * LAB03_HEADS * D, shared);
                 __syncthreads();
                 spoil_append(&v, &s, step, wrong);
-                for (int late = 0; wrong == BARRIER_EARLY && threadIdx.x > 0 && late < 20; late++)
-                    PK_POLL_PAUSE();
+                if (wrong == BARRIER_EARLY && walk.tile == walk.end && threadIdx.x > 0)
+                    be_late(v.barrier, target + gridDim.x);
                 lab03_write_record<D>(shared, warps, record_at(&v, step, slot_of(&v, planned, &s, wrong), wrong));
                 if (wrong != BARRIER_EARLY)
                     __syncthreads();

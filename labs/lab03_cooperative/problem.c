@@ -115,11 +115,14 @@ static pk_status validate(const pk_run *run)
     const long long heads = (long long)knob(run, "batch") * knob(run, "heads");
     const long long positions = (long long)knob(run, "seq-len") + knob(run, "steps");
     pk_status status = validate_shape(run);
-    if (status == PK_OK && (heads > 65535 || heads * (positions / 8 + 1) > 1LL << 30))
+    /* Kernels multiply tiles by blocks in 32 bits. */
+    const long long tiles = heads * (positions / knob(run, "block-k") + 1);
+    const long long blocks = (long long)pk_run_device(run)->processors * LAB03_MOST_BLOCKS + knob(run, "blocks");
+    if (status == PK_OK && (heads > 65535 || tiles * blocks > INT32_MAX))
         status = pk_fail(PK_USAGE,
-                         "lab03: %lld heads of %lld keys are more than the grids here are made for: use a "
-                         "smaller --batch or --seq-len",
-                         heads, positions);
+                         "lab03: %lld heads of %lld keys in tiles of %d are more than is made for here: use a smaller "
+                         "--batch or --seq-len, or a larger --block-k",
+                         heads, positions, knob(run, "block-k"));
     return status == PK_OK ? validate_launch(run) : status;
 }
 
@@ -163,6 +166,9 @@ static void read_knobs(const pk_run *run, lab03 *lab)
     v->heads = knob(run, "heads");
     v->kv_heads = knob(run, "kv-heads");
     v->head_dim = knob(run, "head-dim");
+    v->ratio = v->heads / v->kv_heads;
+    v->quads = (v->ratio + LAB03_HEADS - 1) / LAB03_HEADS;
+    v->units = v->kv_heads * v->quads;
     v->steps = knob(run, "steps");
     v->block_k = knob(run, "block-k");
     v->extra_barriers = knob(run, "extra-barriers");
@@ -176,7 +182,7 @@ static void read_knobs(const pk_run *run, lab03 *lab)
     lab->stages = knob(run, "stages");
     lab->ragged = knob(run, "ragged");
     const int most = device->processors * LAB03_MOST_BLOCKS;
-    v->slots = v->batch * lab03_units_per_sequence(v) + (lab->blocks > most ? lab->blocks : most);
+    v->slots = v->batch * v->units + (lab->blocks > most ? lab->blocks : most);
 }
 
 static pk_status allocate_host(lab03 *lab)
@@ -267,7 +273,7 @@ static void lay_line(lab03 *lab)
         line[0] = 0;
         for (int b = 0; b < v->batch; b++) {
             const int tiles = (lab->host_lengths[b] + step + v->block_k) / v->block_k;
-            line[b + 1] = line[b] + tiles * lab03_units_per_sequence(v);
+            line[b + 1] = line[b] + tiles * v->units;
         }
     }
 }
@@ -317,8 +323,7 @@ static const uint16_t *host_row_of(const lab03 *lab, const uint16_t *cache, cons
                                    int key)
 {
     const lab03_view *v = &lab->view;
-    const size_t g = (size_t)(h / (v->heads / v->kv_heads)), kv_heads = (size_t)v->kv_heads,
-                 row = (size_t)b * kv_heads + g;
+    const size_t g = (size_t)(h / v->ratio), kv_heads = (size_t)v->kv_heads, row = (size_t)b * kv_heads + g;
     const int length = lab->host_lengths[b];
     if (key < length)
         return cache + (row * (size_t)v->capacity + (size_t)key) * (size_t)v->head_dim;

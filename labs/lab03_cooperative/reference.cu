@@ -159,7 +159,7 @@ static __device__ inline double bf16_to_double(uint16_t bits)
 static __device__ inline const uint16_t *row_of(const lab03_view *v, const uint16_t *rows, const uint16_t *fresh, int b,
                                                 int h, int key)
 {
-    const int g = h / (v->heads / v->kv_heads), length = v->lengths[b];
+    const int g = h / v->ratio, length = v->lengths[b];
     if (key < length)
         return rows + (((size_t)b * v->kv_heads + g) * v->capacity + key) * v->head_dim;
     return fresh + (((size_t)(key - length) * v->batch + b) * v->kv_heads + g) * v->head_dim;

@@ -59,7 +59,7 @@ static void free_plan(pk_run *run)
 template <int D> static __device__ void whole_units(const lab03_view *v, int step, float *shared)
 {
     float *const q = shared_queries<D>(shared);
-    const int units = v->batch * v->kv_heads * lab03_quads(v);
+    const int units = v->batch * v->units;
     for (int unit = blockIdx.x; unit < units; unit += gridDim.x) {
         const lab03_segment s = lab03_whole_unit(v, step, unit);
         lab03_project_unit<D>(v, step, &s, q);
@@ -154,9 +154,8 @@ static pk_status hand_barrier_prepare(pk_run *run)
 template <int D>
 static __device__ inline float4 combined_output(const lab03_view *v, int step, int sequence, int head, int e)
 {
-    int index, first, last;
-    const int unit = lab03_unit_of_head(v, sequence, head, &index);
-    lab03_unit_slots(v, step, unit, gridDim.x, &first, &last);
+    int first, last;
+    const int index = lab03_head_slots(v, step, gridDim.x, sequence, head, &first, &last);
     const float *const records = lab03_record(v, step, first, lab03_lanes<D>::record);
     float4 o = make_float4(0, 0, 0, 0);
     /* STEP lab03.5: merge the unit's records, first to last, and divide by the denominator (about 3 lines) */
