@@ -197,7 +197,7 @@ template <int D> static __global__ void __launch_bounds__(LAB03_MOST_THREADS) at
         }
         __syncthreads();
         if (step < v.steps)
-            lab03_project_batch<D>(&v, step, &walk, blockIdx.x, sources, q);
+            lab03_project_batch<D>(&v, step, &walk, blockIdx.x, sources, q, blockDim.x);
         __syncthreads();
         for (int i = 0; i < LAB03_BATCH && walk.tile < walk.end; i++) {
             const lab03_segment s = lab03_next(&v, at, &walk, blockIdx.x);

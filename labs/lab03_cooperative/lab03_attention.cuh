@@ -240,13 +240,13 @@ static __device__ inline void lab03_project_unit(const lab03_view *v, int step, 
 }
 
 /* q of the next LAB03_BATCH segments of the share, or as many as there are, into `q` [BATCH][HEADS][D]; `sources`, the
- * outputs that they are made from, lie likewise. Both are shared memory. All threads take part; a __syncthreads must
- * come before and must follow. */
+ * outputs that they are made from, lie likewise. Both are shared memory. The block's first `threads` threads take
+ * part, and must meet before and after. */
 template <int D>
 static __device__ inline void lab03_project_batch(const lab03_view *v, int step, const lab03_walk *walk, int block,
-                                                  const float *sources, float *q)
+                                                  const float *sources, float *q, int threads)
 {
-    for (int i = threadIdx.x; i < LAB03_BATCH * D; i += blockDim.x) { /* LAB03_HEADS * D / 4 threads a segment */
+    for (int i = threadIdx.x; i < LAB03_BATCH * D; i += threads) { /* LAB03_HEADS * D / 4 threads a segment */
         const int e = 4 * (i % D);
         const lab03_segment s = lab03_segment_after(v, step, walk, block, i / D);
         const float *const source = sources + i / D * LAB03_HEADS * D + e / D * D;
@@ -315,9 +315,10 @@ template <int N, int KEYS> static __device__ inline void lab03_fold(float *score
     }
 }
 
-/* One chunk: k[j], v[j] are this lane's 16 bytes of row j * groups + group of the chunk. Only the chunk's first `rows`
- * rows count; the others must hold finite numbers all the same. All lanes of the warp take part. */
-template <int D> static __device__ inline void lab03_chunk(lab03_state<D> *s, const uint4 *k, const uint4 *v, int rows)
+/* The weights 2^(score - m) of a chunk: k[j] is this lane's 16 bytes of row j * groups + group. Returns the one of head
+ * own and key lane % keys. Only the chunk's first `rows` rows count; the others must hold finite numbers all the same.
+ * All lanes of the warp take part. */
+template <int D> static __device__ inline float lab03_weigh(lab03_state<D> *s, const uint4 *k, int rows)
 {
     enum { lanes = lab03_lanes<D>::lanes, groups = lab03_lanes<D>::groups, keys = lab03_lanes<D>::keys };
     const int lane = lab03_lane() % lanes, group = lab03_lane() / lanes;
@@ -355,6 +356,13 @@ template <int D> static __device__ inline void lab03_chunk(lab03_state<D> *s, co
     }
     const float p = exp2f(mine - s->m);
     s->l += p;
+    return p;
+}
+
+/* Add the chunk's values, v[j] likewise, with the weights that lab03_weigh gave. */
+template <int D> static __device__ inline void lab03_add(lab03_state<D> *s, const uint4 *v, float p)
+{
+    enum { lanes = lab03_lanes<D>::lanes, keys = lab03_lanes<D>::keys };
 #pragma unroll
     for (int j = 0; j < keys; j++) {
         float x[8];
@@ -471,10 +479,11 @@ static __device__ inline float4 lab03_merge_records(const float *records, int co
     return o;
 }
 
-/* The record of a block's segment from its warps' records in shared memory. A __syncthreads comes before. */
+/* The record of a block's segment from those of its first `warp_count` warps in shared memory. These warps take part,
+ * and must have met before. */
 template <int D> static __device__ inline void lab03_write_record(const float *warps, int warp_count, float *record)
 {
-    for (int e = 4 * threadIdx.x; e < LAB03_HEADS * D; e += 4 * blockDim.x) {
+    for (int e = 4 * threadIdx.x; e < LAB03_HEADS * D; e += 4 * warp_count * LAB03_WARP) {
         float m, l;
         *(float4 *)(record + e) = lab03_merge_records<D>(warps, warp_count, e, &m, &l);
         if (e % D == 0) {
@@ -545,14 +554,14 @@ static __device__ inline void lab03_attend(const lab03_view *v, int step, const 
     for (; key + LAB03_CHUNK <= cached; key += warp_count * LAB03_CHUNK) {
         lab03_load_chunk<D>(k, k_at);
         lab03_load_chunk<D>(x, v_at);
-        lab03_chunk<D>(&state, k, x, LAB03_CHUNK);
+        lab03_add<D>(&state, x, lab03_weigh<D>(&state, k, LAB03_CHUNK));
         k_at += warp_count * LAB03_CHUNK * D;
         v_at += warp_count * LAB03_CHUNK * D;
     }
     if (key < s->end_key) { /* only where the segment ends its sequence: tiles are whole chunks */
         lab03_load_last_chunk<D>(k, k_at, s->end_key - key, v->k_new + new_row);
         lab03_load_last_chunk<D>(x, v_at, s->end_key - key, v->v_new + new_row);
-        lab03_chunk<D>(&state, k, x, s->end_key - key);
+        lab03_add<D>(&state, x, lab03_weigh<D>(&state, k, s->end_key - key));
     }
     lab03_store_warp<D>(&state, warps + warp * lab03_lanes<D>::record);
     if (lab03_appends(v, s))

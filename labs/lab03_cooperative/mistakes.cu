@@ -151,7 +151,7 @@ static __global__ void __launch_bounds__(LAB03_MOST_THREADS) attention_wrong(lab
             if (step > 0)
                 combine_batch(&v, step - 1, planned, &walk, sources, wrong);
             __syncthreads();
-            lab03_project_batch<D>(&v, wrong == STALE_QUERY ? 0 : step, &walk, blockIdx.x, sources, q);
+            lab03_project_batch<D>(&v, wrong == STALE_QUERY ? 0 : step, &walk, blockIdx.x, sources, q, blockDim.x);
             __syncthreads();
             for (int i = 0; i < LAB03_BATCH && walk.tile < walk.end; i++) {
                 lab03_segment s = lab03_next(&v, planned, &walk, blockIdx.x);

@@ -195,7 +195,7 @@ template <int D> static __device__ inline void share_of_step(const lab03_view *v
         if (step > 0)
             combine_batch<D>(v, step - 1, step, &walk, sources);
         __syncthreads();
-        lab03_project_batch<D>(v, step, &walk, blockIdx.x, sources, q);
+        lab03_project_batch<D>(v, step, &walk, blockIdx.x, sources, q, blockDim.x);
         __syncthreads();
         for (int i = 0; i < LAB03_BATCH && walk.tile < walk.end; i++) {
             const lab03_segment s = lab03_next(v, step, &walk, blockIdx.x);
