@@ -21,7 +21,8 @@
 enum {
     LAB03_HEADS = 4,        /* query heads that share one pass over K and V: a unit of work */
     LAB03_MOST_BLOCKS = 16, /* a processor; what the scratch is made for */
-    LAB03_MOST_THREADS = 512
+    LAB03_MOST_THREADS = 512,
+    LAB03_MOST_STAGES = 16
 };
 
 /* The problem as a kernel sees it, passed by value. All pointers are device memory. bf16 is the upper half of a float.
@@ -34,6 +35,7 @@ typedef struct lab03_view {
     int capacity;                         /* positions that the cache has room for, of each sequence */
     int steps;                            /* T */
     int block_k;                          /* keys of a tile, a multiple of 8 */
+    int stages;                           /* tiles of the ring, set by variants that have one */
     int extra_barriers;                   /* further barriers after each step: what one costs is their slope */
 
     const int *lengths;            /* [B]: keys in the cache before step 0, at least 1 */
@@ -58,7 +60,7 @@ typedef struct lab03 {
     lab03_view view;
     int blocks;  /* as asked for; 0: as many as the variant finds best */
     int threads; /* a block, a multiple of 32 */
-    int stages;  /* tiles in flight, of variants that copy ahead */
+    int stages;  /* tiles of a ring, as asked for; 0: as many as fit */
     int ragged;  /* percent */
 
     uint64_t seed;           /* of the inputs that are there now */
