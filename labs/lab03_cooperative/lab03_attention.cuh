@@ -536,8 +536,16 @@ template <int D> static __device__ inline void lab03_append(const lab03_view *v,
     }
 }
 
-/* Attention of `q` [HEADS][D], shared memory, over the segment; the warps' records go to `warps` in shared memory, and
- * a __syncthreads must follow. Chunks are dealt to the warps in turn. */
+/* How many of the block's warps have a chunk of the segment; these are the first. */
+static __device__ inline int lab03_segment_warps(const lab03_segment *s)
+{
+    const int chunks = (s->end_key - s->first_key + LAB03_CHUNK - 1) / LAB03_CHUNK;
+    const int warps = blockDim.x / LAB03_WARP;
+    return chunks < warps ? chunks : warps;
+}
+
+/* Attention of `q` [HEADS][D], shared memory, over the segment; the records of lab03_segment_warps go to `warps` in
+ * shared memory, and a __syncthreads must follow. Chunks are dealt to the warps in turn. */
 template <int D>
 static __device__ inline void lab03_attend(const lab03_view *v, int step, const lab03_segment *s, const float *q,
                                            float *warps)
@@ -545,6 +553,10 @@ static __device__ inline void lab03_attend(const lab03_view *v, int step, const 
     const int warp = threadIdx.x / LAB03_WARP, warp_count = blockDim.x / LAB03_WARP;
     const size_t new_row = lab03_new_offset<D>(v, s, step);
     const int cached = s->end_key < s->keys ? s->end_key : s->keys - 1; /* rows up to here are in the cache */
+    if (lab03_appends(v, s))
+        lab03_append<D>(v, s, step);
+    if (warp >= lab03_segment_warps(s))
+        return;
     lab03_state<D> state;
     lab03_begin<D>(&state, q);
     int key = s->first_key + warp * LAB03_CHUNK;
@@ -564,8 +576,6 @@ static __device__ inline void lab03_attend(const lab03_view *v, int step, const 
         lab03_add<D>(&state, x, lab03_weigh<D>(&state, k, s->end_key - key));
     }
     lab03_store_warp<D>(&state, warps + warp * lab03_lanes<D>::record);
-    if (lab03_appends(v, s))
-        lab03_append<D>(v, s, step);
 }
 
 /* ---- on the host: which kernel, how many blocks ---- */

@@ -137,8 +137,8 @@ static __device__ inline void spoil_append(const lab03_view *v, const lab03_segm
 static __global__ void __launch_bounds__(LAB03_MOST_THREADS) attention_wrong(lab03_view v, mistake wrong)
 {
     PK_DYNAMIC_SHARED(float, shared);
-    const int warps = blockDim.x / LAB03_WARP;
-    float *const sources = shared + warps * RECORD, *const q = sources + LAB03_BATCH * LAB03_HEADS * D;
+    float *const sources = shared + blockDim.x / LAB03_WARP * RECORD, *const q =
+                                                                          sources + LAB03_BATCH * LAB03_HEADS * D;
     unsigned target = 0;
     for (int step = 0; step < v.steps; step++) {
         const int planned = wrong == STALE_PLAN ? 0 : step;
@@ -162,7 +162,8 @@ static __global__ void __launch_bounds__(LAB03_MOST_THREADS) attention_wrong(lab
                 spoil_append(&v, &s, step, wrong);
                 if (wrong == BARRIER_EARLY && walk.tile == walk.end && threadIdx.x > 0)
                     be_late(v.barrier, target + gridDim.x);
-                lab03_write_record<D>(shared, warps, record_at(&v, step, slot_of(&v, planned, &s, wrong), wrong));
+                lab03_write_record<D>(shared, lab03_segment_warps(&s),
+                                      record_at(&v, step, slot_of(&v, planned, &s, wrong), wrong));
                 if (wrong != BARRIER_EARLY)
                     __syncthreads();
             }

@@ -63,7 +63,8 @@ static __global__ void draw_cache(lab03_view v, unsigned long long k_seed, unsig
     if (i >= count)
         return;
     int b;
-    if (position_of(&v, i, &b) < v.lengths[b]) {
+    const int position = position_of(&v, i, &b);
+    if (position < v.lengths[b]) {
         v.k_cache[i] = draw_bf16(k_seed, i);
         v.v_cache[i] = draw_bf16(v_seed, i);
     }
@@ -93,7 +94,8 @@ static __global__ void poison_cache(lab03_view v, int shortest, size_t count)
         return;
     const size_t at = i / tail * v.capacity * v.head_dim + (size_t)shortest * v.head_dim + i % tail;
     int b;
-    if (position_of(&v, at, &b) >= v.lengths[b])
+    const int position = position_of(&v, at, &b);
+    if (position >= v.lengths[b])
         v.k_cache[at] = v.v_cache[at] = POISON;
 }
 

@@ -72,7 +72,7 @@ template <int D> static __device__ void whole_units(const lab03_view *v, int ste
         __syncthreads();
         lab03_attend<D>(v, step, &s, q, shared);
         __syncthreads();
-        lab03_write_unit<D>(v, step, &s, shared, blockDim.x / LAB03_WARP);
+        lab03_write_unit<D>(v, step, &s, shared, lab03_segment_warps(&s));
     }
 }
 
@@ -204,18 +204,18 @@ static __device__ inline void prepare_batch(const lab03_view *v, int step, const
     __syncthreads();
 }
 
-/* This block's share of a step: for each segment the record of what it contributes. */
-template <int D> static __device__ inline void share_of_step(const lab03_view *v, int step, float *shared)
+/* This block's share of a step, `walk`: for each segment the record of what it contributes. */
+template <int D>
+static __device__ inline void share_of_step(const lab03_view *v, int step, lab03_walk walk, float *shared)
 {
     float *const sources = shared_sources<D>(shared), *const q = shared_queries<D>(shared);
-    lab03_walk walk = lab03_share(v, step, blockIdx.x, gridDim.x);
     while (walk.tile < walk.end) {
         prepare_batch<D>(v, step, &walk, sources, q);
         for (int i = 0; i < LAB03_BATCH && walk.tile < walk.end; i++) {
             const lab03_segment s = lab03_next(v, step, &walk, blockIdx.x);
             lab03_attend<D>(v, step, &s, q + i * LAB03_HEADS * D, shared);
             __syncthreads();
-            lab03_write_record<D>(shared, blockDim.x / LAB03_WARP,
+            lab03_write_record<D>(shared, lab03_segment_warps(&s),
                                   lab03_record(v, step, s.slot, lab03_lanes<D>::record));
             __syncthreads();
         }
@@ -241,8 +241,11 @@ template <int D> static __global__ void __launch_bounds__(LAB03_MOST_THREADS) at
 {
     PK_DYNAMIC_SHARED(float, shared);
     unsigned target = 0;
+    lab03_walk walk = lab03_share(&v, 0, blockIdx.x, gridDim.x);
     for (int step = 0; step < v.steps; step++) {
-        share_of_step<D>(&v, step, shared);
+        share_of_step<D>(&v, step, walk, shared);
+        if (step + 1 < v.steps) /* read before the wait, not after it */
+            walk = lab03_share(&v, step + 1, blockIdx.x, gridDim.x);
         for (int i = 0; i <= v.extra_barriers; i++)
             meet_by_hand(v.barrier, target += gridDim.x);
     }
@@ -349,7 +352,7 @@ template <int D> static __global__ void __launch_bounds__(LAB03_MOST_THREADS) at
                 const lab03_segment s = lab03_next(&v, step, &walk, blockIdx.x);
                 attend_ring<D>(&v, step, &s, queries + i * LAB03_HEADS * D, &c, ring, shared);
                 __syncthreads();
-                lab03_write_record<D>(shared, blockDim.x / LAB03_WARP,
+                lab03_write_record<D>(shared, lab03_segment_warps(&s),
                                       lab03_record(&v, step, s.slot, lab03_lanes<D>::record));
                 __syncthreads();
             }
