@@ -17,7 +17,7 @@
  * the next step is ALPHA times this, and u for the addition.
  *
  * That recursion contracts: dq grows by ALPHA s sum_d |k_id| sum_i p_i |v_i - out|, about 1/4 sqrt(D) / 2 * 1/2 = 0.7
- * for D = 128, when every rounding error conspires. So the bound stays near 1e-4 however many steps there are. All of
+ * for D = 128, when every rounding error conspires. So the bound stays below 1e-3 however many steps there are. All of
  * it is computed with the actual values, in double, beside the reference (reference.cu); here, in C, once more at
  * small sizes, so that the kernels are checked by something that is not a kernel. */
 #include <math.h>
