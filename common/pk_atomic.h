@@ -172,4 +172,11 @@ PK_ATOMIC_SCOPE_(unsigned long long, system, "sys", "64", "l")
 
 #endif
 
+/* In a loop that polls: gives way where the threads of a block share a processor with what is waited for. */
+#if defined(PK_BACKEND_CPU) || defined(PK_BACKEND_HIP)
+#define PK_SPIN_PAUSE() PK_POLL_PAUSE()
+#else
+#define PK_SPIN_PAUSE() ((void)0)
+#endif
+
 #endif

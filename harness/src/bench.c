@@ -73,12 +73,10 @@ static void verify(pk_report *report, pk_contender *contender, const char *when,
 
 /* ---- from prepare to finish ---- */
 
-static void note_launches(pk_result *result)
+static void note_launches(pk_result *result, const pk_run *run)
 {
-    pk_launch_counts counts;
-    pk_launch_counts_read(&counts);
-    result->launches_per_token = (double)counts.launches / result->tokens;
-    result->graph_replays_per_token = (double)counts.graph_replays / result->tokens;
+    result->launches_per_token = (double)run->launches.launches / result->tokens;
+    result->graph_replays_per_token = (double)run->launches.graph_replays / result->tokens;
 }
 
 static void open_contender(pk_report *report, pk_contender *contender, uint64_t seed, bool first_pass)
@@ -105,7 +103,7 @@ static void open_contender(pk_report *report, pk_contender *contender, uint64_t 
     if (first_pass)
         verify(report, contender, "before timing", false, seed, &result->before, &result->first_execute_us);
     if (first_pass && contender->active)
-        note_launches(result);
+        note_launches(result, run);
 }
 
 static void close_contender(pk_report *report, pk_contender *contender)
@@ -168,6 +166,7 @@ static void init_contender(pk_contender *contender, pk_bench *bench, const pk_va
     contender->run.variant = variant;
     contender->run.token_us = calloc(MAX_TOKENS_KEPT, sizeof *contender->run.token_us);
     contender->run.token_capacity = contender->run.token_us ? MAX_TOKENS_KEPT : 0;
+    contender->run.token_stride = 1; /* a variant's prepare may try a repetition */
     contender->result = result;
 }
 
@@ -348,7 +347,7 @@ static void count_kernels(pk_report *report, pk_contender *contender)
     if (status != PK_OK || !counted)
         return;
     result->launches_per_token_cupti = (double)kernels / result->tokens;
-    double macro = result->launches_per_token;
+    double macro = (double)contender->run.launches.launches / result->tokens;
     if (result->graph_replays_per_token > 0 || fabs(macro - result->launches_per_token_cupti) * result->tokens < 0.5)
         return;
     pk_contender_fail(

@@ -80,13 +80,11 @@ double pk_clock_us(void)
 }
 
 /* Of a repetition's tokens as many latencies are kept as there is room for: one in `token_stride`. */
-void pk_token_done_since(pk_run *run, double since_us)
+void pk_token_latency(pk_run *run, double us)
 {
-    double now = pk_now_us();
     size_t number = run->token_seen++;
     if (number % run->token_stride == run->token_stride / 2 && run->token_count < run->token_capacity)
-        run->token_us[run->token_count++] = now - since_us;
-    run->last_token_us = now;
+        run->token_us[run->token_count++] = us;
     bool idle;
     if (run->check_tokens && pk_device_stream_idle(run->bench->stream, &idle) == PK_OK && !idle)
         run->token_early = true;
@@ -94,7 +92,14 @@ void pk_token_done_since(pk_run *run, double since_us)
 
 void pk_token_done(pk_run *run)
 {
-    pk_token_done_since(run, run->last_token_us);
+    double now = pk_now_us(), since = run->last_token_us;
+    run->last_token_us = now;
+    pk_token_latency(run, now - since);
+}
+
+void pk_run_progress(const pk_run *run)
+{
+    pk_watchdog_progress(run->variant ? run->variant->name : run->bench->lab->id);
 }
 
 pk_status pk_todo(pk_run *run, const char *step)
@@ -141,13 +146,11 @@ static pk_status check_ended(pk_run *run)
     if (run->token_early)
         return pk_fail(PK_WRONG, "a token was reported as done while its work was still running: wait for the stream "
                                  "(cudaStreamSynchronize) before pk_token_done");
-    pk_launch_counts counts;
-    pk_launch_counts_read(&counts);
-    if (counts.foreign > 0)
+    if (run->launches.foreign > 0)
         return pk_fail(PK_WRONG,
                        "%llu launches a repetition on a stream that is not timed (first: %s): use pk_run_stream(run), "
                        "or pk_run_add_stream for a second one",
-                       (unsigned long long)counts.foreign, counts.foreign_site);
+                       (unsigned long long)run->launches.foreign, run->launches.foreign_site);
     return PK_OK;
 }
 
@@ -163,6 +166,7 @@ pk_status pk_repetition_execute(pk_run *run, double *wall_us)
     pk_status status = run->variant->execute(run);
     atomic_store_explicit(&under_way, NULL, memory_order_release);
     double end = pk_now_us();
+    pk_launch_counts_read(&run->launches); /* verifying may launch kernels of its own */
     *wall_us = end - start;
     return status == PK_OK ? check_ended(run) : status;
 }

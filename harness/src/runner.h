@@ -60,7 +60,8 @@ struct pk_run {
     bool token_early;  /* one was reported before that */
     double *token_us;  /* latencies of the tokens of this repetition, [token_capacity] */
     size_t token_count, token_capacity, token_seen, token_stride;
-    double last_token_us; /* when the last token, or the repetition, began or ended */
+    double last_token_us;      /* when the last token, or the repetition, began or ended */
+    pk_launch_counts launches; /* of the last repetition */
 };
 
 /* buffers.c */

@@ -80,9 +80,12 @@ const pk_device_info *pk_run_device(const pk_run *run);
 /* The variant says that a token is complete on the host's side: its latency is recorded. */
 void pk_token_done(pk_run *run);
 
-/* The same for tokens that are in flight together: `since_us` is when this one was handed in, by pk_clock_us(). */
-void pk_token_done_since(pk_run *run, double since_us);
+/* The same for tokens that are in flight together: the lab takes the time from when this one could begin. */
+void pk_token_latency(pk_run *run, double us);
 double pk_clock_us(void); /* a monotonic clock, microseconds */
+
+/* A repetition that takes seconds is getting on: the watchdog counts its quiet time from here. */
+void pk_run_progress(const pk_run *run);
 
 /* An open step: records which and returns PK_TODO. */
 pk_status pk_todo(pk_run *run, const char *step);

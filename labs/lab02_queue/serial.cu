@@ -1,0 +1,29 @@
+/* Lab 02: serial execution on the device, a block a request and no queue: what every variant must equal bit for bit.
+ * That it is right itself is judged in double by problem.c. */
+#include "lab02_step.cuh"
+
+static __global__ void serial_steps(lab02_problem problem, const float *start, const unsigned *counts)
+{
+    PK_DYNAMIC_SHARED(float, shared);
+    const unsigned request = blockIdx.x;
+    const size_t base = (size_t)request * problem.n;
+    lab02_block block = lab02_begin_block(&problem, shared, false);
+    for (int i = threadIdx.x; i < problem.n; i += blockDim.x)
+        problem.state[base + i] = start[base + i];
+    __syncthreads();
+    lab02_begin_request(&problem, &block, request);
+    for (unsigned step = 0; step < counts[request]; step++)
+        lab02_step(&problem, &block, request, (int)step);
+}
+
+pk_status lab02_serial(const lab02 *lab, void *stream)
+{
+    enum { THREADS = 256 };
+    lab02_problem problem = lab->problem;
+    problem.state = lab->want;
+    problem.trace = lab->want_trace;
+    PK_LAUNCH(serial_steps, (unsigned)problem.requests, THREADS, lab02_shared_bytes(&problem, false),
+              (cudaStream_t)stream, problem, lab->start, lab->counts);
+    PK_CHECK(cudaStreamSynchronize((cudaStream_t)stream));
+    return PK_OK;
+}
