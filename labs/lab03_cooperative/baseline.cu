@@ -205,8 +205,8 @@ template <int D> static __global__ void __launch_bounds__(LAB03_MOST_THREADS) at
                 continue;
             lab03_attend<D>(&v, step, &s, q + i * LAB03_HEADS * D, shared);
             __syncthreads();
-            lab03_write_record<D>(shared, lab03_segment_warps(&s),
-                                  lab03_record(&v, step, s.slot, lab03_lanes<D>::record));
+            lab03_write_record<D>(shared, lab03_segment_warps(&s, blockDim.x / LAB03_WARP),
+                                  lab03_record(&v, step, s.slot, lab03_lanes<D>::record), blockDim.x);
             __syncthreads();
         }
     }

@@ -479,11 +479,12 @@ static __device__ inline float4 lab03_merge_records(const float *records, int co
     return o;
 }
 
-/* The record of a block's segment from those of its first `warp_count` warps in shared memory. These warps take part,
- * and must have met before. */
-template <int D> static __device__ inline void lab03_write_record(const float *warps, int warp_count, float *record)
+/* The record of a block's segment from those of its first `warp_count` warps in shared memory. The block's first
+ * `threads` threads take part, and must have met before. */
+template <int D>
+static __device__ inline void lab03_write_record(const float *warps, int warp_count, float *record, int threads)
 {
-    for (int e = 4 * threadIdx.x; e < LAB03_HEADS * D; e += 4 * warp_count * LAB03_WARP) {
+    for (int e = 4 * threadIdx.x; e < LAB03_HEADS * D; e += 4 * threads) {
         float m, l;
         *(float4 *)(record + e) = lab03_merge_records<D>(warps, warp_count, e, &m, &l);
         if (e % D == 0) {
@@ -536,11 +537,10 @@ template <int D> static __device__ inline void lab03_append(const lab03_view *v,
     }
 }
 
-/* How many of the block's warps have a chunk of the segment; these are the first. */
-static __device__ inline int lab03_segment_warps(const lab03_segment *s)
+/* How many of `warps` warps have a chunk of the segment; these are the first. */
+static __device__ inline int lab03_segment_warps(const lab03_segment *s, int warps)
 {
     const int chunks = (s->end_key - s->first_key + LAB03_CHUNK - 1) / LAB03_CHUNK;
-    const int warps = blockDim.x / LAB03_WARP;
     return chunks < warps ? chunks : warps;
 }
 
@@ -555,7 +555,7 @@ static __device__ inline void lab03_attend(const lab03_view *v, int step, const 
     const int cached = s->end_key < s->keys ? s->end_key : s->keys - 1; /* rows up to here are in the cache */
     if (lab03_appends(v, s))
         lab03_append<D>(v, s, step);
-    if (warp >= lab03_segment_warps(s))
+    if (warp >= lab03_segment_warps(s, warp_count))
         return;
     lab03_state<D> state;
     lab03_begin<D>(&state, q);

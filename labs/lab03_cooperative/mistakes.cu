@@ -1,7 +1,9 @@
 /* Lab 03, cooperative kernel: planted mistakes. Each variant is wrong in one way that has been made for real, and the
  * harness must catch it: the tests lab03.mistake.* run them one by one and demand the right exit code and reason. They
- * are all one kernel, the third rung's, that does one thing wrong; heads are of 64 floats, as --quick has them. */
+ * are all one kernel, the third rung's, that does one thing wrong, or the fourth's for what can be wrong with copies;
+ * heads are of 64 floats, as --quick has them. */
 #include "lab03_attention.cuh"
+#include "lab03_tiles.cuh"
 
 #include <math.h>
 #include <stdlib.h>
@@ -24,7 +26,17 @@ typedef enum mistake {
     OWN_HEAD,          /* the next query from the same head's output: no other block is needed */
     NO_APPEND,         /* the new row is used and then forgotten */
     APPEND_AFTER_NEXT, /* it is appended one position too far */
-    UNMASKED           /* the last chunk takes rows beyond the sequence */
+    UNMASKED,          /* the last chunk takes rows beyond the sequence */
+    RING_RIGHT,        /* tiles by way of the ring, with nothing wrong */
+    RING_UNWAITED,     /* a tile is read without a wait for it */
+    RING_WAIT_SHORT,   /* the wait lets one group too many be under way */
+    RING_UNSHOWN,      /* each thread waits for its own copies, and no barrier shows them to the others */
+    RING_REFILLED,     /* the next tile goes into the buffer that is being read */
+    RING_TOO_FAR,      /* tiles of two steps ahead, whose rows are not all there yet */
+    BULK_RIGHT,        /* the same by bulk copies, with nothing wrong */
+    BULK_UNWAITED,     /* a tile is read without a wait for its barrier */
+    BULK_ONE_BEHIND,   /* the wait is for the phase before this tile's */
+    BULK_REFILLED      /* the next tile goes into the buffer that is being read */
 } mistake;
 
 enum { D = 64, RECORD = LAB03_HEADS * D + 2 * LAB03_HEADS };
@@ -162,8 +174,8 @@ static __global__ void __launch_bounds__(LAB03_MOST_THREADS) attention_wrong(lab
                 spoil_append(&v, &s, step, wrong);
                 if (wrong == BARRIER_EARLY && walk.tile == walk.end && threadIdx.x > 0)
                     be_late(v.barrier, target + gridDim.x);
-                lab03_write_record<D>(shared, lab03_segment_warps(&s),
-                                      record_at(&v, step, slot_of(&v, planned, &s, wrong), wrong));
+                lab03_write_record<D>(shared, lab03_segment_warps(&s, blockDim.x / LAB03_WARP),
+                                      record_at(&v, step, slot_of(&v, planned, &s, wrong), wrong), blockDim.x);
                 if (wrong != BARRIER_EARLY)
                     __syncthreads();
             }
@@ -177,6 +189,111 @@ static __global__ void __launch_bounds__(LAB03_MOST_THREADS) attention_wrong(lab
             (void)lab03_next(&v, v.steps - 1, &walk, blockIdx.x);
     }
 }
+
+/* ---- tiles copied ahead ---- */
+
+typedef struct copies {
+    lab03_ahead next;
+    int asked, used;
+    pk_async_barrier *full; /* of each buffer, for bulk copies, which one thread asks for; else NULL */
+} copies;
+
+static __device__ inline void fill_ring(const lab03_view *v, int step, copies *c, uint16_t *ring, mistake wrong)
+{
+    const int buffers = v->stages + (wrong == RING_REFILLED || wrong == BULK_REFILLED);
+    const int last_step = step + (wrong == RING_TOO_FAR ? 2 : 1);
+    while (c->asked - c->used < buffers && c->next.step < v->steps && c->next.step <= last_step) {
+        const int stage = c->asked % v->stages;
+        uint16_t *const tile = ring + stage * lab03_tile_elements<D>(v);
+        if (!c->full) {
+            lab03_copy_tile<D>(v, &c->next, tile);
+            pk_async_commit();
+        } else if (threadIdx.x == 0) {
+            lab03_copy_tile_in_bulk<D>(v, &c->next, tile, &c->full[stage]);
+        }
+        lab03_ahead_next(v, &c->next, blockIdx.x, gridDim.x);
+        c->asked++;
+    }
+}
+
+static __device__ inline void wait_for_tile(const lab03_view *v, const copies *c, mistake wrong)
+{
+    const int round = c->used / v->stages - (wrong == BULK_ONE_BEHIND);
+    if (wrong == RING_UNWAITED || wrong == BULK_UNWAITED)
+        return;
+    if (c->full)
+        pk_async_barrier_wait(&c->full[c->used % v->stages], round & 1);
+    else
+        lab03_wait_groups(c->asked - c->used - (wrong == RING_WAIT_SHORT ? 0 : 1));
+}
+
+static __device__ inline void attend_ring(const lab03_view *v, int step, const lab03_segment *s, const float *q,
+                                          copies *c, uint16_t *ring, float *warps, mistake wrong)
+{
+    const int warp = threadIdx.x / LAB03_WARP, warp_count = blockDim.x / LAB03_WARP;
+    int turn = warp;
+    lab03_state<D> state;
+    lab03_begin<D>(&state, q);
+    for (int key = s->first_key; key < s->end_key; key += v->block_k) {
+        wait_for_tile(v, c, wrong);
+        if (wrong != RING_UNSHOWN)
+            __syncthreads();
+        fill_ring(v, step, c, ring, wrong);
+        lab03_attend_tile<D>(&state, v, ring + c->used % v->stages * lab03_tile_elements<D>(v),
+                             lab03_tile_rows(v, s, key), warp_count, &turn);
+        c->used++;
+    }
+    lab03_store_warp<D>(&state, warps + warp * RECORD);
+    if (lab03_appends(v, s))
+        lab03_append<D>(v, s, step);
+}
+
+static __global__ void __launch_bounds__(LAB03_MOST_THREADS) attention_wrong_ring(lab03_view v, mistake wrong)
+{
+    PK_DYNAMIC_SHARED(float, shared);
+    __shared__ pk_async_barrier full[LAB03_MOST_STAGES];
+    const int warps = blockDim.x / LAB03_WARP;
+    float *const sources = shared + warps * RECORD, *const q = sources + LAB03_BATCH * LAB03_HEADS * D;
+    uint16_t *const ring = (uint16_t *)(q + LAB03_BATCH * LAB03_HEADS * D);
+    copies c = {lab03_ahead_begin(&v, blockIdx.x, gridDim.x), 0, 0, wrong >= BULK_RIGHT ? full : NULL};
+    unsigned target = 0;
+    if (c.full && threadIdx.x == 0) {
+        for (int i = 0; i < v.stages; i++)
+            pk_async_barrier_init(&full[i], 1);
+        pk_async_barrier_init_fence();
+    }
+    __syncthreads();
+    for (int step = 0; step < v.steps; step++) {
+        if (c.full)
+            pk_async_fence(); /* appends that the barrier has ordered, before copies that read them */
+        fill_ring(&v, step, &c, ring, wrong);
+        lab03_walk walk = lab03_share(&v, step, blockIdx.x, gridDim.x);
+        while (walk.tile < walk.end) {
+            if (step > 0)
+                combine_batch(&v, step - 1, step, &walk, sources, wrong);
+            __syncthreads();
+            lab03_project_batch<D>(&v, step, &walk, blockIdx.x, sources, q, blockDim.x);
+            __syncthreads();
+            for (int i = 0; i < LAB03_BATCH && walk.tile < walk.end; i++) {
+                const lab03_segment s = lab03_next(&v, step, &walk, blockIdx.x);
+                attend_ring(&v, step, &s, q + i * LAB03_HEADS * D, &c, ring, shared, wrong);
+                __syncthreads();
+                lab03_write_record<D>(shared, lab03_segment_warps(&s, warps), lab03_record(&v, step, s.slot, RECORD),
+                                      blockDim.x);
+                __syncthreads();
+            }
+        }
+        meet(v.barrier, target += gridDim.x, wrong);
+    }
+    lab03_walk walk = lab03_share(&v, v.steps - 1, blockIdx.x, gridDim.x);
+    while (walk.tile < walk.end) {
+        combine_batch(&v, v.steps - 1, v.steps - 1, &walk, sources, wrong);
+        for (int i = 0; i < LAB03_BATCH && walk.tile < walk.end; i++)
+            (void)lab03_next(&v, v.steps - 1, &walk, blockIdx.x);
+    }
+}
+
+/* ---- what is launched ---- */
 
 static __global__ void change_output(float *out, size_t index, float value)
 {
@@ -207,8 +324,16 @@ static pk_status launch_wrong(pk_run *run, mistake wrong)
     const size_t floats = (size_t)lab->threads / LAB03_WARP * RECORD + 2 * LAB03_BATCH * LAB03_HEADS * D;
     if (lab->view.head_dim != D)
         return pk_fail(PK_USAGE, "lab03: the planted mistakes are made with --head-dim=%d", D);
-    PK_LAUNCH_COOPERATIVE(attention_wrong, blocks, lab->threads, floats * sizeof(float), stream_of(run), lab->view,
-                          wrong);
+    if (wrong < RING_RIGHT) {
+        PK_LAUNCH_COOPERATIVE(attention_wrong, blocks, lab->threads, floats * sizeof(float), stream_of(run), lab->view,
+                              wrong);
+        return PK_OK;
+    }
+    lab03_view view = lab->view;
+    view.stages = lab->stages;
+    const size_t bytes = floats * sizeof(float) + lab->stages * lab03_tile_elements<D>(&view) * sizeof(uint16_t);
+    PK_CHECK(cudaFuncSetAttribute(attention_wrong_ring, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes));
+    PK_LAUNCH_COOPERATIVE(attention_wrong_ring, blocks, lab->threads, bytes, stream_of(run), view, wrong);
     return PK_OK;
 }
 
@@ -292,6 +417,56 @@ static pk_status append_after_next(pk_run *run)
 static pk_status unmasked(pk_run *run)
 {
     return run_wrong(run, UNMASKED);
+}
+
+static pk_status ring_right(pk_run *run)
+{
+    return run_wrong(run, RING_RIGHT);
+}
+
+static pk_status ring_unwaited(pk_run *run)
+{
+    return run_wrong(run, RING_UNWAITED);
+}
+
+static pk_status ring_wait_short(pk_run *run)
+{
+    return run_wrong(run, RING_WAIT_SHORT);
+}
+
+static pk_status ring_unshown(pk_run *run)
+{
+    return run_wrong(run, RING_UNSHOWN);
+}
+
+static pk_status ring_refilled(pk_run *run)
+{
+    return run_wrong(run, RING_REFILLED);
+}
+
+static pk_status ring_too_far(pk_run *run)
+{
+    return run_wrong(run, RING_TOO_FAR);
+}
+
+static pk_status bulk_right(pk_run *run)
+{
+    return run_wrong(run, BULK_RIGHT);
+}
+
+static pk_status bulk_unwaited(pk_run *run)
+{
+    return run_wrong(run, BULK_UNWAITED);
+}
+
+static pk_status bulk_one_behind(pk_run *run)
+{
+    return run_wrong(run, BULK_ONE_BEHIND);
+}
+
+static pk_status bulk_refilled(pk_run *run)
+{
+    return run_wrong(run, BULK_REFILLED);
 }
 
 static pk_status nothing_wrong(pk_run *run)
@@ -386,6 +561,19 @@ PK_VARIANTS(ladder) = {
     WRONG("no-append", "the new row is not kept", no_append),
     WRONG("append-after-next", "the new row one position too far", append_after_next),
     WRONG("unmasked", "a row beyond the sequence counts", unmasked),
+    WRONG("ring-right", "the kernel with a ring, as it should be", ring_right),
+    WRONG("ring-unwaited", "a tile read without a wait for it", ring_unwaited),
+    WRONG("ring-wait-short", "a wait for one tile too few", ring_wait_short),
+    WRONG("ring-unshown", "a wait without a barrier of the block", ring_unshown),
+    WRONG("ring-refilled", "a tile copied over the one that is read", ring_refilled),
+    WRONG("ring-too-far", "tiles two steps ahead", ring_too_far),
+    {"bulk-right", "the same by bulk copies", PK_NEED_COOPERATIVE | PK_NEED_BULK_ASYNC_COPY, NULL, bulk_right, NULL},
+    {"bulk-unwaited", "a tile read without a wait for its barrier", PK_NEED_COOPERATIVE | PK_NEED_BULK_ASYNC_COPY, NULL,
+     bulk_unwaited, NULL},
+    {"bulk-one-behind", "a wait for the phase before", PK_NEED_COOPERATIVE | PK_NEED_BULK_ASYNC_COPY, NULL,
+     bulk_one_behind, NULL},
+    {"bulk-refilled", "a tile copied over the one that is read", PK_NEED_COOPERATIVE | PK_NEED_BULK_ASYNC_COPY, NULL,
+     bulk_refilled, NULL},
     WRONG("no-wait", "returns before its work has ended", no_wait),
     WRONG("writes-nan", "the last output NaN", writes_nan),
     WRONG("past-the-end", "writes out[T]", past_the_end),

@@ -72,7 +72,7 @@ template <int D> static __device__ void whole_units(const lab03_view *v, int ste
         __syncthreads();
         lab03_attend<D>(v, step, &s, q, shared);
         __syncthreads();
-        lab03_write_unit<D>(v, step, &s, shared, lab03_segment_warps(&s));
+        lab03_write_unit<D>(v, step, &s, shared, lab03_segment_warps(&s, blockDim.x / LAB03_WARP));
     }
 }
 
@@ -215,8 +215,8 @@ static __device__ inline void share_of_step(const lab03_view *v, int step, lab03
             const lab03_segment s = lab03_next(v, step, &walk, blockIdx.x);
             lab03_attend<D>(v, step, &s, q + i * LAB03_HEADS * D, shared);
             __syncthreads();
-            lab03_write_record<D>(shared, lab03_segment_warps(&s),
-                                  lab03_record(v, step, s.slot, lab03_lanes<D>::record));
+            lab03_write_record<D>(shared, lab03_segment_warps(&s, blockDim.x / LAB03_WARP),
+                                  lab03_record(v, step, s.slot, lab03_lanes<D>::record), blockDim.x);
             __syncthreads();
         }
     }
@@ -321,6 +321,8 @@ static __device__ inline void attend_ring(const lab03_view *v, int step, const l
     int turn = warp;
     lab03_state<D> state;
     lab03_begin<D>(&state, q);
+    if (lab03_appends(v, s))
+        lab03_append<D>(v, s, step);
     for (int key = s->first_key; key < s->end_key; key += v->block_k) {
         /* STEP lab03.8: wait until the tile is there for all threads, then let the next ones come (about 3 lines) */
         lab03_wait_groups(c->asked - c->used - 1);
@@ -331,36 +333,44 @@ static __device__ inline void attend_ring(const lab03_view *v, int step, const l
                              lab03_tile_rows(v, s, key), warp_count, &turn);
         c->used++;
     }
-    lab03_store_warp<D>(&state, warps + warp * lab03_lanes<D>::record);
-    if (lab03_appends(v, s))
-        lab03_append<D>(v, s, step);
+    if (warp < lab03_segment_warps(s, warp_count))
+        lab03_store_warp<D>(&state, warps + warp * lab03_lanes<D>::record);
+}
+
+/* share_of_step, its rows from the ring. */
+template <int D>
+static __device__ inline void ring_share_of_step(const lab03_view *v, int step, lab03_walk walk, copies *c,
+                                                 float *shared)
+{
+    float *const sources = shared_sources<D>(shared), *const q = shared_queries<D>(shared);
+    while (walk.tile < walk.end) {
+        prepare_batch<D>(v, step, &walk, sources, q);
+        for (int i = 0; i < LAB03_BATCH && walk.tile < walk.end; i++) {
+            const lab03_segment s = lab03_next(v, step, &walk, blockIdx.x);
+            attend_ring<D>(v, step, &s, q + i * LAB03_HEADS * D, c, shared_ring<D>(shared), shared);
+            __syncthreads();
+            lab03_write_record<D>(shared, lab03_segment_warps(&s, blockDim.x / LAB03_WARP),
+                                  lab03_record(v, step, s.slot, lab03_lanes<D>::record), blockDim.x);
+            __syncthreads();
+        }
+    }
 }
 
 template <int D> static __global__ void __launch_bounds__(LAB03_MOST_THREADS) attention_async_tiles(lab03_view v)
 {
     PK_DYNAMIC_SHARED(float, shared);
-    float *const sources = shared_sources<D>(shared), *const queries = shared_queries<D>(shared);
-    uint16_t *const ring = shared_ring<D>(shared);
     copies c = {lab03_ahead_begin(&v, blockIdx.x, gridDim.x), 0, 0};
     unsigned target = 0;
+    lab03_walk walk = lab03_share(&v, 0, blockIdx.x, gridDim.x);
     for (int step = 0; step < v.steps; step++) {
-        fill_ring<D>(&v, step, &c, ring);
-        lab03_walk walk = lab03_share(&v, step, blockIdx.x, gridDim.x);
-        while (walk.tile < walk.end) {
-            prepare_batch<D>(&v, step, &walk, sources, queries);
-            for (int i = 0; i < LAB03_BATCH && walk.tile < walk.end; i++) {
-                const lab03_segment s = lab03_next(&v, step, &walk, blockIdx.x);
-                attend_ring<D>(&v, step, &s, queries + i * LAB03_HEADS * D, &c, ring, shared);
-                __syncthreads();
-                lab03_write_record<D>(shared, lab03_segment_warps(&s),
-                                      lab03_record(&v, step, s.slot, lab03_lanes<D>::record));
-                __syncthreads();
-            }
-        }
+        fill_ring<D>(&v, step, &c, shared_ring<D>(shared));
+        ring_share_of_step<D>(&v, step, walk, &c, shared);
+        if (step + 1 < v.steps)
+            walk = lab03_share(&v, step + 1, blockIdx.x, gridDim.x);
         for (int i = 0; i <= v.extra_barriers; i++)
             meet_by_hand(v.barrier, target += gridDim.x);
     }
-    write_last_outputs<D>(&v, sources, blockDim.x);
+    write_last_outputs<D>(&v, shared_sources<D>(shared), blockDim.x);
 }
 
 static pk_status async_tiles_prepare(pk_run *run)
@@ -478,6 +488,8 @@ static __device__ inline void attend_produced(const lab03_view *v, int step, con
     int turn = warp;
     lab03_state<D> state;
     lab03_begin<D>(&state, q);
+    if (lab03_appends(v, s))
+        lab03_append<D>(v, s, step);
     for (int key = s->first_key; key < s->end_key; key += v->block_k) {
         const uint16_t *const tile = ring + at->stage * lab03_tile_elements<D>(v);
         const int rows = lab03_tile_rows(v, s, key);
@@ -490,9 +502,8 @@ static __device__ inline void attend_produced(const lab03_view *v, int step, con
         /* END lab03.11 */
         next_place(v, at);
     }
-    lab03_store_warp<D>(&state, warps + warp * lab03_lanes<D>::record);
-    if (lab03_appends(v, s))
-        lab03_append<D>(v, s, step);
+    if (warp < lab03_segment_warps(s, warp_count))
+        lab03_store_warp<D>(&state, warps + warp * lab03_lanes<D>::record);
 }
 
 static __device__ inline void meet_consumers(roles *r)
@@ -516,11 +527,11 @@ static __device__ inline void meet_as_consumers(roles *r, unsigned *arrivals, un
 
 /* share_of_step, by the consumers. */
 template <int D>
-static __device__ inline void consume_step(const lab03_view *v, int step, roles *r, place *at, float *shared)
+static __device__ inline void consume_step(const lab03_view *v, int step, lab03_walk walk, roles *r, place *at,
+                                           float *shared)
 {
     const int threads = consumer_threads();
     float *const sources = shared_sources<D>(shared), *const q = shared_queries<D>(shared);
-    lab03_walk walk = lab03_share(v, step, blockIdx.x, gridDim.x);
     while (walk.tile < walk.end) {
         if (step > 0)
             combine_batch<D>(v, step - 1, step, &walk, sources, threads);
@@ -531,7 +542,8 @@ static __device__ inline void consume_step(const lab03_view *v, int step, roles 
             const lab03_segment s = lab03_next(v, step, &walk, blockIdx.x);
             attend_produced<D>(v, step, &s, q + i * LAB03_HEADS * D, r, at, shared_ring<D>(shared), shared);
             meet_consumers(r);
-            lab03_write_record<D>(shared, threads / LAB03_WARP, lab03_record(v, step, s.slot, lab03_lanes<D>::record));
+            lab03_write_record<D>(shared, lab03_segment_warps(&s, threads / LAB03_WARP),
+                                  lab03_record(v, step, s.slot, lab03_lanes<D>::record), threads);
             meet_consumers(r);
         }
     }
@@ -549,8 +561,11 @@ template <int D> static __global__ void __launch_bounds__(LAB03_MOST_THREADS) at
     }
     place at = {0, 0};
     unsigned target = 0;
+    lab03_walk walk = lab03_share(&v, 0, blockIdx.x, gridDim.x);
     for (int step = 0; step < v.steps; step++) {
-        consume_step<D>(&v, step, r, &at, shared);
+        consume_step<D>(&v, step, walk, r, &at, shared);
+        if (step + 1 < v.steps)
+            walk = lab03_share(&v, step + 1, blockIdx.x, gridDim.x);
         for (int i = 0; i <= v.extra_barriers; i++)
             meet_as_consumers(r, v.barrier, target += gridDim.x);
         tell_producer(&v, r, step);
