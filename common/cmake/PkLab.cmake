@@ -67,6 +67,19 @@ function(pk_expect_exit lab name program code match)
     set_tests_properties(${name} PROPERTIES SKIP_REGULAR_EXPRESSION "SKIPPED: ")
 endfunction()
 
+# pk_add_schedule_test(02 "--quick" "--quick --blocks=1"...): the test lab02.schedules demands exit code 0 of the solution
+# with each of these arguments, in every order of blocks and threads that the CPU device has: fifo, reverse and 50 random
+# ones. Other devices have no such orders.
+function(pk_add_schedule_test number)
+    if(NOT PK_BACKEND_RESOLVED STREQUAL "cpu")
+        return()
+    endif()
+    set(name lab${number}.schedules)
+    add_test(NAME ${name} COMMAND ${CMAKE_COMMAND} -DPROGRAM=$<TARGET_FILE:lab${number}_solution>
+        -DARGUMENTS=--no-timing "-DCASES=${ARGN}" -DSCHEDULES=50 -P ${PK_COMMON_DIR}/cmake/run_each.cmake)
+    pk_lab_test_properties(lab${number} ${name})
+endfunction()
+
 # pk_add_problem_test(01 "--n=1 --k=1" "--n=255"...): the test lab01.problem demands that the reference accepts the
 # solution at each of these knobs: the edges of sizes and other seeds.
 function(pk_add_problem_test number)

@@ -67,8 +67,10 @@ static void verify(pk_report *report, pk_contender *contender, const char *when,
     pk_watchdog_progress(what);
     validation->seed = seed;
     pk_status status = execute_and_judge(&contender->run, when, held, validation, wall_us);
-    if (status != PK_OK)
-        pk_contender_fail(report, contender, status);
+    if (status == PK_OK)
+        return;
+    pk_contender_fail(report, contender, status);
+    pk_repetition_left_behind(&contender->run);
 }
 
 /* ---- from prepare to finish ---- */
@@ -214,17 +216,20 @@ static void note_sizes(pk_report *report, pk_contender *contenders, size_t count
 /* A fault that outlives the call takes the whole context with it: nothing more can run in this process. */
 static pk_status check_device_lost(pk_report *report, pk_contender *contenders, size_t count, size_t culprit)
 {
-    if (report->results[contenders[culprit].result].status != PK_FAULT || pk_device_synchronize() == PK_OK)
+    const pk_status status = report->results[contenders[culprit].result].status;
+    const bool stuck = status != PK_OK && contenders[culprit].run.bench->stuck;
+    if (!stuck && (status != PK_FAULT || pk_device_synchronize() == PK_OK))
         return PK_OK;
+    const char *why = stuck ? "the kernel of '%s' does not end" : "the device was lost to the fault in '%s'";
+    char text[128];
+    snprintf(text, sizeof text, why, contenders[culprit].run.variant->name);
     for (size_t i = culprit + 1; i < count; i++)
-        pk_contender_fail(report, &contenders[i],
-                          pk_fail(PK_SKIP,
-                                  "not run: the device was lost to the fault in '%s'; run it alone with --variant=%s",
-                                  contenders[culprit].run.variant->name, contenders[i].run.variant->name));
+        pk_contender_fail(
+            report, &contenders[i],
+            pk_fail(PK_SKIP, "not run: %s; run it alone with --variant=%s", text, contenders[i].run.variant->name));
     for (size_t i = 0; i < culprit; i++)
         contenders[i].active = false;
-    return pk_fail(PK_FAULT, "the device was lost to the fault in '%s': %s", contenders[culprit].run.variant->name,
-                   report->results[contenders[culprit].result].reason);
+    return pk_fail(stuck ? status : PK_FAULT, "%s: %s", text, report->results[contenders[culprit].result].reason);
 }
 
 static pk_status open_contenders(const pk_bench_request *request, pk_contender *contenders, size_t count)
@@ -254,7 +259,7 @@ static pk_status verify_after(const pk_bench_request *request, pk_run *lab_run, 
         pk_result *result = &report->results[contenders[i].result];
         double wall;
         *request->current = contenders[i].result;
-        if (contenders[i].active)
+        if (contenders[i].active && !contenders[i].run.bench->stuck)
             verify(report, &contenders[i], fresh ? "with fresh inputs" : "after timing", true, seed,
                    fresh ? &result->fresh : &result->after, &wall);
         status = check_device_lost(report, contenders, count, i);
@@ -326,10 +331,13 @@ pk_status pk_bench_run(const pk_bench_request *request)
         if (request->pass == 0)
             note_sizes(request->report, contenders, count);
         status = run_contenders(request, &lab_run, contenders, count);
-        for (size_t i = 0; i < count; i++)
+        for (size_t i = 0; i < count && !bench.stuck; i++)
             close_contender(request->report, &contenders[i]);
     }
-    tear_down(&lab_run);
+    if (bench.stuck)
+        *request->stuck = true; /* releasing would wait for the kernel: the process's end releases */
+    else
+        tear_down(&lab_run);
     return status;
 }
 

@@ -20,6 +20,7 @@ typedef struct pk_bench_request {
                                     machine falls on all points alike: verified before the first and after the last */
     size_t first_result;         /* pass > 0: where the first pass put this point's results */
     size_t *current;             /* the result that is being worked on: for the watchdog */
+    bool *stuck;                 /* set when a kernel does not end: the process must, without releasing the device */
 } pk_bench_request;
 
 /* PK_OK when every variant could be judged, whatever came of it: outcomes stand in the report. PK_USAGE when the

@@ -17,15 +17,17 @@ static bool repeat(pk_report *report, pk_contender *contender, pk_cache_state ca
     pk_status status = pk_repetition_prepare(&contender->run, cache);
     if (status == PK_OK)
         status = pk_repetition_execute(&contender->run, wall_us);
-    if (status != PK_OK)
-        pk_contender_fail(report, contender, status);
-    return status == PK_OK;
+    if (status == PK_OK)
+        return true;
+    pk_contender_fail(report, contender, status);
+    pk_repetition_left_behind(&contender->run);
+    return false;
 }
 
 static void warm_up(pk_report *report, pk_contender *contender, const pk_measure_plan *plan)
 {
     double start = pk_now_us(), wall;
-    for (size_t i = 0; contender->active && !pk_interrupted(); i++) {
+    for (size_t i = 0; contender->active && !contender->run.bench->stuck && !pk_interrupted(); i++) {
         if (i >= plan->warm_up_repetitions && pk_now_us() - start >= plan->warm_up_us)
             return;
         if (!repeat(report, contender, plan->cache, &wall))
@@ -87,7 +89,7 @@ static void run_round(pk_report *report, pk_contender *contenders, size_t count,
     for (size_t step = 0; step < 2 * count; step++) {
         size_t half = step / count;
         pk_contender *contender = &contenders[half == 0 ? step : 2 * count - 1 - step];
-        if (!contender->active || pk_interrupted())
+        if (!contender->active || contender->run.bench->stuck || pk_interrupted())
             continue;
         if (repeat(report, contender, plan->cache, &contender->walls[half]) && plan->keep_tokens)
             keep_tokens(&report->results[contender->result], &contender->run);
@@ -168,7 +170,7 @@ static void measure_rounds(pk_report *report, pk_contender *contenders, size_t c
     for (size_t round = 0, kept = 0; round < plan->max_rounds && !pk_interrupted(); round++) {
         bool throttled = throttled_now();
         run_round(report, contenders, count, plan);
-        if (pk_interrupted())
+        if (pk_interrupted() || contenders[0].run.bench->stuck)
             return;
         throttled = throttled_now() || throttled;
         if (throttled) {

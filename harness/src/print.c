@@ -34,6 +34,8 @@ static void number_cell(char *cell, double value)
 {
     if (!isfinite(value))
         snprintf(cell, CELL, "-");
+    else if (fabs(value) < 1)
+        snprintf(cell, CELL, "%.3f", value);
     else if (fabs(value) < 10)
         snprintf(cell, CELL, "%.2f", value);
     else if (fabs(value) < 1000)
@@ -61,13 +63,18 @@ static void print_heading(const pk_report *report, const pk_result *first)
         printf(" (%s, %s)\n", device->arch, device->backend);
     else
         printf(": not a GPU's speed\n");
-    for (size_t i = 0; i < report->knob_count; i++) {
+    char line[1024];
+    size_t used = 0;
+    for (size_t i = 0; i < report->knob_count && used < sizeof line; i++) {
         char text[32];
         knob_text(text, sizeof text, &report->lab->knobs[i], first->knobs[i]);
-        printf("%s%s=%s", i ? " " : "", report->lab->knobs[i].name, text);
+        used += (size_t)snprintf(line + used, sizeof line - used, "%s=%s ", report->lab->knobs[i].name, text);
     }
-    printf("  seed=%llu (replay with --seed=%llu)\n\n", (unsigned long long)report->seed,
-           (unsigned long long)report->seed);
+    if (used < sizeof line)
+        snprintf(line + used, sizeof line - used, " seed=%llu (replay with --seed=%llu)",
+                 (unsigned long long)report->seed, (unsigned long long)report->seed);
+    print_wrapped(line);
+    printf("\n");
 }
 
 static void speedup_cell(char *cell, const pk_result *result)

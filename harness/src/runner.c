@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "pk/host.h"
 
@@ -110,6 +111,21 @@ pk_status pk_todo(pk_run *run, const char *step)
 }
 
 /* ---- one repetition ---- */
+
+/* A lab's host loop may give up on a kernel that waits for it. */
+void pk_repetition_left_behind(pk_run *run)
+{
+    const double patience_us = 1e6, start = pk_now_us();
+    const struct timespec pause = {0, 1000000};
+    bool idle = false;
+    while (pk_device_stream_idle(run->bench->stream, &idle) == PK_OK && !idle) {
+        if (pk_now_us() - start > patience_us) {
+            run->bench->stuck = true;
+            return;
+        }
+        (void)nanosleep(&pause, NULL);
+    }
+}
 
 /* Released by the main thread, acquired by the watchdog's, which reads the run only while the main thread hangs in it
  * or ends the process. */

@@ -46,6 +46,7 @@ typedef struct pk_bench {
     pk_buffer buffers[PK_MAX_BUFFERS];
     size_t buffer_count;
     void *lab_data;
+    bool stuck; /* a kernel that does not end holds the stream: nothing more can run on it */
 } pk_bench;
 
 struct pk_run {
@@ -102,6 +103,9 @@ void pk_contender_fail(pk_report *report, pk_contender *contender, pk_status sta
 /* One repetition from a fresh state. */
 pk_status pk_repetition_prepare(pk_run *run, pk_cache_state cache); /* reset, flush, synchronise: not timed */
 pk_status pk_repetition_execute(pk_run *run, double *wall_us);      /* execute, and check that it really ended */
+
+/* After a repetition that failed: has its kernel ended, or does it within a second? If not, the bench is stuck. */
+void pk_repetition_left_behind(pk_run *run);
 
 /* What the repetition that is under way holds, as its lab tells; "" when there is none. From any thread. */
 void pk_repetition_describe(char *text, size_t bytes);

@@ -28,6 +28,7 @@ typedef struct session {
     char folder[512];
     size_t default_results; /* results of the first point, the default knobs */
     size_t current;         /* result in work */
+    bool stuck;             /* a kernel does not end: nothing that the device holds can be released */
 } session;
 
 static session the_session; /* one a process; the watchdog's thread must reach it */
@@ -147,6 +148,7 @@ static pk_status run_bench(session *s, pk_bench_request *request, const pk_measu
     request->stream = s->stream;
     request->plan = options->timing ? plan : NULL;
     request->current = &s->current;
+    request->stuck = &s->stuck;
     pk_range_push(s->report.lab->id);
     pk_status status = pk_bench_run(request);
     pk_range_pop();
@@ -378,7 +380,8 @@ static pk_status count_kernels(session *s)
                                 .seed = s->options.seed,
                                 .stream = s->stream,
                                 .cache = PK_HOT,
-                                .current = &s->current};
+                                .current = &s->current,
+                                .stuck = &s->stuck};
     size_t all = s->report.result_count;
     s->report.result_count = s->default_results; /* the default point's only */
     pk_status status = pk_bench_count_kernels(&request);
@@ -521,6 +524,10 @@ int pk_session_main(const pk_lab *lab, int argc, char **argv)
         code = finish(s, measure_all(s));
     else
         code = report_error(&s->report, status);
+    if (s->stuck) {
+        (void)fflush(NULL);
+        _exit(code);
+    }
     /* Releasing may hang where the device did: the watchdog stays until it is done. */
     pk_watchdog_progress("releasing the device");
     close_device(s);

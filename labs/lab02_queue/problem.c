@@ -586,11 +586,13 @@ static void check_trace(const lab02 *lab, pk_verdict *verdict)
     const size_t steps = (size_t)lab->problem.steps;
     for (size_t r = 0; r < (size_t)lab->problem.requests; r++) {
         const size_t done = lab->inputs->counts[r];
-        const uint64_t wrong_before = verdict->wrong;
+        const uint64_t wrong_before = verdict->wrong, checked_before = verdict->checked;
         pk_check_exact(verdict, &lab->inputs->got_trace[r * steps], &lab->inputs->want_trace[r * steps], done);
-        if (wrong_before == 0 && verdict->wrong > 0)
+        if (wrong_before == 0 && verdict->wrong > 0) {
+            verdict->first_wrong -= checked_before;
             snprintf(verdict->note, sizeof verdict->note, "the token of step %llu of request %zu",
                      (unsigned long long)verdict->first_wrong, r);
+        }
         for (size_t s = done; s < steps; s++) {
             verdict->checked++;
             if (isnan(lab->inputs->got_trace[r * steps + s]) || verdict->wrong++ > 0)
@@ -638,9 +640,12 @@ static pk_status verify(pk_run *run, pk_verdict *verdict)
         status = pk_device_stream_synchronize(stream);
     if (status != PK_OK)
         return status;
+    const uint64_t checked_before = verdict->checked;
     pk_check_exact(verdict, inputs->got, inputs->want, requests * n);
-    if (verdict->wrong > 0)
+    if (verdict->wrong > 0) {
+        verdict->first_wrong -= checked_before;
         explain(lab, (size_t)verdict->first_wrong, verdict);
+    }
     check_trace(lab, verdict);
     return PK_OK;
 }

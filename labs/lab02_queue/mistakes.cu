@@ -1,0 +1,381 @@
+/* Lab 02, persistent queue: planted mistakes. Each variant is wrong in one way that has been made for real, and the
+ * harness must catch it: the tests lab02.mistake.* run them one by one and demand the right exit code and reason.
+ *
+ * Two small kernels carry them: one in which blocks claim steps, and a server of one block that does request after
+ * request. With no mistake both are right, and a test says so: then it is the mistake that is caught. */
+#include "pk_gpu.h"
+
+#include <math.h>
+
+#include "lab02_step.cuh"
+#include "pk_atomic.h"
+
+typedef enum mistake {
+    NONE,
+    /* claiming */
+    STEP_SLICED, /* a block that claims a step does its own slice of it, and nobody does the rest */
+    CLAIM_TWICE, /* a claim takes one number and does two steps */
+    SWAPPED,     /* two steps of a request in the wrong order */
+    NO_BARRIER,  /* a step is published when thread 0 has done its part */
+    STALE_STEP,  /* the number of a step is that of the first launch */
+    /* serving */
+    LOSES_ITEM,   /* a request is taken and forgotten */
+    LEAVES_EARLY, /* the kernel ends when it sees an empty slot */
+    CRASHES,
+    POSTS_TWICE,    /* one completion too many */
+    DOES_TOO_MUCH,  /* a step more than it says */
+    CANCEL_LIES,    /* says that a request was cancelled, and goes on with it */
+    STOP_FORGETS,   /* ends at a stop, and does not say what it had begun */
+    WRAPS_WRONG,    /* compares positions by size, which fails where they wrap */
+    TAKES_TWICE,    /* reads a slot again and does the request twice */
+    NOT_FAIR,       /* the first request to the end, then the next */
+    RUNS_ELSEWHERE, /* on a stream that is not timed */
+    DOES_NOT_WAIT   /* returns while the kernel runs */
+} mistake;
+
+static lab02 *lab_of(const pk_run *run)
+{
+    return (lab02 *)pk_run_lab_data(run);
+}
+
+static cudaStream_t stream_of(const pk_run *run)
+{
+    return (cudaStream_t)pk_run_stream(run);
+}
+
+/* ---- claiming ---- */
+
+/* In every other step every other thread comes late: what does not wait for them shows. */
+static __device__ void late(int step)
+{
+    if (step % 2 == 0 && threadIdx.x % 2 == 1)
+        for (int i = 0; i < 200; i++)
+            PK_POLL_PAUSE();
+}
+
+static __global__ void claim_steps(lab02_problem problem, lab02_queue queue, mistake wrong)
+{
+    __shared__ unsigned claimed;
+    const unsigned total = (unsigned)problem.requests * (unsigned)problem.steps;
+    for (;;) {
+        if (threadIdx.x == 0) {
+            claimed = pk_add_relaxed_device(&queue.control->claimed.value, 1u) - queue.first;
+            if (wrong == CLAIM_TWICE)
+                claimed /= 2;
+            const unsigned r = claimed % problem.requests, step = claimed / problem.requests;
+            while (claimed < total && wrong != CLAIM_TWICE &&
+                   pk_load_acquire_device(&queue.done[r]) != queue.first + step)
+                PK_SPIN_PAUSE();
+        }
+        __syncthreads();
+        if (claimed >= total)
+            return;
+        const unsigned r = claimed % problem.requests;
+        int step = (int)(claimed / problem.requests);
+        const int slice = (problem.n + gridDim.x - 1) / gridDim.x, first = blockIdx.x * slice;
+        if (wrong == SWAPPED && (step | 1) < problem.steps)
+            step ^= 1;
+        if (wrong == STALE_STEP)
+            step = 0;
+        if (wrong == NO_BARRIER)
+            late(step);
+        if (wrong == STEP_SLICED)
+            lab02_axpy(&problem, r, step, first + threadIdx.x, blockDim.x,
+                       first + slice < problem.n ? first + slice : problem.n);
+        else
+            lab02_axpy(&problem, r, step, threadIdx.x, blockDim.x, problem.n);
+        const unsigned after = queue.first + claimed / problem.requests + 1;
+        if (wrong == NO_BARRIER && threadIdx.x == 0)
+            pk_store_release_device(&queue.done[r], after);
+        __syncthreads();
+        if (wrong != NO_BARRIER && threadIdx.x == 0)
+            pk_store_release_device(&queue.done[r], after);
+        __syncthreads();
+    }
+}
+
+static pk_status claim(pk_run *run, mistake wrong)
+{
+    lab02 *lab = lab_of(run);
+    PK_LAUNCH(claim_steps, lab02_blocks(run), (unsigned)lab->threads, 0, stream_of(run), lab->problem, lab->queue,
+              wrong);
+    PK_CHECK(cudaStreamSynchronize(stream_of(run)));
+    lab02_host_all_finished(lab);
+    return PK_OK;
+}
+
+/* ---- serving: one block, the items of the submissions in order ---- */
+
+static __device__ void answer(const lab02_queue *queue, unsigned *posted, unsigned kind, unsigned id)
+{
+    if (threadIdx.x != 0)
+        return;
+    while (*posted - pk_load_acquire_system(queue->consumed) >= queue->ring)
+        PK_SPIN_PAUSE();
+    pk_store_release_system(&queue->completions[lab02_slot(*posted, queue->ring)],
+                            lab02_word(*posted, lab02_payload(kind, id)));
+    ++*posted;
+}
+
+/* What stands at `position` from some moment on. Whole block. */
+static __device__ unsigned wait_for_item(const lab02_queue *queue, unsigned position, unsigned *item, mistake wrong)
+{
+    __syncthreads();
+    if (threadIdx.x == 0) {
+        unsigned long long word;
+        bool there;
+        do {
+            PK_SPIN_PAUSE();
+            word = pk_load_acquire_system(&queue->submissions[lab02_slot(position, queue->ring)]);
+            there = wrong == WRAPS_WRONG ? (unsigned)(word >> 32) > position : lab02_is_there(word, position);
+        } while (!there && wrong != LEAVES_EARLY);
+        *item = there ? (unsigned)word : lab02_payload(LAB02_LEAVE, 0);
+    }
+    __syncthreads();
+    return *item;
+}
+
+/* Cancels and stops are looked for between two steps, at the next position. */
+static __device__ bool told_to_end(const lab02_queue *queue, unsigned position, unsigned *kind)
+{
+    const unsigned long long word = pk_load_acquire_system(&queue->submissions[lab02_slot(position, queue->ring)]);
+    *kind = lab02_kind((unsigned)word);
+    return lab02_is_there(word, position) && (*kind == LAB02_CANCEL || *kind == LAB02_STOP);
+}
+
+static __device__ void serve_request(const lab02_problem *problem, const lab02_queue *queue, unsigned r,
+                                     unsigned position, unsigned *posted, unsigned *item, mistake wrong)
+{
+    lab02_block block = {problem->matrix, NULL, NULL};
+    const int steps = problem->steps;
+    for (int step = 0; step < steps; step++) {
+        unsigned kind = 0;
+        __syncthreads();
+        if (threadIdx.x == 0)
+            *item = told_to_end(queue, position + 1u, &kind) ? kind : (unsigned)LAB02_STEP;
+        __syncthreads();
+        if (*item != LAB02_STEP && !(wrong == STOP_FORGETS && *item == LAB02_STOP)) {
+            answer(queue, posted, *item == LAB02_CANCEL ? LAB02_CANCELLED : LAB02_UNFINISHED, r);
+            if (wrong == CANCEL_LIES && *item == LAB02_CANCEL)
+                lab02_step(problem, &block, r, step);
+            return;
+        }
+        if (*item == LAB02_STOP)
+            return;
+        lab02_step(problem, &block, r, step);
+        if (wrong == DOES_TOO_MUCH && step == steps - 1)
+            lab02_step(problem, &block, r, step);
+        answer(queue, posted, step + 1 < steps ? LAB02_STEP : LAB02_FINISHED, r);
+        if (wrong == POSTS_TWICE && step == 2)
+            answer(queue, posted, LAB02_STEP, r);
+    }
+}
+
+/* Long enough to be seen. */
+static __global__ void linger(void)
+{
+    for (int i = 0; i < PK_POLL_PAUSES_FOR_2_MS; i++)
+        PK_POLL_PAUSE();
+}
+
+static __global__ void server(lab02_problem problem, lab02_queue queue, mistake wrong)
+{
+    __shared__ unsigned item;
+    unsigned posted = queue.first; /* thread 0's */
+    for (unsigned position = queue.first;; position++) {
+        const unsigned what = wait_for_item(&queue, position, &item, wrong), r = lab02_id(what);
+        const unsigned nth = position - queue.first;
+        if (lab02_kind(what) == LAB02_LEAVE)
+            return;
+        if (wrong == CRASHES && nth == 3)
+            __trap();
+        if (lab02_kind(what) == LAB02_REQUEST) {
+            if (!(wrong == LOSES_ITEM && nth == 3))
+                serve_request(&problem, &queue, r, position, &posted, &item, wrong);
+            if (wrong == TAKES_TWICE && nth == 3)
+                serve_request(&problem, &queue, r, position, &posted, &item, wrong);
+            continue;
+        }
+        answer(&queue, &posted, lab02_kind(what), r);
+        if (lab02_kind(what) != LAB02_CANCEL)
+            return;
+    }
+}
+
+/* The client. Items are answered in the order in which they were submitted, so as many slots are free as were answered.
+ */
+typedef struct client {
+    lab02_host *host;
+    unsigned answered; /* a position */
+    bool over;         /* the server has understood a drain or a stop */
+} client;
+
+static void submit(client *me, unsigned kind, unsigned id)
+{
+    lab02_host *host = me->host;
+    __atomic_store_n(&host->submissions[lab02_slot(host->tail, host->ring)],
+                     lab02_word(host->tail, lab02_payload(kind, id)), __ATOMIC_RELEASE);
+    host->tail++;
+}
+
+static pk_status took(pk_run *run, client *me, unsigned completion)
+{
+    const unsigned kind = lab02_kind(completion), id = lab02_id(completion);
+    if (kind == LAB02_STEP)
+        return lab02_host_step_done(run, id, pk_clock_us());
+    me->answered++;
+    me->over = kind == LAB02_DRAIN || kind == LAB02_STOP;
+    if (kind == LAB02_FINISHED)
+        PK_TRY(lab02_host_step_done(run, id, pk_clock_us()));
+    return kind == LAB02_CANCEL || me->over ? PK_OK : lab02_host_ended(run, id, kind);
+}
+
+/* Take what has come; whatever came counts as taken at once. */
+static pk_status take_all(pk_run *run, client *me)
+{
+    lab02_host *host = me->host;
+    for (;;) {
+        const unsigned long long word =
+            __atomic_load_n(&host->completions[lab02_slot(host->head, host->ring)], __ATOMIC_ACQUIRE);
+        if (!lab02_is_there(word, host->head))
+            return lab02_host_idle(run);
+        host->head++;
+        __atomic_store_n(host->consumed, host->head, __ATOMIC_RELEASE);
+        PK_TRY(took(run, me, (unsigned)word));
+    }
+}
+
+/* One request after the other, or as many as there is room for when turns are to be judged. A request whose time to be
+ * cancelled has come is cancelled, and a stop comes after some steps. */
+static pk_status attend(pk_run *run, client *me, bool together)
+{
+    lab02 *lab = lab_of(run);
+    lab02_host *host = me->host;
+    unsigned next = 0, cancelled = ~0u;
+    while (host->ended_count < host->requests && !me->over) {
+        const bool room = host->tail - me->answered < (together ? host->ring : 1u);
+        if (!host->stopped && room && next < host->requests) {
+            lab02_host_submitted(host);
+            submit(me, LAB02_REQUEST, next++);
+        }
+        const unsigned r = next - 1u;
+        if (!together && cancelled != r && !host->ended[r] && host->cancel_after[r] == (int)host->steps_done[r]) {
+            submit(me, LAB02_CANCEL, r);
+            cancelled = r;
+        }
+        if (lab->stop_after > 0 && !host->stopped && host->events >= lab->stop_after) {
+            host->stopped = true;
+            host->arrived = next;
+            submit(me, LAB02_STOP, 0);
+        }
+        PK_TRY(take_all(run, me));
+    }
+    if (!host->stopped)
+        submit(me, LAB02_DRAIN, 0);
+    while (!me->over)
+        PK_TRY(take_all(run, me));
+    return PK_OK;
+}
+
+static pk_status serve(pk_run *run, mistake wrong)
+{
+    lab02 *lab = lab_of(run);
+    cudaStream_t stream = stream_of(run);
+    client me = {&lab->host, lab->queue.first, false};
+    lab02_host_begin(lab, 0);
+    lab02_host_admit(lab);
+    if (wrong == RUNS_ELSEWHERE)
+        PK_CHECK(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
+    PK_LAUNCH(server, 1, (unsigned)lab->threads, 0, stream, lab->problem, lab->queue, wrong);
+    PK_TRY(attend(run, &me, wrong == NOT_FAIR));
+    if (wrong == DOES_NOT_WAIT)
+        PK_LAUNCH(linger, 1, 1, 0, stream);
+    else
+        PK_CHECK(cudaStreamSynchronize(stream));
+    if (wrong == RUNS_ELSEWHERE)
+        (void)cudaStreamDestroy(stream);
+    if (wrong == NOT_FAIR)
+        lab->host.gap_limit = 2 * ((unsigned long long)lab->host.requests + 1) * lab->queue.quantum;
+    return PK_OK;
+}
+
+/* ---- results that are nearly right ---- */
+
+static __global__ void spoil(float *value, bool not_a_number)
+{
+    *value = not_a_number ? (float)NAN : nextafterf(*value, INFINITY);
+}
+
+static pk_status spoilt(pk_run *run, float *where, bool not_a_number)
+{
+    PK_TRY(claim(run, NONE));
+    PK_LAUNCH(spoil, 1, 1, 0, stream_of(run), where, not_a_number);
+    PK_CHECK(cudaStreamSynchronize(stream_of(run)));
+    return PK_OK;
+}
+
+static pk_status writes_nan(pk_run *run)
+{
+    return spoilt(run, lab_of(run)->problem.state, true);
+}
+
+static pk_status one_ulp_off(pk_run *run)
+{
+    return spoilt(run, lab_of(run)->problem.state, false);
+}
+
+static pk_status token_ulp_off(pk_run *run)
+{
+    return spoilt(run, lab_of(run)->problem.trace, false);
+}
+
+#define VARIANT(name, how, wrong)                                                                                      \
+    static pk_status name(pk_run *run)                                                                                 \
+    {                                                                                                                  \
+        return how(run, wrong);                                                                                        \
+    }
+VARIANT(claims_right, claim, NONE)
+VARIANT(step_sliced, claim, STEP_SLICED)
+VARIANT(claim_twice, claim, CLAIM_TWICE)
+VARIANT(swapped, claim, SWAPPED)
+VARIANT(no_barrier, claim, NO_BARRIER)
+VARIANT(stale_step, claim, STALE_STEP)
+VARIANT(serves_right, serve, NONE)
+VARIANT(loses_item, serve, LOSES_ITEM)
+VARIANT(leaves_early, serve, LEAVES_EARLY)
+VARIANT(crashes, serve, CRASHES)
+VARIANT(posts_twice, serve, POSTS_TWICE)
+VARIANT(does_too_much, serve, DOES_TOO_MUCH)
+VARIANT(cancel_lies, serve, CANCEL_LIES)
+VARIANT(stop_forgets, serve, STOP_FORGETS)
+VARIANT(wraps_wrong, serve, WRAPS_WRONG)
+VARIANT(takes_twice, serve, TAKES_TWICE)
+VARIANT(not_fair, serve, NOT_FAIR)
+VARIANT(other_stream, serve, RUNS_ELSEWHERE)
+VARIANT(no_wait, serve, DOES_NOT_WAIT)
+
+PK_VARIANTS(ladder) = {
+    {"claims-right", "no mistake: blocks claim steps", 0, NULL, claims_right, NULL},
+    {"step-sliced", "a block does its own slice of the step that it claimed", 0, NULL, step_sliced, NULL},
+    {"claim-twice", "two blocks get the same step", 0, NULL, claim_twice, NULL},
+    {"swapped", "two steps of a request in the wrong order", 0, NULL, swapped, NULL},
+    {"no-barrier", "a step is published before all threads have done it", 0, NULL, no_barrier, NULL},
+    {"stale-step", "the number of a step is that of the first launch", 0, NULL, stale_step, NULL},
+    {"serves-right", "no mistake: one block serves requests", PK_NEED_MAPPED_HOST, NULL, serves_right, NULL},
+    {"loses-item", "a request is taken and forgotten", PK_NEED_MAPPED_HOST, NULL, loses_item, NULL},
+    {"leaves-early", "the kernel ends when it sees an empty slot", PK_NEED_MAPPED_HOST, NULL, leaves_early, NULL},
+    {"crashes", "the kernel crashes", PK_NEED_MAPPED_HOST, NULL, crashes, NULL},
+    {"posts-twice", "one completion too many", PK_NEED_MAPPED_HOST, NULL, posts_twice, NULL},
+    {"does-too-much", "a step more than it says", PK_NEED_MAPPED_HOST, NULL, does_too_much, NULL},
+    {"cancel-lies", "goes on with a request after its end", PK_NEED_MAPPED_HOST, NULL, cancel_lies, NULL},
+    {"stop-forgets", "does not say what it left unfinished", PK_NEED_MAPPED_HOST, NULL, stop_forgets, NULL},
+    {"wraps-wrong", "positions compared by size", PK_NEED_MAPPED_HOST, NULL, wraps_wrong, NULL},
+    {"takes-twice", "the same item twice", PK_NEED_MAPPED_HOST, NULL, takes_twice, NULL},
+    {"not-fair", "requests wait until others are through", PK_NEED_MAPPED_HOST, NULL, not_fair, NULL},
+    {"other-stream", "a kernel outside the timed stream", PK_NEED_MAPPED_HOST, NULL, other_stream, NULL},
+    {"no-wait", "returns while a kernel still runs", PK_NEED_MAPPED_HOST, NULL, no_wait, NULL},
+    {"writes-nan", "one element NaN", 0, NULL, writes_nan, NULL},
+    {"one-ulp-off", "one element the next float up", 0, NULL, one_ulp_off, NULL},
+    {"token-ulp-off", "one token the next float up", 0, NULL, token_ulp_off, NULL},
+};
+PK_VARIANTS_END(ladder)
