@@ -119,7 +119,7 @@ static pk_status one_launch(pk_run *run)
  * threads. */
 static __device__ inline void meet_by_hand(unsigned *arrivals, unsigned target)
 {
-    /* STEP lab03.3: one thread arrives for its block, once the block's work is done, and waits (about 7 lines) */
+    /* STEP lab03.3: one thread arrives for its block, once the block's work is done, and waits (about 6 lines) */
     (void)arrivals, (void)target;
     /* END lab03.3 */
 }
