@@ -74,7 +74,7 @@ enum {
     LAB02_LEAVE       /* between blocks: nothing is left to do */
 };
 enum { LAB02_ID_BITS = 28, LAB02_MOST_REQUESTS = 1 << LAB02_ID_BITS };
-enum { LAB02_LOOK = 16 /* submissions that a block looks at together: 128 bytes, one read over the bus */ };
+enum { LAB02_LOOK = 32 /* submissions that a block looks at together: a word for each thread of a warp */ };
 
 LAB02_BOTH unsigned lab02_payload(unsigned kind, unsigned id)
 {
