@@ -492,7 +492,7 @@ static __device__ inline void meet_consumers(roles *r)
 /* meet_by_hand, without the producer: it does not stand still for the grid. */
 static __device__ inline void meet_as_consumers(roles *r, unsigned *arrivals, unsigned target)
 {
-    /* STEP lab03.12: as lab03.3, where the block's consumers meet instead of the block (about 7 lines) */
+    /* STEP lab03.12: as lab03.3, where the block's consumers meet instead of the block (about 6 lines) */
     (void)r, (void)arrivals, (void)target;
     /* END lab03.12 */
 }
