@@ -235,7 +235,8 @@ static __device__ inline void lab03_project_unit(const lab03_view *v, int step, 
         const float *source = NULL;
         if (step > 0)
             source = lab03_output<D>(v, step - 1, s->sequence, lab03_source_head(v, s, e / D));
-        *(float4 *)(q + e) = lab03_query<D>(v, step, s, source, e);
+        const float4 value = lab03_query<D>(v, step, s, source, e);
+        *(float4 *)(q + e) = value;
     }
 }
 
@@ -250,7 +251,8 @@ static __device__ inline void lab03_project_batch(const lab03_view *v, int step,
         const int e = 4 * (i % D);
         const lab03_segment s = lab03_segment_after(v, step, walk, block, i / D);
         const float *const source = sources + i / D * LAB03_HEADS * D + e / D * D;
-        *(float4 *)(q + 4 * i) = lab03_query<D>(v, step, &s, source, e);
+        const float4 value = lab03_query<D>(v, step, &s, source, e);
+        *(float4 *)(q + 4 * i) = value;
     }
 }
 
