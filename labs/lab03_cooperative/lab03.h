@@ -3,10 +3,11 @@
  * The problem: attention in decode, T steps that depend on each other. B sequences, H query heads over G key/value
  * heads, heads of D floats. Step t, for every sequence b:
  *   append     k_new[t][b], v_new[t][b] to the cache, at position n - 1, where n = lengths[b] + t + 1
- *   attend     out[t][b][h] = sum_i p_i v_i, p = softmax(q[h] . k_i / sqrt(D)), over all n positions of head h's K and
- * V next q     q[h] = q_base[t + 1][b][h] + ALPHA S_h out[t][b][(h + 1) mod H], S_h a signed permutation of D q of step
- * 0 is q_base[0]. What a real decoder does between two steps is a projection by weights; S_h stands for it: it costs
- * next to nothing, and as it reads another head's output, no block can go on by itself. */
+ *   attend     out[t][b][h] = sum_i p_i v_i, p = softmax(q[h] . k_i / sqrt(D)), over all n positions of its K and V
+ *   next q     q[h] = q_base[t + 1][b][h] + ALPHA S_h out[t][b][(h + 1) mod H], S_h a signed permutation of D
+ *
+ * q of step 0 is q_base[0]. What a real decoder does between two steps is a projection by weights; S_h stands for it:
+ * it costs next to nothing, and as it reads another head's output, no block can go on by itself. */
 #ifndef LAB03_H
 #define LAB03_H
 
