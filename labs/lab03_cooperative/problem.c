@@ -34,22 +34,39 @@
 
 /* ---- knobs ---- */
 
+enum {
+    KNOB_SEQ_LEN,
+    KNOB_BATCH,
+    KNOB_HEADS,
+    KNOB_KV_HEADS,
+    KNOB_HEAD_DIM,
+    KNOB_STEPS,
+    KNOB_RAGGED,
+    KNOB_CAPACITY,
+    KNOB_BLOCK_K,
+    KNOB_STAGES,
+    KNOB_BLOCKS,
+    KNOB_THREADS,
+    KNOB_EXTRA_BARRIERS
+};
 static const pk_knob knobs[] = {
-    {"seq-len", "keys", "L: keys in the cache before the first step", 1024, 70, 1, 1LL << 24, NULL, 0},
-    {"batch", "sequences", "B: sequences", 1, 2, 1, 1024, NULL, 0},
-    {"heads", "heads", "H: query heads, a multiple of the key/value heads", 32, 4, 1, 1024, NULL, 0},
-    {"kv-heads", "heads", "G: key/value heads", 8, 2, 1, 1024, NULL, 0},
-    {"head-dim", "floats", "D: 64, 80 or 128", 128, 64, 1, 1024, NULL, 0},
-    {"steps", "steps", "T: dependent steps a repetition", 128, 3, 1, 1 << 16, NULL, 0},
-    {"ragged", "%", "sequences are up to so much shorter than L", 0, 60, 0, 100, NULL, 0},
-    {"capacity", "keys", "room in the cache for each sequence; 0: just enough", 0, 0, 0, 1LL << 25, NULL, 0},
-    {"block-k", "keys", "keys of a tile, a multiple of 8", 64, 16, 8, 4096, NULL, 0},
-    {"stages", "tiles", "tiles of the ring, where they are copied ahead; 0: as many as fit", 0, 3, 0, LAB03_MOST_STAGES,
-     NULL, 0},
-    {"blocks", "blocks", "blocks of the grid; 0: what fits the device best", 0, 0, 0, 1 << 16, NULL, 0},
-    {"threads", "threads", "threads of a block, a multiple of 32; 0: 512, 64 on the CPU device", 0, 0, 0,
-     LAB03_MOST_THREADS, NULL, 0},
-    {"extra-barriers", "barriers", "further barriers a step, to see what one costs", 0, 0, 0, 1 << 16, NULL, 0},
+    [KNOB_SEQ_LEN] = {"seq-len", "keys", "L: keys in the cache before the first step", 1024, 70, 1, 1LL << 24, NULL, 0},
+    [KNOB_BATCH] = {"batch", "sequences", "B: sequences", 1, 2, 1, 1024, NULL, 0},
+    [KNOB_HEADS] = {"heads", "heads", "H: query heads, a multiple of the key/value heads", 32, 4, 1, 1024, NULL, 0},
+    [KNOB_KV_HEADS] = {"kv-heads", "heads", "G: key/value heads", 8, 2, 1, 1024, NULL, 0},
+    [KNOB_HEAD_DIM] = {"head-dim", "floats", "D: 64, 80 or 128", 128, 64, 1, 1024, NULL, 0},
+    [KNOB_STEPS] = {"steps", "steps", "T: dependent steps a repetition", 128, 3, 1, 1 << 16, NULL, 0},
+    [KNOB_RAGGED] = {"ragged", "%", "sequences are up to so much shorter than L", 0, 60, 0, 100, NULL, 0},
+    [KNOB_CAPACITY] = {"capacity", "keys", "room in the cache for each sequence; 0: just enough", 0, 0, 0, 1LL << 25,
+                       NULL, 0},
+    [KNOB_BLOCK_K] = {"block-k", "keys", "keys of a tile, a multiple of 8", 64, 16, 8, 4096, NULL, 0},
+    [KNOB_STAGES] = {"stages", "tiles", "tiles of the ring, where they are copied ahead; 0: as many as fit", 0, 3, 0,
+                     LAB03_MOST_STAGES, NULL, 0},
+    [KNOB_BLOCKS] = {"blocks", "blocks", "blocks of the grid; 0: what fits the device best", 0, 0, 0, 1 << 16, NULL, 0},
+    [KNOB_THREADS] = {"threads", "threads", "threads of a block, a multiple of 32; 0: 512, 64 on the CPU device", 0, 0,
+                      0, LAB03_MOST_THREADS, NULL, 0},
+    [KNOB_EXTRA_BARRIERS] = {"extra-barriers", "barriers", "further barriers a step, to see what one costs", 0, 0, 0,
+                             1 << 16, NULL, 0},
 };
 
 static int knob(const pk_run *run, const char *name)
@@ -624,6 +641,149 @@ static double flops_per_token(const pk_run *run)
     return keys_per_step(run) * knob(run, "heads") * knob(run, "head-dim") * 4;
 }
 
+/* ---- sweeps ---- */
+
+#define AXIS(knob, values)                                                                                             \
+    {                                                                                                                  \
+        (knob), (values), COUNT(values)                                                                                \
+    }
+#define SWEEP(name, axes, variants)                                                                                    \
+    {                                                                                                                  \
+        (name), (axes), COUNT(axes), (variants), false                                                                 \
+    }
+
+/* What one barrier costs: a short context, and further barriers that nothing else waits for. One block of 256 threads a
+ * processor is the last but one. */
+enum { FURTHER = 64 };
+static const long long further[] = {0, FURTHER}, barrier_blocks[] = {8, 16, 33, 66, 132, 264};
+static const long long barrier_blocks_quick[] = {2, 8};
+static const long long short_context[] = {64}, few_steps[] = {64}, threads_256[] = {256}, threads_64[] = {64};
+static const pk_sweep_axis barrier_axes[] = {AXIS("extra-barriers", further), AXIS("blocks", barrier_blocks),
+                                             AXIS("seq-len", short_context), AXIS("steps", few_steps),
+                                             AXIS("threads", threads_256)};
+static const pk_sweep_axis barrier_axes_quick[] = {AXIS("extra-barriers", further),
+                                                   AXIS("blocks", barrier_blocks_quick), AXIS("seq-len", short_context),
+                                                   AXIS("threads", threads_64)};
+
+static const long long lengths[] = {256, 1024, 4096, 16384, 65536, 131072}, lengths_quick[] = {64, 256};
+static const long long steps_16[] = {16}, steps_3[] = {3};
+static const pk_sweep_axis length_axes[] = {AXIS("seq-len", lengths), AXIS("steps", steps_16)};
+static const pk_sweep_axis length_axes_quick[] = {AXIS("seq-len", lengths_quick), AXIS("steps", steps_3)};
+
+static const long long batch_32[] = {32}, long_context[] = {4096};
+static const pk_sweep_axis batch_axes[] = {AXIS("batch", batch_32), AXIS("seq-len", long_context),
+                                           AXIS("steps", steps_16)};
+
+/* How large tiles are, and how many are under way. */
+static const long long tile_keys[] = {16, 32, 64, 128}, tile_stages[] = {2, 3, 4, 6}, steps_8[] = {8};
+static const pk_sweep_axis tile_axes[] = {AXIS("block-k", tile_keys), AXIS("stages", tile_stages),
+                                          AXIS("batch", batch_32), AXIS("seq-len", long_context),
+                                          AXIS("steps", steps_8)};
+static const long long tile_keys_quick[] = {16, 32}, tile_stages_quick[] = {2, 3};
+static const pk_sweep_axis tile_axes_quick[] = {AXIS("block-k", tile_keys_quick), AXIS("stages", tile_stages_quick),
+                                                AXIS("seq-len", short_context), AXIS("steps", steps_3)};
+
+static const pk_sweep sweeps[] = {
+    SWEEP("barrier", barrier_axes, "grid-sync,hand-barrier"),
+    SWEEP("length", length_axes, NULL),
+    SWEEP("batch", batch_axes, NULL),
+    SWEEP("tiles", tile_axes, "async-tiles,warp-roles"),
+};
+static const pk_sweep sweeps_quick[] = {
+    SWEEP("barrier", barrier_axes_quick, "grid-sync,hand-barrier"),
+    SWEEP("length", length_axes_quick, NULL),
+    SWEEP("tiles", tile_axes_quick, "async-tiles,warp-roles"),
+};
+
+/* ---- figures ---- */
+
+/* The point of `variant` at these knobs, and else at the defaults; `blocks` and `further_barriers` are of the barrier's
+ * sweep, -1 elsewhere. NULL when there is none. */
+static const pk_point *find(const pk_point *points, size_t count, const char *variant, long long batch,
+                            long long seq_len, long long steps, long long blocks, long long further_barriers)
+{
+    for (size_t i = 0; i < count; i++) {
+        const long long *k = points[i].knobs;
+        const bool barrier = further_barriers >= 0;
+        if (strcmp(points[i].variant, variant) == 0 && k[KNOB_BATCH] == batch && k[KNOB_SEQ_LEN] == seq_len &&
+            k[KNOB_STEPS] == steps && k[KNOB_BLOCKS] == (barrier ? blocks : 0) &&
+            k[KNOB_THREADS] == (barrier ? threads_256[0] : 0) &&
+            k[KNOB_EXTRA_BARRIERS] == (barrier ? further_barriers : 0) &&
+            k[KNOB_BLOCK_K] == knobs[KNOB_BLOCK_K].value && k[KNOB_STAGES] == knobs[KNOB_STAGES].value)
+            return &points[i];
+    }
+    return NULL;
+}
+
+/* One barrier, from the slope over further ones; NaN when it was not measured. */
+static double barrier_us(const pk_point *points, size_t count, const char *variant, long long blocks)
+{
+    const pk_point *none = find(points, count, variant, 1, short_context[0], few_steps[0], blocks, 0);
+    const pk_point *more = find(points, count, variant, 1, short_context[0], few_steps[0], blocks, FURTHER);
+    return none && more ? (more->us_per_token - none->us_per_token) / FURTHER : (double)NAN;
+}
+
+static void barriers(const pk_point *points, size_t count, pk_analysis *analysis)
+{
+    for (size_t i = 0; i < COUNT(barrier_blocks); i++) {
+        const double grid_sync = barrier_us(points, count, "grid-sync", barrier_blocks[i]);
+        const double by_hand = barrier_us(points, count, "hand-barrier", barrier_blocks[i]);
+        if (!isfinite(grid_sync) || !isfinite(by_hand))
+            continue;
+        char name[64];
+        snprintf(name, sizeof name, "grid.sync, %lld blocks", barrier_blocks[i]);
+        pk_analysis_figure(analysis, name, "us", grid_sync);
+        snprintf(name, sizeof name, "barrier by hand, %lld blocks", barrier_blocks[i]);
+        pk_analysis_figure(analysis, name, "us", by_hand);
+        snprintf(name, sizeof name, "barrier by hand over grid.sync, %lld blocks", barrier_blocks[i]);
+        pk_analysis_figure(analysis, name, "", by_hand / grid_sync);
+    }
+}
+
+/* K and V over the time of a step, in percent of B_read and in GB/s: the best rung. */
+static void bandwidth(const pk_limits *limits, const pk_point *points, size_t count, long long batch, long long seq_len,
+                      pk_analysis *analysis)
+{
+    static const char *const rungs[] = {"split-kv", "async-tiles", "warp-roles"};
+    double best = 0;
+    for (size_t i = 0; i < COUNT(rungs); i++) {
+        const pk_point *p = find(points, count, rungs[i], batch, seq_len, steps_16[0], -1, -1);
+        if (!p)
+            continue;
+        const double keys = (double)batch * ((double)seq_len + 1 + (double)(p->knobs[KNOB_STEPS] - 1) / 2);
+        const double bytes =
+            keys * (double)p->knobs[KNOB_KV_HEADS] * (double)p->knobs[KNOB_HEAD_DIM] * 2 * sizeof(uint16_t);
+        best = fmax(best, bytes / p->us_per_token);
+    }
+    if (best <= 0)
+        return;
+    char name[64];
+    snprintf(name, sizeof name, "KV read, B=%lld L=%lld", batch, seq_len);
+    pk_analysis_figure(analysis, name, "GB/s", best * 1e-3);
+    snprintf(name, sizeof name, "KV read of B_read, B=%lld L=%lld", batch, seq_len);
+    pk_analysis_figure(analysis, name, "%", 100 * best / limits->read_bytes_per_us);
+}
+
+static pk_status analyse(const pk_limits *limits, const pk_point *points, size_t count, pk_analysis *analysis)
+{
+    barriers(points, count, analysis);
+    bandwidth(limits, points, count, 32, long_context[0], analysis);
+    bandwidth(limits, points, count, 1, 131072, analysis);
+    return PK_OK;
+}
+
+/* ---- targets ---- */
+
+#define ON "NVIDIA H200"
+static const pk_target targets[] = {
+    {"split-kv over kernels", PK_TARGET_SPEEDUP_AT_LEAST, "split-kv", 2.5, ON},
+    {"split-kv launches a token", PK_TARGET_LAUNCHES_AT_MOST, "split-kv", 1.0 / 128, ON},
+    {"warp-roles launches a token", PK_TARGET_LAUNCHES_AT_MOST, "warp-roles", 1.0 / 128, ON},
+    {"by hand over grid.sync", PK_TARGET_FIGURE_AT_MOST, "barrier by hand over grid.sync, 132 blocks", 0.9, ON},
+    {"KV read, B=32 L=4096, %", PK_TARGET_FIGURE_AT_LEAST, "KV read of B_read, B=32 L=4096", 90, ON},
+    {"KV read, B=1 L=131072, %", PK_TARGET_FIGURE_AT_LEAST, "KV read of B_read, B=1 L=131072", 85, ON},
+};
+
 const pk_lab pk_this_lab = {
     .id = "lab03",
     .title = "Cooperative kernel",
@@ -639,4 +799,11 @@ const pk_lab pk_this_lab = {
     .tokens = tokens,
     .bytes_per_token = bytes_per_token,
     .flops_per_token = flops_per_token,
+    .sweeps = sweeps,
+    .sweep_count = COUNT(sweeps),
+    .sweeps_quick = sweeps_quick,
+    .sweep_quick_count = COUNT(sweeps_quick),
+    .analyse = analyse,
+    .targets = targets,
+    .target_count = COUNT(targets),
 };
