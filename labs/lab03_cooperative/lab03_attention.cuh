@@ -100,6 +100,14 @@ static __device__ inline lab03_walk lab03_share(const lab03_view *v, int step, i
         walk.tile = (int)((unsigned)block * (unsigned)tiles / (unsigned)working);
         walk.end = (int)((unsigned)(block + 1) * (unsigned)tiles / (unsigned)working);
     }
+    /* The sequence by halves: one after the other is a read from memory each, 9 us a step at 32 sequences. */
+    for (int after = v->batch; after - walk.sequence > 1;) {
+        const int middle = (walk.sequence + after) / 2;
+        if (lab03_line(v, step)[middle] <= walk.tile)
+            walk.sequence = middle;
+        else
+            after = middle;
+    }
     return walk;
 }
 

@@ -59,7 +59,7 @@ static const pk_knob knobs[] = {
     [KNOB_RAGGED] = {"ragged", "%", "sequences are up to so much shorter than L", 0, 60, 0, 100, NULL, 0},
     [KNOB_CAPACITY] = {"capacity", "keys", "room in the cache for each sequence; 0: just enough", 0, 0, 0, 1LL << 25,
                        NULL, 0},
-    [KNOB_BLOCK_K] = {"block-k", "keys", "keys of a tile, a multiple of 8", 64, 16, 8, 4096, NULL, 0},
+    [KNOB_BLOCK_K] = {"block-k", "keys", "keys of a tile, a multiple of 8", 32, 16, 8, 4096, NULL, 0},
     [KNOB_STAGES] = {"stages", "tiles", "tiles of the ring, where they are copied ahead; 0: as many as fit", 0, 3, 0,
                      LAB03_MOST_STAGES, NULL, 0},
     [KNOB_BLOCKS] = {"blocks", "blocks", "blocks of the grid; 0: what fits the device best", 0, 0, 0, 1 << 16, NULL, 0},
@@ -672,7 +672,7 @@ static const pk_sweep_axis length_axes_quick[] = {AXIS("seq-len", lengths_quick)
 
 static const long long batch_32[] = {32}, long_context[] = {4096};
 static const pk_sweep_axis batch_axes[] = {AXIS("batch", batch_32), AXIS("seq-len", long_context),
-                                           AXIS("steps", steps_16)};
+                                           AXIS("steps", few_steps)};
 
 /* How large tiles are, and how many are under way. */
 static const long long tile_keys[] = {16, 32, 64, 128}, tile_stages[] = {2, 3, 4, 6}, steps_8[] = {8};
@@ -742,12 +742,12 @@ static void barriers(const pk_point *points, size_t count, pk_analysis *analysis
 
 /* K and V over the time of a step, in percent of B_read and in GB/s: the best rung. */
 static void bandwidth(const pk_limits *limits, const pk_point *points, size_t count, long long batch, long long seq_len,
-                      pk_analysis *analysis)
+                      long long steps, pk_analysis *analysis)
 {
-    static const char *const rungs[] = {"split-kv", "async-tiles", "warp-roles"};
+    static const char *const rungs[] = {"grid-sync", "hand-barrier", "split-kv", "async-tiles", "warp-roles"};
     double best = 0;
     for (size_t i = 0; i < COUNT(rungs); i++) {
-        const pk_point *p = find(points, count, rungs[i], batch, seq_len, steps_16[0], -1, -1);
+        const pk_point *p = find(points, count, rungs[i], batch, seq_len, steps, -1, -1);
         if (!p)
             continue;
         const double keys = (double)batch * ((double)seq_len + 1 + (double)(p->knobs[KNOB_STEPS] - 1) / 2);
@@ -767,8 +767,8 @@ static void bandwidth(const pk_limits *limits, const pk_point *points, size_t co
 static pk_status analyse(const pk_limits *limits, const pk_point *points, size_t count, pk_analysis *analysis)
 {
     barriers(points, count, analysis);
-    bandwidth(limits, points, count, 32, long_context[0], analysis);
-    bandwidth(limits, points, count, 1, 131072, analysis);
+    bandwidth(limits, points, count, 32, long_context[0], few_steps[0], analysis);
+    bandwidth(limits, points, count, 1, 131072, steps_16[0], analysis);
     return PK_OK;
 }
 
