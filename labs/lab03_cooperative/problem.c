@@ -59,7 +59,7 @@ static const pk_knob knobs[] = {
     [KNOB_RAGGED] = {"ragged", "%", "sequences are up to so much shorter than L", 0, 60, 0, 100, NULL, 0},
     [KNOB_CAPACITY] = {"capacity", "keys", "room in the cache for each sequence; 0: just enough", 0, 0, 0, 1LL << 25,
                        NULL, 0},
-    [KNOB_BLOCK_K] = {"block-k", "keys", "keys of a tile, a multiple of 8", 32, 16, 8, 4096, NULL, 0},
+    [KNOB_BLOCK_K] = {"block-k", "keys", "keys of a tile, a multiple of 8", 72, 16, 8, 4096, NULL, 0},
     [KNOB_STAGES] = {"stages", "tiles", "tiles of the ring, where they are copied ahead; 0: as many as fit", 0, 3, 0,
                      LAB03_MOST_STAGES, NULL, 0},
     [KNOB_BLOCKS] = {"blocks", "blocks", "blocks of the grid; 0: what fits the device best", 0, 0, 0, 1 << 16, NULL, 0},

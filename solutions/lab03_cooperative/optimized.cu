@@ -60,6 +60,19 @@ static void free_plan(pk_run *run)
 
 /* ---- rungs 1 and 2: a block has whole units ---- */
 
+/* The same for blocks that take whole units in turn: no more of them than it takes for the largest share to stay as it
+ * is. More would only crowd the barrier and the memory: 256 units on 132 processors are two for each of 128. */
+static pk_status make_unit_plan(pk_run *run, lab03_kernel kernel, size_t bytes)
+{
+    const lab03 *lab = (const lab03 *)pk_run_lab_data(run);
+    PK_TRY(make_plan(run, kernel, bytes));
+    plan *p = (plan *)pk_run_variant_data(run);
+    const int units = lab->view.batch * lab->view.units, share = (units + p->blocks - 1) / p->blocks;
+    if (lab->blocks == 0)
+        p->blocks = (units + share - 1) / share;
+    return PK_OK;
+}
+
 /* A step of this block's units. Reads the outputs of the step before, of all blocks; writes the outputs and the cache
  * rows of its own units. */
 template <int D> static __device__ void whole_units(const lab03_view *v, int step, float *shared)
@@ -97,7 +110,7 @@ template <int D> static __global__ void __launch_bounds__(LAB03_MOST_THREADS) at
 static pk_status grid_sync_prepare(pk_run *run)
 {
     const lab03 *lab = (const lab03 *)pk_run_lab_data(run);
-    return make_plan(run, LAB03_FOR_HEAD_DIM(attention_grid_sync, lab->view.head_dim), shared_bytes(lab));
+    return make_unit_plan(run, LAB03_FOR_HEAD_DIM(attention_grid_sync, lab->view.head_dim), shared_bytes(lab));
 }
 
 /* One launch for all T steps, for any of the kernels here. */
@@ -147,7 +160,7 @@ static pk_status hand_barrier_prepare(pk_run *run)
     const lab03 *lab = (const lab03 *)pk_run_lab_data(run);
     /* STEP lab03.4: plan the launch of attention_hand_barrier, as for the grid's own barrier (about 2 lines) */
     const lab03_kernel kernel = LAB03_FOR_HEAD_DIM(attention_hand_barrier, lab->view.head_dim);
-    return make_plan(run, kernel, shared_bytes(lab));
+    return make_unit_plan(run, kernel, shared_bytes(lab));
     /* END lab03.4 */
 }
 
