@@ -14,6 +14,7 @@ import importlib
 import os
 import pathlib
 import sys
+import textwrap
 import threading
 import time
 from types import ModuleType
@@ -295,12 +296,20 @@ class Watchdog:
 
 
 class Recorder:
-    """What a repetition says while it runs."""
+    """What a repetition says while it runs. `end` is the event that ends an instrumented one."""
 
-    def __init__(self, instrumented: bool) -> None:
-        self.instrumented = instrumented
+    def __init__(self, end: Any = None) -> None:
+        self.instrumented = end is not None
+        self._end = end
         self.submit_us = 0.0  # inside launch calls, summed; by instrumented repetitions
         self.token_us: list[float] = []  # latencies of single tokens, where the host learns of them
+
+    def all_launched(self) -> None:
+        """All work is in the stream, and the host has not waited yet: the device's time ends where the work does. A
+        variant that does not say so ends when it returns."""
+        if self._end is not None:
+            self._end.record()
+            self._end = None
 
 
 @dataclasses.dataclass
@@ -375,10 +384,10 @@ class Bench:
                                        f"{failure.reason}") from error
             return False
 
-    def _repetition(self, contender: Contender, instrumented: bool = False) -> tuple[float, Recorder]:
+    def _repetition(self, contender: Contender) -> tuple[float, Recorder]:
         contender.reset()
         self._device.synchronize()
-        recorder = Recorder(instrumented)
+        recorder = Recorder()
         start = now_us()
         contender.execute(recorder)
         return now_us() - start, recorder
@@ -421,10 +430,10 @@ class Bench:
         begin, end = (self._device.torch.cuda.Event(enable_timing=True) for _ in range(2))
         contender.reset()
         self._device.synchronize()
-        recorder = Recorder(True)
+        recorder = Recorder(end)
         begin.record()
         contender.execute(recorder)
-        end.record()
+        recorder.all_launched()
         end.synchronize()
         contender.result.device.append(begin.elapsed_time(end) * 1e3)
         contender.result.submit.append(recorder.submit_us)
@@ -532,9 +541,9 @@ def _finish(peer: Peer, report: Report, device: Device, paths: Sequence[pathlib.
     report.note = note
     if report.results:
         peer.show(report)
-        for result in report.results:
-            if result.reason:
-                print(f"{result.variant}: {result.status}: {result.reason}")
+        # Each reason once: it may be the same at every point.
+        for line in dict.fromkeys(f"{r.variant}: {r.status}: {r.reason}" for r in report.results if r.reason):
+            print(textwrap.fill(line, 80, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False))
         for path in paths:
             pk_result.write_report(report, path)
             print(f"wrote {path}")

@@ -6,7 +6,7 @@
  *        peer_numbers inputs SEED COUNT         x and start of COUNT floats
  *        peer_numbers statistics SEED VALUE...  median, p10, p90, p99, spread, and the interval of the median
  *        peer_numbers knobs                     name, default, smoke shape, least, most, unit and choices of each */
-#include "problem.c"
+#include "problem.c" /* NOLINT(bugprone-suspicious-include) */
 
 #include <inttypes.h>
 

@@ -278,7 +278,7 @@ def verdict_of(problem: peer_triton.Problem, execute: object) -> pk_result.Verdi
     """A verified repetition."""
     problem.poison()
     problem.reset()
-    execute(problem, OnHost, pk_peer.Recorder(True))
+    execute(problem, OnHost, pk_peer.Recorder())
     return problem.verify()
 
 
