@@ -155,8 +155,10 @@ static __global__ void __launch_bounds__(LAB03_MOST_THREADS) attention_wrong(lab
     for (int step = 0; step < v.steps; step++) {
         const int planned = wrong == STALE_PLAN ? 0 : step;
         lab03_walk walk = lab03_share(&v, planned, blockIdx.x, gridDim.x);
-        if (wrong == TILE_TWICE && walk.tile > 0)
+        if (wrong == TILE_TWICE && walk.tile > 0) {
             walk.tile--;
+            walk.sequence = 0; /* it may be in the one before */
+        }
         if (wrong == TILE_LEFT_OUT && walk.end > walk.tile + 1)
             walk.end--;
         while (walk.tile < walk.end) {
