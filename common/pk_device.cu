@@ -242,6 +242,9 @@ pk_status pk_device_open(pk_device_info *info)
     info->warp_size = attribute(cudaDevAttrWarpSize, device);
     info->max_threads_per_block = attribute(cudaDevAttrMaxThreadsPerBlock, device);
     info->shared_bytes_per_block = (size_t)attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
+#if defined(PK_BACKEND_HIP_NVIDIA)
+    info->shared_bytes_per_block = pk_hip_nvidia_shared_bytes(device); /* HIP has no name for what can be opted in to */
+#endif
     info->l2_bytes = (size_t)attribute(cudaDevAttrL2CacheSize, device);
     info->memory_bytes = properties.totalGlobalMem;
     info->capabilities = backend_capabilities(device, compiled_for);

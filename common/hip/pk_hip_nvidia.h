@@ -16,6 +16,15 @@
 #include <cuda_runtime.h>
 #include <string.h>
 
+/* The largest shared memory that a kernel may ask for, in bytes; 0 where it cannot be asked. */
+static inline size_t pk_hip_nvidia_shared_bytes(int device)
+{
+    int bytes = 0;
+    return cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device) == cudaSuccess
+               ? (size_t)bytes
+               : 0;
+}
+
 #if CUDART_VERSION >= 13000
 
 /* ---- calls that take more now ---- */

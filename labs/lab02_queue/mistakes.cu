@@ -16,7 +16,7 @@ typedef enum mistake {
     STEP_SLICED, /* a block that claims a step does its own slice of it, and nobody does the rest */
     CLAIM_TWICE, /* a claim takes one number and does two steps */
     SWAPPED,     /* two steps of a request in the wrong order */
-    NO_BARRIER,  /* a step is published when thread 0 has done its part */
+    NO_BARRIER,  /* a step is published before all threads have done it */
     STALE_STEP,  /* the number of a step is that of the first launch */
     /* serving */
     LOSES_ITEM,   /* a request is taken and forgotten */
@@ -77,16 +77,17 @@ static __global__ void claim_steps(lab02_problem problem, lab02_queue queue, mis
             step ^= 1;
         if (wrong == STALE_STEP)
             step = 0;
-        if (wrong == NO_BARRIER)
+        const unsigned after = queue.first + claimed / problem.requests + 1;
+        if (wrong == NO_BARRIER) {
+            if (threadIdx.x == 0)
+                pk_store_release_device(&queue.done[r], after);
             late(step);
+        }
         if (wrong == STEP_SLICED)
             lab02_axpy(&problem, r, step, first + threadIdx.x, blockDim.x,
                        first + slice < problem.n ? first + slice : problem.n);
         else
             lab02_axpy(&problem, r, step, threadIdx.x, blockDim.x, problem.n);
-        const unsigned after = queue.first + claimed / problem.requests + 1;
-        if (wrong == NO_BARRIER && threadIdx.x == 0)
-            pk_store_release_device(&queue.done[r], after);
         __syncthreads();
         if (wrong != NO_BARRIER && threadIdx.x == 0)
             pk_store_release_device(&queue.done[r], after);
