@@ -69,14 +69,18 @@ endfunction()
 
 # pk_add_schedule_test(02 "--quick" "--quick --blocks=1"...): the test lab02.schedules demands exit code 0 of the solution
 # with each of these arguments, in every order of blocks and threads that the CPU device has: fifo, reverse and 50 random
-# ones. Other devices have no such orders.
+# ones, or 5 where a sanitizer slows them down. Other devices have no such orders.
 function(pk_add_schedule_test number)
     if(NOT PK_BACKEND_RESOLVED STREQUAL "cpu")
         return()
     endif()
     set(name lab${number}.schedules)
+    set(schedules 50)
+    if(PK_SANITIZE)
+        set(schedules 5)
+    endif()
     add_test(NAME ${name} COMMAND ${CMAKE_COMMAND} -DPROGRAM=$<TARGET_FILE:lab${number}_solution>
-        -DARGUMENTS=--no-timing "-DCASES=${ARGN}" -DSCHEDULES=50 -P ${PK_COMMON_DIR}/cmake/run_each.cmake)
+        -DARGUMENTS=--no-timing "-DCASES=${ARGN}" -DSCHEDULES=${schedules} -P ${PK_COMMON_DIR}/cmake/run_each.cmake)
     pk_lab_test_properties(lab${number} ${name})
 endfunction()
 

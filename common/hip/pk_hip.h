@@ -276,6 +276,7 @@ __device__ static inline void pk_hip_syncwarp(unsigned = 0xffffffffu)
 #define __shfl_sync pk_hip_shfl
 #define __shfl_up_sync pk_hip_shfl_up
 #define __shfl_xor_sync pk_hip_shfl_xor
+#define __trap __builtin_trap
 #define __syncwarp pk_hip_syncwarp
 
 /* ---- atomics with scopes ----
