@@ -3,13 +3,15 @@
 
 set encoding utf8
 
-# 9 pt letters on 3.3 inches are 18 units on a canvas of 480. The PNG has two pixels a unit.
+# 9 pt letters on 3.3 inches are 18 units on a canvas of 480. The PNG has two pixels a unit. A script that needs more room
+# sets `height` and loads the theme again.
+if (!exists('height')) { height = 420 }
 if (format eq 'svg') {
-    set terminal svg size 480,420 font 'Helvetica,18' linewidth 1.5 enhanced background '#ffffff'
+    set terminal svg size 480,height font 'Helvetica,18' linewidth 1.5 enhanced background '#ffffff'
     marker = 0.6 # these markers are as large as the other terminal's
     row = 0.85
 } else {
-    set terminal pngcairo size 960,840 font 'Sans,18' fontscale 1.5 linewidth 3 pointscale 2 enhanced background '#ffffff'
+    set terminal pngcairo size 960,2*height font 'Sans,18' fontscale 1.5 linewidth 3 pointscale 2 enhanced background '#ffffff'
     marker = 1.0
     row = 1.05
 }
@@ -72,7 +74,7 @@ block_of(v) = word_index(v, variants) - 1
 # takes the other list.
 decades = ''
 ticks_1_2_5 = ''
-do for [e = -2:8] {
+do for [e = -4:8] {
     decades = decades . sprintf('"10^{%d}" 1e%d 0, ', e, e)
     do for [m = 2:9] { decades = decades . sprintf('"" %de%d 1, ', m, e) }
     do for [m in '1 2 5'] { ticks_1_2_5 = ticks_1_2_5 . sprintf('"%g" %se%d 0, ', real(m) * 10.0 ** e, m, e) }

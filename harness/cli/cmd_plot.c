@@ -1,22 +1,30 @@
 /* `plot`: draws the figures of a result file with gnuplot, as SVG and PNG.
  *
  * Every plots/<lab>-<figure>.gp is a figure of that lab; nothing here knows any of them. In a temporary folder a
- * script gets, beside the variables below, plain tables of the passed, steady-state ("hot") results:
+ * script gets, beside the variables below, plain tables of the passed, steady-state ("hot") results. <knob> is a
+ * knob's name with _ for -, which no name in gnuplot may hold.
  *
- *   along_<knob>.dat  the sweep's results in which only that knob changes: a block (gnuplot's `index`) for each
- * variant, in the order of `variants`, sorted by the knob. Columns: 1 us a token, 2 its p10, 3 its p90, 4 predicted us
- * a token, 5 us a token of the variant "work-only" at the same knobs (the same memory work without its launches), 6 on:
- * the knobs, in the order of `knobs` speedup.dat       at the headline knobs: 1 row, 2 variant, 3 speedup, 4 low, 5
- * high, 6 what stands in its place latency.dat       at the headline knobs: blocks as above. Columns: 1 us, 2 share of
- * tokens at most that long; latency_counts has the rows of each block
+ *   points.dat        all results of the sweeps: a block (gnuplot's `index`) for each variant, in the order of
+ *                     `variants`; rows ordered by the first knob, then the second, and so on. Columns: 1 us a token,
+ *                     2 its p10, 3 its p90, 4 predicted us a token, 5 us a token of the variant "work-only" at the
+ *                     same knobs (the same memory work without its launches), 6 on: the knobs, in the order of
+ *                     `knobs`, then the p50 and the p99 of a token's latency, us (NaN where a sweep keeps no tokens).
+ *                     column_<knob>, column_p50 and column_p99 say which
+ *   along_<knob>.dat  of these the longest line, on which only that knob changes: blocks and columns as there, sorted
+ *                     by the knob
+ *   speedup.dat       at the headline knobs: 1 row, 2 variant, 3 speedup, 4 low, 5 high, 6 what stands in its place
+ *   headline.dat      at the headline knobs, all variants: 1 row, 2 variant, 3 us a token, 4 its p10, 5 its p90, 6 what
+ *                     stands in its place
+ *   latency.dat       at the headline knobs: blocks as above. Columns: 1 us, 2 share of tokens at most that long;
+ *                     latency_counts has the rows of each block
  *
- * Variables: lab, title, device, is_cpu, variants, drawn (those of them that have results), baseline, knobs,
- * headline_<knob>; speedup_low, speedup_high (the ends of all intervals); launch_us, launch_sync_us, gap_us,
- * read_gb_per_s; slopes (a word for each variant: the slope of the fit that bears its name, or NaN);
- * along_<knob>_count (the most points that a variant has), along_<knob>_modelled (the variants with a prediction
- * there), along_<knob>_<other knob> (what the others were); format
- * ("svg" or "png"), output, theme. A script that has too little to draw prints one line that says what is missing and
- * ends with `exit status 77`. */
+ * Variables: lab, title, device, is_cpu, processors, variants, drawn (those of them that have results), baseline,
+ * knobs, headline_<knob>, values_<knob> (in the sweeps, ascending; a knob with names has their numbers, from 0);
+ * speedup_low, speedup_high (the ends of all intervals); launch_us, launch_sync_us, gap_us, read_gb_per_s; slopes (a
+ * word for each variant: the slope of the fit that bears its name, or NaN); along_<knob>_count (the most points that a
+ * variant has), along_<knob>_modelled (the variants with a prediction there), along_<knob>_<other knob> (what the
+ * others were); format ("svg" or "png"), output, theme. A script that has too little to draw prints one line that says
+ * what is missing and ends with `exit status 77`. */
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -34,6 +42,8 @@ enum {
     REASON_WIDTH = 30, /* letters that a bar's place holds */
     REASON_LINES = 2
 };
+#define MEASURED_COLUMNS ((size_t)5) /* of a table of points, before its knobs */
+#define LATENCY_COLUMNS ((size_t)2)  /* behind them */
 
 typedef struct figures { /* all that drawing one result file needs */
     const cli_result *result;
@@ -79,6 +89,22 @@ static void put_number(FILE *file, double value)
         fputs("NaN", file);
 }
 
+/* Exact: a knob may be a whole number of ten digits. */
+static void put_knob(FILE *file, double value)
+{
+    fprintf(file, "%.15g", value);
+}
+
+/* A knob's name as gnuplot can have it: seq_len. In new memory. */
+static char *gnuplot_name(const char *knob)
+{
+    char *name = cli_copy(knob, strlen(knob));
+    for (char *letter = name; *letter; letter++)
+        if (*letter == '-')
+            *letter = '_';
+    return name;
+}
+
 static bool is_drawn(const cli_point *point)
 {
     return !strcmp(point->status, "pass") && !strcmp(point->cache, "hot") && isfinite(point->us_per_token);
@@ -96,13 +122,121 @@ static void collect_variants(figures *all)
     }
 }
 
-/* ---- lines: the sweep's results in which one knob changes ---- */
+/* ---- rows ---- */
 
 /* The default point is measured at another time than the sweep, which may cover its knobs again: it is on no line. */
 static bool is_swept(const cli_point *point)
 {
     return is_drawn(point) && !point->is_default;
 }
+
+static double reference_us(const cli_result *result, const cli_point *point)
+{
+    for (size_t i = 0; i < result->point_count; i++)
+        if (is_swept(&result->points[i]) && !strcmp(result->points[i].variant, REFERENCE_VARIANT) &&
+            cli_same_knobs(result, result->points[i].knobs, point->knobs))
+            return result->points[i].us_per_token;
+    return (double)NAN;
+}
+
+static void write_point(FILE *file, const cli_result *result, const cli_point *point)
+{
+    const double values[] = {point->us_per_token, point->wall.p10 / point->tokens, point->wall.p90 / point->tokens,
+                             point->predicted_us_per_token, reference_us(result, point)};
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
+        put_number(file, values[i]);
+        fputc(' ', file);
+    }
+    for (size_t i = 0; i < result->knob_count; i++) {
+        put_knob(file, point->knobs[i]);
+        fputc(' ', file);
+    }
+    put_number(file, point->token.median);
+    fputc(' ', file);
+    put_number(file, point->token.p99);
+    fputc('\n', file);
+}
+
+/* An empty block would shift the ones after it: a variant without results gets a row of NaN. */
+static void end_block(FILE *file, const cli_result *result, size_t rows)
+{
+    if (rows == 0) {
+        for (size_t column = 0; column < MEASURED_COLUMNS + result->knob_count + LATENCY_COLUMNS; column++)
+            fputs("NaN ", file);
+        fputc('\n', file);
+    }
+    fputs("\n\n", file);
+}
+
+/* ---- all points ---- */
+
+/* Below, at or above 0: a's knobs come before b's, are the same, or come after. */
+static int order(const cli_result *result, const double *a, const double *b)
+{
+    for (size_t i = 0; i < result->knob_count; i++)
+        if (a[i] < b[i] || a[i] > b[i])
+            return a[i] < b[i] ? -1 : 1;
+    return 0;
+}
+
+/* The variant's result behind `last`, or its first for NULL. */
+static const cli_point *next_point(const cli_result *result, const char *variant, const cli_point *last)
+{
+    const cli_point *next = NULL;
+    for (size_t i = 0; i < result->point_count; i++) {
+        const cli_point *point = &result->points[i];
+        if (is_swept(point) && !strcmp(point->variant, variant) &&
+            (!last || order(result, point->knobs, last->knobs) > 0) &&
+            (!next || order(result, point->knobs, next->knobs) < 0))
+            next = point;
+    }
+    return next;
+}
+
+static void put_values(FILE *file, const cli_result *result, size_t knob)
+{
+    char *name = gnuplot_name(result->knob_names[knob]);
+    double last = -INFINITY, next;
+    fprintf(file, "column_%s = %zu\nvalues_%s = '", name, MEASURED_COLUMNS + knob + 1, name);
+    free(name);
+    for (;; last = next) {
+        next = INFINITY;
+        for (size_t i = 0; i < result->point_count; i++) {
+            const double value = result->points[i].knobs[knob];
+            if (is_swept(&result->points[i]) && value > last && value < next)
+                next = value;
+        }
+        if (!isfinite(next))
+            break;
+        put_knob(file, next);
+        fputc(' ', file);
+    }
+    fputs("'\n", file);
+}
+
+static pk_status write_points(const figures *all, FILE *variables)
+{
+    const cli_result *result = all->result;
+    FILE *file = create(all, "points.dat");
+    if (!file)
+        return PK_USAGE;
+    for (size_t v = 0; v < all->variants.count; v++) {
+        size_t rows = 0;
+        const cli_point *point = NULL;
+        while ((point = next_point(result, all->variants.names[v], point)) != NULL) {
+            write_point(file, result, point);
+            rows++;
+        }
+        end_block(file, result, rows);
+    }
+    for (size_t knob = 0; knob < result->knob_count; knob++)
+        put_values(variables, result, knob);
+    fprintf(variables, "column_p50 = %zu\ncolumn_p99 = %zu\n", MEASURED_COLUMNS + result->knob_count + 1,
+            MEASURED_COLUMNS + result->knob_count + 2);
+    return finish(file);
+}
+
+/* ---- lines: the sweep's results in which one knob changes ---- */
 
 static bool on_line(const cli_result *result, const cli_point *a, const cli_point *b, size_t knob)
 {
@@ -152,28 +286,6 @@ static const cli_point *best_line(const cli_result *result, size_t knob, size_t 
     return best;
 }
 
-static double reference_us(const cli_result *result, const cli_point *point)
-{
-    for (size_t i = 0; i < result->point_count; i++)
-        if (is_swept(&result->points[i]) && !strcmp(result->points[i].variant, REFERENCE_VARIANT) &&
-            cli_same_knobs(result, result->points[i].knobs, point->knobs))
-            return result->points[i].us_per_token;
-    return (double)NAN;
-}
-
-static void write_point(FILE *file, const cli_result *result, const cli_point *point)
-{
-    const double values[] = {point->us_per_token, point->wall.p10 / point->tokens, point->wall.p90 / point->tokens,
-                             point->predicted_us_per_token, reference_us(result, point)};
-    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
-        put_number(file, values[i]);
-        fputc(' ', file);
-    }
-    for (size_t i = 0; i < result->knob_count; i++)
-        fprintf(file, "%.0f ", point->knobs[i]);
-    fputc('\n', file);
-}
-
 /* The next result of the variant on the line, in the knob's order, after the value `after`. */
 static const cli_point *next_on_line(const cli_result *result, const char *variant, const cli_point *line, size_t knob,
                                      double after)
@@ -188,12 +300,6 @@ static const cli_point *next_on_line(const cli_result *result, const char *varia
     return next;
 }
 
-/* An empty block would shift the ones after it: a variant without results gets a row of NaN. */
-static void end_block(FILE *file, size_t rows)
-{
-    fputs(rows ? "\n\n" : "NaN NaN NaN NaN NaN NaN NaN NaN NaN NaN NaN NaN NaN\n\n\n", file);
-}
-
 /* The variant's block of the line's table; true when the model predicts a point of it. */
 static bool write_block(FILE *file, const cli_result *result, const char *variant, const cli_point *line, size_t knob)
 {
@@ -205,31 +311,44 @@ static bool write_block(FILE *file, const cli_result *result, const char *varian
         modelled |= isfinite(point->predicted_us_per_token);
         point = next_on_line(result, variant, line, knob, point->knobs[knob]);
     }
-    end_block(file, rows);
+    end_block(file, result, rows);
     return modelled;
+}
+
+static void put_line(FILE *variables, const cli_result *result, const char *name, size_t knob, const cli_point *line)
+{
+    for (size_t i = 0; i < result->knob_count; i++) {
+        if (i == knob)
+            continue;
+        char *other = gnuplot_name(result->knob_names[i]);
+        fprintf(variables, "along_%s_%s = ", name, other);
+        put_knob(variables, line->knobs[i]);
+        fputc('\n', variables);
+        free(other);
+    }
 }
 
 static pk_status write_line(const figures *all, FILE *variables, size_t knob)
 {
     const cli_result *result = all->result;
-    const char *name = result->knob_names[knob];
+    char *name = gnuplot_name(result->knob_names[knob]);
     char *table = cli_format("along_%s.dat", name);
     FILE *file = create(all, table);
     free(table);
-    if (!file)
-        return PK_USAGE;
-    size_t length;
-    const cli_point *line = best_line(result, knob, &length);
-    fprintf(variables, "along_%s_count = %zu\n", name, length);
-    for (size_t i = 0; i < result->knob_count && line; i++)
-        if (i != knob)
-            fprintf(variables, "along_%s_%s = %.0f\n", name, result->knob_names[i], line->knobs[i]);
-    fprintf(variables, "along_%s_modelled = '", name);
-    for (size_t v = 0; v < all->variants.count && line; v++)
-        if (write_block(file, result, all->variants.names[v], line, knob))
-            fprintf(variables, "%s ", all->variants.names[v]);
-    fputs("'\n", variables);
-    return finish(file);
+    if (file) {
+        size_t length;
+        const cli_point *line = best_line(result, knob, &length);
+        fprintf(variables, "along_%s_count = %zu\n", name, length);
+        if (line)
+            put_line(variables, result, name, knob, line);
+        fprintf(variables, "along_%s_modelled = '", name);
+        for (size_t v = 0; v < all->variants.count && line; v++)
+            if (write_block(file, result, all->variants.names[v], line, knob))
+                fprintf(variables, "%s ", all->variants.names[v]);
+        fputs("'\n", variables);
+    }
+    free(name);
+    return file ? finish(file) : PK_USAGE;
 }
 
 /* ---- at the headline knobs ---- */
@@ -306,6 +425,33 @@ static pk_status write_speedups(const figures *all, FILE *variables)
     return finish(file);
 }
 
+/* All variants, the baselines too. */
+static pk_status write_headline(const figures *all)
+{
+    FILE *file = create(all, "headline.dat");
+    if (!file)
+        return PK_USAGE;
+    size_t row = 0;
+    for (size_t v = 0; v < all->variants.count; v++) {
+        const cli_point *point = at_headline(all, all->variants.names[v]);
+        if (!point)
+            continue;
+        fprintf(file, "%zu %s ", ++row, point->variant);
+        if (!is_drawn(point)) {
+            fputs("NaN NaN NaN ", file);
+            put_reason(file, point);
+            continue;
+        }
+        const double values[] = {point->us_per_token, point->wall.p10 / point->tokens, point->wall.p90 / point->tokens};
+        for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
+            put_number(file, values[i]);
+            fputc(' ', file);
+        }
+        fputs("\"\"\n", file);
+    }
+    return finish(file);
+}
+
 static int ascending(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
@@ -336,7 +482,7 @@ static pk_status write_latencies(const figures *all, FILE *variables)
         bool drawn = point && is_drawn(point) && point->wall.count + point->token.count > 0;
         if (drawn)
             write_distribution(file, point);
-        end_block(file, drawn);
+        end_block(file, all->result, drawn);
         fprintf(variables, "%zu ", !drawn ? 0 : point->token.count ? point->token.count : point->wall.count);
     }
     fputs("'\n", variables);
@@ -370,15 +516,22 @@ static void put_device(FILE *file, const cli_result *result)
     char *shown = strlen(name) > TITLE_WIDTH ? cli_format("%.*s...", TITLE_WIDTH - 3, name) : cli_format("%s", name);
     put_string(file, "device", shown);
     free(shown);
-    fprintf(file, "is_cpu = %d\n", cpu);
+    fprintf(file, "is_cpu = %d\nprocessors = ", cpu);
+    put_number(file, result->processors);
+    fputc('\n', file);
     free(name);
 }
 
 static void put_headline(FILE *file, const cli_result *result)
 {
     const cli_point *headline = cli_headline(result);
-    for (size_t i = 0; i < result->knob_count; i++)
-        fprintf(file, "headline_%s = %.0f\n", result->knob_names[i], headline->knobs[i]);
+    for (size_t i = 0; i < result->knob_count; i++) {
+        char *name = gnuplot_name(result->knob_names[i]);
+        fprintf(file, "headline_%s = ", name);
+        put_knob(file, headline->knobs[i]);
+        fputc('\n', file);
+        free(name);
+    }
 }
 
 static void put_variants(FILE *file, const figures *all)
@@ -424,13 +577,15 @@ static pk_status write_data(const figures *all)
         put_number(file, result->limits[i].median);
         fputc('\n', file);
     }
-    pk_status status = PK_OK;
+    pk_status status = write_points(all, file);
     for (size_t knob = 0; knob < result->knob_count && status == PK_OK; knob++)
         status = write_line(all, file, knob);
     if (status == PK_OK)
         status = write_latencies(all, file);
     if (status == PK_OK)
         status = write_speedups(all, file);
+    if (status == PK_OK)
+        status = write_headline(all);
     pk_status closed = finish(file);
     return status == PK_OK ? closed : status;
 }

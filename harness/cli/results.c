@@ -82,20 +82,29 @@ static void read_device(cli_result *result, const cJSON *device)
     result->kind = text(device, "kind");
     result->device = text(device, "name");
     result->arch = text(device, "arch");
+    result->processors = number(device, "processors");
     for (size_t i = 0; i < CLI_LIMITS; i++)
         result->limits[i] = (cli_limit){names[i], number(field(field(device, "limits"), names[i]), "median")};
 }
 
-static void read_lab(cli_result *result, const cJSON *lab)
+static pk_status read_lab(cli_result *result, const cJSON *lab)
 {
     result->lab = text(lab, "id");
     result->title = text(lab, "title");
-    const cJSON *knob;
+    const cJSON *knob, *choice;
     cJSON_ArrayForEach(knob, field(lab, "knobs"))
     {
-        if (result->knob_count < CLI_MOST_KNOBS)
-            result->knob_names[result->knob_count++] = text(knob, "name");
+        if (result->knob_count == CLI_MOST_KNOBS)
+            return pk_fail(PK_USAGE, "%s has more than %d knobs; use the labs that wrote it", result->path,
+                           CLI_MOST_KNOBS);
+        cli_names *choices = &result->knob_choices[result->knob_count];
+        cJSON_ArrayForEach(choice, field(knob, "choices"))
+        {
+            cli_names_add(choices, cJSON_IsString(choice) ? choice->valuestring : "");
+        }
+        result->knob_names[result->knob_count++] = text(knob, "name");
     }
+    return PK_OK;
 }
 
 static void read_arrays(cli_result *result, const cJSON *json)
@@ -156,11 +165,15 @@ pk_status cli_result_load(cli_result *result, const char *path)
     result->status = text(json, "status");
     result->note = text(json, "note");
     read_device(result, field(json, "device"));
-    read_lab(result, field(json, "lab"));
-    read_arrays(result, json);
-    mark_points(result);
+    const pk_status read = read_lab(result, field(json, "lab"));
+    if (read == PK_OK) {
+        read_arrays(result, json);
+        mark_points(result);
+    } else {
+        cli_result_free(result);
+    }
     cJSON_Delete(json);
-    return PK_OK;
+    return read;
 }
 
 static void free_point(cli_point *point)
@@ -178,8 +191,10 @@ void cli_result_free(cli_result *result)
                      result->note, result->kind, result->backend, result->device,  result->arch};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         free(texts[i]);
-    for (size_t i = 0; i < result->knob_count; i++)
+    for (size_t i = 0; i < result->knob_count; i++) {
         free(result->knob_names[i]);
+        cli_names_free(&result->knob_choices[i]);
+    }
     for (size_t i = 0; i < result->point_count; i++)
         free_point(&result->points[i]);
     for (size_t i = 0; i < result->fit_count; i++)
@@ -199,11 +214,22 @@ bool cli_same_knobs(const cli_result *result, const double *a, const double *b)
     return true;
 }
 
+char *cli_knob_text(const cli_result *result, size_t knob, double value)
+{
+    const cli_names *choices = &result->knob_choices[knob];
+    for (size_t i = 0; i < choices->count; i++)
+        if (!((double)i < value) && !((double)i > value))
+            return cli_copy(choices->names[i], strlen(choices->names[i]));
+    return cli_format("%.15g", value);
+}
+
 char *cli_knobs_text(const cli_result *result, const double *knobs)
 {
     char *line = cli_copy("", 0);
     for (size_t i = 0; i < result->knob_count; i++) {
-        char *longer = cli_format("%s%s%s=%.0f", line, i ? " " : "", result->knob_names[i], knobs[i]);
+        char *value = cli_knob_text(result, i, knobs[i]);
+        char *longer = cli_format("%s%s%s=%s", line, i ? " " : "", result->knob_names[i], value);
+        free(value);
         free(line);
         line = longer;
     }

@@ -5,7 +5,7 @@
 #include "cli.h"
 #include "pk/stats.h"
 
-enum { CLI_MOST_KNOBS = 8 };
+enum { CLI_MOST_KNOBS = 32 /* more than any lab has; a file with more is refused */ };
 
 typedef struct cli_samples {
     double *values; /* oldest first, in microseconds */
@@ -41,7 +41,9 @@ enum { CLI_LIMITS = 4 };
 typedef struct cli_result {
     char *path, *lab, *title, *program, *started_utc, *status, *note;
     char *backend, *kind, *device, *arch;
+    double processors;
     char *knob_names[CLI_MOST_KNOBS];
+    cli_names knob_choices[CLI_MOST_KNOBS]; /* what the numbers 0, 1, ... stand for; empty for a knob of numbers */
     size_t knob_count;
     cli_limit limits[CLI_LIMITS];
     cli_point *points;
@@ -55,6 +57,9 @@ pk_status cli_result_load(cli_result *result, const char *path);
 void cli_result_free(cli_result *result);
 
 bool cli_same_knobs(const cli_result *result, const double *a, const double *b);
+
+/* A knob's value as an option has it, "1024", "0.5" or "dense", in new memory. */
+char *cli_knob_text(const cli_result *result, size_t knob, double value);
 
 /* "n=1024 k=150 tokens=8" in new memory. */
 char *cli_knobs_text(const cli_result *result, const double *knobs);

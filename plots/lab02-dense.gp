@@ -1,0 +1,19 @@
+# Lab 02: the time of a step against n, dense form: where reading A once for many requests beats removing launches.
+chosen(c) = column(column_form) == 1 && column(column_arrival) == 0 && column(column_blocks) == headline_blocks && \
+            column(column_requests) == headline_requests && column(column_in_flight) == headline_in_flight
+candidates = 'launch-sync launch-loop batched counter queue requests'
+sweep = 'dense'
+load theme[1:strlen(theme) - strlen('theme.gp')] . 'lab02.gp'
+
+set label 1003 sprintf('Time of a step, dense, %d requests', headline_requests) at screen 0.53, name_at center
+set xlabel 'floats of a state, n'
+set ylabel 'time of a step (µs)'
+set logscale x 2
+set logscale y
+eval 'set xtics (' . powers_of_two . ')'
+eval 'set ytics (' . decades . ')'
+stats 'points.dat' using (chosen(0) ? column(column_n) : NaN) nooutput
+set xrange [STATS_min / 1.2 : STATS_max * 1.2]
+
+plot for [v in shown] 'points.dat' index block_of(v) using (chosen(0) ? column(column_n) : NaN):1 \
+         with linespoints linetype style(v) title v noenhanced

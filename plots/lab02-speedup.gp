@@ -1,0 +1,55 @@
+# Lab 02: how many times faster than the baseline each variant is: for the ladder with the 95% interval of the paired
+# ratios; for the other baselines, which are not paired with the first one, the ratio of the medians.
+STATS_records = 0
+stats 'headline.dat' using 1:3 nooutput
+rows = STATS_records
+if (rows < 2) {
+    print 'needs a variant beside the baseline: ./lab run 02 or ./lab run 02 --solution'
+    exit status 77
+}
+stats 'headline.dat' using (strcol(2) eq baseline ? $3 : NaN) nooutput
+baseline_us = STATS_min
+# Baselines come first, and the first of them has no bar.
+stats 'headline.dat' using 1 nooutput
+rows = STATS_max
+STATS_records = 0
+stats 'speedup.dat' using 1 nooutput
+ladder = STATS_records
+row_of(row) = row + rows - ladder - 1
+is_rival(row, name) = (row <= rows - ladder && name ne baseline)
+
+larger(a, b) = (a > b ? a : b)
+measured(value, coordinate) = (value == value ? coordinate : NaN)
+stats 'headline.dat' using (baseline_us / $3) nooutput
+lowest = 1
+do for [value in sprintf('%g %g', STATS_min, speedup_low)] { lowest = (value + 0 < lowest ? value + 0 : lowest) }
+highest = larger(2, larger(STATS_max, speedup_high))
+
+# To the right of the longest bar its value needs room.
+left_end = lowest / (highest / lowest) ** 0.03
+right_end = highest * (highest / lowest) ** 0.35
+half = 0.3
+
+set tmargin at screen top_without_key
+set key off
+set label 1003 sprintf('Speed-up, %s, n = %d, %d requests', headline_form ? 'dense' : 'axpy', headline_n, headline_requests) at screen 0.53, name_at center
+set xlabel 'times as fast as ' . baseline noenhanced
+set logscale x
+eval 'set xtics (' . ticks_between(left_end, right_end) . ')'
+set xrange [left_end : right_end]
+set yrange [rows - 0.4 : 0.4]
+set ytics scale 0
+set grid noytics
+set lmargin at screen 0.26
+set arrow 1 from 1, graph 0 to 1, graph 1 nohead linetype 6 dashtype 1 back
+
+plot 'headline.dat' using (1):(is_rival($1, strcol(2)) ? measured($3, $1 - 1) : NaN):(1):(baseline_us / $3):($1 - 1 - half):($1 - 1 + half) \
+         with boxxyerror linetype 6 dashtype 1 linewidth 0.6 fillcolor rgb '#e2e2e2' fillstyle solid 1 border, \
+     'speedup.dat' using (1):(measured($3, row_of($1))):(1):3:(row_of($1) - half):(row_of($1) + half) \
+         with boxxyerror linetype 2 dashtype 1 linewidth 0.6 fillcolor rgb '#b8cde4' fillstyle solid 1 border, \
+     'speedup.dat' using 3:(row_of($1)):4:5 with xerrorbars linetype 1 pointsize 0.5 * marker, \
+     'headline.dat' using (larger(1, baseline_us / $3)):(is_rival($1, strcol(2)) ? measured($3, $1 - 1) : NaN):(sprintf('%.3g×', baseline_us / $3)) \
+         with labels left offset 1, 0 noenhanced, \
+     'speedup.dat' using (larger(1, larger($3, $5))):(measured($3, row_of($1))):(sprintf('%.3g×', $3)) \
+         with labels left offset 1, 0 noenhanced, \
+     'headline.dat' every ::1 using (left_end):($1 - 1):6:ytic(2) with labels left offset 1, 0.4 noenhanced
