@@ -1,0 +1,161 @@
+#!/usr/bin/env bash
+# Checks the models of lab 02's queues with spin (https://spinroot.com): the right ones in every order of accesses that
+# there is, then with one mistake planted at a time, each of which must be caught as what it is. Exit code 77: no spin.
+#
+#   check.sh                                 all of it: under a minute on one core, 1.7 GiB
+#   check.sh requests COARSE LIVE_FROM_0     one model: is it right? If not, the last steps of the way into the error
+set -u
+models=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd) || exit 1
+readonly models
+readonly most_mib=1990 deepest=20000 # memory of a run, and accesses on the longest way
+failures=0
+
+skip() {
+    echo "skipped: $1"
+    exit 77
+}
+
+command -v spin >/dev/null || skip "spin is not installed: apt-get install spin"
+command -v gcc >/dev/null || skip "spin needs gcc to read its models: apt-get install gcc"
+available_kib=$(awk '/^MemAvailable:/ { print $2 }' /proc/meminfo 2>/dev/null)
+((${available_kib:-$((most_mib * 1024))} >= most_mib * 1024)) ||
+    skip "only $((available_kib / 1024)) MiB of memory are free, of $most_mib"
+
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+
+# ---- one run ----
+
+fail() {
+    printf '%-52s FAILED: %s\n' "$what" "$1"
+    grep -v -e '^$' -e '^hint' pan.log | head -n 40
+    [[ ! -e $model.trail ]] || spin -t -k "$model.trail" -p -g "${defines[@]}" "$models/$model" | tail -n 100
+    failures=$((failures + 1))
+}
+
+pass() { printf '%-52s %s\n' "$what" "$1"; }
+
+# search "CC OPTIONS" "PAN OPTIONS" MODEL [DEFINE...]: all that the model can do, in pan.log.
+search() {
+    local compile run define
+    read -ra compile <<<"$1"
+    read -ra run <<<"$2"
+    model=$3.pml what="$3 ${*:4}" defines=()
+    for define in "${@:4}"; do defines+=("-D$define"); done
+    rm -f -- *
+    if ! spin -a "${defines[@]}" "$models/$model" >pan.log 2>&1 ||
+        ! gcc -w "${compile[@]}" -DNOFAIR -DMEMLIM=$most_mib -o pan pan.c >>pan.log 2>&1; then
+        fail "the model does not compile"
+        return 1
+    fi
+    ./pan -m$deepest "${run[@]}" >pan.log 2>&1
+}
+
+states() { sed -n 's/^ *\([0-9]*\) states, stored.*/\1 states/p' pan.log; }
+
+# searched_all: it came to its end, found nothing, and left out nothing.
+searched_all() {
+    if ! grep -q 'errors: 0$' pan.log; then
+        fail "$(sed -n 's/^pan:1: //p' pan.log)"
+    elif grep -qE 'max search depth|Search not completed|out of memory|reached -DMEMLIM' pan.log; then
+        fail "not all was searched"
+    else
+        return 0
+    fi
+    return 1
+}
+
+# ---- what is demanded ----
+
+# right MODEL [DEFINE...]: no assertion fails, and no run stops before all have ended.
+right() {
+    search "-O1 -DSAFETY" -w24 "$@" && searched_all && pass "right: $(states)"
+}
+
+# right_and_all_used: and every statement is reached; other_lane waits for ever.
+right_and_all_used() {
+    right "$@" || return
+    ! grep -E '\.pml:[0-9]+, state' pan.log | grep -qv '"-end-"$' || fail "statements that are never reached"
+}
+
+# ends MODEL [DEFINE...]: there is no cycle, so that every run ends. With `right`: all have ended then.
+ends() {
+    search "-O1 -DNP" "-l -w22" "$@" && searched_all && pass "every run ends: $(states)"
+}
+
+# caught MODEL MISTAKE ERROR [DEFINE...]: planted, it is found as this error.
+caught() {
+    local error=$3
+    search "-O0 -DSAFETY" -w22 "$1" "$2" "${@:4}" || return
+    if grep -q 'errors: 0$' pan.log; then
+        fail "not caught"
+    elif ! grep '^pan:1: ' pan.log | grep -qF "$error"; then
+        fail "caught as something else than '$error'"
+    else
+        pass "caught: $error"
+    fi
+}
+
+if (($# > 0)); then
+    right "$@"
+    exit $((failures > 0))
+fi
+
+# ---- the right models ----
+
+right_and_all_used queue REQUESTS=3
+right queue BLOCKS=3 COARSE
+ends queue REQUESTS=3 COARSE
+right requests REQUESTS=1
+right requests STEPS=1 CANCELS=0
+right requests BLOCKS=3 REQUESTS=1 COARSE
+right_and_all_used requests COARSE
+ends requests CANCELS=0 COARSE
+
+# ---- planted mistakes ----
+
+readonly stuck="invalid end state"         # somebody waits for ever
+readonly step_wrong="brings==done"         # a step on an old state, or a second time
+readonly left_over="run_pushed==run_taken" # in the run queue, when all have left
+
+# The host frees a slot when it has submitted, or when anything comes back.
+caught queue SLOT_FREED_AT_PUSH "$stuck" REQUESTS=3 COARSE
+caught queue SLOTS_FREED_TOGETHER "$stuck" REQUESTS=3 COARSE
+caught requests SLOTS_FREED_TOGETHER "$stuck" COARSE
+# The host submits a step before the one before has come back.
+caught queue STEP_AHEAD "$step_wrong" COARSE
+caught queue ONE_STOP_FOR_ALL "$stuck" COARSE
+# A reader takes what stands in the slot; a writer writes over what was not read; turn and payload in two stores; two
+# blocks with one ticket; turns compared by size, which fails where positions wrap.
+caught queue WORD_NOT_AWAITED "$step_wrong" COARSE
+caught queue FREE_MARK_IGNORED "$stuck" REQUESTS=3 COARSE
+caught queue PAYLOAD_LATE "$step_wrong" REQUESTS=3 COARSE
+caught queue TICKETS_TWICE "$stuck" REQUESTS=3 COARSE
+caught queue COMPARED_BY_SIZE "$step_wrong" COARSE
+# A store is relaxed that brings a state along.
+caught queue POST_RELAXED "$step_wrong" COARSE
+caught queue PUT_RELAXED "$step_wrong" REQUESTS=3 COARSE
+caught requests PUT_RELAXED "brings==next" COARSE
+# A block posts into a slot that the host has not read, or the host says so before it has.
+caught requests CONSUMED_IGNORED "$stuck" COARSE
+caught requests CONSUMED_SAID_FIRST "steps_done[r]" CANCELS=0
+# A run queue that cannot hold all words, when all blocks want to write.
+caught requests RUN_RING=2 "$stuck" BLOCKS=1 COARSE
+# The baton: handed on before control->next is written, after the last order too, held although others wait.
+caught requests BATON_BEFORE_NEXT "brings==next" COARSE
+caught requests BATON_AFTER_ALL "$left_over" COARSE
+caught requests BATON_HELD_ON "$stuck" BLOCKS=1 COARSE
+caught requests KEPT_AND_QUEUED "$step_wrong" COARSE
+# `live`: from 0; raised after the requests are in the run queue; not lowered by a stop, or by a request that is
+# cancelled; a drain that sends home whatever it says.
+caught requests LIVE_FROM_0 "$stuck" COARSE
+caught requests LIVE_COUNTED_LATE "$left_over" COARSE
+caught requests STOP_NOT_COUNTED "$stuck" COARSE
+caught requests CANCEL_NOT_COUNTED "$stuck" COARSE
+caught requests DRAIN_SENDS_HOME "$left_over" COARSE
+# A request whose turn comes after the stop is dropped without a word; a block is not sent home.
+caught requests DROPPED_AT_STOP "$stuck" COARSE
+caught requests ONE_STAYS "$stuck" COARSE
+
+((failures == 0))
