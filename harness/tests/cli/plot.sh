@@ -109,6 +109,47 @@ expect 0 '3 points, tokens 4, K 150'
 [[ $(flat | grep -o '1024 150 4' | wc -l) == 4 ]] || fail 'a point is on a line twice'
 expect 0 1206.024
 expect_no 8442.168 # 7 times that: the default point
+# Many knobs, with names that gnuplot cannot have, with decimals, of ten digits and with choices; tokens' latencies.
+python3 - "$fixture/lab01.json" "$fixture/many.json" <<'CODE'
+import json, sys
+result = json.load(open(sys.argv[1]))
+more = {"in-flight": 2, "a": 0.015625, "form": 1, "first": 4294966296, "p": 1, "q": 2, "r": 3, "s": 4}
+result["lab"]["knobs"] += [{"name": name, "unit": ""} for name in more]
+for knob in result["lab"]["knobs"]:
+    if knob["name"] == "form":
+        knob["choices"] = ["plain", "dense"]
+points = result["results"]
+for i, point in enumerate(list(points)):
+    point["params"].update(more)
+    if point["variant"] == "stream" and i > 5: # a family: the same line again with another knob
+        point["timing"]["token"].update(median=11.5, p99=99.25)
+        other = json.loads(json.dumps(point))
+        other["params"]["s"] = 5
+        points.append(other)
+json.dump(result, open(sys.argv[2], "w"))
+CODE
+cat >"$PK_LAB_SOURCE/plots/lab01-tell.gp" <<'CODE'
+set datafile missing NaN
+picked(s) = column(column_n) == 4096 && column(column_s) == s
+stats 'points.dat' index 2 using (picked(5) ? column(column_k) : NaN) nooutput
+print sprintf('%g rows, k to %g; s %s; in flight %g, first %s, form %g, a %g, %g processors, p50 %d p99 %d; ', STATS_records, \
+              STATS_max, values_s, headline_in_flight, values_first, headline_form, headline_a, processors, column_p50, column_p99) \
+    . system("tr '\n' ';' <headline.dat") . system("grep '^[^N].* 5 ' points.dat | tr '\n' ';'")
+exit status 77
+CODE
+run plot "$fixture/many.json" "--out=$out"
+expect 0 '3 rows, k to 150; s 4 5 ; in flight 2, first 4294966296 , form 1, a 0.015625, 132 processors, p50 17 p99 18;'
+expect 0 '1 launch-sync 8442.168' '5 pdl NaN NaN NaN "skipped: it' '1024 1 1 2 0.015625 1 4294966296 1 2 3 5 11.5 99.25;'
+run report "$fixture/many.json"
+expect 0 'in-flight=2 a=0.015625 form=dense first=4294966296'
+python3 - "$fixture/many.json" "$fixture/too-many.json" <<'CODE'
+import json, sys
+result = json.load(open(sys.argv[1]))
+result["lab"]["knobs"] += [{"name": f"k{i}", "unit": ""} for i in range(40)]
+json.dump(result, open(sys.argv[2], "w"))
+CODE
+run plot "$fixture/too-many.json" "--out=$out"
+expect 2 'more than 32 knobs'
 rm -r "$PK_LAB_SOURCE/plots"
 ln -s "$repository/plots" "$PK_LAB_SOURCE/plots"
 
