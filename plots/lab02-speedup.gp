@@ -1,5 +1,6 @@
 # Lab 02: how many times faster than the baseline each variant is: for the ladder with the 95% interval of the paired
-# ratios; for the other baselines, which are not paired with the first one, the ratio of the medians.
+# ratios; for the other baselines, and for another program's variants, which are not paired with the first one, the ratio
+# of the medians.
 STATS_records = 0
 stats 'headline.dat' using 1:3 nooutput
 rows = STATS_records
@@ -9,14 +10,19 @@ if (rows < 2) {
 }
 stats 'headline.dat' using (strcol(2) eq baseline ? $3 : NaN) nooutput
 baseline_us = STATS_min
-# Baselines come first, and the first of them has no bar.
+# Baselines come first, and the first of them has no bar; peers come last.
 stats 'headline.dat' using 1 nooutput
 rows = STATS_max
+stats 'headline.dat' using (word_index(strcol(2), peers) ? 1 : 0) nooutput
+own = rows - STATS_sum
+stats 'headline.dat' using (strlen(strcol(2))) nooutput
+longest = STATS_max
 STATS_records = 0
 stats 'speedup.dat' using 1 nooutput
 ladder = STATS_records
-row_of(row) = row + rows - ladder - 1
-is_rival(row, name) = (row <= rows - ladder && name ne baseline)
+row_of(row) = row + own - ladder - 1
+is_rival(row, name) = (row <= own - ladder && name ne baseline)
+is_peer(row) = (row > own)
 
 larger(a, b) = (a > b ? a : b)
 measured(value, coordinate) = (value == value ? coordinate : NaN)
@@ -30,9 +36,15 @@ left_end = lowest / (highest / lowest) ** 0.03
 right_end = highest * (highest / lowest) ** 0.35
 half = 0.3
 
-set tmargin at screen top_without_key
+if (rows > 8) {
+    height = 420 + 36 * (rows - 8)
+    load theme
+    set bmargin at screen 0.19 * 420 / height
+}
+set tmargin at screen (own < rows ? 0.81 : top_without_key)
 set key off
 set label 1003 sprintf('Speed-up, %s, n = %d, %d requests', headline_form ? 'dense' : 'axpy', headline_n, headline_requests) at screen 0.53, name_at center
+if (own < rows) { set label 1004 'hatched: another program, in its own run' at screen 0.53, device_at - 0.052 center }
 set xlabel 'times as fast as ' . baseline noenhanced
 set logscale x
 eval 'set xtics (' . ticks_between(left_end, right_end) . ')'
@@ -40,15 +52,17 @@ set xrange [left_end : right_end]
 set yrange [rows - 0.4 : 0.4]
 set ytics scale 0
 set grid noytics
-set lmargin at screen 0.26
+set lmargin at screen larger(0.26, 0.04 + 0.0195 * longest)
 set arrow 1 from 1, graph 0 to 1, graph 1 nohead linetype 6 dashtype 1 back
 
 plot 'headline.dat' using (1):(is_rival($1, strcol(2)) ? measured($3, $1 - 1) : NaN):(1):(baseline_us / $3):($1 - 1 - half):($1 - 1 + half) \
          with boxxyerror linetype 6 dashtype 1 linewidth 0.6 fillcolor rgb '#e2e2e2' fillstyle solid 1 border, \
+     'headline.dat' using (1):(is_peer($1) ? measured($3, $1 - 1) : NaN):(1):(baseline_us / $3):($1 - 1 - half):($1 - 1 + half) \
+         with boxxyerror linetype 6 dashtype 1 linewidth 0.6 fillcolor rgb '#707070' fillstyle pattern 4 border, \
      'speedup.dat' using (1):(measured($3, row_of($1))):(1):3:(row_of($1) - half):(row_of($1) + half) \
          with boxxyerror linetype 2 dashtype 1 linewidth 0.6 fillcolor rgb '#b8cde4' fillstyle solid 1 border, \
      'speedup.dat' using 3:(row_of($1)):4:5 with xerrorbars linetype 1 pointsize 0.5 * marker, \
-     'headline.dat' using (larger(1, baseline_us / $3)):(is_rival($1, strcol(2)) ? measured($3, $1 - 1) : NaN):(sprintf('%.3g×', baseline_us / $3)) \
+     'headline.dat' using (larger(1, baseline_us / $3)):(is_rival($1, strcol(2)) || is_peer($1) ? measured($3, $1 - 1) : NaN):(sprintf('%.3g×', baseline_us / $3)) \
          with labels left offset 1, 0 noenhanced, \
      'speedup.dat' using (larger(1, larger($3, $5))):(measured($3, row_of($1))):(sprintf('%.3g×', $3)) \
          with labels left offset 1, 0 noenhanced, \

@@ -81,25 +81,6 @@ static pk_interval ratio_interval(const cli_point *a, const cli_point *b)
 
 /* ---- what can be compared ---- */
 
-static void note_difference(char **list, const char *what, const char *a, const char *b)
-{
-    if (!strcmp(a, b))
-        return;
-    char *longer = cli_format("%s%s%s (%s, %s)", *list, **list ? ", " : "", what, a, b);
-    free(*list);
-    *list = longer;
-}
-
-static bool same_knob_names(const cli_result *a, const cli_result *b)
-{
-    if (a->knob_count != b->knob_count)
-        return false;
-    for (size_t i = 0; i < a->knob_count; i++)
-        if (strcmp(a->knob_names[i], b->knob_names[i]) != 0)
-            return false;
-    return true;
-}
-
 static const cli_point *partner(const cli_result *a, const cli_point *of, const cli_result *b)
 {
     for (size_t i = 0; i < b->point_count; i++) {
@@ -130,13 +111,13 @@ static size_t left_out(const cli_result *of, const cli_result *other)
 
 static pk_status judge_comparable(const cli_result *a, const cli_result *b, bool anyway)
 {
-    if (strcmp(a->lab, b->lab) != 0 || !same_knob_names(a, b))
+    if (strcmp(a->lab, b->lab) != 0 || !cli_same_knob_names(a, b))
         return pk_fail(PK_USAGE, "the files are of different labs (%s, %s); compare two runs of one lab", a->lab,
                        b->lab);
     char *differences = cli_copy("", 0);
-    note_difference(&differences, "device", a->device, b->device);
-    note_difference(&differences, "backend", a->backend, b->backend);
-    note_difference(&differences, "arch", a->arch, b->arch);
+    cli_note_difference(&differences, "device", a->device, b->device);
+    cli_note_difference(&differences, "backend", a->backend, b->backend);
+    cli_note_difference(&differences, "arch", a->arch, b->arch);
     pk_status status = PK_OK;
     if (*differences && !anyway)
         status = pk_fail(PK_USAGE, "the runs differ in %s; --anyway compares them nevertheless", differences);
@@ -163,7 +144,9 @@ static char *knob_values(const cli_result *result, const double *knobs)
 {
     char *line = cli_copy("", 0);
     for (size_t i = 0; i < result->knob_count; i++) {
-        char *longer = cli_format("%s%s%.0f", line, i ? " " : "", knobs[i]);
+        char *value = cli_knob_text(result, i, knobs[i]);
+        char *longer = cli_format("%s%s%s", line, i ? " " : "", value);
+        free(value);
         free(line);
         line = longer;
     }

@@ -13,18 +13,19 @@
  *   along_<knob>.dat  of these the longest line, on which only that knob changes: blocks and columns as there, sorted
  *                     by the knob
  *   speedup.dat       at the headline knobs: 1 row, 2 variant, 3 speedup, 4 low, 5 high, 6 what stands in its place
- *   headline.dat      at the headline knobs, all variants: 1 row, 2 variant, 3 us a token, 4 its p10, 5 its p90, 6 what
- *                     stands in its place
+ *   headline.dat      at the headline knobs, all variants, those of `peers` last: 1 row, 2 variant, 3 us a token, 4 its
+ *                     p10, 5 its p90, 6 what stands in its place
  *   latency.dat       at the headline knobs: blocks as above. Columns: 1 us, 2 share of tokens at most that long;
  *                     latency_counts has the rows of each block
  *
- * Variables: lab, title, device, is_cpu, processors, variants, drawn (those of them that have results), baseline,
- * knobs, headline_<knob>, values_<knob> (in the sweeps, ascending; a knob with names has their numbers, from 0);
- * speedup_low, speedup_high (the ends of all intervals); launch_us, launch_sync_us, gap_us, read_gb_per_s; slopes (a
- * word for each variant: the slope of the fit that bears its name, or NaN); along_<knob>_count (the most points that a
- * variant has), along_<knob>_modelled (the variants with a prediction there), along_<knob>_<other knob> (what the
- * others were); format ("svg" or "png"), output, theme. A script that has too little to draw prints one line that says
- * what is missing and ends with `exit status 77`. */
+ * Variables: lab, title, device, is_cpu, processors, variants, drawn (those of them that have results), peers (those
+ * that another program's file brought: measured on the same device in another run, never paired), baseline, knobs,
+ * headline_<knob>, values_<knob> (in the sweeps, ascending; a knob with names has their numbers, from 0); speedup_low,
+ * speedup_high (the ends of all intervals); launch_us, launch_sync_us, gap_us, read_gb_per_s; slopes (a word for each
+ * variant: the slope of the fit that bears its name, or NaN); along_<knob>_count (the most points that a variant has),
+ * along_<knob>_modelled (the variants with a prediction there), along_<knob>_<other knob> (what the others were);
+ * format ("svg" or "png"), output, theme. A script that has too little to draw prints one line that says what is
+ * missing and ends with `exit status 77`. */
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -266,7 +267,8 @@ static size_t headline_knobs(const cli_result *result, const cli_point *point, s
     return count;
 }
 
-/* A result on the line with most points; among equals the nearest to the headline knobs, then the first. */
+/* A result of the lab's own on the line with most points; among equals the nearest to the headline knobs, then the
+ * first. */
 static const cli_point *best_line(const cli_result *result, size_t knob, size_t *length)
 {
     const cli_point *best = NULL;
@@ -274,7 +276,7 @@ static const cli_point *best_line(const cli_result *result, size_t knob, size_t 
     *length = 0;
     for (size_t i = 0; i < result->point_count; i++) {
         const cli_point *point = &result->points[i];
-        if (!is_swept(point))
+        if (!is_swept(point) || point->peer[0])
             continue;
         size_t count = line_length(result, point, knob), shared = headline_knobs(result, point, knob);
         if (count > *length || (count == *length && shared > most_shared)) {
@@ -417,7 +419,7 @@ static pk_status write_speedups(const figures *all, FILE *variables)
     pk_interval range = {INFINITY, -INFINITY};
     for (size_t v = 0; v < all->variants.count; v++) {
         const cli_point *point = at_headline(all, all->variants.names[v]);
-        if (point && !strcmp(point->role, "ladder"))
+        if (point && !point->peer[0] && !strcmp(point->role, "ladder"))
             write_speedup(file, ++row, point, &range);
     }
     fprintf(variables, "speedup_low = %.9g\nspeedup_high = %.9g\n", row && isfinite(range.low) ? range.low : 1,
@@ -507,6 +509,14 @@ static bool has_drawn(const figures *all, const char *variant)
     return false;
 }
 
+static bool is_peer(const figures *all, const char *variant)
+{
+    for (size_t i = 0; i < all->result->point_count; i++)
+        if (all->result->points[i].peer[0] && !strcmp(all->result->points[i].variant, variant))
+            return true;
+    return false;
+}
+
 static void put_device(FILE *file, const cli_result *result)
 {
     bool cpu = cli_is_cpu_device(result);
@@ -544,6 +554,10 @@ static void put_variants(FILE *file, const figures *all)
     for (size_t v = 0; v < all->variants.count; v++)
         if (has_drawn(all, all->variants.names[v]))
             fprintf(file, "%s ", all->variants.names[v]);
+    fputs("'\npeers = '", file);
+    for (size_t v = 0; v < all->variants.count; v++)
+        if (is_peer(all, all->variants.names[v]))
+            fprintf(file, "%s ", all->variants.names[v]);
     fputs("'\nslopes = '", file);
     for (size_t v = 0; v < all->variants.count; v++) {
         put_number(file, slope_named(all->result, all->variants.names[v]));
@@ -555,7 +569,8 @@ static void put_variants(FILE *file, const figures *all)
     fputs("'\n", file);
     for (size_t v = all->variants.count; v-- > 0;) {
         const cli_point *point = at_headline(all, all->variants.names[v]);
-        if (point && !strcmp(point->role, "baseline") && strcmp(point->variant, REFERENCE_VARIANT) != 0)
+        if (point && !point->peer[0] && !strcmp(point->role, "baseline") &&
+            strcmp(point->variant, REFERENCE_VARIANT) != 0)
             baseline = point->variant;
     }
     put_string(file, "baseline", baseline);
@@ -722,7 +737,7 @@ static pk_status plot_result(const cli_result *result, const char *folder)
     return status;
 }
 
-pk_status cli_plot(const char *result_path, const char *folder)
+static pk_status plot_group(const cli_together *group, const char *folder)
 {
     char *gnuplot = cli_find_program("gnuplot");
     if (!gnuplot)
@@ -730,15 +745,24 @@ pk_status cli_plot(const char *result_path, const char *folder)
                                  "./lab plot");
     free(gnuplot);
     cli_result result;
-    pk_status status = cli_result_load(&result, result_path);
+    pk_status status = cli_result_load_group(&result, group);
     if (status != PK_OK)
         return status;
     cli_say(2, "Figures of %s in %s", result.lab, cli_relative(folder));
     if (result.point_count)
         status = plot_result(&result, folder);
     else
-        status = pk_fail(PK_USAGE, "%s holds no results to draw; run the lab again", result_path);
+        status = pk_fail(PK_USAGE, "%s holds no results to draw; run the lab again", result.path);
     cli_result_free(&result);
+    return status;
+}
+
+pk_status cli_plot(const char *result_path, const char *folder)
+{
+    cli_groups groups = {NULL, 0};
+    cli_groups_add(&groups, result_path);
+    pk_status status = plot_group(&groups.groups[0], folder);
+    cli_groups_free(&groups);
     return status;
 }
 
@@ -767,20 +791,21 @@ static void say_where_a_sweep_is(const char *path)
 
 int cmd_plot(int argc, char **argv)
 {
-    const char *word = NULL, *out = NULL;
+    const char *words[CLI_MOST_FILES], *out = NULL;
     cli_option options[] = {{"--out", &out, NULL}};
-    size_t words;
-    cli_names paths = {NULL, 0};
-    pk_status status = cli_parse(argc, argv, options, 1, &word, 1, &words);
+    size_t count;
+    cli_groups groups = {NULL, 0};
+    pk_status status = cli_parse(argc, argv, options, 1, words, CLI_MOST_FILES, &count);
     if (status == PK_OK)
-        status = cli_result_paths(word, &paths);
-    for (size_t i = 0; i < paths.count && status == PK_OK; i++) {
-        char *folder = out ? cli_copy(out, strlen(out)) : folder_of(paths.names[i]);
-        status = cli_plot(paths.names[i], folder);
+        status = cli_result_groups(words, count, &groups);
+    for (size_t i = 0; i < groups.count && status == PK_OK; i++) {
+        const cli_together *group = &groups.groups[i];
+        char *folder = out ? cli_copy(out, strlen(out)) : folder_of(group->names[0]);
+        status = plot_group(group, folder);
         free(folder);
-        if (status == PK_OK && !word)
-            say_where_a_sweep_is(paths.names[i]);
+        if (status == PK_OK && count == 0)
+            say_where_a_sweep_is(group->names[0]);
     }
-    cli_names_free(&paths);
+    cli_groups_free(&groups);
     return status == PK_OK ? 0 : cli_failed(status);
 }

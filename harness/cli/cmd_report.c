@@ -19,9 +19,15 @@ static void print_number(const char *format, double value)
 
 static void print_row(const cli_result *result, const cli_point *point, bool with_knobs)
 {
-    printf("| %s%s |", point->variant, strcmp(point->cache, "cold") ? "" : " (cold)");
-    for (size_t i = 0; with_knobs && i < result->knob_count; i++)
-        print_number("%.0f", point->knobs[i]);
+    printf("| %s%s", point->variant, strcmp(point->cache, "cold") ? "" : " (cold)");
+    if (point->peer[0])
+        printf(" (`%s`)", point->peer);
+    fputs(" |", stdout);
+    for (size_t i = 0; with_knobs && i < result->knob_count; i++) {
+        char *value = isfinite(point->knobs[i]) ? cli_knob_text(result, i, point->knobs[i]) : cli_copy("-", 1);
+        printf(" %s |", value);
+        free(value);
+    }
     printf(" %s |", point->status);
     print_number("%.4g", point->us_per_token);
     if (isfinite(point->speedup))
@@ -63,6 +69,19 @@ static void print_reasons(const cli_result *result)
     }
 }
 
+/* What stands in the table beside the result's own program, or would. */
+static void print_peers(const cli_result *result, bool all)
+{
+    for (size_t i = 0; i < result->peers.count; i++) {
+        const char *program = result->peers.names[i];
+        bool has_rows = false;
+        for (size_t j = 0; j < result->point_count && !has_rows; j++)
+            has_rows = is_shown(&result->points[j], all) && !strcmp(result->points[j].peer, program);
+        cli_say(0, "beside it, from a run of its own: `%s`, %s%s", program, result->peers_started_utc.names[i],
+                has_rows ? "" : ", which has nothing at this point (`--all` shows what it has)");
+    }
+}
+
 static void print_result(const cli_result *result, bool all)
 {
     const cli_point *headline = cli_headline(result);
@@ -77,6 +96,7 @@ static void print_result(const cli_result *result, bool all)
             cli_say(0, "at %s%s", knobs, cli_has_sweep(result) ? " (`--all` for the whole sweep)" : "");
         free(knobs);
     }
+    print_peers(result, all);
     putchar('\n');
     if (headline) {
         print_table(result, all);
@@ -89,13 +109,13 @@ static void print_result(const cli_result *result, bool all)
 }
 
 /* Each lab's newest result, wherever it was written. */
-static void latest_paths(cli_names *paths)
+static void latest(cli_groups *groups)
 {
     cli_labs labs = cli_find_labs();
     for (size_t i = 0; i < labs.count; i++) {
         char *path = cli_newest_result(labs.labs[i].id, NULL);
         if (path)
-            cli_names_add(paths, path);
+            cli_groups_add(groups, path);
         free(path);
     }
     cli_labs_free(&labs);
@@ -103,24 +123,24 @@ static void latest_paths(cli_names *paths)
 
 int cmd_report(int argc, char **argv)
 {
-    const char *word = NULL;
+    const char *words[CLI_MOST_FILES];
     bool all = false;
     cli_option options[] = {{"--all", NULL, &all}};
-    size_t words;
-    cli_names paths = {NULL, 0};
-    pk_status status = cli_parse(argc, argv, options, 1, &word, 1, &words);
-    if (status == PK_OK && !words)
-        latest_paths(&paths);
-    if (status == PK_OK && !paths.count)
-        status = cli_result_paths(word, &paths);
-    for (size_t i = 0; i < paths.count && status == PK_OK; i++) {
+    size_t count;
+    cli_groups groups = {NULL, 0};
+    pk_status status = cli_parse(argc, argv, options, 1, words, CLI_MOST_FILES, &count);
+    if (status == PK_OK && !count)
+        latest(&groups);
+    if (status == PK_OK && !groups.count)
+        status = cli_result_groups(words, count, &groups);
+    for (size_t i = 0; i < groups.count && status == PK_OK; i++) {
         cli_result result;
-        status = cli_result_load(&result, paths.names[i]);
+        status = cli_result_load_group(&result, &groups.groups[i]);
         if (status == PK_OK) {
             print_result(&result, all);
             cli_result_free(&result);
         }
     }
-    cli_names_free(&paths);
+    cli_groups_free(&groups);
     return status == PK_OK ? 0 : cli_failed(status);
 }

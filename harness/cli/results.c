@@ -57,6 +57,7 @@ static void read_point(const cli_result *result, const cJSON *json, cli_point *p
         .role = text(json, "role"),
         .cache = text(json, "cache"),
         .status = text(json, "status"),
+        .peer = cli_copy("", 0),
         .reason = text(json, "reason"),
         .open_step = text(json, "open_step"),
         .wall = samples(timing, "wall"),
@@ -133,6 +134,7 @@ static void mark_points(cli_result *result)
 {
     for (size_t i = 0; i < result->point_count; i++) {
         cli_point *point = &result->points[i];
+        point->is_repeat = false;
         for (size_t j = 0; j < i && !point->is_repeat; j++)
             point->is_repeat = is_same_measurement(result, point, &result->points[j]);
         point->is_default = !point->is_repeat && cli_same_knobs(result, point->knobs, result->points[0].knobs);
@@ -178,7 +180,8 @@ pk_status cli_result_load(cli_result *result, const char *path)
 
 static void free_point(cli_point *point)
 {
-    char *texts[] = {point->variant, point->role, point->cache, point->status, point->reason, point->open_step};
+    char *texts[] = {point->variant, point->role,   point->cache,    point->status,
+                     point->peer,    point->reason, point->open_step};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         free(texts[i]);
     free(point->wall.values);
@@ -201,7 +204,99 @@ void cli_result_free(cli_result *result)
         free(result->fits[i].name);
     free(result->points);
     free(result->fits);
+    cli_names_free(&result->peers);
+    cli_names_free(&result->peers_started_utc);
     memset(result, 0, sizeof *result);
+}
+
+/* ---- results of several programs ---- */
+
+void cli_note_difference(char **list, const char *what, const char *a, const char *b)
+{
+    if (!strcmp(a, b))
+        return;
+    char *longer = cli_format("%s%s%s (%s, %s)", *list, **list ? ", " : "", what, a, b);
+    free(*list);
+    *list = longer;
+}
+
+bool cli_same_knob_names(const cli_result *a, const cli_result *b)
+{
+    if (a->knob_count != b->knob_count)
+        return false;
+    for (size_t i = 0; i < a->knob_count; i++)
+        if (strcmp(a->knob_names[i], b->knob_names[i]) != 0)
+            return false;
+    return true;
+}
+
+/* Have both the variant? A third program's may be there at other knobs: runs of one point each make a series. */
+static const cli_point *clash(const cli_result *result, const cli_result *peer)
+{
+    for (size_t i = 0; i < peer->point_count; i++)
+        for (size_t j = 0; j < result->point_count; j++)
+            if (!strcmp(peer->points[i].variant, result->points[j].variant) &&
+                (!result->points[j].peer[0] || is_same_measurement(result, &peer->points[i], &result->points[j])))
+                return &peer->points[i];
+    return NULL;
+}
+
+static pk_status judge_join(const cli_result *result, const cli_result *peer)
+{
+    if (strcmp(result->lab, peer->lab) != 0 || !cli_same_knob_names(result, peer))
+        return pk_fail(PK_USAGE, "%s is of %s, and %s of %s%s; only results of one lab stand in one table",
+                       result->path, result->lab, peer->path, peer->lab,
+                       strcmp(result->lab, peer->lab) ? "" : " with other knobs");
+    /* Not the backend: CUDA and HIP on one device are what one wants to see side by side. */
+    char *differences = cli_copy("", 0);
+    cli_note_difference(&differences, "device", result->device, peer->device);
+    cli_note_difference(&differences, "arch", result->arch, peer->arch);
+    pk_status status = PK_OK;
+    const cli_point *both = clash(result, peer);
+    if (*differences)
+        status = pk_fail(PK_USAGE, "%s and %s differ in %s; only results of one device stand in one table",
+                         result->path, peer->path, differences);
+    else if (both)
+        status = pk_fail(PK_USAGE, "%s and %s both have the variant '%s'; ./lab compare compares two runs",
+                         result->path, peer->path, both->variant);
+    free(differences);
+    return status;
+}
+
+pk_status cli_result_join(cli_result *result, cli_result *peer)
+{
+    pk_status status = judge_join(result, peer);
+    if (status != PK_OK)
+        return status;
+    result->points = cli_grow(result->points, result->point_count + peer->point_count, sizeof *result->points);
+    for (size_t i = 0; i < peer->point_count; i++) {
+        cli_point *point = &result->points[result->point_count++];
+        *point = peer->points[i];
+        free(point->peer);
+        point->peer = cli_copy(peer->program, strlen(peer->program));
+        point->speedup = point->speedup_low = point->speedup_high = (double)NAN;
+    }
+    peer->point_count = 0;
+    mark_points(result);
+    cli_names_add(&result->peers, peer->program);
+    cli_names_add(&result->peers_started_utc, peer->started_utc);
+    return PK_OK;
+}
+
+pk_status cli_result_load_group(cli_result *result, const cli_together *group)
+{
+    pk_status status = cli_result_load(result, group->names[0]);
+    for (size_t i = 1; i < group->count && status == PK_OK; i++) {
+        cli_result peer;
+        status = cli_result_load(&peer, group->names[i]);
+        if (status == PK_OK) {
+            status = cli_result_join(result, &peer);
+            cli_result_free(&peer);
+        }
+        if (status != PK_OK)
+            cli_result_free(result);
+    }
+    return status;
 }
 
 /* ---- what the commands ask of a result ---- */
@@ -293,48 +388,90 @@ char *cli_newest_result(const char *lab_id, bool (*wanted)(const cli_result *res
     return path;
 }
 
-static void add_folder(cli_names *paths, const char *folder)
+void cli_groups_add(cli_groups *groups, const char *path)
+{
+    groups->groups = cli_grow(groups->groups, groups->count + 1, sizeof *groups->groups);
+    groups->groups[groups->count] = (cli_together){NULL, 0};
+    cli_names_add(&groups->groups[groups->count++], path);
+}
+
+void cli_groups_free(cli_groups *groups)
+{
+    for (size_t i = 0; i < groups->count; i++)
+        cli_names_free(&groups->groups[i]);
+    free(groups->groups);
+    *groups = (cli_groups){NULL, 0};
+}
+
+/* The group of lab02.json, when `path` is that of a lab02-triton.json in the same folder. */
+static cli_together *group_beside(cli_groups *groups, const char *path)
+{
+    const char *name = strrchr(path, '/'), *dash = strchr(name ? name : path, '-');
+    for (size_t i = 0; dash && i < groups->count; i++) {
+        const char *own = groups->groups[i].names[0];
+        const size_t length = (size_t)(dash - path);
+        if (!strncmp(own, path, length) && !strcmp(own + length, ".json"))
+            return &groups->groups[i];
+    }
+    return NULL;
+}
+
+static void add_folder(cli_groups *groups, const char *folder)
 {
     cli_names files = cli_list_folder(folder, "lab", ".json");
-    for (size_t i = 0; i < files.count; i++) {
-        char *path = cli_format("%s/%s", folder, files.names[i]);
-        cli_names_add(paths, path);
-        free(path);
+    for (size_t pass = 0; pass < 2; pass++) { /* the labs' own first: those that have no dash */
+        for (size_t i = 0; i < files.count; i++) {
+            if ((strchr(files.names[i], '-') != NULL) != (pass == 1))
+                continue;
+            char *path = cli_format("%s/%s", folder, files.names[i]);
+            cli_together *group = group_beside(groups, path);
+            if (group)
+                cli_names_add(group, path);
+            else
+                cli_groups_add(groups, path);
+            free(path);
+        }
     }
     cli_names_free(&files);
 }
 
-static void add_newest_folder(cli_names *paths)
+static void add_newest_folder(cli_groups *groups)
 {
     char *root = cli_format("%s/results", cli_source());
     cli_names folders = cli_list_folder(root, "2", "");
-    for (size_t i = folders.count; i-- > 0 && paths->count == 0;) {
+    for (size_t i = folders.count; i-- > 0 && groups->count == 0;) {
         char *folder = cli_format("%s/%s", root, folders.names[i]);
-        add_folder(paths, folder);
+        add_folder(groups, folder);
         free(folder);
     }
     cli_names_free(&folders);
     free(root);
 }
 
-pk_status cli_result_paths(const char *word, cli_names *paths)
+pk_status cli_result_groups(const char *const *words, size_t word_count, cli_groups *groups)
 {
-    *paths = (cli_names){NULL, 0};
-    if (!word) {
-        add_newest_folder(paths);
-        if (!paths->count)
+    *groups = (cli_groups){NULL, 0};
+    if (!word_count) {
+        add_newest_folder(groups);
+        if (!groups->count)
             return pk_fail(PK_USAGE, "there are no results yet; make some with ./lab run 01 --baseline");
-    } else if (cli_is_folder(word)) {
-        char *folder = cli_copy(word, strlen(word));
-        size_t length = strlen(folder);
-        while (length > 1 && folder[length - 1] == '/')
-            folder[--length] = '\0';
-        add_folder(paths, folder);
-        free(folder);
-        if (!paths->count)
-            return pk_fail(PK_USAGE, "no result files (lab*.json) in %s; see ./lab run --help", word);
-    } else {
-        cli_names_add(paths, word);
+        return PK_OK;
     }
-    return PK_OK;
+    for (size_t i = 0; i < word_count; i++)
+        if (word_count > 1 && cli_is_folder(words[i]))
+            return pk_fail(PK_USAGE, "%s is a folder; name result files, or one folder alone", words[i]);
+    if (!cli_is_folder(words[0])) {
+        cli_groups_add(groups, words[0]);
+        for (size_t i = 1; i < word_count; i++)
+            cli_names_add(&groups->groups[0], words[i]);
+        return PK_OK;
+    }
+    char *folder = cli_copy(words[0], strlen(words[0]));
+    size_t length = strlen(folder);
+    while (length > 1 && folder[length - 1] == '/')
+        folder[--length] = '\0';
+    add_folder(groups, folder);
+    free(folder);
+    return groups->count ? PK_OK
+                         : pk_fail(PK_USAGE, "no result files (lab*.json) in %s; see ./lab run --help", words[0]);
 }

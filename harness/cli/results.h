@@ -15,6 +15,7 @@ typedef struct cli_samples {
 
 typedef struct cli_point { /* one variant at one set of knobs */
     char *variant, *role, *cache, *status;
+    char *peer;      /* the program of another file that it comes from (cli_result_join); "" for the result's own */
     char *reason;    /* "" when it passed */
     char *open_step; /* "lab01.3" when that step is still open; else "" */
     bool is_default; /* of the default point: the knobs of the file's first results, measured first */
@@ -50,11 +51,23 @@ typedef struct cli_result {
     size_t point_count;
     cli_fit *fits;
     size_t fit_count;
+    cli_names peers, peers_started_utc; /* of the files that were joined: their programs, and when each ran */
 } cli_result;
 
 /* Read one file. PK_USAGE, naming the file and what is wrong with it, when it is no result file of version 1. */
 pk_status cli_result_load(cli_result *result, const char *path);
 void cli_result_free(cli_result *result);
+
+/* Put the variants of `peer`, another program's result of the same lab on the same device, beside those of `result`:
+ * its points follow the result's own, without their speedups, which are against another baseline in another process.
+ * Takes the points out of `peer`, which stays to be freed. PK_USAGE, naming both files, where lab or device differ, or
+ * where both have the same variant. */
+pk_status cli_result_join(cli_result *result, cli_result *peer);
+
+/* Append "what (a, b)" to the list in `*list`, in new memory, unless a and b are the same. */
+void cli_note_difference(char **list, const char *what, const char *a, const char *b);
+
+bool cli_same_knob_names(const cli_result *a, const cli_result *b);
 
 bool cli_same_knobs(const cli_result *result, const double *a, const double *b);
 
@@ -89,8 +102,22 @@ bool cli_advise(const cli_lab *lab, const cli_result *result);
 /* The newest result file of one lab ("lab01") that `wanted` (NULL: any) is true of, or NULL. The caller frees it. */
 char *cli_newest_result(const char *lab_id, bool (*wanted)(const cli_result *result));
 
-/* The result files that `word` means: a file, all in a folder, or (NULL) all in the newest results folder.
- * PK_USAGE when there are none. */
-pk_status cli_result_paths(const char *word, cli_names *paths);
+/* Result files that stand in the same tables and figures: the first is the lab's own, the others are joined to it. */
+typedef cli_names cli_together;
+enum { CLI_MOST_FILES = 16 /* of one command: a lab's own and what others measured */ };
+
+typedef struct cli_groups {
+    cli_together *groups;
+    size_t count;
+} cli_groups;
+
+/* The result files that the words mean: one group of files; all in a folder, where labNN-*.json belong to labNN.json;
+ * without words, likewise, all in the newest results folder. PK_USAGE when there are none. */
+pk_status cli_result_groups(const char *const *words, size_t word_count, cli_groups *groups);
+void cli_groups_add(cli_groups *groups, const char *path); /* a group of that file */
+void cli_groups_free(cli_groups *groups);
+
+/* Load a group's first file, and join the others to it. */
+pk_status cli_result_load_group(cli_result *result, const cli_together *group);
 
 #endif

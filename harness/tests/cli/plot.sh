@@ -109,6 +109,38 @@ expect 0 '3 points, tokens 4, K 150'
 [[ $(flat | grep -o '1024 150 4' | wc -l) == 4 ]] || fail 'a point is on a line twice'
 expect 0 1206.024
 expect_no 8442.168 # 7 times that: the default point
+# Another program's variants: in the tables, but for those of speedups, and never what a line or the baseline is. At the
+# headline knobs, which another point of the sweep has again, and at others.
+python3 - "$fixture/lab01.json" "$fixture/peer.json" <<'CODE'
+import json, sys
+result = json.load(open(sys.argv[1]))
+result["run"]["program"] = "peer_other.py"
+points = [point for point in result["results"] if point["variant"] in ("launch-sync", "stream")]
+points = points[:2] + [point for point in points if point["params"]["n"] == 4096][:2]
+for point in points[:2]:
+    for k in range(2, 9): # a line longer than any of the lab's
+        points.append(json.loads(json.dumps(point)))
+        points[-1]["params"].update(n=2048, k=k)
+for point in points:
+    point["variant"] = "other-" + point["variant"]
+result["results"] = points
+json.dump(result, open(sys.argv[2], "w"))
+CODE
+cat >"$PK_LAB_SOURCE/plots/lab01-tell.gp" <<'CODE'
+print sprintf('peers %s; baseline %s; %d along k, n %d; ', peers, baseline, along_k_count, along_k_n) \
+    . system("cut -d' ' -f1,2 headline.dat | tr '\n' ';'") . system("cut -d' ' -f2 speedup.dat | tr '\n' ';'") \
+    . system("grep -c ' 4096 1 1 ' points.dat") . ';' . system("grep -c ' 2048 [2-8] 4 ' points.dat") . ' long'
+exit status 77
+CODE
+run plot "$fixture/lab01.json" "$fixture/peer.json" "--out=$out"
+expect 0 'peers other-launch-sync other-stream ; baseline launch-sync; 3 along k, n 1024; 1 launch-sync;2 work-only;3 stream;4 fused;5 pdl;6 other-launch-sync;7 other-stream;stream;fused;pdl;6;14 long'
+run plot "$fixture/peer.json" "$fixture/lab01.json" "--out=$out" # the first is what the others stand beside
+expect 0 'peers launch-sync work-only stream fused pdl ; baseline other-launch-sync;'
+sed 's/"role": "baseline"/"role": "ladder"/g' "$fixture/lab01.json" >"$fixture/no-baseline.json"
+run plot "$fixture/no-baseline.json" "$fixture/peer.json" "--out=$out"
+expect 0 'baseline ;'
+run plot "$fixture/lab01.json" "$fixture/lab01.json" "--out=$out"
+expect_error "both have the variant 'launch-sync'" './lab compare'
 # Many knobs, with names that gnuplot cannot have, with decimals, of ten digits and with choices; tokens' latencies.
 python3 - "$fixture/lab01.json" "$fixture/many.json" <<'CODE'
 import json, sys
@@ -152,6 +184,38 @@ run plot "$fixture/too-many.json" "--out=$out"
 expect 2 'more than 32 knobs'
 rm -r "$PK_LAB_SOURCE/plots"
 ln -s "$repository/plots" "$PK_LAB_SOURCE/plots"
+
+# ---- lab 02's figures: families of curves, latencies, another program's bars ----
+shipped=$repository/docs/results/h200
+run plot "$shipped/lab02.json" "$shipped/lab02-triton.json" "--out=$out"
+expect 0 wrote
+expect_no 'not drawn'
+for figure in "$repository"/plots/lab02-*.gp; do
+    name=$(basename "$figure" .gp)
+    output=$(cat "$out/$name.svg")
+    expect 0 'NVIDIA H200' '</svg>'
+    expect_no 'CPU device'
+done
+output=$(cat "$out/lab02-speedup.svg")
+expect 0 triton-counter 'hatched: another program'
+output=$(cat "$out/lab02-load.svg")
+expect 0 requests batched 'filled: p50' 'open: p99'
+output=$(cat "$out/lab02-blocks.svg")
+expect 0 '132 processors' '1024 threads'
+run plot "$shipped/lab02-triton.json" "--out=$fixture/alone"
+expect 0 'not drawn: lab02-blocks: needs the sweep "blocks"' 'wrote lab02-speedup.svg'
+output=$(cat "$fixture/alone/lab02-speedup.svg")
+expect_no hatched
+python3 - "$shipped/lab02.json" "$fixture/cpu2.json" <<'CODE'
+import json, sys
+result = json.load(open(sys.argv[1]))
+result["device"].update(kind="cpu", backend="cpu")
+json.dump(result, open(sys.argv[2], "w"))
+CODE
+run plot "$fixture/cpu2.json" "--out=$fixture/cpu2"
+for figure in "$fixture/cpu2"/*.svg; do
+    [[ $(grep -c 'CPU device' "$figure") -ge 2 ]] || fail "$figure: title and watermark do not both say CPU device"
+done
 
 # ---- what cannot be drawn ----
 mkdir -p "$PK_LAB_SOURCE"/results/2026-01-0{1,2,3}T000000Z-d

@@ -100,6 +100,79 @@ expect_error 'different labs'
 run compare "$gpu"
 expect_error 'two result files'
 
+# ---- another program's results, beside the lab's own ----
+# peer FILE [CODE]: what a program of somebody else measured, the example's variants by another name; CODE changes it.
+peer() {
+    python3 - "$gpu" "$@" <<'CODE'
+import json, sys
+result = json.load(open(sys.argv[1]))
+result["run"].update(program="peer_other.py", started_utc="2026-04-01T00:00:00Z")
+for point in result["results"]:
+    point["variant"] = "other-" + point["variant"]
+first = result["results"][0]["params"]
+points = result["results"] = [point for point in result["results"] if point["params"] == first]
+exec(sys.argv[3] if len(sys.argv) > 3 else "")
+json.dump(result, open(sys.argv[2], "w"))
+CODE
+}
+mkdir "$fixture/together"
+cp "$gpu" "$fixture/together/lab01.json"
+peer "$fixture/together/lab01-other.json"
+for words in "$gpu $fixture/together/lab01-other.json" "$fixture/together"; do
+    # shellcheck disable=SC2086 # two files
+    run report $words
+    expect 0 'run of its own: `peer_other.py`, 2026-04-01T00:00:00Z'
+    expect_no 'nothing at this point'
+    [[ $(grep -c '^## ' <<<"$output") == 1 ]] || fail 'not one table'
+    # Its speedup was against a baseline in another process.
+    grep -qE '^\| stream \| pass \| [0-9.]+ \| [0-9.]+ \([0-9.]+ to [0-9.]+\) \|' <<<"$output" || fail 'no speedup of its own'
+    grep -qE '^\| other-stream \(`peer_other.py`\) \| pass \| [0-9.]+ \| - \|' <<<"$output" || fail 'no row of the peer'
+done
+rm "$fixture/together/lab01.json" # alone it is a result like others
+run report "$fixture/together"
+expect 0 '`peer_other.py`' '| other-stream | pass |'
+# At other knobs: not in the table, but in that of all points; two files of one program make a series.
+peer "$fixture/k7.json" 'for point in points: point["params"]["k"] = 7'
+run report "$gpu" "$fixture/k7.json"
+expect 0 'peer_other.py' 'which has nothing at this point'
+expect_no '| other-stream'
+run report "$gpu" "$fixture/together/lab01-other.json" "$fixture/k7.json" --all
+expect 0 '| other-stream (`peer_other.py`) | 1024 | 1 | 8 | pass |' '| other-stream (`peer_other.py`) | 1024 | 7 | 8 | pass |'
+peer "$fixture/hip.json" 'result["device"]["backend"] = "hip-nvidia"'
+run report "$gpu" "$fixture/hip.json"
+expect 0 '| other-stream (`peer_other.py`) |'
+
+refused() { # refused CODE TEXT...
+    peer "$fixture/odd.json" "$1"
+    run report "$gpu" "$fixture/odd.json"
+    expect_error odd.json "${@:2}"
+    [[ $output != *'| variant |'* ]] || fail 'a table in spite of that'
+}
+refused 'result["lab"]["id"] = "lab02"' 'of lab01' 'of lab02' 'one lab'
+refused 'result["lab"]["knobs"][0]["name"] = "m"' 'with other knobs'
+refused 'result["device"]["name"] = "NVIDIA H100"' 'differ in device (NVIDIA H200, NVIDIA H100)'
+refused 'result["device"]["arch"] = "sm_80"' 'differ in arch (sm_90, sm_80)'
+refused 'points[1]["variant"] = "stream"' "both have the variant 'stream'" './lab compare'
+refused 'for point in points: point["params"]["k"] = 7; point["variant"] = "stream"' "both have the variant 'stream'"
+run report "$gpu" "$fixture/k7.json" "$fixture/k7.json"
+expect_error 'both have the variant' k7.json
+run report "$gpu" "$fixture/together"
+expect_error 'is a folder'
+
+# A knob's value is what was given: decimals, and the name of a choice.
+python3 - "$gpu" "$fixture/knobs.json" <<'CODE'
+import json, sys
+result = json.load(open(sys.argv[1]))
+result["lab"]["knobs"] += [{"name": "a", "unit": ""}, {"name": "form", "unit": "", "choices": ["axpy", "dense"]}]
+for point in result["results"]:
+    point["params"].update(a=0.25, form=1)
+json.dump(result, open(sys.argv[2], "w"))
+CODE
+run report "$fixture/knobs.json" --all
+expect 0 '| stream | 1024 | 1 | 8 | 0.25 | dense | pass |'
+run compare "$fixture/knobs.json" "$fixture/knobs.json"
+expect 0 '1024 1 8 0.25 dense'
+
 # ---- files that are no results ----
 run compare "$gpu" "$fixture/none.json"
 expect_error 'cannot read' none.json
