@@ -23,7 +23,7 @@ set multiplot
 set tmargin at screen 0.73
 set bmargin at screen 0.46
 set format x ''
-set ylabel 'latency (µs)'
+set ylabel 'latency (µs)' offset 0, 0
 plot for [v in shown] 'points.dat' index block_of(v) using (column(column_in_flight)):(latency(column_p50)) \
          with linespoints linetype style(v) dashtype 1 notitle, \
      for [v in shown] 'points.dat' index block_of(v) using (column(column_in_flight)):(latency(column_p99)) \

@@ -4,12 +4,12 @@ candidates = 'batched queue requests'
 sweep = 'load'
 load theme[1:strlen(theme) - strlen('theme.gp')] . 'lab02.gp'
 
-set label 1003 'Latency of a step under load' at screen 0.53, name_at center
+set label 1003 'Latency of a step, Poisson arrivals' at screen 0.53, name_at center
 set xlabel 'load (% of what the variant can do)'
-set ylabel 'latency of a step (µs)'
+set ylabel 'latency of a step (µs)' offset 0, 0
 set logscale y
-set xrange [20:100]
-set xtics 20
+set xrange [25:100]
+set xtics (30, 50, 65, 80, '' 90, 95)
 stats 'points.dat' using (chosen(0) ? lower_latency(0) : NaN) nooutput
 low = STATS_min / 1.5
 stats 'points.dat' using (chosen(0) ? column(column_p99) : NaN) nooutput
