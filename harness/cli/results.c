@@ -145,20 +145,23 @@ pk_status cli_result_load(cli_result *result, const char *path)
 {
     memset(result, 0, sizeof *result);
     char *source = cli_read_file(path);
-    if (!source)
-        return pk_fail(PK_USAGE, "cannot read %s: %s; name a result file, results/*/labNN.json", path, strerror(errno));
+    if (!source) {
+        pk_fail(PK_USAGE, "cannot read %s: %s; name a result file, results/*/labNN.json", path, strerror(errno));
+        return PK_USAGE;
+    }
     cJSON *json = cJSON_Parse(source);
     free(source);
     const char *schema = cJSON_GetStringValue(field(json, "schema"));
     double version = number(json, "version");
     if (!schema || strcmp(schema, "pk-result") != 0 || !cJSON_IsArray(field(json, "results"))) {
         cJSON_Delete(json);
-        return pk_fail(PK_USAGE, "%s is not a result file; name one that a lab wrote, results/*/labNN.json", path);
+        pk_fail(PK_USAGE, "%s is not a result file; name one that a lab wrote, results/*/labNN.json", path);
+        return PK_USAGE;
     }
     if (!(version >= 1 && version < 2)) {
         cJSON_Delete(json);
-        return pk_fail(PK_USAGE, "%s has version %g, this program reads version 1; use the labs that wrote it", path,
-                       version);
+        pk_fail(PK_USAGE, "%s has version %g, this program reads version 1; use the labs that wrote it", path, version);
+        return PK_USAGE;
     }
     const cJSON *run = field(json, "run");
     result->path = cli_copy(path, strlen(path));

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Result files read back: report, compare, status, and files that are none.
+# shellcheck disable=SC2016 # backticks are Markdown's
 # shellcheck source=fixture.sh
 source "$(dirname "$0")/fixture.sh"
 gpu=$repository/harness/tests/data/example-gpu.json
