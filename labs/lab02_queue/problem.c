@@ -408,7 +408,12 @@ static pk_status check_serial(const lab02 *lab)
     const size_t n = (size_t)lab->problem.n;
     const double each = lab->problem.dense ? (double)n * (double)n * lab->problem.steps : (double)n;
     double *want = malloc(n * sizeof *want), *bound = malloc(n * sizeof *bound);
-    pk_status status = want && bound ? PK_OK : out_of_memory();
+    if (!want || !bound) {
+        free(want);
+        free(bound);
+        return out_of_memory();
+    }
+    pk_status status = PK_OK;
     for (size_t r = 0; status == PK_OK && r < (size_t)lab->problem.requests; r++) {
         if (r > 0 && (double)(r + 1) * each > most_operations)
             break;
