@@ -2,7 +2,7 @@
 """What peer_sdpa.py is made of, tested without a GPU.
 
 usage: peer_test.py PART
-  knobs      the knobs are those of problem.c
+  knobs      the knobs and their defaults are those of problem.c
   outcomes   exit codes, and the messages of what is refused and of what is missing
   attention  inputs, reference and bound: a right result passes, wrong ones do not; skipped without PyTorch
 Exit: 0 right, 1 wrong, 77 skipped.
@@ -36,11 +36,12 @@ def expect(right: bool, text: str) -> None:
 
 
 def test_knobs() -> None:
-    """Names and units, in problem.c's order."""
+    """Names, units and defaults, in problem.c's order."""
     text = (HERE / "problem.c").read_text(encoding="utf-8")
     table = re.search(r"static const pk_knob knobs\[\] = \{(.*?)\n\};", text, re.DOTALL)
-    want = re.findall(r"\{\"([\w-]+)\", \"([^\"]*)\",", table.group(1)) if table else []
-    got = [(knob.name, knob.unit) for knob in peer_sdpa.KNOBS]
+    row = r"\{\"([\w-]+)\", \"([^\"]*)\",\s*\"[^\"]*\",\s*(\d+),"
+    want = [(name, unit, int(default)) for name, unit, default in re.findall(row, table.group(1))] if table else []
+    got = [(knob.name, knob.unit, knob.default) for knob in peer_sdpa.KNOBS]
     expect(got == want, f"knobs are {got}, in problem.c {want}")
 
 
@@ -64,7 +65,7 @@ def test_outcomes() -> None:
     options = pk_peer.parse_options("", peer_sdpa.KNOBS, [])
     options.quick = False
     shapes = [(point["batch"], point["seq-len"], point["steps"]) for point in peer_sdpa.points(options)]
-    expect(shapes == [(32, 4096, 32), (1, 131072, 32), (1, 1024, 128)], f"the shapes are {shapes}")
+    expect(shapes == [(32, 4096, 64), (1, 131072, 16), (1, 1024, 128)], f"the shapes are {shapes}")
     options = pk_peer.parse_options("", peer_sdpa.KNOBS, ["--seq-len=77", "--steps=5"])
     shapes = [(point["batch"], point["seq-len"], point["steps"]) for point in peer_sdpa.points(options)]
     expect(len(shapes) == 1 and shapes[0][1:] == (77, 5), f"--seq-len=77 --steps=5 gives {shapes}")
