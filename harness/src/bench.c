@@ -81,8 +81,9 @@ static void note_launches(pk_result *result, const pk_run *run)
     result->graph_replays_per_token = (double)run->launches.graph_replays / result->tokens;
 }
 
-static void open_contender(pk_report *report, pk_contender *contender, uint64_t seed, bool first_pass)
+static void open_contender(const pk_bench_request *request, pk_contender *contender, bool first_pass)
 {
+    pk_report *const report = request->report;
     pk_run *run = &contender->run;
     pk_result *result = &report->results[contender->result];
     char reason[256];
@@ -98,12 +99,14 @@ static void open_contender(pk_report *report, pk_contender *contender, uint64_t 
     pk_status status = run->variant->prepare ? run->variant->prepare(run) : PK_OK;
     if (first_pass)
         result->prepare_us = pk_now_us() - start;
+    if (status == PK_USAGE && request->of_sweep)
+        status = PK_SKIP;
     if (status != PK_OK) {
         pk_contender_fail(report, contender, status);
         return;
     }
     if (first_pass)
-        verify(report, contender, "before timing", false, seed, &result->before, &result->first_execute_us);
+        verify(report, contender, "before timing", false, request->seed, &result->before, &result->first_execute_us);
     if (first_pass && contender->active)
         note_launches(result, run);
 }
@@ -172,24 +175,37 @@ static void init_contender(pk_contender *contender, pk_bench *bench, const pk_va
     contender->result = result;
 }
 
-static size_t add_contenders(const pk_bench_request *request, pk_bench *bench, pk_contender *contenders)
+typedef struct choice {
+    const pk_variant *variant;
+    bool is_baseline;
+} choice;
+
+/* Those that were asked for, are of this point, and have not failed before; the first baseline always runs where it is
+ * of the point, as every ratio is against it. None when a sweep is about others than were asked for. */
+static size_t choose(const pk_bench_request *request, choice choices[PK_MAX_CONTENDERS])
 {
     pk_variant_list lists[2] = {pk_baseline_variants(), pk_ladder_variants()};
     size_t count = 0;
     for (size_t l = 0; l < 2; l++) {
         for (size_t i = 0; i < lists[l].count && count < PK_MAX_CONTENDERS; i++) {
             const pk_variant *variant = &lists[l].variants[i];
-            /* The first baseline always runs: every ratio is against it. */
             bool needed = l == 0 && i == 0;
-            if ((!needed && !named(request->variants, variant->name)) || !named(request->only, variant->name) ||
-                excluded(request, variant))
-                continue;
-            size_t result =
-                request->pass == 0 ? add_result(request, bench, variant, l == 0) : request->first_result + count;
-            init_contender(&contenders[count++], bench, variant, result);
+            if ((needed || named(request->variants, variant->name)) && named(request->only, variant->name) &&
+                !excluded(request, variant))
+                choices[count++] = (choice){variant, l == 0};
         }
     }
     return count;
+}
+
+static void add_contenders(const pk_bench_request *request, pk_bench *bench, const choice *choices,
+                           pk_contender *contenders, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        size_t result = request->pass == 0 ? add_result(request, bench, choices[i].variant, choices[i].is_baseline)
+                                           : request->first_result + i;
+        init_contender(&contenders[i], bench, choices[i].variant, result);
+    }
 }
 
 /* The variant that a result is of. */
@@ -239,7 +255,7 @@ static pk_status open_contenders(const pk_bench_request *request, pk_contender *
         *request->current = contenders[i].result;
         if (request->pass > 0 && report->results[contenders[i].result].status != PK_OK)
             continue;
-        open_contender(report, &contenders[i], request->seed, request->pass == 0);
+        open_contender(request, &contenders[i], request->pass == 0);
         pk_status status = check_device_lost(report, contenders, count, i);
         if (status != PK_OK)
             return status;
@@ -324,10 +340,14 @@ pk_status pk_bench_run(const pk_bench_request *request)
 {
     pk_bench bench = bench_for(request);
     pk_run lab_run = {.bench = &bench};
+    choice choices[PK_MAX_CONTENDERS];
     pk_contender contenders[PK_MAX_CONTENDERS];
+    const size_t count = choose(request, choices);
+    if (count == 0)
+        return PK_OK;
     pk_status status = set_up(&lab_run, request->seed);
     if (status == PK_OK) {
-        size_t count = add_contenders(request, &bench, contenders);
+        add_contenders(request, &bench, choices, contenders, count);
         if (request->pass == 0)
             note_sizes(request->report, contenders, count);
         status = run_contenders(request, &lab_run, contenders, count);
@@ -378,7 +398,7 @@ pk_status pk_bench_count_kernels(const pk_bench_request *request)
         pk_contender contender;
         *request->current = i;
         init_contender(&contender, &bench, variant_of(&report->results[i]), i);
-        open_contender(report, &contender, request->seed, false);
+        open_contender(request, &contender, false);
         if (contender.active)
             count_kernels(report, &contender);
         close_contender(report, &contender);

@@ -189,6 +189,7 @@ static pk_status run_sweep_point(session *s, const pk_sweep *of, const long long
                                 .only = of->variants,
                                 .cache = PK_HOT,
                                 .only_passed_before = s->default_results,
+                                .of_sweep = true,
                                 .pass = pass,
                                 .passes = passes,
                                 .first_result = *first_result};

@@ -679,7 +679,7 @@ static const long long tile_keys[] = {16, 32, 64, 128}, tile_stages[] = {2, 3, 4
 static const pk_sweep_axis tile_axes[] = {AXIS("block-k", tile_keys), AXIS("stages", tile_stages),
                                           AXIS("batch", batch_32), AXIS("seq-len", long_context),
                                           AXIS("steps", steps_8)};
-static const long long tile_keys_quick[] = {16, 32}, tile_stages_quick[] = {2, 3};
+static const long long tile_keys_quick[] = {16, 32, 512}, tile_stages_quick[] = {2, 3};
 static const pk_sweep_axis tile_axes_quick[] = {AXIS("block-k", tile_keys_quick), AXIS("stages", tile_stages_quick),
                                                 AXIS("seq-len", short_context), AXIS("steps", steps_3)};
 
