@@ -4,11 +4,15 @@ chosen(c) = column(column_stages) > 0 && column(column_ragged) == 0 && column(co
             column(column_batch) == swept_batch
 candidates = 'async-tiles warp-roles'
 sweep = 'tiles'
+if (words(values_stages) < 2) {
+    print 'needs the sweep "' . sweep . '": ./lab run 03 --sweep'
+    exit status 77
+}
 # The sweep has rows whose stages are not the headline's: its length and batch are theirs.
 swept(c) = column(column_stages) > 0 && column(column_stages) != headline_stages
-stats 'points.dat' using (swept(0) ? column(column_seq_len) : 0) nooutput
+stats 'points.dat' using (swept(0) ? column(column_seq_len) : NaN) nooutput
 swept_length = STATS_max
-stats 'points.dat' using (swept(0) ? column(column_batch) : 0) nooutput
+stats 'points.dat' using (swept(0) ? column(column_batch) : NaN) nooutput
 swept_batch = STATS_max
 load theme[1:strlen(theme) - strlen('theme.gp')] . 'lab03.gp'
 
