@@ -13,6 +13,7 @@ import functools
 import importlib
 import os
 import pathlib
+import signal
 import sys
 import textwrap
 import threading
@@ -552,6 +553,11 @@ def _finish(peer: Peer, report: Report, device: Device, paths: Sequence[pathlib.
     return pk_result.EXIT_CODES[report.status]
 
 
+def heed_sigterm() -> None:
+    """What `timeout` sends ends a run as Ctrl-C does: what was measured by then is written."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
 def _measure_and_finish(peer: Peer, options: argparse.Namespace, argv: Sequence[str]) -> int:
     torch = needs(*peer.modules)[0]
     device = Device(torch)
@@ -586,6 +592,7 @@ def main(peer: Peer, argv: Sequence[str]) -> int:
     try:
         options = parse_options(peer.description, peer.knobs, argv[1:])
         peer.check(options)
+        heed_sigterm()
         return _measure_and_finish(peer, options, argv)
     except Failure as failure:
         _say(peer, f"{'SKIPPED: ' if failure.status == 'skipped' else ''}{failure.reason}")

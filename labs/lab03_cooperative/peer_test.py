@@ -13,6 +13,7 @@ import math
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -62,6 +63,12 @@ def test_outcomes() -> None:
         (pathlib.Path(folder) / "torch.py").write_text("raise ImportError('not here')\n", encoding="utf-8")
         got, text = ended("--quick", PYTHONPATH=folder)
         expect(got == 77 and "SKIPPED: " in text and "not here" in text, f"without PyTorch: {got}, {text!r}")
+    pk_peer.heed_sigterm()
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+        expect(False, "SIGTERM did nothing")
+    except KeyboardInterrupt:
+        pass
     options = pk_peer.parse_options("", peer_sdpa.KNOBS, [])
     options.quick = False
     shapes = [(point["batch"], point["seq-len"], point["steps"]) for point in peer_sdpa.points(options)]
