@@ -1,9 +1,10 @@
 # Lab 01: how many times faster than the baseline each variant is, with the 95% interval of the paired ratios.
-stats 'speedup.dat' using 1 nooutput
-if (STATS_records < 1) {
+in_drawn(v) = (word_index(v, drawn) > 0)
+if (words(drawn) - in_drawn('launch-sync') - in_drawn('work-only') < 1) {
     print 'needs a variant beside the baseline: ./lab run 01 or ./lab run 01 --solution'
     exit status 77
 }
+stats 'speedup.dat' using 1 nooutput
 rows = STATS_records
 larger(a, b) = (a > b ? a : b)
 measured(value, coordinate) = (value == value ? coordinate : NaN)

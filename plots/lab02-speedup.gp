@@ -1,13 +1,12 @@
 # Lab 02: how many times faster than the baseline each variant is: for the ladder with the 95% interval of the paired
 # ratios; for the other baselines, and for another program's variants, which are not paired with the first one, the ratio
 # of the medians.
-STATS_records = 0
-stats 'headline.dat' using 1:3 nooutput
-rows = STATS_records
-if (rows < 2) {
+if (words(drawn) < 2) {
     print 'needs a variant beside the baseline: ./lab run 02 or ./lab run 02 --solution'
     exit status 77
 }
+stats 'headline.dat' using 1:3 nooutput
+rows = STATS_records
 stats 'headline.dat' using (strcol(2) eq baseline ? $3 : NaN) nooutput
 baseline_us = STATS_min
 # Baselines come first, and the first of them has no bar; peers come last.

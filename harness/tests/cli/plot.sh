@@ -89,6 +89,20 @@ for figure in launch-cost speedup latency; do
 done
 [[ -z $(ls -A "$TMPDIR") ]] || fail 'a temporary folder was left'
 
+# A run without timings: every figure that needs them says so.
+python3 - "$fixture/lab01.json" "$fixture/untimed.json" <<'CODE'
+import json, sys
+result = json.load(open(sys.argv[1]))
+for point in result["results"]:
+    point.update(speedup=None, model=None)
+    point["timing"].update(wall=None, device=None, submit=None, token=None)
+    point["derived"]["us_per_token"] = None
+json.dump(result, open(sys.argv[2], "w"))
+CODE
+run plot "$fixture/untimed.json" "--out=$fixture/untimed"
+expect 0 'not drawn: lab01-latency: needs timings'
+expect 0 'not drawn: lab01-speedup: needs a variant beside the baseline'
+
 # ---- what the scripts get: a script of our own in place of the figures' writes it down ----
 rm "$PK_LAB_SOURCE/plots"
 mkdir "$PK_LAB_SOURCE/plots"
