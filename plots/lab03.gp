@@ -30,7 +30,8 @@ style(v) = 10 + word_index(v, all_variants)
 # K and V of a step in GB, of a row of points.dat without ragged lengths: read once; a step is a key longer than the last.
 kv_gb(c) = column(column_batch) * (column(column_seq_len) + 1 + (column(column_steps) - 1) / 2.0) * \
            column(column_kv_heads) * column(column_head_dim) * 4e-9
-gb_per_s(c) = kv_gb(0) / ($1 * 1e-6)
+tb_per_s(c) = kv_gb(0) / $1 * 1e3
+read_tb_per_s = read_gb_per_s / 1000
 
 # 2^10 for 1024, for eval 'set xtics (' . powers_of_two . ')'
 powers_of_two = ''
