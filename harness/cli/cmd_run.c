@@ -215,9 +215,9 @@ static int demonstrate(const cli_lab *lab, char **folder)
 {
     char *json = *folder ? cli_format("--json=%s/%s.json", *folder, lab->id) : NULL;
     char *csv = *folder ? cli_format("--csv=%s/%s.csv", *folder, lab->id) : NULL;
-    char *arguments[] = {"--solution", "--sweep=quick", DEMO_TIME_LIMIT, json, csv};
+    char *arguments[] = {"--solution", "--sweep=quick", "--quick=auto", DEMO_TIME_LIMIT, json, csv};
     cli_say(2, "Lab %s: %s", lab->number, lab->title);
-    int code = run_lab(lab, *folder ? 5 : 3, arguments, NULL, "demo");
+    int code = run_lab(lab, *folder ? 6 : 4, arguments, NULL, "demo");
     if (!*folder)
         *folder = newest_folder();
     free(json);

@@ -111,11 +111,22 @@ static pk_status parse_valued(pk_options *options, const pk_lab *lab, const char
     return PK_OK;
 }
 
+static pk_status parse_quick(pk_options *options, const pk_lab *lab, const char *value)
+{
+#if defined(PK_BACKEND_CPU)
+    const bool slow = lab->slow_on_cpu;
+#else
+    const bool slow = false;
+#endif
+    if (value && strcmp(value, "auto") != 0)
+        return pk_fail(PK_USAGE, "%s: --quick=%s: use --quick or --quick=auto", lab->id, value);
+    options->quick |= !value || slow;
+    return PK_OK;
+}
+
 static bool parse_flag(pk_options *options, const char *name)
 {
-    if (strcmp(name, "quick") == 0)
-        options->quick = true;
-    else if (strcmp(name, "no-timing") == 0)
+    if (strcmp(name, "no-timing") == 0)
         options->timing = false;
     else if (strcmp(name, "check") == 0)
         options->check = true;
@@ -145,6 +156,8 @@ static pk_status parse_one(pk_options *options, const pk_lab *lab, int argc, cha
 
     if (strcmp(name, "sweep") == 0)
         return parse_sweep(options, lab, value);
+    if (strcmp(name, "quick") == 0)
+        return parse_quick(options, lab, value);
     if (!value && parse_flag(options, name))
         return PK_OK;
     const char *given = value ? value : *index + 1 < argc ? argv[*index + 1] : "";

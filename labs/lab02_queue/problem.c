@@ -884,6 +884,7 @@ const pk_lab pk_this_lab = {
     .reset = lab02_reset,
     .verify = verify,
     .teardown = teardown,
+    .slow_on_cpu = true,
     .describe_stall = describe_stall,
     .tokens = tokens,
     .bytes_per_token = bytes_per_token,

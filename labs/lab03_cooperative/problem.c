@@ -795,6 +795,7 @@ const pk_lab pk_this_lab = {
     .reset = reset,
     .verify = verify,
     .teardown = teardown,
+    .slow_on_cpu = true,
     .token_ends_on_stream = false,
     .tokens = tokens,
     .bytes_per_token = bytes_per_token,

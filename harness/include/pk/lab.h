@@ -214,6 +214,10 @@ typedef struct pk_lab {
      * lab whose kernel outlives its tokens. */
     bool token_ends_on_stream;
 
+    /* On the CPU device the default knobs take minutes: --quick=auto, as of `./lab demo`, takes the smoke shapes there.
+     */
+    bool slow_on_cpu;
+
     double (*tokens)(const pk_run *run);          /* tokens a repetition */
     double (*bytes_per_token)(const pk_run *run); /* fewest that must move to and from device memory */
     double (*flops_per_token)(const pk_run *run);
