@@ -80,27 +80,32 @@ endfunction()
 
 # pk_add_schedule_test(02 "--quick" "--quick --blocks=1"...): the test lab02.schedules demands exit code 0 of the solution
 # with each of these arguments, in every order of blocks and threads that the CPU device has: fifo, reverse and 50 random
-# ones, or 5 where a sanitizer slows them down. Other devices have no such orders.
+# ones, or 5 where a sanitizer slows them down. Other devices have no such orders. lab02.optimized.schedules demands it of
+# the student's program, and is skipped while a step is open.
 function(pk_add_schedule_test number)
-    if(NOT PK_BACKEND_RESOLVED STREQUAL "cpu")
-        return()
+    if(PK_BACKEND_RESOLVED STREQUAL "cpu")
+        set(schedules 50)
+        if(PK_SANITIZE)
+            set(schedules 5)
+        endif()
+        pk_add_cases(${number} schedules ${schedules} ${ARGN})
     endif()
-    set(name lab${number}.schedules)
-    set(schedules 50)
-    if(PK_SANITIZE)
-        set(schedules 5)
-    endif()
-    add_test(NAME ${name} COMMAND ${CMAKE_COMMAND} -DPROGRAM=$<TARGET_FILE:lab${number}_solution>
-        -DARGUMENTS=--no-timing "-DCASES=${ARGN}" -DSCHEDULES=${schedules} -P ${PK_COMMON_DIR}/cmake/run_each.cmake)
-    pk_lab_test_properties(lab${number} ${name})
 endfunction()
 
 # pk_add_problem_test(01 "--n=1 --k=1" "--n=255"...): the test lab01.problem demands that the reference accepts the
-# solution at each of these knobs: the edges of sizes and other seeds.
+# solution at each of these knobs: the edges of sizes and other seeds. lab01.optimized.problem likewise.
 function(pk_add_problem_test number)
-    set(name lab${number}.problem)
-    add_test(NAME ${name} COMMAND ${CMAKE_COMMAND} -DPROGRAM=$<TARGET_FILE:lab${number}_solution>
-        -DARGUMENTS=--no-timing "-DCASES=${ARGN}" -P ${PK_COMMON_DIR}/cmake/run_each.cmake)
-    pk_lab_test_properties(lab${number} ${name})
-    set_tests_properties(${name} PROPERTIES SKIP_REGULAR_EXPRESSION "SKIPPED: ")
+    pk_add_cases(${number} problem 0 ${ARGN})
+endfunction()
+
+function(pk_add_cases number what schedules) # cases...
+    set(lab lab${number})
+    foreach(role solution optimized)
+        set(name ${lab}.${role}.${what})
+        string(REPLACE ".solution." "." name ${name})
+        add_test(NAME ${name} COMMAND ${CMAKE_COMMAND} -DPROGRAM=$<TARGET_FILE:${lab}_${role}> -DROLE=${role}
+            -DARGUMENTS=--no-timing -DSCHEDULES=${schedules} "-DCASES=${ARGN}" -P ${PK_COMMON_DIR}/cmake/run_each.cmake)
+        pk_lab_test_properties(${lab} ${name})
+        set_tests_properties(${name} PROPERTIES SKIP_REGULAR_EXPRESSION "SKIPPED: ")
+    endforeach()
 endfunction()

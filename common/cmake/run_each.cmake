@@ -1,6 +1,7 @@
-# cmake -DPROGRAM=... -DARGUMENTS=a;b "-DCASES=--n=1 --k=1;--n=255" [-DSCHEDULES=50] -P run_each.cmake
+# cmake -DPROGRAM=... -DROLE=solution -DARGUMENTS=a;b "-DCASES=--n=1 --k=1;--n=255" [-DSCHEDULES=50] -P run_each.cmake
 # Run a program once for each case, a list of space-separated arguments, and demand exit code 0 of all of them. With
-# SCHEDULES: each case under the CPU device's orders fifo and reverse, and so many random ones.
+# SCHEDULES: each case under the CPU device's orders fifo and reverse, and so many random ones. Skips where there is no
+# GPU; and for ROLE optimized, the student's program, at the first case that meets an open step.
 set(schedules "as it comes")
 if(SCHEDULES)
     set(schedules fifo reverse)
@@ -18,6 +19,10 @@ foreach(schedule IN LISTS schedules)
             RESULT_VARIABLE code OUTPUT_VARIABLE out ERROR_VARIABLE err)
         if(code STREQUAL "77" AND err MATCHES "no usable GPU")
             message("SKIPPED: no usable GPU")
+            return()
+        endif()
+        if(code STREQUAL "77" AND ROLE STREQUAL "optimized")
+            message("SKIPPED: ${case}: a step is open, or the device lacks something")
             return()
         endif()
         if(NOT code STREQUAL "0")

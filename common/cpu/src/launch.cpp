@@ -48,6 +48,8 @@ extern "C" const pk_cpu_kernel *pk_cpu_register(const pk_cpu_kernel *kernel)
     struct known *entry = find_or_add(kernel->function);
     if (!entry->kernel.run_thread)
         entry->kernel = *kernel;
+    else if (strcmp(entry->kernel.name, PK_CPU_UNNAMED) == 0) /* its address came first, a launch names it */
+        entry->kernel.name = kernel->name;
     pk_unlock();
     return &entry->kernel;
 }

@@ -21,6 +21,9 @@ struct pk_cpu_batch {
     uint64_t at, end;
 };
 
+/* The name of a kernel of which only the address is known; the first launch that writes a name gives it that one. */
+#define PK_CPU_UNNAMED "kernel"
+
 /* One kernel, as the device runs it. */
 struct pk_cpu_kernel {
     const void *function; /* its address: what names it in the API */
@@ -244,7 +247,7 @@ cudaError_t pk_cpu_launch_typed(pk_cpu_signature<P...> signature, const char *na
 /* A kernel's bare address, made known to the device. */
 template <class... P> const void *pk_cpu_address_of(void (*function)(P...))
 {
-    const pk_cpu_kernel kernel = pk_cpu_describe_kernel<void>(pk_cpu_signature_of(function), "kernel");
+    const pk_cpu_kernel kernel = pk_cpu_describe_kernel<void>(pk_cpu_signature_of(function), PK_CPU_UNNAMED);
     pk_cpu_register(&kernel);
     return reinterpret_cast<const void *>(function);
 }
@@ -274,7 +277,7 @@ cudaError_t pk_cpu_launch_config(const cudaLaunchConfig_t *config, const char *n
 template <class... P, class... A>
 cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t *config, void (*function)(P...), A &&...arguments)
 {
-    return pk_cpu_launch_config(config, "kernel", function, std::forward<A>(arguments)...);
+    return pk_cpu_launch_config(config, PK_CPU_UNNAMED, function, std::forward<A>(arguments)...);
 }
 
 template <class... P>
@@ -311,7 +314,7 @@ template <class... P>
 cudaError_t cudaLaunchKernel(void (*function)(P...), dim3 grid, dim3 block, void **arguments, size_t shared_bytes = 0,
                              cudaStream_t stream = nullptr)
 {
-    const pk_cpu_kernel kernel = pk_cpu_describe_kernel<void>(pk_cpu_signature_of(function), "kernel");
+    const pk_cpu_kernel kernel = pk_cpu_describe_kernel<void>(pk_cpu_signature_of(function), PK_CPU_UNNAMED);
     pk_cpu_register(&kernel);
     return cudaLaunchKernel(reinterpret_cast<const void *>(function), grid, block, arguments, shared_bytes, stream);
 }
