@@ -30,6 +30,7 @@ void lab02_host_begin(lab02 *lab, double us_per_request)
     host->start_us = host->looked_us = pk_clock_us();
     host->idle_polls = 0;
     host->kernel_gone = false;
+    host->in_use = true;
 }
 
 void lab02_host_wait(lab02_host *host, unsigned request)

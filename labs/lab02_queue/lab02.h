@@ -146,6 +146,7 @@ typedef struct lab02_host {
     unsigned cancel_head, cancel_count;
     unsigned *cancel_slot; /* [R]: the slot of a request's cancel */
     bool ordered_out;      /* the device has understood that nothing follows */
+    bool in_use;           /* this repetition has begun to use the host's side: lab02_host_begin */
 
     unsigned requests; /* R */
     unsigned *waiting; /* [R]: requests whose next item is not submitted yet, a queue: each is in it once at most */

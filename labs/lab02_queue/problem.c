@@ -491,6 +491,7 @@ pk_status lab02_reset(pk_run *run)
         lab->inputs->run[lab02_slot(first + i, queue->run_ring)] = lab02_word(first + i - 1, 0);
     lab->inputs->run[lab02_slot(first, queue->run_ring)] = lab02_word(first, lab02_payload(LAB02_BATON, 0));
     *lab->host.consumed = first;
+    lab->host.in_use = false;
     for (size_t r = 0; r < requests; r++)
         lab->inputs->done[r] = first;
     pk_status status = pk_device_upload(queue->control, &control, sizeof control, stream);
@@ -655,11 +656,14 @@ static pk_status verify(pk_run *run, pk_verdict *verdict)
     return PK_OK;
 }
 
-/* For the watchdog: reads what the host holds, and words of mapped memory that the kernel may be writing. */
+/* For the watchdog: reads what the host holds, and words of mapped memory that the kernel may be writing. Nothing of a
+ * variant in which the host has no part. */
 static void describe_stall(const pk_run *run, char *text, size_t bytes)
 {
     const lab02 *lab = pk_run_lab_data(run);
     const lab02_host *host = &lab->host;
+    if (!host->in_use)
+        return;
     const unsigned slot = lab02_slot(host->head, host->ring);
     const unsigned long long next = __atomic_load_n(&host->completions[slot], __ATOMIC_RELAXED);
     unsigned used = 0, last = 0;
@@ -669,10 +673,13 @@ static void describe_stall(const pk_run *run, char *text, size_t bytes)
         last++;
     snprintf(text, bytes,
              "submitted up to position %u, %u of %u slots in use, %u requests waiting for one; completions taken up to "
-             "position %u, the next has %s; %u of %u requests ended, the first that has not is %u after %u of %d steps",
+             "position %u, the next has %s; %u of %u requests ended",
              host->tail, used, host->ring, host->waiting_count, host->head,
-             lab02_is_there(next, host->head) ? "come" : "not come", host->ended_count, host->requests, last,
-             last < host->requests ? host->steps_done[last] : 0, lab->problem.steps);
+             lab02_is_there(next, host->head) ? "come" : "not come", host->ended_count, host->requests);
+    const size_t length = strlen(text);
+    if (last < host->requests)
+        snprintf(text + length, bytes - length, ", the first that has not is %u after %u of %d steps", last,
+                 host->steps_done[last], lab->problem.steps);
 }
 
 /* ---- sizes ---- */
