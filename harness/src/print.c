@@ -136,7 +136,7 @@ static bool said_before(const pk_report *report, size_t index)
     return false;
 }
 
-static void print_reasons(const pk_report *report)
+static void print_reasons(const pk_report *report, size_t count)
 {
     bool any = false;
     for (size_t i = 0; i < report->result_count; i++) {
@@ -147,7 +147,8 @@ static void print_reasons(const pk_report *report)
             printf("\n");
         any = true;
         char text[1024];
-        snprintf(text, sizeof text, "%s: %s: %s", result->variant, pk_status_word(result->status), result->reason);
+        snprintf(text, sizeof text, "%s: %s%s: %s", result->variant, pk_status_word(result->status),
+                 i < count ? "" : " at a point beside the default", result->reason);
         print_wrapped(text);
     }
 }
@@ -220,7 +221,7 @@ void pk_print_report(const pk_report *report, size_t count, bool targets)
     print_heading(report, &report->results[0]);
     print_results(report, count, PK_HOT);
     print_results(report, report->result_count, PK_COLD);
-    print_reasons(report);
+    print_reasons(report, count);
     print_limits(report);
     print_dropped(report);
     print_analysis(report);
