@@ -148,7 +148,7 @@ static void print_reasons(const pk_report *report, size_t count)
         any = true;
         char text[1024];
         snprintf(text, sizeof text, "%s: %s%s: %s", result->variant, pk_status_word(result->status),
-                 i < count ? "" : " at a point beside the default", result->reason);
+                 i < count || result->cache == PK_COLD ? "" : " at a point beside the default", result->reason);
         print_wrapped(text);
     }
 }
