@@ -113,6 +113,8 @@ static void hangs_are_described(void)
     pk_cpu_describe_blocked(text, sizeof(text));
     CHECK(text[0] == '\0');
     OK(cudaStreamCreateWithFlags(&other, cudaStreamNonBlocking));
+    int fit; /* its address comes before its name */
+    OK(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&fit, miss_the_grid, 4, 0));
     OK(PK_CPU_LAUNCH_COOPERATIVE(miss_the_grid, 3, 4, 0, nullptr));
     expect_blocked("kernel miss_the_grid, 3 of 3 blocks begun");
     expect_blocked("waits at the grid barrier at test_grid.cpp:");
