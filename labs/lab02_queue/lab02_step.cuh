@@ -46,18 +46,38 @@ static __device__ inline void lab02_begin_request(const lab02_problem *problem, 
 }
 
 /* Elements first, first + stride, ... below `end` of state <- state + a x. A thread owns the same elements in every
- * step. The step's number comes last: where it is read from memory, the sums need not wait for it. */
+ * step. Four of them are under way together: a loop that stores before it loads again waits for memory in each turn,
+ * since the compiler cannot know that state and x do not overlap. */
 static __device__ inline void lab02_axpy(const lab02_problem *problem, unsigned request, int step, int first,
                                          int stride, int end)
 {
+    enum { AT_ONCE = 4 }; /* elements whose loads are under way together */
     const size_t base = (size_t)request * problem->n;
     const float *x = problem->x + base;
-    float *state = problem->state + base;
-    for (int i = first; i < end; i += stride)
-        state[i] = fmaf(problem->a, x[i], state[i]);
+    float *state = problem->state + base, *const token = problem->trace + (size_t)request * problem->steps + step;
     const int traced = step < problem->n ? step : step % problem->n;
-    if (traced >= first && traced < end && (traced - first) % stride == 0)
-        problem->trace[(size_t)request * problem->steps + step] = state[traced];
+    int i = first;
+    for (; i + (AT_ONCE - 1) * stride < end; i += AT_ONCE * stride) {
+        float add[AT_ONCE], y[AT_ONCE];
+#pragma unroll
+        for (int k = 0; k < AT_ONCE; k++) {
+            add[k] = x[i + k * stride];
+            y[k] = state[i + k * stride];
+        }
+#pragma unroll
+        for (int k = 0; k < AT_ONCE; k++) {
+            y[k] = fmaf(problem->a, add[k], y[k]);
+            state[i + k * stride] = y[k];
+            if (i + k * stride == traced)
+                *token = y[k];
+        }
+    }
+    for (; i < end; i += stride) {
+        const float y = fmaf(problem->a, x[i], state[i]);
+        state[i] = y;
+        if (i == traced)
+            *token = y;
+    }
 }
 
 /* Row i of A state + x: four partial sums over j mod 4, added in a fixed order. */
