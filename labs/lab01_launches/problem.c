@@ -176,16 +176,11 @@ static const long long k_full[] = {1, 2, 5, 10, 20, 50, 100, 150, 200, 300, 500,
 static const long long n_full[] = {1 << 10, 1 << 12, 1 << 14, 1 << 16, 1 << 18, 1 << 20, 1 << 22};
 static const long long k_quick[] = {1, 10, 20, 50, 100, 150};
 static const long long n_quick[] = {1 << 10, 1 << 12, 1 << 14, 1 << 16};
-#define AXIS(knob, values)                                                                                             \
-    {                                                                                                                  \
-        (knob), (values), sizeof(values) / sizeof((values)[0])                                                         \
-    }
 static const long long one_token[] = {1}; /* a token costs the same alone, and short repetitions interleave finer */
-static const pk_sweep_axis axes[] = {AXIS("k", k_full), AXIS("n", n_full), AXIS("tokens", one_token)};
-static const pk_sweep_axis axes_quick[] = {AXIS("k", k_quick), AXIS("n", n_quick), AXIS("tokens", one_token)};
-enum { AXIS_COUNT = sizeof axes / sizeof axes[0] };
-static const pk_sweep sweeps[] = {{.name = "k and n", .axes = axes, .axis_count = AXIS_COUNT}};
-static const pk_sweep sweeps_quick[] = {{.name = "k and n", .axes = axes_quick, .axis_count = AXIS_COUNT}};
+static const pk_sweep_axis axes[] = {PK_AXIS("k", k_full), PK_AXIS("n", n_full), PK_AXIS("tokens", one_token)};
+static const pk_sweep_axis axes_quick[] = {PK_AXIS("k", k_quick), PK_AXIS("n", n_quick), PK_AXIS("tokens", one_token)};
+static const pk_sweep sweeps[] = {PK_SWEEP("k and n", axes, NULL, false)};
+static const pk_sweep sweeps_quick[] = {PK_SWEEP("k and n", axes_quick, NULL, false)};
 
 /* ---- the model ----
  *
@@ -318,7 +313,7 @@ static void worked_example(double launch_us, pk_analysis *analysis)
 {
     double overhead = (double)WORKED_K * launch_us;
     pk_analysis_figure(analysis, "example K t_L (K=150)", "us", overhead);
-    for (size_t i = 0; i < sizeof WORKED_T_COMP_US / sizeof WORKED_T_COMP_US[0]; i++) {
+    for (size_t i = 0; i < PK_COUNT(WORKED_T_COMP_US); i++) {
         char name[64];
         snprintf(name, sizeof name, "example f (T_comp=%g ms)", WORKED_T_COMP_US[i] / 1000);
         pk_analysis_figure(analysis, name, "%", 100 * overhead / (WORKED_T_COMP_US[i] + overhead));
@@ -328,7 +323,7 @@ static void worked_example(double launch_us, pk_analysis *analysis)
 static pk_status analyse(const pk_limits *limits, const pk_point *points, size_t count, pk_analysis *analysis)
 {
     long long n0 = smallest_n(points, count);
-    for (size_t i = 0; i < sizeof launching / sizeof launching[0]; i++) {
+    for (size_t i = 0; i < PK_COUNT(launching); i++) {
         const modelled *m = &launching[i];
         series s = collect(points, count, m->variant, n0);
         pk_line line;
@@ -346,23 +341,21 @@ static pk_status analyse(const pk_limits *limits, const pk_point *points, size_t
 
 /* ---- targets ---- */
 
-#define ON "NVIDIA H200"
 static const pk_target targets[] = {
-    {"stream over launch-sync", PK_TARGET_SPEEDUP_AT_LEAST, "stream", 2.3, ON},
-    {"fused over launch-sync", PK_TARGET_SPEEDUP_AT_LEAST, "fused", 100, ON},
-    {"fused launches a token", PK_TARGET_LAUNCHES_AT_MOST, "fused", 1, ON},
-    {"launch-sync fit R^2", PK_TARGET_FIGURE_AT_LEAST, "launch-sync fit R^2", 0.999, ON},
-    {"stream fit R^2", PK_TARGET_FIGURE_AT_LEAST, "stream fit R^2", 0.999, ON},
-    {"launch-sync left-out error %", PK_TARGET_FIGURE_AT_MOST, "launch-sync worst left-out error", 5, ON},
-    {"stream left-out error %", PK_TARGET_FIGURE_AT_MOST, "stream worst left-out error", 5, ON},
+    {"stream over launch-sync", PK_TARGET_SPEEDUP_AT_LEAST, "stream", 2.3, PK_H200},
+    {"fused over launch-sync", PK_TARGET_SPEEDUP_AT_LEAST, "fused", 100, PK_H200},
+    {"fused launches a token", PK_TARGET_LAUNCHES_AT_MOST, "fused", 1, PK_H200},
+    {"launch-sync fit R^2", PK_TARGET_FIGURE_AT_LEAST, "launch-sync fit R^2", 0.999, PK_H200},
+    {"stream fit R^2", PK_TARGET_FIGURE_AT_LEAST, "stream fit R^2", 0.999, PK_H200},
+    {"launch-sync left-out error %", PK_TARGET_FIGURE_AT_MOST, "launch-sync worst left-out error", 5, PK_H200},
+    {"stream left-out error %", PK_TARGET_FIGURE_AT_MOST, "stream worst left-out error", 5, PK_H200},
 };
 
-#define COUNT(array) (sizeof(array) / sizeof(array)[0])
 const pk_lab pk_this_lab = {
     .id = "lab01",
     .title = "Launches",
     .knobs = knobs,
-    .knob_count = COUNT(knobs),
+    .knob_count = PK_COUNT(knobs),
     .validate = validate,
     .setup = setup,
     .fill = fill,
@@ -374,10 +367,10 @@ const pk_lab pk_this_lab = {
     .bytes_per_token = bytes_per_token,
     .flops_per_token = flops_per_token,
     .sweeps = sweeps,
-    .sweep_count = COUNT(sweeps),
+    .sweep_count = PK_COUNT(sweeps),
     .sweeps_quick = sweeps_quick,
-    .sweep_quick_count = COUNT(sweeps_quick),
+    .sweep_quick_count = PK_COUNT(sweeps_quick),
     .analyse = analyse,
     .targets = targets,
-    .target_count = COUNT(targets),
+    .target_count = PK_COUNT(targets),
 };

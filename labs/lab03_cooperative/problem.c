@@ -30,8 +30,6 @@
 #include "num/pk_half.h"
 #include "num/pk_random.h"
 
-#define COUNT(array) (sizeof(array) / sizeof(array)[0])
-
 /* ---- knobs ---- */
 
 enum {
@@ -246,7 +244,7 @@ static pk_status allocate_device(pk_run *run, lab03 *lab)
         {"queries", heads * dim * sizeof(float), PK_BUFFER_SCRATCH, &v->queries},
         {"scores", heads * (size_t)v->capacity * sizeof(float), PK_BUFFER_SCRATCH, &v->scores},
     };
-    for (size_t i = 0; i < COUNT(buffers); i++) {
+    for (size_t i = 0; i < PK_COUNT(buffers); i++) {
         void *device = NULL;
         pk_status status = pk_run_buffer(run, buffers[i].name, buffers[i].bytes, buffers[i].role, &device);
         if (status != PK_OK)
@@ -643,56 +641,48 @@ static double flops_per_token(const pk_run *run)
 
 /* ---- sweeps ---- */
 
-#define AXIS(knob, values)                                                                                             \
-    {                                                                                                                  \
-        (knob), (values), COUNT(values)                                                                                \
-    }
-#define SWEEP(name, axes, variants)                                                                                    \
-    {                                                                                                                  \
-        (name), (axes), COUNT(axes), (variants), false                                                                 \
-    }
-
 /* What one barrier costs: a short context, and further barriers that nothing else waits for. One block of 256 threads a
  * processor is the last but one. */
 enum { FURTHER = 64 };
 static const long long further[] = {0, FURTHER}, barrier_blocks[] = {8, 16, 33, 66, 132, 264};
 static const long long barrier_blocks_quick[] = {2, 8};
 static const long long short_context[] = {64}, few_steps[] = {64}, threads_256[] = {256}, threads_64[] = {64};
-static const pk_sweep_axis barrier_axes[] = {AXIS("extra-barriers", further), AXIS("blocks", barrier_blocks),
-                                             AXIS("seq-len", short_context), AXIS("steps", few_steps),
-                                             AXIS("threads", threads_256)};
-static const pk_sweep_axis barrier_axes_quick[] = {AXIS("extra-barriers", further),
-                                                   AXIS("blocks", barrier_blocks_quick), AXIS("seq-len", short_context),
-                                                   AXIS("threads", threads_64)};
+static const pk_sweep_axis barrier_axes[] = {PK_AXIS("extra-barriers", further), PK_AXIS("blocks", barrier_blocks),
+                                             PK_AXIS("seq-len", short_context), PK_AXIS("steps", few_steps),
+                                             PK_AXIS("threads", threads_256)};
+static const pk_sweep_axis barrier_axes_quick[] = {PK_AXIS("extra-barriers", further),
+                                                   PK_AXIS("blocks", barrier_blocks_quick),
+                                                   PK_AXIS("seq-len", short_context), PK_AXIS("threads", threads_64)};
 
 static const long long lengths[] = {256, 1024, 4096, 16384, 65536, 131072}, lengths_quick[] = {64, 256};
 static const long long steps_16[] = {16}, steps_3[] = {3};
-static const pk_sweep_axis length_axes[] = {AXIS("seq-len", lengths), AXIS("steps", steps_16)};
-static const pk_sweep_axis length_axes_quick[] = {AXIS("seq-len", lengths_quick), AXIS("steps", steps_3)};
+static const pk_sweep_axis length_axes[] = {PK_AXIS("seq-len", lengths), PK_AXIS("steps", steps_16)};
+static const pk_sweep_axis length_axes_quick[] = {PK_AXIS("seq-len", lengths_quick), PK_AXIS("steps", steps_3)};
 
 static const long long batch_32[] = {32}, long_context[] = {4096};
-static const pk_sweep_axis batch_axes[] = {AXIS("batch", batch_32), AXIS("seq-len", long_context),
-                                           AXIS("steps", few_steps)};
+static const pk_sweep_axis batch_axes[] = {PK_AXIS("batch", batch_32), PK_AXIS("seq-len", long_context),
+                                           PK_AXIS("steps", few_steps)};
 
 /* How large tiles are, and how many are under way. */
 static const long long tile_keys[] = {16, 32, 64, 128}, tile_stages[] = {2, 3, 4, 6}, steps_8[] = {8};
-static const pk_sweep_axis tile_axes[] = {AXIS("block-k", tile_keys), AXIS("stages", tile_stages),
-                                          AXIS("batch", batch_32), AXIS("seq-len", long_context),
-                                          AXIS("steps", steps_8)};
+static const pk_sweep_axis tile_axes[] = {PK_AXIS("block-k", tile_keys), PK_AXIS("stages", tile_stages),
+                                          PK_AXIS("batch", batch_32), PK_AXIS("seq-len", long_context),
+                                          PK_AXIS("steps", steps_8)};
 static const long long tile_keys_quick[] = {16, 32, 512}, tile_stages_quick[] = {2, 3};
-static const pk_sweep_axis tile_axes_quick[] = {AXIS("block-k", tile_keys_quick), AXIS("stages", tile_stages_quick),
-                                                AXIS("seq-len", short_context), AXIS("steps", steps_3)};
+static const pk_sweep_axis tile_axes_quick[] = {PK_AXIS("block-k", tile_keys_quick),
+                                                PK_AXIS("stages", tile_stages_quick), PK_AXIS("seq-len", short_context),
+                                                PK_AXIS("steps", steps_3)};
 
 static const pk_sweep sweeps[] = {
-    SWEEP("barrier", barrier_axes, "grid-sync,hand-barrier"),
-    SWEEP("length", length_axes, NULL),
-    SWEEP("batch", batch_axes, NULL),
-    SWEEP("tiles", tile_axes, "async-tiles,warp-roles"),
+    PK_SWEEP("barrier", barrier_axes, "grid-sync,hand-barrier", false),
+    PK_SWEEP("length", length_axes, NULL, false),
+    PK_SWEEP("batch", batch_axes, NULL, false),
+    PK_SWEEP("tiles", tile_axes, "async-tiles,warp-roles", false),
 };
 static const pk_sweep sweeps_quick[] = {
-    SWEEP("barrier", barrier_axes_quick, "grid-sync,hand-barrier"),
-    SWEEP("length", length_axes_quick, NULL),
-    SWEEP("tiles", tile_axes_quick, "async-tiles,warp-roles"),
+    PK_SWEEP("barrier", barrier_axes_quick, "grid-sync,hand-barrier", false),
+    PK_SWEEP("length", length_axes_quick, NULL, false),
+    PK_SWEEP("tiles", tile_axes_quick, "async-tiles,warp-roles", false),
 };
 
 /* ---- figures ---- */
@@ -725,7 +715,7 @@ static double barrier_us(const pk_point *points, size_t count, const char *varia
 
 static void barriers(const pk_point *points, size_t count, pk_analysis *analysis)
 {
-    for (size_t i = 0; i < COUNT(barrier_blocks); i++) {
+    for (size_t i = 0; i < PK_COUNT(barrier_blocks); i++) {
         const double grid_sync = barrier_us(points, count, "grid-sync", barrier_blocks[i]);
         const double by_hand = barrier_us(points, count, "hand-barrier", barrier_blocks[i]);
         if (!isfinite(grid_sync) || !isfinite(by_hand))
@@ -746,7 +736,7 @@ static void bandwidth(const pk_limits *limits, const pk_point *points, size_t co
 {
     static const char *const rungs[] = {"grid-sync", "hand-barrier", "split-kv", "async-tiles", "warp-roles"};
     double best = 0;
-    for (size_t i = 0; i < COUNT(rungs); i++) {
+    for (size_t i = 0; i < PK_COUNT(rungs); i++) {
         const pk_point *p = find(points, count, rungs[i], batch, seq_len, steps, -1, -1);
         if (!p)
             continue;
@@ -774,21 +764,20 @@ static pk_status analyse(const pk_limits *limits, const pk_point *points, size_t
 
 /* ---- targets ---- */
 
-#define ON "NVIDIA H200"
 static const pk_target targets[] = {
-    {"split-kv over kernels", PK_TARGET_SPEEDUP_AT_LEAST, "split-kv", 2.5, ON},
-    {"split-kv launches a token", PK_TARGET_LAUNCHES_AT_MOST, "split-kv", 1.0 / 128, ON},
-    {"warp-roles launches a token", PK_TARGET_LAUNCHES_AT_MOST, "warp-roles", 1.0 / 128, ON},
-    {"by hand over grid.sync", PK_TARGET_FIGURE_AT_MOST, "barrier by hand over grid.sync, 132 blocks", 0.9, ON},
-    {"KV read, B=32 L=4096, %", PK_TARGET_FIGURE_AT_LEAST, "KV read of B_read, B=32 L=4096", 90, ON},
-    {"KV read, B=1 L=131072, %", PK_TARGET_FIGURE_AT_LEAST, "KV read of B_read, B=1 L=131072", 85, ON},
+    {"split-kv over kernels", PK_TARGET_SPEEDUP_AT_LEAST, "split-kv", 2.5, PK_H200},
+    {"split-kv launches a token", PK_TARGET_LAUNCHES_AT_MOST, "split-kv", 1.0 / 128, PK_H200},
+    {"warp-roles launches a token", PK_TARGET_LAUNCHES_AT_MOST, "warp-roles", 1.0 / 128, PK_H200},
+    {"by hand over grid.sync", PK_TARGET_FIGURE_AT_MOST, "barrier by hand over grid.sync, 132 blocks", 0.9, PK_H200},
+    {"KV read, B=32 L=4096, %", PK_TARGET_FIGURE_AT_LEAST, "KV read of B_read, B=32 L=4096", 90, PK_H200},
+    {"KV read, B=1 L=131072, %", PK_TARGET_FIGURE_AT_LEAST, "KV read of B_read, B=1 L=131072", 85, PK_H200},
 };
 
 const pk_lab pk_this_lab = {
     .id = "lab03",
     .title = "Cooperative kernel",
     .knobs = knobs,
-    .knob_count = COUNT(knobs),
+    .knob_count = PK_COUNT(knobs),
     .validate = validate,
     .setup = setup,
     .fill = fill,
@@ -801,10 +790,10 @@ const pk_lab pk_this_lab = {
     .bytes_per_token = bytes_per_token,
     .flops_per_token = flops_per_token,
     .sweeps = sweeps,
-    .sweep_count = COUNT(sweeps),
+    .sweep_count = PK_COUNT(sweeps),
     .sweeps_quick = sweeps_quick,
-    .sweep_quick_count = COUNT(sweeps_quick),
+    .sweep_quick_count = PK_COUNT(sweeps_quick),
     .analyse = analyse,
     .targets = targets,
-    .target_count = COUNT(targets),
+    .target_count = PK_COUNT(targets),
 };

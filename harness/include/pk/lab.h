@@ -19,6 +19,8 @@ extern "C" {
 
 typedef struct pk_run pk_run; /* one variant of one lab at one set of knobs */
 
+#define PK_COUNT(array) (sizeof(array) / sizeof(array)[0])
+
 /* ---- variants ---- */
 
 typedef struct pk_variant {                /* one way to solve the lab's problem */
@@ -147,6 +149,16 @@ typedef struct pk_sweep {
     bool keep_tokens;     /* also keep the latencies of tokens */
 } pk_sweep;
 
+/* Rows of tables of these, from arrays whose length the compiler knows. */
+#define PK_AXIS(knob, values)                                                                                          \
+    {                                                                                                                  \
+        (knob), (values), PK_COUNT(values)                                                                             \
+    }
+#define PK_SWEEP(name, axes, variants, keep_tokens)                                                                    \
+    {                                                                                                                  \
+        (name), (axes), PK_COUNT(axes), (variants), (keep_tokens)                                                      \
+    }
+
 /* Measured by the harness in the same run. Microseconds, and bytes a microsecond (= 1e-3 GB/s). */
 typedef struct pk_limits {
     bool measured;
@@ -189,6 +201,7 @@ typedef struct pk_target {
     double value;
     const char *stated_for; /* "NVIDIA H200": the device that the figure was set on */
 } pk_target;
+#define PK_H200 "NVIDIA H200"
 
 typedef struct pk_lab {
     const char *id, *title; /* "lab01", "Launches" */
