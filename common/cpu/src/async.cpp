@@ -4,12 +4,14 @@
  * for: by its thread, or by anyone at the barrier that it completes on. So a missing wait shows. Under
  * PK_CPU_SCHEDULE=random it may land at any moment before, as on a GPU.
  * Source: PTX ISA, "Data Movement: Asynchronous copy operations", "mbarrier". */
-#include "block.h"
+#include "copies.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include <pk_cpu/async.h>
+
+#include "check.h"
 
 enum { NO_ENTRY = -1, POISON = 0xff };
 
@@ -47,18 +49,18 @@ static void *grown(void *array, int *max, size_t element)
     *max = *max ? 2 * *max : 256;
     array = realloc(array, (size_t)*max * element);
     if (!array)
-        pk_engine_fault(cudaErrorLaunchOutOfResources);
+        pk_runner_fault(cudaErrorLaunchOutOfResources);
     return array;
 }
 
 static struct pk_copies *copies_of(struct pk_cpu_block *block)
 {
-    pk_engine_block_alone(); /* what is left of them is forgotten when the block ends */
+    pk_runner_block_alone(); /* what is left of them is forgotten when the block ends */
     if (block->copies)
         return block->copies;
     block->copies = (struct pk_copies *)calloc(1, sizeof(*block->copies));
     if (!block->copies)
-        pk_engine_fault(cudaErrorLaunchOutOfResources);
+        pk_runner_fault(cudaErrorLaunchOutOfResources);
     pk_block_copies_reset(block);
     return block->copies;
 }
@@ -237,7 +239,7 @@ static bool lands_early(struct pk_cpu_block *block)
 static void check_alignment(const void *to, const void *from, size_t bytes, size_t alignment)
 {
     if (((uintptr_t)to | (uintptr_t)from | bytes) % alignment)
-        pk_engine_fault(cudaErrorMisalignedAddress);
+        pk_runner_fault(cudaErrorMisalignedAddress);
 }
 
 extern "C" void pk_cpu_async_copy(void *to, const void *from, size_t bytes, size_t zeros)

@@ -11,6 +11,12 @@
 #include <string.h>
 #include <time.h>
 
+#include "check.h"
+#include "copies.h"
+#include "fiber.h"
+#include "os.h"
+#include "warps.h"
+
 __thread uint3 threadIdx, blockIdx, blockDim, gridDim;
 __thread struct pk_cpu_block *pk_cpu_parked;
 __thread struct pk_cpu_block *pk_running_block;
@@ -34,42 +40,14 @@ static struct pk_fiber *pop(struct pk_queue *queue)
     return fiber;
 }
 
-/* splitmix64: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014. */
-static uint64_t mix(uint64_t z)
-{
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return z ^ z >> 31;
-}
-
 static uint64_t draw(uint64_t *state)
 {
-    return mix(*state += 0x9e3779b97f4a7c15u);
-}
-
-/* A four-round Feistel network over the next even number of bits, walked until it lands in 0..n-1: a permutation
- * that needs no table, so that a grid of any size has one. */
-uint64_t pk_permute(uint64_t i, uint64_t n, uint64_t seed)
-{
-    unsigned half = 1;
-    while (half < 32 && (uint64_t)1 << 2 * half < n)
-        half++;
-    const uint64_t mask = ((uint64_t)1 << half) - 1;
-    do {
-        uint64_t left = i >> half, right = i & mask;
-        for (unsigned round = 0; round < 4; ++round) {
-            const uint64_t next = left ^ (mix(right + seed * 4 + round + 1) & mask);
-            left = right;
-            right = next;
-        }
-        i = left << half | right;
-    } while (i >= n);
-    return i;
+    return pk_mix(*state += 0x9e3779b97f4a7c15u);
 }
 
 static void set_thread(const struct pk_cpu_block *block, unsigned linear)
 {
-    const uint3 size = block->op->as.kernel.block;
+    const uint3 size = block->grid->block;
     threadIdx.x = linear % size.x;
     threadIdx.y = linear / size.x % size.y;
     threadIdx.z = linear / size.x / size.y;
@@ -92,7 +70,7 @@ static void release_if_complete(struct pk_cpu_block *block)
     if (waiting->count == 0 || waiting->count + block->ended < block->n_threads)
         return;
     if (block->grid_barrier)
-        pk_grid_meet(block);
+        pk_grid_meet(block->grid);
     block->grid_barrier = false;
     pk_check_barrier_meets(block);
     block->met_threads = (int)waiting->count;
@@ -132,10 +110,10 @@ static void thread_ended(struct pk_cpu_block *block)
 /* Begin and end threads until none is left to begin. */
 static void run_threads(struct pk_cpu_block *block)
 {
-    const pk_cpu_kernel *code = block->op->as.kernel.code;
+    const pk_cpu_kernel *code = block->grid->code;
     while (block->begun < block->n_threads) {
         set_thread(block, block->thread_order[block->begun++]);
-        code->run_thread(code->function, block->op->as.kernel.packet);
+        code->run_thread(code->function, block->grid->packet);
         thread_ended(block);
     }
 }
@@ -151,7 +129,7 @@ static struct pk_fiber *next_fiber(struct pk_cpu_block *block)
     if (block->begun < block->n_threads && !(random && pk_block_draw(block, 2))) {
         struct pk_fiber *fresh = block->n_pool ? block->pool[--block->n_pool] : pk_fiber_new(fiber_main, block);
         if (!fresh)
-            pk_engine_fault(cudaErrorLaunchOutOfResources);
+            pk_runner_fault(cudaErrorLaunchOutOfResources);
         return fresh;
     }
     if (random) {
@@ -246,7 +224,7 @@ static void wait_at_barrier(enum pk_thread_state kind, int predicate, const char
     if (block->n_threads == 1) {
         if (kind == PK_AT_GRID_BARRIER) {
             pk_block_note(block, PK_BLOCK_AT_GRID_BARRIER, file, line);
-            pk_grid_meet(block);
+            pk_grid_meet(block->grid);
         }
         block->met_threads = 1;
         block->met_predicates = predicate != 0;
@@ -275,12 +253,12 @@ extern "C" void pk_cpu_syncthreads(const char *file, int line)
 
 extern "C" bool pk_cpu_grid_is_cooperative(void)
 {
-    return pk_running_block->op->as.kernel.cooperative;
+    return pk_running_block->grid->cooperative;
 }
 
 extern "C" void pk_cpu_grid_sync(const char *file, int line)
 {
-    if (!pk_running_block->op->as.kernel.cooperative)
+    if (!pk_running_block->grid->cooperative)
         pk_cpu_trap();
     wait_at_barrier(PK_AT_GRID_BARRIER, 0, file, line);
 }
@@ -299,7 +277,7 @@ extern "C" void pk_cpu_nanosleep(unsigned ns, const char *file, int line)
     if (!block)
         return;
     pk_block_note(block, PK_BLOCK_POLLS, file, line);
-    pk_engine_block_waits();
+    pk_runner_block_waits();
     if (block->n_threads > 1) {
         struct pk_thread *self = pk_thread_waits(block, PK_POLLS, file, line);
         pk_warp_thread_left(block, pk_thread_number(), false);
@@ -318,6 +296,11 @@ extern "C" void pk_cpu_nanosleep(unsigned ns, const char *file, int line)
         const struct timespec pause = {0, (long)(ns < 1000000 ? ns : 1000000)};
         nanosleep(&pause, nullptr);
     }
+}
+
+extern "C" long long pk_cpu_clock_ns(void)
+{
+    return (long long)pk_now_ns();
 }
 
 extern "C" void *pk_cpu_dynamic_shared(void)
@@ -340,19 +323,19 @@ struct pk_cpu_block *pk_block_new(struct pk_cpu_batch *batch)
     return block;
 }
 
-void pk_block_bind(struct pk_cpu_block *block, const struct pk_op *op)
+void pk_block_bind(struct pk_cpu_block *block, struct pk_grid *grid)
 {
-    block->op = op;
-    block->n_threads = op->as.kernel.block_threads;
-    gridDim = op->as.kernel.grid;
-    blockDim = op->as.kernel.block;
+    block->grid = grid;
+    block->n_threads = grid->block_threads;
+    gridDim = grid->size;
+    blockDim = grid->block;
     /* Exactly as large as was asked for, so that ASan sees an access past its end. */
-    if (block->shared_bytes != op->as.kernel.shared_bytes) {
+    if (block->shared_bytes != grid->shared_bytes) {
         free(block->shared);
         block->shared = nullptr;
-        block->shared_bytes = op->as.kernel.shared_bytes;
+        block->shared_bytes = grid->shared_bytes;
         if (block->shared_bytes && posix_memalign(&block->shared, 128, block->shared_bytes) != 0)
-            pk_engine_fault(cudaErrorLaunchOutOfResources);
+            pk_runner_fault(cudaErrorLaunchOutOfResources);
     }
 }
 
@@ -363,7 +346,7 @@ static void choose_thread_order(struct pk_cpu_block *block, uint64_t index)
         block->thread_order[i] = (unsigned short)(pk_settings.order == PK_ORDER_REVERSE ? n - 1 - i : i);
     if (pk_settings.order != PK_ORDER_RANDOM)
         return;
-    block->random = pk_settings.seed + mix(block->op->as.kernel.salt ^ mix(index + 1));
+    block->random = pk_settings.seed + pk_mix(block->grid->salt ^ pk_mix(index + 1));
     for (unsigned left = n; left > 1; --left) {
         const unsigned other = pk_block_draw(block, left);
         const unsigned short thread = block->thread_order[left - 1];
@@ -373,19 +356,11 @@ static void choose_thread_order(struct pk_cpu_block *block, uint64_t index)
 }
 
 /* Whether threads run in the order of their numbers, with indices as run_blocks needs them. */
-static bool straight_through(const struct pk_op *op)
+static bool straight_through(const struct pk_grid *grid)
 {
-    const uint3 grid = op->as.kernel.grid, size = op->as.kernel.block;
+    const uint3 size = grid->size, block = grid->block;
     return (pk_settings.order == PK_ORDER_FREE || pk_settings.order == PK_ORDER_FIFO) &&
-           (uint64_t)grid.x * size.x <= 1u << 30 && (uint64_t)grid.y * size.y <= 1u << 30;
-}
-
-uint3 pk_block_index(const struct pk_op *op, uint64_t i)
-{
-    const uint3 grid = op->as.kernel.grid;
-    if (grid.y == 1 && grid.z == 1)
-        return uint3{(unsigned)i, 0, 0};
-    return uint3{(unsigned)(i % grid.x), (unsigned)(i / grid.x % grid.y), (unsigned)(i / grid.x / grid.y)};
+           (uint64_t)size.x * block.x <= 1u << 30 && (uint64_t)size.y * block.y <= 1u << 30;
 }
 
 static void block_begins(struct pk_cpu_block *block, int activity)
@@ -406,9 +381,9 @@ static void block_ends(struct pk_cpu_block *block)
     pk_running_block = nullptr;
 }
 
-bool pk_block_takes_batches(const struct pk_op *op)
+bool pk_block_takes_batches(const struct pk_grid *grid)
 {
-    return straight_through(op) && !pk_settings.check && !op->as.kernel.cooperative;
+    return straight_through(grid) && !pk_settings.check && !grid->cooperative;
 }
 
 /* The threads that run_blocks left, once one of them waits. */
@@ -421,12 +396,9 @@ static void run_parked(struct pk_cpu_block *block)
 
 static void run_one(struct pk_cpu_block *block, uint64_t index)
 {
-    const struct pk_op *op = block->op;
-    if (pk_settings.order == PK_ORDER_REVERSE)
-        index = op->as.kernel.n_blocks - 1 - index;
-    else if (pk_settings.order == PK_ORDER_RANDOM)
-        index = pk_permute(index, op->as.kernel.n_blocks, pk_settings.seed ^ op->as.kernel.salt);
-    blockIdx = pk_block_index(op, index);
+    const struct pk_grid *grid = block->grid;
+    index = pk_block_in_order(grid, index);
+    blockIdx = pk_block_index(grid, index);
     block_begins(block, PK_BLOCK_RUNS);
     choose_thread_order(block, index);
     run_parked(block);
@@ -436,9 +408,9 @@ static void run_one(struct pk_cpu_block *block, uint64_t index)
 void pk_block_run(struct pk_cpu_block *block)
 {
     struct pk_cpu_batch *batch = block->batch;
-    const struct pk_op *op = block->op;
-    const pk_cpu_kernel *code = op->as.kernel.code;
-    const bool straight = straight_through(op);
+    const struct pk_grid *grid = block->grid;
+    const pk_cpu_kernel *code = grid->code;
+    const bool straight = straight_through(grid);
     uint64_t at = batch->at;
     do {
         if (!straight) {
@@ -446,9 +418,9 @@ void pk_block_run(struct pk_cpu_block *block)
             __atomic_store_n(&batch->at, ++at, __ATOMIC_RELAXED);
             continue;
         }
-        blockIdx = pk_block_index(op, at);
+        blockIdx = pk_block_index(grid, at);
         block_begins(block, PK_BLOCK_RUNS_BATCH);
-        code->run_blocks(code->function, op->as.kernel.packet, batch);
+        code->run_blocks(code->function, grid->packet, batch);
         const bool parked = pk_cpu_parked != nullptr;
         if (parked) {
             thread_ended(block); /* that which this stack carried; others may not have */

@@ -1,9 +1,11 @@
-/* A block from the inside, for the parts that let its threads meet: block.cpp (barriers, order), warp.cpp (warps),
- * async.cpp (copies), check.cpp (mistakes). Only the OS thread that runs the block touches it, the status apart. */
+/* A block: how it is run, and what it is from the inside for the parts that let its threads meet: block.cpp (barriers,
+ * order), warp.cpp (warps), async.cpp (copies), check.cpp (mistakes), status.cpp (what it waits for). Only the OS
+ * thread that runs the block touches it, the status apart. */
 #ifndef PK_CPU_BLOCK_H
 #define PK_CPU_BLOCK_H
 
-#include "runtime.h"
+#include "grid.h"
+#include "settings.h"
 
 enum {
     PK_PAIR_THREADS = 64, /* warps are kept in pairs of 32 lanes: one 64-bit word holds a warp of either size */
@@ -66,7 +68,7 @@ struct pk_block_status {
 };
 
 struct pk_cpu_block {
-    const struct pk_op *op;
+    struct pk_grid *grid;
     struct pk_fiber *home;    /* the OS thread's own stack */
     struct pk_fiber *current; /* the fiber that runs */
     unsigned n_threads, begun, ended;
@@ -93,6 +95,30 @@ struct pk_cpu_block {
 
 extern __thread struct pk_cpu_block *pk_running_block;
 
+/* ---- running: called by the OS thread that runs the block ---- */
+
+/* A place for a block to run in, with its pool of fibers. It runs what the batch says. */
+struct pk_cpu_block *pk_block_new(struct pk_cpu_batch *batch);
+/* Before the first block of a grid on this OS thread. */
+void pk_block_bind(struct pk_cpu_block *block, struct pk_grid *grid);
+/* Whether blocks may be claimed several at a time: nothing asks for another order, or looks between them. */
+bool pk_block_takes_batches(const struct pk_grid *grid);
+/* Run the blocks of its batch, counted in x, then y, then z, to their ends; not at its end already. */
+void pk_block_run(struct pk_cpu_block *block);
+/* A fault left the block in the middle: forget its fibers. */
+void pk_block_abandon(struct pk_cpu_block *block);
+
+/* ---- asked of that OS thread: runner.cpp and fault.cpp have it ---- */
+
+/* Marks the calling OS thread's block as one that waits, so that it does not keep others from starting. */
+void pk_runner_block_waits(void);
+/* The calling OS thread's block, and from now on each of its kernel, is the last of its batch. */
+void pk_runner_block_alone(void);
+/* Leaves the running kernel with a fault. */
+void pk_runner_fault(cudaError_t error) __attribute__((noreturn));
+
+/* ---- inside ---- */
+
 /* The running thread's number in its block. */
 unsigned pk_thread_number(void);
 /* The running thread will wait: note where. */
@@ -103,27 +129,10 @@ void pk_thread_wake(struct pk_cpu_block *block, unsigned thread);
 /* A number below `n` of the block's own generator. */
 unsigned pk_block_draw(struct pk_cpu_block *block, unsigned n);
 
-/* ---- warp.cpp ---- */
-void pk_warps_reset(struct pk_cpu_block *block);
-/* Thread `t` ended, or waits for something else than its warp: others may meet without it. */
-void pk_warp_thread_left(struct pk_cpu_block *block, unsigned t, bool ended);
+/* ---- status.cpp ---- */
 
-/* ---- async.cpp ---- */
-/* Forget copies of a block that is over. */
-void pk_block_copies_reset(struct pk_cpu_block *block);
-
-/* ---- check.cpp ---- */
-/* What orders accesses beside the block's barrier: an object in shared memory is released and acquired. */
-void pk_check_barrier_made(const void *object);
-void pk_check_release(const void *object);
-void pk_check_acquire(const void *object);
-/* An asynchronous copy reads `read_bytes` and writes `bytes`; until it has landed, nobody may touch its target. */
-void pk_check_copy_begins(void *to, const void *from, size_t bytes, size_t read_bytes, const void *code);
-void pk_check_copy_lands(void *to, size_t bytes);
-/* Ends the kernel: its block, which `text` describes, can never go on. */
-void pk_check_stuck(const char *text) __attribute__((noreturn));
-
-/* ---- blocked.cpp ---- */
+/* What the block does from now on, for other OS threads to read. */
+void pk_block_note(struct pk_cpu_block *block, int activity, const char *file, int line);
 /* A path without its folders. */
 const char *pk_file_name(const char *path);
 /* Where the threads of a block wait, by their place in the source. */

@@ -2,10 +2,14 @@
  * that its next one will depend on; an event recorded in it takes a copy of the tips along to the streams that wait
  * for it. Source of the rules: CUDA C++ Programming Guide, "Creating a Graph Using Stream Capture"; CUDA Runtime API,
  * cudaStreamBeginCapture and cudaThreadExchangeStreamCaptureMode. */
-#include "graph.h"
+#include "capture.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+
+#include "error.h"
+#include "graph.h"
+#include "settings.h"
 
 struct pk_capture {
     uint64_t id;
@@ -180,7 +184,7 @@ static cudaGraphNodeType type_of(const struct pk_op *op)
 /* PK_CPU_CHECK: work that was most likely meant for the graph. */
 static void warn_outside(const struct pk_op *op, const struct CUstream_st *stream)
 {
-    const char *what = op->kind == PK_OP_KERNEL ? op->as.kernel.code->name
+    const char *what = op->kind == PK_OP_KERNEL ? op->as.kernel.grid.code->name
                        : op->kind == PK_OP_COPY ? "a copy"
                        : op->kind == PK_OP_FILL ? "a fill"
                        : op->kind == PK_OP_HOST ? "a host function"

@@ -4,14 +4,15 @@
  * Shared memory has a shadow: for each byte the last write and the last two reads, each with its thread and that
  * thread's clock. Block barriers count epochs: accesses of different epochs are ordered. Within an epoch, vector
  * clocks order what warps, barriers in shared memory and atomics order (Flanagan and Freund, "FastTrack", 2009). */
-#include "block.h"
+#include "check.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "check.h"
+#include "memory.h"
+#include "symbols.h"
 
 enum { OBJECTS = 64, NO_THREAD = 0xffff };
 
@@ -85,8 +86,8 @@ static __attribute__((noreturn, format(printf, 2, 3))) void fail(cudaError_t err
     va_end(arguments);
     thread_text(pk_thread_number(), thread, sizeof(thread));
     fprintf(stderr, "CPU device: check: %s; kernel %s, block (%u,%u,%u), thread %s\n", text,
-            pk_running_block->op->as.kernel.code->name, blockIdx.x, blockIdx.y, blockIdx.z, thread);
-    pk_engine_fault(error);
+            pk_running_block->grid->code->name, blockIdx.x, blockIdx.y, blockIdx.z, thread);
+    pk_runner_fault(error);
 }
 
 void pk_check_stuck(const char *text)
@@ -167,7 +168,7 @@ static void *zeroed(size_t bytes)
 {
     void *memory = calloc(1, bytes ? bytes : 1);
     if (!memory)
-        pk_engine_fault(cudaErrorLaunchOutOfResources);
+        pk_runner_fault(cudaErrorLaunchOutOfResources);
     return memory;
 }
 
@@ -438,10 +439,9 @@ static bool in_program(const void *address)
 static bool in_launch(const void *address)
 {
     const char *at = (const char *)address, *thread = (const char *)__builtin_thread_pointer();
-    const struct pk_op *op = pk_running_block->op;
-    const char *packet = (const char *)op->as.kernel.packet;
-    return (at > thread - 1048576 && at < thread + 4096) ||
-           (at >= packet && at < packet + op->as.kernel.code->packet_bytes);
+    const struct pk_grid *grid = pk_running_block->grid;
+    const char *packet = (const char *)grid->packet;
+    return (at > thread - 1048576 && at < thread + 4096) || (at >= packet && at < packet + grid->code->packet_bytes);
 }
 
 static bool is_shared(const void *address)

@@ -1,5 +1,7 @@
 /* Error names, the last error of each host thread, and the fault that ends the device for the process. */
-#include "runtime.h"
+#include "error.h"
+
+#include <stdint.h>
 
 static __thread cudaError_t last_error;
 

@@ -4,6 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "capture.h"
+#include "error.h"
+
 struct CUgraphExec_st {
     uint32_t magic;
     unsigned long long flags;

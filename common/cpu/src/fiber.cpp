@@ -1,13 +1,15 @@
 /* Fibers: stacks, and the switch from one to another on the same OS thread. On x86-64 the switch is a few lines of
  * assembly here. Elsewhere Boost.Context switches in a few nanoseconds; without it ucontext does the same with two
  * system calls, some forty times slower. Sanitizers are told of every switch. */
-#include "runtime.h"
+#include "fiber.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+#include "settings.h"
 
 #if defined(__x86_64__) && !defined(__ILP32__)
 #define PK_CPU_OWN_SWITCH 1

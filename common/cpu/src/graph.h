@@ -1,4 +1,4 @@
-/* Graphs inside the device: what graph.cpp, exec.cpp, replay.cpp and capture.cpp share. pk_lock guards it all.
+/* Graphs inside the device: what graph*.cpp, exec.cpp, replay.cpp and capture.cpp share. pk_lock guards it all.
  *
  * A node holds an op that is never submitted: what the node does. Capture takes the op that a call made and hangs it
  * on a node. Instantiation clones the graph (the snapshot) and links copies of its ops into bodies (the image), one
@@ -6,7 +6,7 @@
 #ifndef PK_CPU_GRAPH_INTERNAL_H
 #define PK_CPU_GRAPH_INTERNAL_H
 
-#include "runtime.h"
+#include "stream.h"
 
 enum : uint32_t { PK_GRAPH_ALIVE = 0x47524150, PK_NODE_ALIVE = 0x4e4f4445, PK_EXEC_ALIVE = 0x45584543 };
 
@@ -75,10 +75,12 @@ struct pk_image {
 
 void pk_nodes_add(struct pk_nodes *list, struct CUgraphNode_st *node);
 bool pk_nodes_has(const struct pk_nodes *list, const struct CUgraphNode_st *node);
+void pk_nodes_remove(struct pk_nodes *list, const struct CUgraphNode_st *node);
 void pk_nodes_copy(struct pk_nodes *to, const struct pk_nodes *from);
 void pk_conditions_add(struct pk_conditions *list, const struct pk_condition *condition);
 
 bool pk_graph_alive(const struct CUgraph_st *graph);
+bool pk_node_alive(const struct CUgraphNode_st *node);
 struct CUgraph_st *pk_graph_new(void);
 void pk_graph_free(struct CUgraph_st *graph);
 /* A copy with its children; each node of it has the id of its original in `origin`. */
@@ -88,6 +90,12 @@ struct CUgraphNode_st *pk_graph_add(struct CUgraph_st *graph, cudaGraphNodeType 
                                     struct CUgraphNode_st *const *before, size_t n_before);
 struct CUgraphNode_st *pk_graph_add_child(struct CUgraph_st *graph, const struct CUgraph_st *child,
                                           struct CUgraphNode_st *const *before, size_t n_before);
+/* An edge. */
+void pk_nodes_connect(struct CUgraphNode_st *from, struct CUgraphNode_st *to);
+/* One more child graph, or body of a conditional, for the node, which owns it from now on. */
+void pk_node_give_child(struct CUgraphNode_st *node, struct CUgraph_st *child);
+/* The node, which no list holds any more. */
+void pk_node_free(struct CUgraphNode_st *node);
 /* The node does `work` (held for it) from now on. */
 void pk_node_set_work(struct CUgraphNode_st *node, struct pk_op *work);
 /* The same for a call that sets parameters: a kernel node keeps its attributes. */
@@ -95,6 +103,8 @@ void pk_node_change(struct CUgraphNode_st *node, struct pk_op *work);
 /* The node of the copy whose origin is `original`, also in its children; or null. */
 struct CUgraphNode_st *pk_graph_find_copy(const struct CUgraph_st *copy, const struct CUgraphNode_st *original);
 bool pk_graph_has_conditional(const struct CUgraph_st *graph);
+
+/* ---- graph_work.cpp ---- */
 
 /* A new op for a node of this type, of the parameters that its own call takes: cudaKernelNodeParams,
  * cudaMemcpy3DParms, cudaMemsetParams, cudaHostNodeParams or cudaEvent_t; null is an error. An empty node has neither.

@@ -1,9 +1,14 @@
 /* Kernels: which are known, what they may ask for, and whether a launch is within the limits. */
-#include "runtime.h"
+#include "kernel.h"
 
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "capture.h"
+#include "error.h"
+#include "settings.h"
+#include "symbols.h"
 
 /* One kernel's description and what cudaFuncSetAttribute gave it. Kept for ever. */
 struct known {
@@ -91,23 +96,23 @@ static cudaError_t check_shared(const struct known *entry, size_t dynamic_bytes)
 /* A cooperative grid has to be resident as a whole. */
 static cudaError_t check_cooperative(const struct pk_op *op)
 {
-    const int each =
-        pk_blocks_per_sm(op->as.kernel.block_threads, op->as.kernel.static_shared_bytes + op->as.kernel.shared_bytes);
-    return op->as.kernel.n_blocks <= (uint64_t)each * (uint64_t)pk_settings.processors
+    const int each = pk_blocks_per_sm(op->as.kernel.grid.block_threads,
+                                      op->as.kernel.grid.static_shared_bytes + op->as.kernel.grid.shared_bytes);
+    return op->as.kernel.grid.n_blocks <= (uint64_t)each * (uint64_t)pk_settings.processors
                ? cudaSuccess
                : cudaErrorCooperativeLaunchTooLarge;
 }
 
 static void fill_packet(struct pk_op *op, const pk_cpu_kernel *kernel, void **arguments)
 {
-    op->as.kernel.packet = op->packet_inline;
+    op->as.kernel.grid.packet = op->packet_inline;
     if (kernel->packet_bytes > sizeof(op->packet_inline)) {
-        op->as.kernel.packet = (unsigned char *)malloc(kernel->packet_bytes);
-        if (!op->as.kernel.packet)
+        op->as.kernel.grid.packet = (unsigned char *)malloc(kernel->packet_bytes);
+        if (!op->as.kernel.grid.packet)
             abort();
     }
     for (unsigned i = 0; i < kernel->n_params; ++i)
-        memcpy(op->as.kernel.packet + kernel->offsets[i], arguments[i], kernel->sizes[i]);
+        memcpy(op->as.kernel.grid.packet + kernel->offsets[i], arguments[i], kernel->sizes[i]);
 }
 
 cudaError_t pk_kernel_prepare(struct pk_op *op, const pk_cpu_kernel *kernel, dim3 grid, dim3 block, void **arguments,
@@ -122,13 +127,13 @@ cudaError_t pk_kernel_prepare(struct pk_op *op, const pk_cpu_kernel *kernel, dim
     if (error != cudaSuccess)
         return error;
     op->kind = PK_OP_KERNEL;
-    op->as.kernel.code = kernel;
-    op->as.kernel.grid = grid;
-    op->as.kernel.block = block;
-    op->as.kernel.block_threads = block.x * block.y * block.z;
-    op->as.kernel.n_blocks = (uint64_t)grid.x * grid.y * grid.z;
-    op->as.kernel.shared_bytes = shared_bytes;
-    op->as.kernel.static_shared_bytes = entry->static_shared_bytes;
+    op->as.kernel.grid.code = kernel;
+    op->as.kernel.grid.size = grid;
+    op->as.kernel.grid.block = block;
+    op->as.kernel.grid.block_threads = block.x * block.y * block.z;
+    op->as.kernel.grid.n_blocks = (uint64_t)grid.x * grid.y * grid.z;
+    op->as.kernel.grid.shared_bytes = shared_bytes;
+    op->as.kernel.grid.static_shared_bytes = entry->static_shared_bytes;
     fill_packet(op, kernel, arguments);
     return cudaSuccess;
 }
@@ -149,7 +154,7 @@ static cudaError_t launch(const pk_cpu_kernel *kernel, dim3 grid, dim3 block, vo
     struct pk_op *op = pk_op_new(PK_OP_MARK);
     error = pk_kernel_prepare(op, kernel, grid, block, arguments, shared_bytes);
     if (error == cudaSuccess && cooperative) {
-        op->as.kernel.cooperative = op->as.kernel.spread = true;
+        op->as.kernel.grid.cooperative = op->as.kernel.spread = true;
         error = check_cooperative(op);
     }
     if (error == cudaSuccess)

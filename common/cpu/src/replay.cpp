@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "error.h"
+
 /* ---- building ---- */
 
 void pk_op_copy_work(struct pk_op *to, const struct pk_op *from)
@@ -16,11 +18,11 @@ void pk_op_copy_work(struct pk_op *to, const struct pk_op *from)
     to->as = from->as;
     if (from->kind != PK_OP_KERNEL)
         return;
-    const unsigned bytes = from->as.kernel.code->packet_bytes;
-    to->as.kernel.packet = bytes > sizeof(to->packet_inline) ? (unsigned char *)malloc(bytes) : to->packet_inline;
-    if (!to->as.kernel.packet)
+    const unsigned bytes = from->as.kernel.grid.code->packet_bytes;
+    to->as.kernel.grid.packet = bytes > sizeof(to->packet_inline) ? (unsigned char *)malloc(bytes) : to->packet_inline;
+    if (!to->as.kernel.grid.packet)
         abort();
-    memcpy(to->as.kernel.packet, from->as.kernel.packet, bytes);
+    memcpy(to->as.kernel.grid.packet, from->as.kernel.grid.packet, bytes);
 }
 
 /* `room` more pointers behind *list. */
@@ -174,7 +176,7 @@ static struct pk_condition *find_condition(const struct pk_image *image, cudaGra
 
 extern "C" void cudaGraphSetConditional(cudaGraphConditionalHandle handle, unsigned value)
 {
-    const struct pk_op *kernel = pk_engine_running_kernel();
+    const struct pk_op *kernel = pk_running_kernel();
     struct pk_condition *condition = kernel && kernel->body ? find_condition(kernel->body->image, handle) : nullptr;
     if (condition)
         __atomic_store_n(&condition->value, value, __ATOMIC_RELAXED);

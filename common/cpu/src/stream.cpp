@@ -1,7 +1,10 @@
 /* Streams, events and host functions. */
-#include "runtime.h"
+#include "stream.h"
 
 #include <stdlib.h>
+
+#include "capture.h"
+#include "error.h"
 
 enum : uint32_t { STREAM_ALIVE = 0x5354524d, EVENT_ALIVE = 0x4556454e };
 enum { PRIORITY_LEAST = 0, PRIORITY_GREATEST = -5 };
@@ -25,6 +28,24 @@ struct CUstream_st *pk_stream_of(cudaStream_t handle)
 bool pk_event_alive(cudaEvent_t event)
 {
     return event && event->magic == EVENT_ALIVE;
+}
+
+void pk_op_submit(struct pk_op *op, struct CUstream_st *stream)
+{
+    op->priority = stream->priority;
+    pk_op_promise(op);
+    pk_op_follow(op, stream->last);
+    if (stream == &pk_legacy_stream) {
+        for (struct CUstream_st *other = pk_streams; other; other = other->next)
+            if (!(other->flags & cudaStreamNonBlocking))
+                pk_op_follow(op, other->last);
+    } else if (!(stream->flags & cudaStreamNonBlocking)) {
+        pk_op_follow(op, pk_legacy_stream.last);
+    }
+    pk_op_release(stream->last);
+    stream->last = op;
+    op->references++;
+    pk_op_let_go(op);
 }
 
 extern "C" cudaError_t cudaStreamCreateWithPriority(cudaStream_t *handle, unsigned flags, int priority)

@@ -1,12 +1,13 @@
 /* The program's own symbols. A __shared__ variable is a thread_local one, and a kernel's are its local statics: the
  * compiler names them after the kernel (Itanium C++ ABI, "Local names"), so the symbol table tells how much static
  * shared memory a kernel has, and which variable an address is. A stripped program tells nothing: 0, null. */
-#include "runtime.h"
+#include "symbols.h"
 
 #include <cxxabi.h>
 #include <elf.h>
 #include <fcntl.h>
 #include <link.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

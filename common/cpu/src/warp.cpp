@@ -1,7 +1,9 @@
 /* Warps: threads meet by mask and exchange values. The threads of a warp are fibers like all others, so they stand
  * together only where a mask says so. A meeting is complete when every lane of its mask that has not ended is there;
  * the last to arrive works out every lane's result, and lanes whose masks differ do not meet. */
-#include "block.h"
+#include "warps.h"
+
+#include "check.h"
 
 static uint64_t bit(unsigned lane)
 {

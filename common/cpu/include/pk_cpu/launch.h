@@ -16,7 +16,7 @@
 #include "../cuda_runtime_api.h"
 
 /* Blocks that an OS thread has claimed, counted in x, then y, then z. It runs `at` and will run what follows; other OS
- * threads may read both and lower `end`, see engine.cpp. */
+ * threads may read both and lower `end`, see claim.cpp. */
 struct pk_cpu_batch {
     uint64_t at, end;
 };
@@ -161,7 +161,7 @@ template <class Body, class... P> struct pk_cpu_code {
                 }
             }
             /* Signal fences, so that the compiler keeps the order and moves none of it out of the loop: `at` is
-             * stored before `end` is read, which pairs with cut_batch in engine.cpp, and a fault finds blockIdx. */
+             * stored before `end` is read, which pairs with pk_batch_cut in claim.cpp, and a fault finds blockIdx. */
             __atomic_store_n(&batch->at, ++at, __ATOMIC_RELAXED);
             __atomic_signal_fence(__ATOMIC_SEQ_CST);
             if (at >= __atomic_load_n(&batch->end, __ATOMIC_RELAXED))
