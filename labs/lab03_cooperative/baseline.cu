@@ -4,9 +4,7 @@
  *   kernels  four kernels a step: append and project, scores, softmax, weighted sum
  *   fused    one kernel a step, its blocks sharing the keys: all that the ladder's third rung has, but the one launch
  */
-#include "lab03_attention.cuh"
-
-#include <stdlib.h>
+#include "lab03_plan.cuh"
 
 /* ---- kernels ---- */
 
@@ -133,14 +131,6 @@ static __global__ void __launch_bounds__(LAB03_MOST_THREADS) weighted_sum(lab03_
     }
 }
 
-static int longest(const lab03 *lab)
-{
-    int length = 0;
-    for (int b = 0; b < lab->view.batch; b++)
-        length = lab->host_lengths[b] > length ? lab->host_lengths[b] : length;
-    return length;
-}
-
 static pk_status kernels(pk_run *run)
 {
     const lab03 *lab = (const lab03 *)pk_run_lab_data(run);
@@ -149,7 +139,7 @@ static pk_status kernels(pk_run *run)
     const int per_block = lab->threads / GROUP, heads = v->batch * v->heads;
     const size_t sums = (size_t)per_block * v->head_dim * sizeof(float);
     for (int step = 0; step < v->steps; step++) {
-        const int blocks = (longest(lab) + step + per_block) / per_block;
+        const int blocks = (lab03_longest(lab) + step + per_block) / per_block;
         const dim3 key_blocks(blocks < 256 ? blocks : 256, v->batch * v->kv_heads);
         PK_LAUNCH(append_and_project, dim3(v->heads, v->batch), v->head_dim, 0, stream, *v, step);
         PK_LAUNCH(scores, key_blocks, lab->threads, 0, stream, *v, step);
@@ -162,9 +152,8 @@ static pk_status kernels(pk_run *run)
 
 /* ---- fused ---- */
 
-/* The output of a head at `step`, components e to e + 3: its unit's records, merged in the order of the keys. */
 template <int D>
-static __device__ inline float4 merged_output(const lab03_view *v, int step, int sequence, int head, int e)
+static __device__ inline float4 combined_output(const lab03_view *v, int step, int sequence, int head, int e)
 {
     int first, last;
     float m, l;
@@ -179,54 +168,19 @@ static __device__ inline float4 merged_output(const lab03_view *v, int step, int
 template <int D> static __global__ void __launch_bounds__(LAB03_MOST_THREADS) attention_step(lab03_view v, int step)
 {
     PK_DYNAMIC_SHARED(float, shared);
-    float *const sources = shared + blockDim.x / LAB03_WARP * lab03_lanes<D>::record;
-    float *const q = sources + LAB03_BATCH * LAB03_HEADS * D;
-    const int at = step < v.steps ? step : step - 1;
-    lab03_walk walk = lab03_share(&v, at, blockIdx.x, gridDim.x);
-    while (walk.tile < walk.end) {
-        for (int i = threadIdx.x; step > 0 && i < LAB03_BATCH * D; i += blockDim.x) {
-            const int index = i % D * 4 / D, e = i % D * 4 % D;
-            const lab03_segment s = lab03_segment_after(&v, at, &walk, blockIdx.x, i / D);
-            if (index >= s.heads)
-                continue;
-            const int head = lab03_source_head(&v, &s, index);
-            const float4 o = merged_output<D>(&v, step - 1, s.sequence, head, e);
-            *(float4 *)(sources + 4 * i) = o;
-            if (s.opens)
-                *(float4 *)(lab03_output<D>(&v, step - 1, s.sequence, head) + e) = o;
-        }
-        __syncthreads();
-        if (step < v.steps)
-            lab03_project_batch<D>(&v, step, &walk, blockIdx.x, sources, q, blockDim.x);
-        __syncthreads();
-        for (int i = 0; i < LAB03_BATCH && walk.tile < walk.end; i++) {
-            const lab03_segment s = lab03_next(&v, at, &walk, blockIdx.x);
-            if (step == v.steps)
-                continue;
-            lab03_attend<D>(&v, step, &s, q + i * LAB03_HEADS * D, shared);
-            __syncthreads();
-            lab03_write_record<D>(shared, lab03_segment_warps(&s, blockDim.x / LAB03_WARP),
-                                  lab03_record(&v, step, s.slot, lab03_lanes<D>::record), blockDim.x);
-            __syncthreads();
-        }
-    }
+    if (step < v.steps)
+        lab03_share_of_step<D>(&v, step, lab03_share(&v, step, blockIdx.x, gridDim.x), shared);
+    else
+        lab03_write_last_outputs<D>(&v, lab03_shared_sources<D>(shared), blockDim.x);
 }
 
 typedef void (*step_kernel)(lab03_view, int);
 
-static size_t fused_shared_bytes(const lab03 *lab)
-{
-    const int head_dim = lab->view.head_dim;
-    const size_t records = (size_t)lab->threads / LAB03_WARP * lab03_record_floats(head_dim);
-    return (records + 2 * (size_t)LAB03_BATCH * LAB03_HEADS * head_dim) * sizeof(float);
-}
-
 static pk_status fused_prepare(pk_run *run)
 {
-    const lab03 *lab = (const lab03 *)pk_run_lab_data(run);
-    const step_kernel attention = LAB03_FOR_HEAD_DIM(attention_step, lab->view.head_dim);
-    PK_CHECK(
-        cudaFuncSetAttribute(attention, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)fused_shared_bytes(lab)));
+    const step_kernel attention = LAB03_KERNEL(run, attention_step);
+    const size_t bytes = lab03_shared_bytes((const lab03 *)pk_run_lab_data(run));
+    PK_CHECK(cudaFuncSetAttribute(attention, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes));
     return PK_OK;
 }
 
@@ -234,10 +188,10 @@ static pk_status fused(pk_run *run)
 {
     const lab03 *lab = (const lab03 *)pk_run_lab_data(run);
     const cudaStream_t stream = (cudaStream_t)pk_run_stream(run);
-    const step_kernel attention = LAB03_FOR_HEAD_DIM(attention_step, lab->view.head_dim);
+    const step_kernel attention = LAB03_KERNEL(run, attention_step);
     const int blocks = lab->blocks ? lab->blocks : pk_run_device(run)->processors;
     for (int step = 0; step <= lab->view.steps; step++)
-        PK_LAUNCH(attention, blocks, lab->threads, fused_shared_bytes(lab), stream, lab->view, step);
+        PK_LAUNCH(attention, blocks, lab->threads, lab03_shared_bytes(lab), stream, lab->view, step);
     PK_CHECK(cudaStreamSynchronize(stream));
     return PK_OK;
 }

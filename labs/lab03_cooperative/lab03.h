@@ -40,7 +40,7 @@ typedef struct lab03_view {
     int extra_barriers;                   /* further barriers after each step: what one costs is their slope */
 
     const int *lengths;            /* [B]: keys in the cache before step 0, at least 1 */
-    const int *line;               /* [T][B + 1]: see lab03_attention.cuh */
+    const int *line;               /* [T][B + 1]: see lab03_line.cuh */
     uint16_t *k_cache, *v_cache;   /* bf16 [B][G][capacity][D] */
     const uint16_t *k_new, *v_new; /* bf16 [T][B][G][D] */
     const float *q_base;           /* [T][B][H][D] */
@@ -81,6 +81,23 @@ static inline size_t lab03_outputs(const lab03_view *view)
 static inline size_t lab03_cache_elements(const lab03_view *view)
 {
     return (size_t)view->batch * (size_t)view->kv_heads * (size_t)view->capacity * (size_t)view->head_dim;
+}
+
+/* Keys of the longest and of the shortest sequence before step 0. */
+static inline int lab03_longest(const lab03 *lab)
+{
+    int longest = lab->host_lengths[0];
+    for (int b = 1; b < lab->view.batch; b++)
+        longest = lab->host_lengths[b] > longest ? lab->host_lengths[b] : longest;
+    return longest;
+}
+
+static inline int lab03_shortest(const lab03 *lab)
+{
+    int shortest = lab->host_lengths[0];
+    for (int b = 1; b < lab->view.batch; b++)
+        shortest = lab->host_lengths[b] < shortest ? lab->host_lengths[b] : shortest;
+    return shortest;
 }
 
 /* Floats of a record: the sum, the maximum and the denominator of LAB03_HEADS heads. */

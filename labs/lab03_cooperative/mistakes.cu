@@ -1,45 +1,63 @@
 /* Lab 03, cooperative kernel: planted mistakes. Each variant is wrong in one way that has been made for real, and the
  * harness must catch it: the tests lab03.mistake.* run them one by one and demand the right exit code and reason. They
- * are all one kernel, the third rung's, that does one thing wrong, or the fourth's for what can be wrong with copies;
- * heads are of 64 floats, as --quick has them. */
-#include "lab03_attention.cuh"
-#include "lab03_tiles.cuh"
+ * fill in the steps of the student's file as it would be, but for the one thing, or run the third rung's step with one
+ * thing wrong; heads are of 64 floats, as --quick has them. */
+#include "lab03_barrier.cuh"
+#include "lab03_plan.cuh"
+#include "lab03_roles.cuh"
 
 #include <math.h>
-#include <stdlib.h>
 
-#include "pk_atomic.h"
+#define GRID PK_NEED_COOPERATIVE
+#define BULK (PK_NEED_COOPERATIVE | PK_NEED_BULK_ASYNC_COPY)
 
-typedef enum mistake {
-    NOTHING_WRONG,
-    NO_BARRIER,        /* steps follow each other without waiting for other blocks */
-    BARRIER_SHORT,     /* it waits for all blocks but one */
-    BARRIER_ENDLESS,   /* it waits for a block that does not exist */
-    BARRIER_EARLY,     /* the block arrives before all its threads have written */
-    STALE_PLAN,        /* the tiles of step 0 at every step: the context does not grow */
-    STALE_QUERY,       /* the queries of step 0 at every step */
-    TILE_TWICE,        /* every share begins a tile early */
-    TILE_LEFT_OUT,     /* every share ends a tile early */
-    ONE_BUFFER,        /* the records of a step where those of the step before still are */
-    NO_RESCALE,        /* parts added as if all had the same maximum */
-    ARRIVAL_ORDER,     /* parts combined in the order in which they came */
-    OWN_HEAD,          /* the next query from the same head's output: no other block is needed */
-    NO_APPEND,         /* the new row is used and then forgotten */
-    APPEND_AFTER_NEXT, /* it is appended one position too far */
-    UNMASKED,          /* the last chunk takes rows beyond the sequence */
-    RING_RIGHT,        /* tiles by way of the ring, with nothing wrong */
-    RING_UNWAITED,     /* a tile is read without a wait for it */
-    RING_WAIT_SHORT,   /* the wait lets one group too many be under way */
-    RING_UNSHOWN,      /* each thread waits for its own copies, and no barrier shows them to the others */
-    RING_REFILLED,     /* the next tile goes into the buffer that is being read */
-    RING_TOO_FAR,      /* tiles of two steps ahead, whose rows are not all there yet */
-    BULK_RIGHT,        /* the same by bulk copies, with nothing wrong */
-    BULK_UNWAITED,     /* a tile is read without a wait for its barrier */
-    BULK_ONE_BEHIND,   /* the wait is for the phase before this tile's */
-    BULK_REFILLED      /* the next tile goes into the buffer that is being read */
-} mistake;
+/* What one kernel does wrong: X(MISTAKE, function, "variant", needs, "summary"). From RING_RIGHT on it is the fourth
+ * rung's, with a ring of tiles, and from BULK_RIGHT on that ring is filled by bulk copies. */
+#define MISTAKES(X)                                                                                                    \
+    X(NOTHING_WRONG, nothing_wrong, "nothing-wrong", GRID, "the kernel of all these, as it should be")                 \
+    X(NO_BARRIER, no_barrier, "no-barrier", GRID, "steps without a barrier between them")                              \
+    X(BARRIER_SHORT, barrier_short, "barrier-short", GRID, "a barrier that waits for all blocks but one")              \
+    X(BARRIER_ENDLESS, barrier_endless, "barrier-endless", GRID, "a barrier that waits for one block too many")        \
+    X(BARRIER_EARLY, barrier_early, "barrier-early", GRID, "a block arrives before all its threads have written")      \
+    X(STALE_PLAN, stale_plan, "stale-plan", GRID, "step 0's lengths at every step")                                    \
+    X(STALE_QUERY, stale_query, "stale-query", GRID, "step 0's queries at every step")                                 \
+    X(TILE_TWICE, tile_twice, "tile-twice", GRID, "every share begins a tile early")                                   \
+    X(TILE_LEFT_OUT, tile_left_out, "tile-left-out", GRID, "every share ends a tile early")                            \
+    X(ONE_BUFFER, one_buffer, "one-buffer", GRID, "records written over those still being read")                       \
+    X(NO_RESCALE, no_rescale, "no-rescale", GRID, "parts added without a common maximum")                              \
+    X(ARRIVAL_ORDER, arrival_order, "arrival-order", GRID, "parts combined as they come")                              \
+    X(OWN_HEAD, own_head, "own-head", GRID, "queries from their own head's output: no other block is needed")          \
+    X(NO_APPEND, no_append, "no-append", GRID, "the new row is used and then forgotten")                               \
+    X(APPEND_AFTER_NEXT, append_after_next, "append-after-next", GRID, "the new row one position too far")             \
+    X(UNMASKED, unmasked, "unmasked", GRID, "a row beyond the sequence counts")                                        \
+    X(RING_RIGHT, ring_right, "ring-right", GRID, "the kernel with a ring, as it should be")                           \
+    X(RING_UNWAITED, ring_unwaited, "ring-unwaited", GRID, "a tile read without a wait for it")                        \
+    X(RING_WAIT_SHORT, ring_wait_short, "ring-wait-short", GRID, "a wait for one tile too few")                        \
+    X(RING_UNSHOWN, ring_unshown, "ring-unshown", GRID, "a wait without a barrier of the block")                       \
+    X(RING_REFILLED, ring_refilled, "ring-refilled", GRID, "a tile copied over the one that is read")                  \
+    X(RING_TOO_FAR, ring_too_far, "ring-too-far", GRID, "tiles two steps ahead, whose rows are not all there yet")     \
+    X(BULK_RIGHT, bulk_right, "bulk-right", BULK, "the same by bulk copies, as it should be")                          \
+    X(BULK_UNWAITED, bulk_unwaited, "bulk-unwaited", BULK, "a tile read without a wait for its barrier")               \
+    X(BULK_ONE_BEHIND, bulk_one_behind, "bulk-one-behind", BULK, "a wait for the phase before this tile's")            \
+    X(BULK_REFILLED, bulk_refilled, "bulk-refilled", BULK, "a tile copied over the one that is read")
 
-enum { D = 64, RECORD = LAB03_HEADS * D + 2 * LAB03_HEADS };
+#define NUMBER(mistake, ...) mistake,
+typedef enum mistake { MISTAKES(NUMBER) } mistake;
+#undef NUMBER
+
+enum { DIM = 64, RECORD = LAB03_HEADS * DIM + 2 * LAB03_HEADS };
+
+typedef struct wrong_view { /* a kernel's argument; what the lab's headers hand on is its first member */
+    lab03_view view;
+    mistake wrong;
+} wrong_view;
+
+static __device__ inline mistake mistake_of(const lab03_view *v)
+{
+    return ((const wrong_view *)v)->wrong;
+}
+
+/* ---- the third rung ---- */
 
 static __device__ inline void meet(unsigned *arrivals, unsigned target, mistake wrong)
 {
@@ -81,14 +99,15 @@ static __device__ inline float4 merge_without_rescaling(const float *records, in
     for (int i = 0; i < count; i++) {
         const float4 part = *(const float4 *)(records + i * RECORD + e);
         o = make_float4(o.x + part.x, o.y + part.y, o.z + part.z, o.w + part.w);
-        *l += records[i * RECORD + LAB03_HEADS * D + LAB03_HEADS + e / D];
+        *l += records[i * RECORD + LAB03_HEADS * DIM + LAB03_HEADS + e / DIM];
     }
     return o;
 }
 
-static __device__ inline float4 combined_output(const lab03_view *v, int step, int sequence, int head, int e,
-                                                mistake wrong)
+template <int D>
+static __device__ inline float4 combined_output(const lab03_view *v, int step, int sequence, int head, int e)
 {
+    const mistake wrong = mistake_of(v);
     int first, last;
     float m, l;
     const int index = lab03_head_slots(v, step, gridDim.x, sequence, head, &first, &last);
@@ -99,19 +118,15 @@ static __device__ inline float4 combined_output(const lab03_view *v, int step, i
     return make_float4(o.x / l, o.y / l, o.z / l, o.w / l);
 }
 
-static __device__ inline void combine_batch(const lab03_view *v, int done, int step, const lab03_walk *walk,
-                                            float *sources, mistake wrong)
+/* Where the sources were, each head's own output. */
+static __device__ inline void take_own_heads(const lab03_view *v, int step, const lab03_walk *walk, float *sources)
 {
-    for (int i = threadIdx.x; i < LAB03_BATCH * D; i += blockDim.x) {
-        const int index = i % D * 4 / D, e = i % D * 4 % D;
-        const lab03_segment s = lab03_segment_after(v, step, walk, blockIdx.x, i / D);
-        if (index >= s.heads)
-            continue;
-        const int source = lab03_source_head(v, &s, index), own = s.first_head + index;
-        const float4 o = combined_output(v, done, s.sequence, source, e, wrong);
-        if (s.opens)
-            *(float4 *)(lab03_output<D>(v, done, s.sequence, source) + e) = o;
-        *(float4 *)(sources + 4 * i) = wrong == OWN_HEAD ? combined_output(v, done, s.sequence, own, e, wrong) : o;
+    __syncthreads();
+    for (int i = threadIdx.x; i < LAB03_BATCH * DIM; i += blockDim.x) {
+        const int index = i % DIM * 4 / DIM, e = i % DIM * 4 % DIM;
+        const lab03_segment s = lab03_segment_after(v, step, walk, blockIdx.x, i / DIM);
+        if (index < s.heads)
+            *(float4 *)(sources + 4 * i) = combined_output<DIM>(v, step - 1, s.sequence, s.first_head + index, e);
     }
 }
 
@@ -140,159 +155,130 @@ static __device__ inline void spoil_append(const lab03_view *v, const lab03_segm
     lab03_segment next = *s;
     next.keys++;
     if (wrong == APPEND_AFTER_NEXT && next.keys <= v->capacity)
-        lab03_append<D>(v, &next, step);
-    uint16_t *const row = v->k_cache + lab03_row_offset<D>(v, s, s->keys - 1);
-    for (int i = threadIdx.x; i < D; i += blockDim.x)
+        lab03_append<DIM>(v, &next, step);
+    uint16_t *const row = v->k_cache + lab03_row_offset<DIM>(v, s, s->keys - 1);
+    for (int i = threadIdx.x; i < DIM; i += blockDim.x)
         row[i] = 0xffff; /* as it was */
 }
 
-static __global__ void __launch_bounds__(LAB03_MOST_THREADS) attention_wrong(lab03_view v, mistake wrong)
+/* The share's next segment, and its record. */
+static __device__ inline void wrong_segment(const lab03_view *v, int step, int planned, lab03_segment s, bool last,
+                                            unsigned target, const float *q, float *shared)
+{
+    const mistake wrong = mistake_of(v);
+    if (wrong == UNMASKED && s.end_key == s.keys && s.end_key < v->capacity)
+        s.end_key = ++s.keys;
+    lab03_attend<DIM>(v, step, &s, q, shared);
+    __syncthreads();
+    spoil_append(v, &s, step, wrong);
+    if (wrong == BARRIER_EARLY && last && threadIdx.x > 0)
+        be_late(v->barrier, target);
+    lab03_write_record<DIM>(shared, lab03_segment_warps(&s, blockDim.x / LAB03_WARP),
+                            record_at(v, step, slot_of(v, planned, &s, wrong), wrong), blockDim.x);
+    if (wrong != BARRIER_EARLY)
+        __syncthreads();
+}
+
+static __device__ inline lab03_walk wrong_share(const lab03_view *v, int step, mistake wrong)
+{
+    lab03_walk walk = lab03_share(v, step, blockIdx.x, gridDim.x);
+    if (wrong == TILE_TWICE && walk.tile > 0) {
+        walk.tile--;
+        walk.sequence = 0; /* it may be in the one before */
+    }
+    if (wrong == TILE_LEFT_OUT && walk.end > walk.tile + 1)
+        walk.end--;
+    return walk;
+}
+
+static __global__ void __launch_bounds__(LAB03_MOST_THREADS) attention_wrong(wrong_view w)
 {
     PK_DYNAMIC_SHARED(float, shared);
-    float *const sources = shared + blockDim.x / LAB03_WARP * RECORD, *const q =
-                                                                          sources + LAB03_BATCH * LAB03_HEADS * D;
+    const lab03_view *const v = &w.view;
+    float *const sources = lab03_shared_sources<DIM>(shared), *const q = lab03_shared_queries<DIM>(shared);
     unsigned target = 0;
-    for (int step = 0; step < v.steps; step++) {
-        const int planned = wrong == STALE_PLAN ? 0 : step;
-        lab03_walk walk = lab03_share(&v, planned, blockIdx.x, gridDim.x);
-        if (wrong == TILE_TWICE && walk.tile > 0) {
-            walk.tile--;
-            walk.sequence = 0; /* it may be in the one before */
-        }
-        if (wrong == TILE_LEFT_OUT && walk.end > walk.tile + 1)
-            walk.end--;
+    for (int step = 0; step < v->steps; step++) {
+        const int planned = w.wrong == STALE_PLAN ? 0 : step;
+        lab03_walk walk = wrong_share(v, planned, w.wrong);
+        target += gridDim.x;
         while (walk.tile < walk.end) {
             if (step > 0)
-                combine_batch(&v, step - 1, planned, &walk, sources, wrong);
+                lab03_combine_batch<DIM>(v, step - 1, planned, &walk, sources, blockDim.x);
+            if (step > 0 && w.wrong == OWN_HEAD)
+                take_own_heads(v, step, &walk, sources);
             __syncthreads();
-            lab03_project_batch<D>(&v, wrong == STALE_QUERY ? 0 : step, &walk, blockIdx.x, sources, q, blockDim.x);
+            lab03_project_batch<DIM>(v, w.wrong == STALE_QUERY ? 0 : step, &walk, blockIdx.x, sources, q, blockDim.x);
             __syncthreads();
             for (int i = 0; i < LAB03_BATCH && walk.tile < walk.end; i++) {
-                lab03_segment s = lab03_next(&v, planned, &walk, blockIdx.x);
-                if (wrong == UNMASKED && s.end_key == s.keys && s.end_key < v.capacity)
-                    s.end_key = ++s.keys;
-                lab03_attend<D>(&v, step, &s, q + i * LAB03_HEADS * D, shared);
-                __syncthreads();
-                spoil_append(&v, &s, step, wrong);
-                if (wrong == BARRIER_EARLY && walk.tile == walk.end && threadIdx.x > 0)
-                    be_late(v.barrier, target + gridDim.x);
-                lab03_write_record<D>(shared, lab03_segment_warps(&s, blockDim.x / LAB03_WARP),
-                                      record_at(&v, step, slot_of(&v, planned, &s, wrong), wrong), blockDim.x);
-                if (wrong != BARRIER_EARLY)
-                    __syncthreads();
+                const lab03_segment s = lab03_next(v, planned, &walk, blockIdx.x);
+                wrong_segment(v, step, planned, s, walk.tile == walk.end, target, q + i * LAB03_HEADS * DIM, shared);
             }
         }
-        meet(v.barrier, target += gridDim.x, wrong);
+        meet(v->barrier, target, w.wrong);
     }
-    lab03_walk walk = lab03_share(&v, v.steps - 1, blockIdx.x, gridDim.x);
-    while (walk.tile < walk.end) {
-        combine_batch(&v, v.steps - 1, v.steps - 1, &walk, sources, wrong);
-        for (int i = 0; i < LAB03_BATCH && walk.tile < walk.end; i++)
-            (void)lab03_next(&v, v.steps - 1, &walk, blockIdx.x);
-    }
+    lab03_write_last_outputs<DIM>(v, sources, blockDim.x);
 }
 
 /* ---- tiles copied ahead ---- */
 
-typedef struct copies {
-    lab03_ahead next;
-    int asked, used;
-    pk_async_barrier *full; /* of each buffer, for bulk copies, which one thread asks for; else NULL */
-} copies;
-
-static __device__ inline void fill_ring(const lab03_view *v, int step, copies *c, uint16_t *ring, mistake wrong)
+/* Of each buffer, for bulk copies, which one thread asks for. */
+static __device__ inline pk_async_barrier *full_barriers(void)
 {
+    __shared__ pk_async_barrier full[LAB03_MOST_STAGES];
+    return full;
+}
+
+template <int D> static __device__ inline void fill_ring(const lab03_view *v, int step, lab03_copies *c, uint16_t *ring)
+{
+    const mistake wrong = mistake_of(v);
     const int buffers = v->stages + (wrong == RING_REFILLED || wrong == BULK_REFILLED);
     const int last_step = step + (wrong == RING_TOO_FAR ? 2 : 1);
     while (c->asked - c->used < buffers && c->next.step < v->steps && c->next.step <= last_step) {
         const int stage = c->asked % v->stages;
-        uint16_t *const tile = ring + stage * lab03_tile_elements<D>(v);
-        if (!c->full) {
-            lab03_copy_tile<D>(v, &c->next, tile);
+        if (wrong < BULK_RIGHT) {
+            lab03_copy_tile<D>(v, &c->next, lab03_buffer<D>(v, ring, stage));
             pk_async_commit();
         } else if (threadIdx.x == 0) {
-            lab03_copy_tile_in_bulk<D>(v, &c->next, tile, &c->full[stage]);
+            lab03_copy_tile_in_bulk<D>(v, &c->next, lab03_buffer<D>(v, ring, stage), &full_barriers()[stage]);
         }
         lab03_ahead_next(v, &c->next, blockIdx.x, gridDim.x);
         c->asked++;
     }
 }
 
-static __device__ inline void wait_for_tile(const lab03_view *v, const copies *c, mistake wrong)
+template <int D> static __device__ inline void next_tile(const lab03_view *v, int step, lab03_copies *c, uint16_t *ring)
 {
+    const mistake wrong = mistake_of(v);
     const int round = c->used / v->stages - (wrong == BULK_ONE_BEHIND);
-    if (wrong == RING_UNWAITED || wrong == BULK_UNWAITED)
-        return;
-    if (c->full)
-        pk_async_barrier_wait(&c->full[c->used % v->stages], round & 1);
-    else
+    if (wrong >= BULK_RIGHT && wrong != BULK_UNWAITED)
+        pk_async_barrier_wait(&full_barriers()[c->used % v->stages], round & 1);
+    if (wrong < BULK_RIGHT && wrong != RING_UNWAITED)
         lab03_wait_groups(c->asked - c->used - (wrong == RING_WAIT_SHORT ? 0 : 1));
+    if (wrong != RING_UNSHOWN)
+        __syncthreads();
+    fill_ring<D>(v, step, c, ring);
 }
 
-static __device__ inline void attend_ring(const lab03_view *v, int step, const lab03_segment *s, const float *q,
-                                          copies *c, uint16_t *ring, float *warps, mistake wrong)
-{
-    const int warp = threadIdx.x / LAB03_WARP, warp_count = blockDim.x / LAB03_WARP;
-    int turn = warp;
-    lab03_state<D> state;
-    lab03_begin<D>(&state, q);
-    for (int key = s->first_key; key < s->end_key; key += v->block_k) {
-        wait_for_tile(v, c, wrong);
-        if (wrong != RING_UNSHOWN)
-            __syncthreads();
-        fill_ring(v, step, c, ring, wrong);
-        lab03_attend_tile<D>(&state, v, ring + c->used % v->stages * lab03_tile_elements<D>(v),
-                             lab03_tile_rows(v, s, key), warp_count, &turn);
-        c->used++;
-    }
-    lab03_store_warp<D>(&state, warps + warp * RECORD);
-    if (lab03_appends(v, s))
-        lab03_append<D>(v, s, step);
-}
-
-static __global__ void __launch_bounds__(LAB03_MOST_THREADS) attention_wrong_ring(lab03_view v, mistake wrong)
+static __global__ void __launch_bounds__(LAB03_MOST_THREADS) attention_wrong_ring(wrong_view w)
 {
     PK_DYNAMIC_SHARED(float, shared);
-    __shared__ pk_async_barrier full[LAB03_MOST_STAGES];
-    const int warps = blockDim.x / LAB03_WARP;
-    float *const sources = shared + warps * RECORD, *const q = sources + LAB03_BATCH * LAB03_HEADS * D;
-    uint16_t *const ring = (uint16_t *)(q + LAB03_BATCH * LAB03_HEADS * D);
-    copies c = {lab03_ahead_begin(&v, blockIdx.x, gridDim.x), 0, 0, wrong >= BULK_RIGHT ? full : NULL};
+    const lab03_view *const v = &w.view;
+    lab03_copies c = {lab03_ahead_begin(v, blockIdx.x, gridDim.x), 0, 0};
     unsigned target = 0;
-    if (c.full && threadIdx.x == 0) {
-        for (int i = 0; i < v.stages; i++)
-            pk_async_barrier_init(&full[i], 1);
+    if (w.wrong >= BULK_RIGHT && threadIdx.x == 0) {
+        for (int i = 0; i < v->stages; i++)
+            pk_async_barrier_init(&full_barriers()[i], 1);
         pk_async_barrier_init_fence();
     }
     __syncthreads();
-    for (int step = 0; step < v.steps; step++) {
-        if (c.full)
+    for (int step = 0; step < v->steps; step++) {
+        if (w.wrong >= BULK_RIGHT)
             pk_async_fence(); /* appends that the barrier has ordered, before copies that read them */
-        fill_ring(&v, step, &c, ring, wrong);
-        lab03_walk walk = lab03_share(&v, step, blockIdx.x, gridDim.x);
-        while (walk.tile < walk.end) {
-            if (step > 0)
-                combine_batch(&v, step - 1, step, &walk, sources, wrong);
-            __syncthreads();
-            lab03_project_batch<D>(&v, step, &walk, blockIdx.x, sources, q, blockDim.x);
-            __syncthreads();
-            for (int i = 0; i < LAB03_BATCH && walk.tile < walk.end; i++) {
-                const lab03_segment s = lab03_next(&v, step, &walk, blockIdx.x);
-                attend_ring(&v, step, &s, q + i * LAB03_HEADS * D, &c, ring, shared, wrong);
-                __syncthreads();
-                lab03_write_record<D>(shared, lab03_segment_warps(&s, warps), lab03_record(&v, step, s.slot, RECORD),
-                                      blockDim.x);
-                __syncthreads();
-            }
-        }
-        meet(v.barrier, target += gridDim.x, wrong);
+        fill_ring<DIM>(v, step, &c, lab03_shared_ring<DIM>(shared));
+        lab03_ring_share_of_step<DIM>(v, step, lab03_share(v, step, blockIdx.x, gridDim.x), &c, shared);
+        meet(v->barrier, target += gridDim.x, w.wrong);
     }
-    lab03_walk walk = lab03_share(&v, v.steps - 1, blockIdx.x, gridDim.x);
-    while (walk.tile < walk.end) {
-        combine_batch(&v, v.steps - 1, v.steps - 1, &walk, sources, wrong);
-        for (int i = 0; i < LAB03_BATCH && walk.tile < walk.end; i++)
-            (void)lab03_next(&v, v.steps - 1, &walk, blockIdx.x);
-    }
+    lab03_write_last_outputs<DIM>(v, lab03_shared_sources<DIM>(shared), blockDim.x);
 }
 
 /* ---- what is launched ---- */
@@ -323,19 +309,18 @@ static pk_status launch_wrong(pk_run *run, mistake wrong)
 {
     const lab03 *lab = lab_of(run);
     const int blocks = lab->blocks ? lab->blocks : pk_run_device(run)->processors;
-    const size_t floats = (size_t)lab->threads / LAB03_WARP * RECORD + 2 * LAB03_BATCH * LAB03_HEADS * D;
-    if (lab->view.head_dim != D)
-        return pk_fail(PK_USAGE, "lab03: the planted mistakes are made with --head-dim=%d", D);
+    wrong_view w = {lab->view, wrong};
+    size_t bytes = lab03_shared_bytes(lab);
+    if (lab->view.head_dim != DIM)
+        return pk_fail(PK_USAGE, "lab03: the planted mistakes are made with --head-dim=%d", DIM);
     if (wrong < RING_RIGHT) {
-        PK_LAUNCH_COOPERATIVE(attention_wrong, blocks, lab->threads, floats * sizeof(float), stream_of(run), lab->view,
-                              wrong);
+        PK_LAUNCH_COOPERATIVE(attention_wrong, blocks, lab->threads, bytes, stream_of(run), w);
         return PK_OK;
     }
-    lab03_view view = lab->view;
-    view.stages = lab->stages;
-    const size_t bytes = floats * sizeof(float) + lab->stages * lab03_tile_elements<D>(&view) * sizeof(uint16_t);
+    w.view.stages = lab->stages;
+    bytes += lab->stages * lab03_tile_elements<DIM>(&w.view) * sizeof(uint16_t);
     PK_CHECK(cudaFuncSetAttribute(attention_wrong_ring, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes));
-    PK_LAUNCH_COOPERATIVE(attention_wrong_ring, blocks, lab->threads, bytes, stream_of(run), view, wrong);
+    PK_LAUNCH_COOPERATIVE(attention_wrong_ring, blocks, lab->threads, bytes, stream_of(run), w);
     return PK_OK;
 }
 
@@ -346,135 +331,12 @@ static pk_status run_wrong(pk_run *run, mistake wrong)
     return PK_OK;
 }
 
-static pk_status no_barrier(pk_run *run)
-{
-    return run_wrong(run, NO_BARRIER);
-}
-
-static pk_status barrier_short(pk_run *run)
-{
-    return run_wrong(run, BARRIER_SHORT);
-}
-
-static pk_status barrier_endless(pk_run *run)
-{
-    return run_wrong(run, BARRIER_ENDLESS);
-}
-
-static pk_status barrier_early(pk_run *run)
-{
-    return run_wrong(run, BARRIER_EARLY);
-}
-
-static pk_status stale_plan(pk_run *run)
-{
-    return run_wrong(run, STALE_PLAN);
-}
-
-static pk_status stale_query(pk_run *run)
-{
-    return run_wrong(run, STALE_QUERY);
-}
-
-static pk_status tile_twice(pk_run *run)
-{
-    return run_wrong(run, TILE_TWICE);
-}
-
-static pk_status tile_left_out(pk_run *run)
-{
-    return run_wrong(run, TILE_LEFT_OUT);
-}
-
-static pk_status one_buffer(pk_run *run)
-{
-    return run_wrong(run, ONE_BUFFER);
-}
-
-static pk_status no_rescale(pk_run *run)
-{
-    return run_wrong(run, NO_RESCALE);
-}
-
-static pk_status arrival_order(pk_run *run)
-{
-    return run_wrong(run, ARRIVAL_ORDER);
-}
-
-static pk_status own_head(pk_run *run)
-{
-    return run_wrong(run, OWN_HEAD);
-}
-
-static pk_status no_append(pk_run *run)
-{
-    return run_wrong(run, NO_APPEND);
-}
-
-static pk_status append_after_next(pk_run *run)
-{
-    return run_wrong(run, APPEND_AFTER_NEXT);
-}
-
-static pk_status unmasked(pk_run *run)
-{
-    return run_wrong(run, UNMASKED);
-}
-
-static pk_status ring_right(pk_run *run)
-{
-    return run_wrong(run, RING_RIGHT);
-}
-
-static pk_status ring_unwaited(pk_run *run)
-{
-    return run_wrong(run, RING_UNWAITED);
-}
-
-static pk_status ring_wait_short(pk_run *run)
-{
-    return run_wrong(run, RING_WAIT_SHORT);
-}
-
-static pk_status ring_unshown(pk_run *run)
-{
-    return run_wrong(run, RING_UNSHOWN);
-}
-
-static pk_status ring_refilled(pk_run *run)
-{
-    return run_wrong(run, RING_REFILLED);
-}
-
-static pk_status ring_too_far(pk_run *run)
-{
-    return run_wrong(run, RING_TOO_FAR);
-}
-
-static pk_status bulk_right(pk_run *run)
-{
-    return run_wrong(run, BULK_RIGHT);
-}
-
-static pk_status bulk_unwaited(pk_run *run)
-{
-    return run_wrong(run, BULK_UNWAITED);
-}
-
-static pk_status bulk_one_behind(pk_run *run)
-{
-    return run_wrong(run, BULK_ONE_BEHIND);
-}
-
-static pk_status bulk_refilled(pk_run *run)
-{
-    return run_wrong(run, BULK_REFILLED);
-}
-
-static pk_status nothing_wrong(pk_run *run)
-{
-    return run_wrong(run, NOTHING_WRONG);
-}
+#define FUNCTION(mistake, function, ...)                                                                               \
+    static pk_status function(pk_run *run)                                                                             \
+    {                                                                                                                  \
+        return run_wrong(run, mistake);                                                                                \
+    }
+MISTAKES(FUNCTION)
 
 /* Returns while the device is still at work. */
 static pk_status no_wait(pk_run *run)
@@ -542,44 +404,12 @@ static void free_kept(pk_run *run)
     (void)cudaFree(pk_run_variant_data(run));
 }
 
-#define WRONG(name, summary, execute)                                                                                  \
-    {                                                                                                                  \
-        name, summary, PK_NEED_COOPERATIVE, NULL, execute, NULL                                                        \
-    }
+#define ROW(mistake, function, name, needs, summary) {name, summary, needs, NULL, function, NULL},
 PK_VARIANTS(ladder) = {
-    WRONG("nothing-wrong", "the kernel of all these, as it should be", nothing_wrong),
-    WRONG("no-barrier", "steps without a barrier between them", no_barrier),
-    WRONG("barrier-short", "a barrier that waits for all blocks but one", barrier_short),
-    WRONG("barrier-endless", "a barrier that waits for one block too many", barrier_endless),
-    WRONG("barrier-early", "a block arrives before all its threads have written", barrier_early),
-    WRONG("stale-plan", "step 0's lengths at every step", stale_plan),
-    WRONG("stale-query", "step 0's queries at every step", stale_query),
-    WRONG("tile-twice", "a tile in two shares", tile_twice),
-    WRONG("tile-left-out", "a tile in no share", tile_left_out),
-    WRONG("one-buffer", "records written over those still being read", one_buffer),
-    WRONG("no-rescale", "parts added without a common maximum", no_rescale),
-    WRONG("arrival-order", "parts combined as they come", arrival_order),
-    WRONG("own-head", "queries from their own head's output", own_head),
-    WRONG("no-append", "the new row is not kept", no_append),
-    WRONG("append-after-next", "the new row one position too far", append_after_next),
-    WRONG("unmasked", "a row beyond the sequence counts", unmasked),
-    WRONG("ring-right", "the kernel with a ring, as it should be", ring_right),
-    WRONG("ring-unwaited", "a tile read without a wait for it", ring_unwaited),
-    WRONG("ring-wait-short", "a wait for one tile too few", ring_wait_short),
-    WRONG("ring-unshown", "a wait without a barrier of the block", ring_unshown),
-    WRONG("ring-refilled", "a tile copied over the one that is read", ring_refilled),
-    WRONG("ring-too-far", "tiles two steps ahead", ring_too_far),
-    {"bulk-right", "the same by bulk copies", PK_NEED_COOPERATIVE | PK_NEED_BULK_ASYNC_COPY, NULL, bulk_right, NULL},
-    {"bulk-unwaited", "a tile read without a wait for its barrier", PK_NEED_COOPERATIVE | PK_NEED_BULK_ASYNC_COPY, NULL,
-     bulk_unwaited, NULL},
-    {"bulk-one-behind", "a wait for the phase before", PK_NEED_COOPERATIVE | PK_NEED_BULK_ASYNC_COPY, NULL,
-     bulk_one_behind, NULL},
-    {"bulk-refilled", "a tile copied over the one that is read", PK_NEED_COOPERATIVE | PK_NEED_BULK_ASYNC_COPY, NULL,
-     bulk_refilled, NULL},
-    WRONG("no-wait", "returns before its work has ended", no_wait),
-    WRONG("writes-nan", "the last output NaN", writes_nan),
-    WRONG("past-the-end", "writes out[T]", past_the_end),
-    {"ulp-drift", "one output a float further up each time", PK_NEED_COOPERATIVE, NULL, ulp_drift, free_repetition},
-    {"answer-kept", "the first answer handed out again", PK_NEED_COOPERATIVE, NULL, answer_kept, free_kept},
+    MISTAKES(ROW){"no-wait", "returns before its work has ended", GRID, NULL, no_wait, NULL},
+    {"writes-nan", "the last output NaN", GRID, NULL, writes_nan, NULL},
+    {"past-the-end", "writes out[T]", GRID, NULL, past_the_end, NULL},
+    {"ulp-drift", "one output a float further up each time", GRID, NULL, ulp_drift, free_repetition},
+    {"answer-kept", "the first answer handed out again", GRID, NULL, answer_kept, free_kept},
 };
 PK_VARIANTS_END(ladder)
