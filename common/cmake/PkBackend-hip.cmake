@@ -1,34 +1,7 @@
 # HIP on an AMD GPU, by CMake's HIP language: a ROCm tree (/opt/rocm, ROCM_PATH) as it is, or the HIP that Debian and
 # Ubuntu install into /usr, with the help of common/hip/distro.
 
-# The distribution's HIP: which clang it goes with, and where it keeps the device libraries.
-function(pk_find_distribution_hip)
-    find_program(PK_HIPCC NAMES hipcc)
-    if(NOT PK_HIPCC)
-        message(FATAL_ERROR
-            "PK_BACKEND=hip needs HIP, and neither /opt/rocm nor hipcc is here. On Debian and Ubuntu: "
-            "apt-get install hipcc libamdhip64-dev; elsewhere install ROCm and set ROCM_PATH if it is not /opt/rocm.")
-    endif()
-    # Standard error holds the complaint that there is no GPU to ask for its architecture.
-    execute_process(COMMAND ${PK_HIPCC} --version OUTPUT_VARIABLE version ERROR_QUIET)
-    if(NOT version MATCHES "clang version ([0-9]+)")
-        message(FATAL_ERROR "${PK_HIPCC} --version names no clang; set -DCMAKE_HIP_COMPILER=/path/to/clang++")
-    endif()
-    find_program(PK_HIP_CLANG NAMES clang++-${CMAKE_MATCH_1} clang++)
-    find_path(PK_HIP_DEVICE_LIBS ocml.bc
-        PATHS /usr/lib/${CMAKE_LIBRARY_ARCHITECTURE}/amdgcn/bitcode /usr/lib/amdgcn/bitcode /usr/amdgcn/bitcode)
-    find_library(PK_HIP_RUNTIME amdhip64)
-    if(NOT PK_HIP_CLANG OR NOT PK_HIP_DEVICE_LIBS OR NOT PK_HIP_RUNTIME)
-        message(FATAL_ERROR
-            "hipcc is here, but not all of its clang++-${CMAKE_MATCH_1}, the device libraries and the runtime: "
-            "apt-get install clang-${CMAKE_MATCH_1} rocm-device-libs libamdhip64-dev")
-    endif()
-    mark_as_advanced(PK_HIPCC PK_HIP_CLANG PK_HIP_DEVICE_LIBS PK_HIP_RUNTIME)
-    set(CMAKE_HIP_COMPILER ${PK_HIP_CLANG} PARENT_SCOPE)
-    set(CMAKE_HIP_COMPILER_ROCM_ROOT ${PK_COMMON_DIR}/hip/distro PARENT_SCOPE)
-    set(CMAKE_HIP_FLAGS
-        "${CMAKE_HIP_FLAGS} --rocm-path=/usr --rocm-device-lib-path=${PK_HIP_DEVICE_LIBS}" PARENT_SCOPE)
-endfunction()
+include(PkHipDistribution)   # pk_find_distribution_hip()
 
 # The architectures among `wanted` that this compiler and these device libraries can make code for.
 function(pk_hip_architectures result wanted)
