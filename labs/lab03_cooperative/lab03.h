@@ -17,7 +17,7 @@
 #include "pk/lab.h"
 
 #define LAB03_ALPHA 0.25f  /* of a source in the next query */
-#define LAB03_Q_LIMIT 8.0f /* q_base is uniform in +-8, k and v are in +-1: problem.c says why */
+#define LAB03_Q_LIMIT 8.0f /* q_base is uniform in +-8, k and v are in +-1: inputs.c says why */
 
 enum {
     LAB03_HEADS = 4,        /* query heads that share one pass over K and V: a unit of work */

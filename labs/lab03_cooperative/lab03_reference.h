@@ -1,5 +1,5 @@
 /* Lab 03: inputs and reference, made on the device because a cache of 2^28 elements takes a host minutes. Plain kernels
- * of a thread an element, without barriers, in an order that nothing depends on; problem.c checks them against a loop
+ * of a thread an element, without barriers, in an order that nothing depends on; inputs.c checks them against a loop
  * in C at small sizes. */
 #ifndef LAB03_REFERENCE_H
 #define LAB03_REFERENCE_H
@@ -12,7 +12,7 @@
 extern "C" {
 #endif
 
-/* A score's own roundoff, in units of 2^-24 of the quantities named where they are used: see problem.c. */
+/* A score's own roundoff, in units of 2^-24 of the quantities named where they are used: see inputs.c. */
 enum {
     LAB03_GROUP_LANES = 16, /* of a block's threads, at most so many share the sums over their keys */
     LAB03_RESCALES = 40     /* of a sum, at most, because its maximum rose */

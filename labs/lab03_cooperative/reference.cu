@@ -1,5 +1,5 @@
 /* Lab 03: the reference in double, on the device. Plain kernels of a thread an element: what they compute can be read
- * off the formulas in problem.c. */
+ * off the formulas in inputs.c. */
 #include "lab03_plain.cuh"
 
 #include <math.h>
