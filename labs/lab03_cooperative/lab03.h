@@ -25,6 +25,7 @@ enum {
     LAB03_MOST_THREADS = 512,
     LAB03_MOST_STAGES = 16
 };
+#define LAB03_BARRIER_START (0u - 3u) /* so that counts wrap within the first barrier of four blocks or more */
 
 /* The problem as a kernel sees it, passed by value. All pointers are device memory. bf16 is the upper half of a float.
  */
@@ -47,9 +48,10 @@ typedef struct lab03_view {
     const int *source;             /* [H][D]: S_h: component d is + component j of the source for j, - for ~j */
     float *out;                    /* [T][B][H][D] */
 
-    float *partial;    /* scratch [2][slots] of records, see lab03_attention.cuh */
-    int slots;         /* units + blocks at most */
-    unsigned *barrier; /* scratch [LAB03_BARRIER_WORDS], zero at the start of a repetition */
+    float *partial;         /* scratch [2][slots] of records, see lab03_attention.cuh */
+    int slots;              /* units + blocks at most */
+    unsigned *barrier;      /* scratch [LAB03_BARRIER_WORDS] */
+    unsigned barrier_start; /* what word 0 holds at the start of a repetition; the others hold 0 */
 
     float *queries; /* scratch [B][H][D], for variants that keep q in memory */
     float *scores;  /* scratch [B][H][capacity], likewise */

@@ -18,6 +18,7 @@
     X(NO_BARRIER, no_barrier, "no-barrier", GRID, "steps without a barrier between them")                              \
     X(BARRIER_SHORT, barrier_short, "barrier-short", GRID, "a barrier that waits for all blocks but one")              \
     X(BARRIER_ENDLESS, barrier_endless, "barrier-endless", GRID, "a barrier that waits for one block too many")        \
+    X(BARRIER_BY_SIZE, barrier_by_size, "barrier-by-size", GRID, "counts compared by size, where they may wrap")       \
     X(BARRIER_EARLY, barrier_early, "barrier-early", GRID, "a block arrives before all its threads have written")      \
     X(STALE_PLAN, stale_plan, "stale-plan", GRID, "step 0's lengths at every step")                                    \
     X(STALE_QUERY, stale_query, "stale-query", GRID, "step 0's queries at every step")                                 \
@@ -25,6 +26,8 @@
     X(TILE_LEFT_OUT, tile_left_out, "tile-left-out", GRID, "every share ends a tile early")                            \
     X(ONE_BUFFER, one_buffer, "one-buffer", GRID, "records written over those still being read")                       \
     X(NO_RESCALE, no_rescale, "no-rescale", GRID, "parts added without a common maximum")                              \
+    X(NO_MAXIMUM, no_maximum, "no-maximum", GRID, "parts added as if their maximum were 0")                            \
+    X(FIRST_MAXIMUM, first_maximum, "first-maximum", GRID, "parts added with the first one's maximum")                 \
     X(ARRIVAL_ORDER, arrival_order, "arrival-order", GRID, "parts combined as they come")                              \
     X(OWN_HEAD, own_head, "own-head", GRID, "queries from their own head's output: no other block is needed")          \
     X(NO_APPEND, no_append, "no-append", GRID, "the new row is used and then forgotten")                               \
@@ -71,7 +74,8 @@ static __device__ inline void meet(unsigned *arrivals, unsigned target, mistake 
         __syncthreads();
     if (threadIdx.x == 0) {
         pk_add_release_device(arrivals, 1);
-        while ((int)(pk_load_acquire_device(arrivals) - target) < 0)
+        while (wrong == BARRIER_BY_SIZE ? pk_load_acquire_device(arrivals) < target
+                                        : (int)(pk_load_acquire_device(arrivals) - target) < 0)
             LAB03_POLL_PAUSE();
     }
     __syncthreads();
@@ -91,15 +95,18 @@ static __device__ inline float *record_at(const lab03_view *v, int step, int slo
     return lab03_record(v, wrong == ONE_BUFFER ? 0 : step, slot, RECORD);
 }
 
-/* Parts added as they are. */
-static __device__ inline float4 merge_without_rescaling(const float *records, int count, int e, float *l)
+/* Parts added as they are, or relative to another maximum than that of all of them. */
+static __device__ inline float4 merge_wrongly(const float *records, int count, int e, float *l, mistake wrong)
 {
+    const float *const maxima = records + LAB03_HEADS * DIM + e / DIM;
+    const float top = wrong == FIRST_MAXIMUM ? maxima[0] : 0;
     float4 o = make_float4(0, 0, 0, 0);
     *l = 0;
     for (int i = 0; i < count; i++) {
+        const float factor = wrong == NO_RESCALE ? 1 : exp2f(maxima[i * RECORD] - top);
         const float4 part = *(const float4 *)(records + i * RECORD + e);
-        o = make_float4(o.x + part.x, o.y + part.y, o.z + part.z, o.w + part.w);
-        *l += records[i * RECORD + LAB03_HEADS * DIM + LAB03_HEADS + e / DIM];
+        o = make_float4(o.x + factor * part.x, o.y + factor * part.y, o.z + factor * part.z, o.w + factor * part.w);
+        *l += factor * maxima[i * RECORD + LAB03_HEADS];
     }
     return o;
 }
@@ -113,8 +120,9 @@ static __device__ inline float4 combined_output(const lab03_view *v, int step, i
     const int index = lab03_head_slots(v, step, gridDim.x, sequence, head, &first, &last);
     const float *const records = record_at(v, step, first, wrong);
     const int count = last - first + 1;
-    const float4 o = wrong == NO_RESCALE ? merge_without_rescaling(records, count, index * D + e, &l)
-                                         : lab03_merge_records<D>(records, count, index * D + e, &m, &l);
+    const bool merges_wrongly = wrong == NO_RESCALE || wrong == NO_MAXIMUM || wrong == FIRST_MAXIMUM;
+    const float4 o = merges_wrongly ? merge_wrongly(records, count, index * DIM + e, &l, wrong)
+                                    : lab03_merge_records<D>(records, count, index * DIM + e, &m, &l);
     return make_float4(o.x / l, o.y / l, o.z / l, o.w / l);
 }
 
@@ -196,7 +204,7 @@ static __global__ void __launch_bounds__(LAB03_MOST_THREADS) attention_wrong(wro
     PK_DYNAMIC_SHARED(float, shared);
     const lab03_view *const v = &w.view;
     float *const sources = lab03_shared_sources<DIM>(shared), *const q = lab03_shared_queries<DIM>(shared);
-    unsigned target = 0;
+    unsigned target = v->barrier_start;
     for (int step = 0; step < v->steps; step++) {
         const int planned = w.wrong == STALE_PLAN ? 0 : step;
         lab03_walk walk = wrong_share(v, planned, w.wrong);
@@ -264,7 +272,7 @@ static __global__ void __launch_bounds__(LAB03_MOST_THREADS) attention_wrong_rin
     PK_DYNAMIC_SHARED(float, shared);
     const lab03_view *const v = &w.view;
     lab03_copies c = {lab03_ahead_begin(v, blockIdx.x, gridDim.x), 0, 0};
-    unsigned target = 0;
+    unsigned target = v->barrier_start;
     if (w.wrong >= BULK_RIGHT && threadIdx.x == 0) {
         for (int i = 0; i < v->stages; i++)
             pk_async_barrier_init(&full_barriers()[i], 1);

@@ -11,7 +11,8 @@
 A step is one call: one query a sequence against L keys, bf16, query heads sharing key/value heads (enable_gqa). A
 repetition is `steps` calls back to back on one stream, as a decode loop issues them, and one wait. Steps are easier
 here than in the lab: no row is appended, the next query does not come from the last output, and nothing is computed but
-attention. Inputs are drawn as the lab draws them, and q is rounded to bf16. Steady state (hot): what fits into the L2
+attention. Inputs are drawn as the lab draws
+its plain ones, and q is rounded to bf16. Steady state (hot): what fits into the L2
 stays there. Without --seq-len and --batch, at L = 4096 for 32 sequences, L = 131072 for one and L = 1024 for one.
 
 The bound. Let u = 2^-24 and w = 2^-8, the roundoff of float32 and of bf16, and p_i the weights, n of them. Right
@@ -21,7 +22,7 @@ order:
   a score  s_i is off by 2 (D + 8) u sum_d |q_d k_id| / sqrt(D) and, with 2^x good to 2 units of the last place here
            and whenever a sum is rescaled, 40 times at most, by u (248 + 4 (max - s_i + 1)): p_i by a factor e^delta_i
   a sum    over the keys is off by 2 n u (sum p_i |v_i| + |out|), numerator and denominator together
-problem.c has the same with the lab's own sums, where n is smaller. Needs PyTorch and a GPU: without them it says what
+inputs.c has the same with the lab's own sums, where n is smaller. Needs PyTorch and a GPU: without them it says what
 is missing and exits with 77.
 """
 from __future__ import annotations
@@ -86,7 +87,7 @@ def _signed(value: int) -> int:
 
 def draw(torch: ModuleType, seed: int, count: int, limit: float, where: str) -> Any:
     """[count] numbers uniform in [-limit, limit), rounded to bf16: output i of the SplitMix64 sequence that begins at
-    `seed`, as reference.cu draws them. 64-bit integers wrap, and their bits are those of unsigned ones."""
+    `seed`, as draw.cu draws them. 64-bit integers wrap, and their bits are those of unsigned ones."""
     values = torch.empty(count, dtype=torch.bfloat16, device=where)
 
     def shifted(z: Any, bits: int) -> Any:  # zeros come in, not copies of the sign

@@ -143,6 +143,7 @@ static void read_knobs(const pk_run *run, lab03 *lab)
     v->units = v->kv_heads * v->quads;
     v->steps = lab03_knob(run, "steps");
     v->block_k = lab03_knob(run, "block-k");
+    v->barrier_start = LAB03_BARRIER_START;
     v->extra_barriers = lab03_knob(run, "extra-barriers");
     v->capacity = lab03_knob(run, "capacity");
     if (v->capacity == 0) /* whole tiles, so that a tile can be copied without asking where the sequence ends */

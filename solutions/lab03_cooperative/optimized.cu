@@ -53,8 +53,9 @@ static pk_status one_launch(pk_run *run)
 
 /* ---- rung 2: a barrier by hand ---- */
 
-/* The same by hand. `arrivals` counts the blocks' arrivals at all barriers so far and is never set back: this barrier
- * is over when it has reached `target`, the number of blocks times that of barriers, this one included.
+/* The same by hand. `arrivals` counts the blocks' arrivals at all barriers and is never set back: this barrier is over
+ * when it has reached `target`, which is further by the number of blocks at each. It begins shortly before 2^32 and
+ * wraps.
  * Pairs: the release by which a block arrives, with the acquire by which every block's first thread sees the count
  * complete, at device scope; within a block, __syncthreads before the one and after the other carries it to all
  * threads. */
@@ -73,7 +74,7 @@ static __device__ inline void meet_by_hand(unsigned *arrivals, unsigned target)
 template <int D> static __global__ void __launch_bounds__(LAB03_MOST_THREADS) attention_hand_barrier(lab03_view v)
 {
     PK_DYNAMIC_SHARED(float, shared);
-    unsigned target = 0;
+    unsigned target = v.barrier_start;
     for (int step = 0; step < v.steps; step++) {
         lab03_whole_units<D>(&v, step, shared);
         for (int i = 0; i <= v.extra_barriers; i++)
@@ -111,7 +112,7 @@ static __device__ inline float4 combined_output(const lab03_view *v, int step, i
 template <int D> static __global__ void __launch_bounds__(LAB03_MOST_THREADS) attention_split_kv(lab03_view v)
 {
     PK_DYNAMIC_SHARED(float, shared);
-    unsigned target = 0;
+    unsigned target = v.barrier_start;
     lab03_walk walk = lab03_share(&v, 0, blockIdx.x, gridDim.x);
     for (int step = 0; step < v.steps; step++) {
         lab03_share_of_step<D>(&v, step, walk, shared);
@@ -157,7 +158,7 @@ template <int D> static __global__ void __launch_bounds__(LAB03_MOST_THREADS) at
 {
     PK_DYNAMIC_SHARED(float, shared);
     lab03_copies c = {lab03_ahead_begin(&v, blockIdx.x, gridDim.x), 0, 0};
-    unsigned target = 0;
+    unsigned target = v.barrier_start;
     lab03_walk walk = lab03_share(&v, 0, blockIdx.x, gridDim.x);
     for (int step = 0; step < v.steps; step++) {
         fill_ring<D>(&v, step, &c, lab03_shared_ring<D>(shared));
@@ -225,7 +226,7 @@ template <int D> static __global__ void __launch_bounds__(LAB03_MOST_THREADS) at
         return;
     }
     lab03_place at = {0, 0};
-    unsigned target = 0;
+    unsigned target = v.barrier_start;
     lab03_walk walk = lab03_share(&v, 0, blockIdx.x, gridDim.x);
     for (int step = 0; step < v.steps; step++) {
         lab03_consume_step<D>(&v, step, walk, r, &at, shared);
