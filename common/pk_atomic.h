@@ -26,37 +26,39 @@
 #define PK_ATOMIC_SCOPE_(T, scope)                                                                                     \
     static inline T pk_load_relaxed_##scope(const T *p)                                                                \
     {                                                                                                                  \
-        return __atomic_load_n(p, __ATOMIC_RELAXED);                                                                   \
+        return pk_cpu_after_point(__atomic_load_n(p, __ATOMIC_RELAXED));                                               \
     }                                                                                                                  \
     static inline T pk_load_acquire_##scope(const T *p)                                                                \
     {                                                                                                                  \
-        return __atomic_load_n(p, __ATOMIC_ACQUIRE);                                                                   \
+        return pk_cpu_after_point(__atomic_load_n(p, __ATOMIC_ACQUIRE));                                               \
     }                                                                                                                  \
     static inline void pk_store_relaxed_##scope(T *p, T value)                                                         \
     {                                                                                                                  \
         __atomic_store_n(p, value, __ATOMIC_RELAXED);                                                                  \
+        pk_cpu_point();                                                                                                \
     }                                                                                                                  \
     static inline void pk_store_release_##scope(T *p, T value)                                                         \
     {                                                                                                                  \
         __atomic_store_n(p, value, __ATOMIC_RELEASE);                                                                  \
+        pk_cpu_point();                                                                                                \
     }                                                                                                                  \
     static inline T pk_add_relaxed_##scope(T *p, T value)                                                              \
     {                                                                                                                  \
-        return __atomic_fetch_add(p, value, __ATOMIC_RELAXED);                                                         \
+        return pk_cpu_after_point(__atomic_fetch_add(p, value, __ATOMIC_RELAXED));                                     \
     }                                                                                                                  \
     static inline T pk_add_acquire_release_##scope(T *p, T value)                                                      \
     {                                                                                                                  \
-        return __atomic_fetch_add(p, value, __ATOMIC_ACQ_REL);                                                         \
+        return pk_cpu_after_point(__atomic_fetch_add(p, value, __ATOMIC_ACQ_REL));                                     \
     }                                                                                                                  \
     static inline T pk_exchange_if_##scope(T *p, T expected, T desired)                                                \
     {                                                                                                                  \
         (void)__atomic_compare_exchange_n(p, &expected, desired, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);           \
-        return expected;                                                                                               \
+        return pk_cpu_after_point(expected);                                                                           \
     }
 
 static inline void pk_add_release_device(unsigned *p, unsigned value)
 {
-    (void)__atomic_fetch_add(p, value, __ATOMIC_RELEASE);
+    (void)pk_cpu_after_point(__atomic_fetch_add(p, value, __ATOMIC_RELEASE));
 }
 
 PK_ATOMIC_SCOPE_(unsigned, device)

@@ -8,7 +8,7 @@
 #define __device__
 #define __host__
 #define __constant__
-#define __managed__
+#define __managed__ __attribute__((section("pk_managed"))) /* so that memory.cpp knows it */
 #define __shared__ thread_local
 #define __grid_constant__
 #define __launch_bounds__(...)

@@ -259,7 +259,11 @@ extern "C" bool pk_cpu_grid_is_cooperative(void)
 extern "C" void pk_cpu_grid_sync(const char *file, int line)
 {
     if (!pk_running_block->grid->cooperative)
-        pk_cpu_trap();
+        pk_runner_fault_because(
+            cudaErrorLaunchFailure,
+            "grid.sync() at %s:%d in an ordinary launch: only a cooperative launch has a grid barrier "
+            "(PK_LAUNCH_COOPERATIVE, cudaLaunchCooperativeKernel)",
+            pk_file_name(file), line);
     wait_at_barrier(PK_AT_GRID_BARRIER, 0, file, line);
 }
 
@@ -271,25 +275,32 @@ extern "C" int pk_cpu_syncthreads_count(int predicate, int *threads, const char 
     return pk_running_block->met_predicates;
 }
 
+bool pk_thread_give_way(struct pk_cpu_block *block, const char *file, int line)
+{
+    if (block->n_threads == 1)
+        return false;
+    struct pk_thread *self = pk_thread_waits(block, PK_POLLS, file, line);
+    pk_warp_thread_left(block, pk_thread_number(), false);
+    const bool others = block->begun < block->n_threads || block->runnable->count;
+    if (others) {
+        struct pk_fiber *next = next_fiber(block);
+        push(block->runnable, block->current);
+        park(block, next);
+    }
+    self->state = PK_RUNS;
+    return others;
+}
+
 extern "C" void pk_cpu_nanosleep(unsigned ns, const char *file, int line)
 {
     struct pk_cpu_block *block = pk_running_block;
     if (!block)
         return;
     pk_block_note(block, PK_BLOCK_POLLS, file, line);
-    pk_runner_block_waits();
-    if (block->n_threads > 1) {
-        struct pk_thread *self = pk_thread_waits(block, PK_POLLS, file, line);
-        pk_warp_thread_left(block, pk_thread_number(), false);
-        if (block->begun < block->n_threads || block->runnable->count) {
-            struct pk_fiber *next = next_fiber(block);
-            push(block->runnable, block->current);
-            park(block, next);
-            self->state = PK_RUNS;
-            return;
-        }
-        self->state = PK_RUNS;
-    }
+    if (pk_settings.order != PK_ORDER_RANDOM)
+        pk_runner_block_waits();
+    if (pk_thread_give_way(block, file, line) || pk_turn_pass())
+        return;
     if (ns < 10000) {
         sched_yield();
     } else {
@@ -397,6 +408,7 @@ static void run_parked(struct pk_cpu_block *block)
 static void run_one(struct pk_cpu_block *block, uint64_t index)
 {
     const struct pk_grid *grid = block->grid;
+    pk_turn_begin();
     index = pk_block_in_order(grid, index);
     blockIdx = pk_block_index(grid, index);
     block_begins(block, PK_BLOCK_RUNS);

@@ -116,6 +116,17 @@ void pk_runner_block_waits(void);
 void pk_runner_block_alone(void);
 /* Leaves the running kernel with a fault. */
 void pk_runner_fault(cudaError_t error) __attribute__((noreturn));
+/* The same, and says why. */
+void pk_runner_fault_because(cudaError_t error, const char *format, ...)
+    __attribute__((noreturn, format(printf, 2, 3)));
+
+/* turn.cpp: under PK_CPU_SCHEDULE=random blocks take turns, and these are theirs; else they do nothing. The block waits
+ * for its turn: as it begins, and after a wait of which others can't know. */
+void pk_turn_begin(void);
+/* Another block has its turn, drawn; returns when it is this one's again. False: no other could run. */
+bool pk_turn_pass(void);
+/* The block ends, or waits outside of its turn. */
+void pk_turn_end(void);
 
 /* ---- inside ---- */
 
@@ -125,6 +136,8 @@ unsigned pk_thread_number(void);
 struct pk_thread *pk_thread_waits(struct pk_cpu_block *block, enum pk_thread_state state, const char *file, int line);
 /* Let others run; returns when the running thread has been woken. */
 void pk_thread_park(struct pk_cpu_block *block);
+/* Let another thread of the block run, if one can: what the running one does next it does later. */
+bool pk_thread_give_way(struct pk_cpu_block *block, const char *file, int line);
 void pk_thread_wake(struct pk_cpu_block *block, unsigned thread);
 /* A number below `n` of the block's own generator. */
 unsigned pk_block_draw(struct pk_cpu_block *block, unsigned n);

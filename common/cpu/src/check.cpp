@@ -92,7 +92,7 @@ static __attribute__((noreturn, format(printf, 2, 3))) void fail(cudaError_t err
 
 void pk_check_stuck(const char *text)
 {
-    fail(cudaErrorLaunchFailure, "the block can never go on: %s", text);
+    fail(cudaErrorLaunchFailure, "the block can never go on: not all its threads reach one barrier: %s", text);
 }
 
 void pk_check_not_in_mask(const char *file, int line)

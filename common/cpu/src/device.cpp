@@ -4,7 +4,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "check.h"
 #include "error.h"
 #include "memory.h"
 #include "settings.h"
@@ -141,8 +140,6 @@ extern "C" cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int d
     p->hostNativeAtomicSupported = 1;
     p->hostRegisterSupported = 1;
     p->cooperativeLaunch = 1;
-    /* Kernels run in the host's address space, unless their accesses are checked. */
-    p->pageableMemoryAccess = !(pk_settings.check && pk_access_seen());
     return cudaSuccess;
 }
 

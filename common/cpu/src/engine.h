@@ -1,5 +1,6 @@
 /* What the files of the engine share: engine.cpp (its lock, its start), op.cpp (the order of work), runner.cpp (the OS
- * threads), seat.cpp (which blocks fit the device), claim.cpp (who runs which block), fault.cpp (how a kernel fails).
+ * threads), seat.cpp (which blocks fit the device), claim.cpp (who runs which block), turn.cpp (one at a time, if that
+ * is asked for), fault.cpp (how a kernel fails).
  *
  * An op becomes ready when all it follows is done; the OS thread that ends an op takes the next one itself, so that
  * work that is queued runs back to back with no wake-up between. An OS thread ("runner") that finds nothing spins
@@ -32,9 +33,11 @@ struct pk_runner {
     int processor;
     struct pk_cpu_block *block;
     struct pk_cpu_batch batch; /* of `kernel`: what it runs. Written by claim_blocks, cut by pk_batch_cut */
-    struct pk_runner *next_idle, *next;
+    uint32_t has_turn;         /* futex word: turn.cpp */
+    struct pk_runner *next_idle, *next, *next_in_turn;
     sigjmp_buf escape;
     cudaError_t fault;
+    char why[320]; /* the fault, or empty: the error says it */
 };
 
 struct pk_engine {
@@ -61,9 +64,10 @@ extern __thread bool pk_in_kernel, pk_in_host_function;
 
 /* ---- runner.cpp ---- */
 
-/* Calls `visit` for every block that an OS thread runs, with the lock held. */
+/* With the lock held, all of these. */
+
+/* Calls `visit` for every block that an OS thread runs. */
 void pk_visit_blocks(void (*visit)(const struct pk_op *op, const struct pk_cpu_block *block, void *data), void *data);
-/* With the lock held from here on. */
 
 /* The op is ready: it joins the list, and who may run it is woken. */
 void pk_ready_add(struct pk_op *op);
@@ -73,12 +77,22 @@ void pk_runner_set_waits(struct pk_runner *runner, bool waits);
 /* If blocks wait for a seat that may be taken, have it taken. */
 void pk_seats_fill(void);
 
+/* Whether a block that has not begun could, were no block running that counts. */
+bool pk_block_can_start(void);
+
+/* ---- turn.cpp: with the lock held ---- */
+
+/* If the runner has the turn, it goes to another. */
+void pk_turn_revoke(const struct pk_runner *runner);
+
 /* ---- seat.cpp: with the lock held ---- */
 
 /* Whether one more OS thread may run blocks of the kernel. */
 bool pk_seat_is_free(const struct pk_op *op);
 /* A seat for the next OS thread that runs blocks of the kernel, taken: the processor; or -1. */
 int pk_seat_take(struct pk_op *op);
+/* Draws how many blocks of the kernel may be resident at once, under PK_CPU_SCHEDULE=random. */
+void pk_seats_draw(struct pk_op *op);
 /* The OS thread runs no more blocks of the kernel. */
 void pk_seat_leave(const struct pk_op *op, int processor);
 /* The kernel has ended: what a cooperative grid held. */

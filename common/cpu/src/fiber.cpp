@@ -3,6 +3,7 @@
  * system calls, some forty times slower. Sanitizers are told of every switch. */
 #include "fiber.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,6 +88,14 @@ struct pk_fiber *pk_fiber_of_thread(void)
 #if defined(PK_CPU_TSAN_)
     if (fiber)
         fiber->race_fiber = __tsan_get_current_fiber();
+#elif !defined(__SANITIZE_ADDRESS__) /* which learns it from the first switch */
+    pthread_attr_t attributes;
+    void *stack;
+    if (fiber && pthread_getattr_np(pthread_self(), &attributes) == 0) {
+        if (pthread_attr_getstack(&attributes, &stack, &fiber->stack_bytes) == 0)
+            fiber->stack = stack;
+        pthread_attr_destroy(&attributes);
+    }
 #endif
     return fiber;
 }
@@ -228,6 +237,12 @@ void pk_fiber_switch(struct pk_fiber *from, struct pk_fiber *to)
 }
 
 #endif
+
+bool pk_fiber_overflows(const struct pk_fiber *fiber, const void *address)
+{
+    const char *low = (const char *)fiber->stack, *at = (const char *)address;
+    return low && at < low && at >= low - sysconf(_SC_PAGESIZE);
+}
 
 struct pk_fiber *pk_fiber_new(void (*entry)(void *), void *argument)
 {

@@ -60,7 +60,9 @@ void pk_grid_meet(struct pk_grid *grid)
         pk_futex_wake(&grid->phase, INT_MAX);
         return;
     }
+    pk_turn_end();
     pk_runner_block_waits();
     while (__atomic_load_n(&grid->phase, __ATOMIC_ACQUIRE) == phase)
         pk_futex_wait(&grid->phase, phase, nullptr);
+    pk_turn_begin();
 }

@@ -17,6 +17,7 @@ struct pk_grid {
     bool cooperative;
     uint64_t salt; /* of its random order */
     unsigned char *packet;
+    uint32_t changes; /* of turn at an atomic access or a fence. Relaxed, a count */
     uint32_t arrived; /* blocks at the grid's barrier: acquire/release, each adds itself */
     uint32_t phase;   /* a futex word. Release by the last to arrive, pairs with the others' acquire */
 };

@@ -4,10 +4,6 @@
 
 #include "op.h"
 
-/* Threads as a processor counts them: a warp that is not full takes its place. */
-unsigned pk_whole_warps(unsigned threads);
-/* Blocks of this size that fit a processor; shared_bytes is static and dynamic memory together. */
-int pk_blocks_per_sm(unsigned block_threads, size_t shared_bytes);
 /* With the lock held: make `op`, which is new, this launch, if it is within the limits. */
 cudaError_t pk_kernel_prepare(struct pk_op *op, const pk_cpu_kernel *kernel, dim3 grid, dim3 block, void **arguments,
                               size_t shared_bytes);

@@ -59,21 +59,6 @@ extern "C" const pk_cpu_kernel *pk_cpu_register(const pk_cpu_kernel *kernel)
     return &entry->kernel;
 }
 
-unsigned pk_whole_warps(unsigned threads)
-{
-    const unsigned warp = (unsigned)pk_settings.warp_threads;
-    return (threads + warp - 1) / warp * warp;
-}
-
-int pk_blocks_per_sm(unsigned block_threads, size_t shared_bytes)
-{
-    const unsigned threads = pk_whole_warps(block_threads);
-    const int by_threads = (int)(PK_MAX_SM_THREADS / threads);
-    const int by_shared = (int)(PK_SHARED_SM_BYTES / (shared_bytes + PK_SHARED_RESERVED_BYTES));
-    const int blocks = by_threads < by_shared ? by_threads : by_shared;
-    return blocks < PK_MAX_SM_BLOCKS ? blocks : (int)PK_MAX_SM_BLOCKS;
-}
-
 /* CUDA's error is that of CUDA 13; before, it was cudaErrorInvalidConfiguration. */
 static cudaError_t check_dimensions(uint3 grid, uint3 block)
 {

@@ -113,6 +113,9 @@ static struct {
     bool open; /* the device has work: device memory can be touched */
 } heap;
 
+/* Where no system maps anything: null pointers, and what was added to one. */
+enum : uintptr_t { NO_MEMORY_BELOW = 65536 };
+
 enum : size_t { HEAP_BYTES = (size_t)1 << 42, PAGE = 4096 };
 
 static size_t whole_pages(size_t bytes)
@@ -194,7 +197,17 @@ static void name_stray(const void *address, char *what, size_t bytes)
     const char *at = (const char *)address;
     char range_text[320];
     if (!pk_memory_in_heap(address)) {
-        snprintf(what, bytes, (uintptr_t)at < 65536 ? "a null pointer" : "host memory, which the device cannot reach");
+        const size_t above = upper_bound(address);
+        const struct range *before = above > 0 ? &ranges[above - 1] : nullptr;
+        const size_t past = before ? (size_t)(at - before->base) - before->bytes : SIZE_MAX;
+        if ((uintptr_t)at < NO_MEMORY_BELOW) {
+            snprintf(what, bytes, "a null pointer");
+        } else if (past < PAGE) {
+            name_range(before, range_text, sizeof(range_text));
+            snprintf(what, bytes, "%zu bytes past the end of %s", past, range_text);
+        } else {
+            snprintf(what, bytes, "host memory, or memory that has been freed: the device cannot reach it");
+        }
         return;
     }
     const size_t above = upper_bound(address);
@@ -233,6 +246,19 @@ bool pk_memory_reachable(const void *address, size_t bytes, char *what, size_t w
         name_stray(range ? range->base + range->bytes : address, what, what_bytes);
     pthread_mutex_unlock(&memory_lock);
     return inside;
+}
+
+/* Variables that are __managed__, if the program has any. */
+extern "C" char __start_pk_managed[] __attribute__((weak)), __stop_pk_managed[] __attribute__((weak));
+
+bool pk_memory_may_be_argument(const void *pointer, char *what, size_t what_bytes)
+{
+    const char *at = (const char *)pointer;
+    if ((uintptr_t)at < NO_MEMORY_BELOW || (at >= __start_pk_managed && at < __stop_pk_managed) ||
+        pk_memory_reachable(at, 1, what, what_bytes))
+        return true;
+    char unused[1];
+    return pk_memory_reachable(at - 1, 1, unused, sizeof(unused));
 }
 
 bool pk_memory_is_device_only(const void *address, char *what, size_t what_bytes)

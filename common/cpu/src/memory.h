@@ -17,6 +17,9 @@ cudaError_t pk_memory_kind(const void *pointer, size_t bytes, enum cudaMemoryTyp
 bool pk_memory_in_heap(const void *address);
 /* Whether a kernel may touch all of it; else `what` says what it is. */
 bool pk_memory_reachable(const void *address, size_t bytes, char *what, size_t what_bytes);
+/* Whether a kernel's argument points to what a GPU could reach, or to its end, or is null; else `what` says what it is.
+ */
+bool pk_memory_may_be_argument(const void *pointer, char *what, size_t what_bytes);
 /* Whether it is memory that the host may not touch; `what` says which. */
 bool pk_memory_is_device_only(const void *address, char *what, size_t what_bytes);
 

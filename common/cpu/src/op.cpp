@@ -92,10 +92,12 @@ void pk_op_become_ready(struct pk_op *op, struct pk_op **finished)
         pk_graph_ready(op, finished);
         return;
     case PK_OP_KERNEL:
+        op->as.kernel.grid.changes = 0;
         if (op->body) {
             op->as.kernel.next_block = 0;
             op->as.kernel.grid.salt = ++pk_engine.launches;
         }
+        pk_seats_draw(op);
         break;
     case PK_OP_COPY:
     case PK_OP_FILL:

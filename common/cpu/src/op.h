@@ -50,7 +50,8 @@ struct pk_op {
             struct pk_returned *returned; /* blocks claimed and given back */
             uint64_t n_returned;          /* how many: written under the lock, read relaxed */
             int runners;                  /* OS threads that run its blocks */
-            bool listed;                  /* in the ready list */
+            int most_runners; /* under PK_CPU_SCHEDULE=random: blocks that are resident at once; 0: all that fit */
+            bool listed;      /* in the ready list */
             bool spread; /* its blocks wait for each other: give it every seat. Relaxed where read without the lock */
             bool alone;  /* its blocks use what has to be put back between them. Relaxed, as above */
             unsigned char *seats; /* [n_blocks] processors that a cooperative grid holds while it runs, or null */
@@ -113,7 +114,12 @@ struct pk_op *pk_op_ended_now(void);
 cudaError_t pk_op_wait(struct pk_op *op);
 bool pk_op_done(const struct pk_op *op);
 
-/* ---- runner.cpp, claim.cpp ---- */
+/* ---- runner.cpp, claim.cpp, seat.cpp ---- */
+
+/* Threads as a processor counts them: a warp that is not full takes its place. */
+unsigned pk_whole_warps(unsigned threads);
+/* Blocks of this size that fit a processor; shared_bytes is static and dynamic memory together. */
+int pk_blocks_per_sm(unsigned block_threads, size_t shared_bytes);
 
 /* The kernel that the calling OS thread runs, or null. */
 const struct pk_op *pk_running_kernel(void);

@@ -47,6 +47,8 @@ static void want_runner(void)
 
 static bool may_count_one_more(void)
 {
+    if (pk_settings.order == PK_ORDER_RANDOM) /* it has the turn */
+        return pk_engine.busy < 1;
     const int limit = pk_engine.waiting > pk_settings.parallel ? pk_engine.waiting : pk_settings.parallel;
     return pk_engine.busy < limit;
 }
@@ -96,6 +98,14 @@ void pk_runner_set_waits(struct pk_runner *runner, bool waits)
     pk_engine.busy += waits ? -1 : 1;
 }
 
+bool pk_block_can_start(void)
+{
+    for (const struct pk_op *op = pk_engine.ready; op; op = op->next)
+        if (op->kind == PK_OP_KERNEL && pk_blocks_left(op) > 0 && pk_seat_is_free(op))
+            return true;
+    return false;
+}
+
 void pk_seats_fill(void)
 {
     for (struct pk_op *op = pk_engine.ready; op; op = op->next)
@@ -136,11 +146,9 @@ void pk_runner_block_alone(void)
 
 void pk_visit_blocks(void (*visit)(const struct pk_op *op, const struct pk_cpu_block *block, void *data), void *data)
 {
-    pk_lock();
     for (const struct pk_runner *runner = pk_engine.runners; runner; runner = runner->next)
         if (runner->kernel && runner->block)
             visit(runner->kernel, runner->block, data);
-    pk_unlock();
 }
 
 /* ---- what runners do ---- */
@@ -318,6 +326,7 @@ static void *ticker_main(void *)
             const uint32_t progress = pk_progress_of(runner);
             runner->still_ticks = progress == runner->seen ? runner->still_ticks + 1 : 0;
             if (runner->kernel && runner->still_ticks >= pk_settings.patience_ticks) {
+                pk_turn_revoke(runner);
                 pk_runner_set_waits(runner, true);
             }
             runner->seen = progress;

@@ -3,7 +3,6 @@
 
 #include <stdlib.h>
 
-#include "kernel.h"
 #include "settings.h"
 
 struct processor {
@@ -11,6 +10,21 @@ struct processor {
     size_t shared_bytes;
 };
 static struct processor processors[PK_MAX_SMS];
+
+unsigned pk_whole_warps(unsigned threads)
+{
+    const unsigned warp = (unsigned)pk_settings.warp_threads;
+    return (threads + warp - 1) / warp * warp;
+}
+
+int pk_blocks_per_sm(unsigned block_threads, size_t shared_bytes)
+{
+    const unsigned threads = pk_whole_warps(block_threads);
+    const int by_threads = (int)(PK_MAX_SM_THREADS / threads);
+    const int by_shared = (int)(PK_SHARED_SM_BYTES / (shared_bytes + PK_SHARED_RESERVED_BYTES));
+    const int blocks = by_threads < by_shared ? by_threads : by_shared;
+    return blocks < PK_MAX_SM_BLOCKS ? blocks : (int)PK_MAX_SM_BLOCKS;
+}
 
 static size_t seat_shared_bytes(const struct pk_op *op)
 {
@@ -74,7 +88,28 @@ bool pk_seat_is_free(const struct pk_op *op)
 {
     if (op->as.kernel.seats)
         return (uint64_t)op->as.kernel.runners < op->as.kernel.grid.n_blocks;
+    if (op->as.kernel.most_runners && op->as.kernel.runners >= op->as.kernel.most_runners)
+        return false;
     return find_seat(op) >= 0;
+}
+
+/* A launch promises no residency: a grid may have to run block after block, or a few at a time, where others have the
+ * seats. So one launch of three has one, one has some, and one has all it can get. A cooperative grid has all. */
+void pk_seats_draw(struct pk_op *op)
+{
+    const struct pk_grid *grid = &op->as.kernel.grid;
+    op->as.kernel.most_runners = 0;
+    if (pk_settings.order != PK_ORDER_RANDOM || grid->cooperative || grid->n_blocks < 2)
+        return;
+    const uint64_t fit =
+        (uint64_t)pk_settings.processors *
+        (uint64_t)pk_blocks_per_sm(grid->block_threads, grid->static_shared_bytes + grid->shared_bytes);
+    const uint64_t most = grid->n_blocks < fit ? grid->n_blocks : fit;
+    const uint64_t drawn = pk_mix(pk_settings.seed ^ pk_mix(grid->salt + 1));
+    if (drawn % 3 == 0)
+        op->as.kernel.most_runners = 1;
+    else if (drawn % 3 == 1 && most > 2)
+        op->as.kernel.most_runners = 2 + (int)(drawn / 3 % (most - 2));
 }
 
 int pk_seat_take(struct pk_op *op)
@@ -84,7 +119,7 @@ int pk_seat_take(struct pk_op *op)
             return -1;
         return pk_seat_is_free(op) ? op->as.kernel.seats[op->as.kernel.runners] : -1;
     }
-    const int seat = find_seat(op);
+    const int seat = pk_seat_is_free(op) ? find_seat(op) : -1;
     if (seat >= 0)
         change_seat(op, seat, 1);
     return seat;

@@ -98,6 +98,7 @@ void pk_settings_read(void)
         fprintf(stderr, "CPU device: PK_CPU_WARP is %ld; it must be 32 or 64\n", warp);
         pk_settings.valid = false;
     }
+    pk_cpu_interleaves = pk_settings.order == PK_ORDER_RANDOM;
     pk_settings.processors = (int)processors;
     pk_settings.warp_threads = warpSize = (int)warp;
     pk_settings.check = check != 0;

@@ -73,6 +73,7 @@ void pk_block_stuck(struct pk_cpu_block *block)
     if (pk_settings.check)
         pk_check_stuck(block->status.text);
     pk_block_note(block, PK_BLOCK_STUCK, nullptr, 0);
+    pk_turn_end();
     pk_runner_block_waits();
     /* As on a GPU: it hangs. The process ends it, or a watchdog does. */
     const struct timespec long_time = {3600, 0};

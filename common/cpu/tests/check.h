@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -32,6 +33,13 @@ static int failures;
 
 #define LAUNCH(kernel, grid, block, smem, stream, ...)                                                                 \
     OK(PK_CPU_LAUNCH(kernel, grid, block, smem, stream, ##__VA_ARGS__))
+
+/* Whether all blocks that fit the device are resident: a launch does not promise it, and this order keeps some out. */
+static inline bool blocks_are_resident(void)
+{
+    const char *schedule = getenv("PK_CPU_SCHEDULE");
+    return !schedule || strncmp(schedule, "random", 6) != 0;
+}
 
 static inline double now_us(void)
 {

@@ -44,6 +44,15 @@ __global__ void write_from(int *out, int first)
     out[first + (int)threadIdx.x] = 1;
 }
 
+struct holder {
+    int *out;
+};
+
+__global__ void write_by_struct(struct holder holder)
+{
+    holder.out[threadIdx.x] = 1;
+}
+
 __global__ void write_bytes(unsigned char *out, int offset)
 {
     *(volatile int *)(out + offset) = 1;
@@ -123,6 +132,8 @@ static int run(const char *mistake, bool right)
         LAUNCH(write_from, 1, THREADS, 0, nullptr, y, 0);
     } else if (strcmp(mistake, "host-pointer") == 0)
         LAUNCH(write_from, 1, THREADS, 0, nullptr, right ? x : heap, 0);
+    else if (strcmp(mistake, "host-in-struct") == 0)
+        LAUNCH(write_by_struct, 1, THREADS, 0, nullptr, holder{right ? x : heap});
     else if (strcmp(mistake, "misaligned") == 0)
         LAUNCH(write_bytes, 1, 1, 0, nullptr, (unsigned char *)x, right ? 4 : 1);
     else if (strcmp(mistake, "diverged") == 0)

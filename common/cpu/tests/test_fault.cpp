@@ -1,7 +1,10 @@
-/* A kernel that faults: the error is CUDA's, it sticks, and waiting calls return. Argument: null, trap or overflow. */
+/* A kernel that faults: the error is CUDA's, it sticks, and waiting calls return. Argument: null, trap, overflow,
+ * late, host-pointer, freed or grid-barrier. */
 #include "check.h"
 
 #include <string.h>
+
+#include <cooperative_groups.h>
 
 __global__ void write_to(int *x)
 {
@@ -15,6 +18,11 @@ __global__ void trap_in_one_thread(void)
     if (threadIdx.x == 5)
         __trap();
     __syncthreads();
+}
+
+__global__ void meet_the_grid(void)
+{
+    cooperative_groups::this_grid().sync();
 }
 
 /* Far enough in the grid that blocks are claimed several at a time. */
@@ -49,6 +57,17 @@ int main(int argc, char **argv)
         LAUNCH(overflow, 1, 32, 0, nullptr, x);
     } else if (argc == 2 && strcmp(argv[1], "late") == 0) {
         LAUNCH(write_in_block, 1000, 32, 0, nullptr, 777u, x, (int *)nullptr);
+    } else if (argc == 2 && strcmp(argv[1], "host-pointer") == 0) {
+        static int here[64];
+        LAUNCH(write_in_block, 1, 1, 0, nullptr, 0u, x, here);
+    } else if (argc == 2 && strcmp(argv[1], "freed") == 0) {
+        int *large;
+        OK(cudaMalloc(&large, 1 << 20));
+        OK(cudaFree(large));
+        LAUNCH(write_to, 1, 64, 0, nullptr, large);
+    } else if (argc == 2 && strcmp(argv[1], "grid-barrier") == 0) {
+        expected = cudaErrorLaunchFailure;
+        LAUNCH(meet_the_grid, 2, 4, 0, nullptr);
     } else {
         LAUNCH(write_to, 1, 64, 0, nullptr, (int *)nullptr);
     }

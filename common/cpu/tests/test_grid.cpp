@@ -117,10 +117,11 @@ static void hangs_are_described(void)
     OK(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&fit, miss_the_grid, 4, 0));
     OK(PK_CPU_LAUNCH_COOPERATIVE(miss_the_grid, 3, 4, 0, nullptr));
     expect_blocked("kernel miss_the_grid, 3 of 3 blocks begun");
-    expect_blocked("waits at the grid barrier at test_grid.cpp:");
-    expect_blocked(" with 2 of 3 blocks");
+    expect_blocked("block (0,0,0) waits at the grid barrier at test_grid.cpp:");
+    expect_blocked(" with 2 of 3 blocks, as does 1 other; 1 ended and never comes to that barrier");
     LAUNCH(miss_the_warp, 1, 4, 0, other);
-    expect_blocked("block (0,0,0) is stuck: 1 of 4 threads at __syncwarp (test_grid.cpp:");
+    expect_blocked("block (0,0,0) is stuck, since not all its threads reach one barrier: 1 of 4 threads at __syncwarp "
+                   "(test_grid.cpp:");
     expect_blocked("3 of 4 threads at __syncthreads (test_grid.cpp:");
 }
 

@@ -221,8 +221,10 @@ int main(void)
     arguments_arrive();
     limits_are_cudas();
     launch_returns_before_the_kernel_ends();
-    resident_blocks_all_run();
-    a_block_can_wait_for_the_next();
+    if (blocks_are_resident()) {
+        resident_blocks_all_run();
+        a_block_can_wait_for_the_next();
+    }
     short_blocks_run_once_each();
     return failures != 0;
 }

@@ -212,7 +212,8 @@ int main(void)
     default_stream_rules();
     events_order_streams_and_tell_time();
     host_functions_run_in_order();
-    higher_priority_goes_first();
+    if (blocks_are_resident())
+        higher_priority_goes_first();
     bad_handles_are_errors();
     return failures != 0;
 }

@@ -34,6 +34,15 @@ long long pk_cpu_clock_ns(void);
 void pk_cpu_trap(void) __attribute__((noreturn));
 }
 
+/* Under PK_CPU_SCHEDULE=random: an atomic access or a fence is over, and another thread may run now. */
+extern bool pk_cpu_interleaves;
+extern "C" void pk_cpu_interleave(void);
+static inline void pk_cpu_point(void)
+{
+    if (__builtin_expect(pk_cpu_interleaves, 0))
+        pk_cpu_interleave();
+}
+
 /* 32, or 64 with PK_CPU_WARP=64: set before any kernel runs. */
 extern int warpSize;
 
@@ -85,16 +94,19 @@ extern unsigned pk_cpu_fence_word;
 static inline void __threadfence(void)
 {
     PK_CPU_FENCE_();
+    pk_cpu_point();
 }
 
 static inline void __threadfence_block(void)
 {
     PK_CPU_FENCE_();
+    pk_cpu_point();
 }
 
 static inline void __threadfence_system(void)
 {
     PK_CPU_FENCE_();
+    pk_cpu_point();
 }
 
 /* ---- time ---- */
@@ -206,18 +218,25 @@ static inline double pk_cpu_fetch_add(double *p, double v)
     return pk_cpu_atomic_change(p, [v](double old) { return old + v; });
 }
 
+/* The value from before, once another thread may have run. */
+template <class T> static inline T pk_cpu_after_point(T before)
+{
+    pk_cpu_point();
+    return before;
+}
+
 #define PK_CPU_ATOMIC_(name)                                                                                           \
     template <class T> static inline T name(T *p, PK_CPU_SAME_(T) v)                                                   \
     {                                                                                                                  \
-        return pk_cpu_##name(p, v);                                                                                    \
+        return pk_cpu_after_point(pk_cpu_##name(p, v));                                                                \
     }                                                                                                                  \
     template <class T> static inline T name##_block(T *p, PK_CPU_SAME_(T) v)                                           \
     {                                                                                                                  \
-        return pk_cpu_##name(p, v);                                                                                    \
+        return pk_cpu_after_point(pk_cpu_##name(p, v));                                                                \
     }                                                                                                                  \
     template <class T> static inline T name##_system(T *p, PK_CPU_SAME_(T) v)                                          \
     {                                                                                                                  \
-        return pk_cpu_##name(p, v);                                                                                    \
+        return pk_cpu_after_point(pk_cpu_##name(p, v));                                                                \
     }
 
 template <class T> static inline T pk_cpu_atomicAdd(T *p, T v)
@@ -278,7 +297,7 @@ PK_CPU_ATOMIC_(atomicDec)
 template <class T> static inline T atomicCAS(T *p, PK_CPU_SAME_(T) expected, PK_CPU_SAME_(T) desired)
 {
     __atomic_compare_exchange(p, &expected, &desired, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
-    return expected;
+    return pk_cpu_after_point(expected);
 }
 template <class T> static inline T atomicCAS_block(T *p, PK_CPU_SAME_(T) expected, PK_CPU_SAME_(T) desired)
 {

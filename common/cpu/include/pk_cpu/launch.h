@@ -30,6 +30,7 @@ struct pk_cpu_kernel {
     const char *name;     /* as written at the launch */
     unsigned n_params;
     const unsigned *offsets, *sizes; /* [n_params], bytes in the packet */
+    const bool *pointers;            /* [n_params] which are pointers to memory */
     unsigned packet_bytes;
     /* Begins with blockIdx, which is that of batch->at. Returns at the batch's end; or where a thread waits, or after
      * one block, and then leaves `at` to the caller. */
@@ -65,13 +66,17 @@ template <class... P> pk_cpu_signature<P...> pk_cpu_signature_of(void (*function
 /* Where each parameter lies in the packet. */
 template <class... P> struct pk_cpu_packet {
     unsigned offsets[sizeof...(P) + 1], sizes[sizeof...(P) + 1], bytes;
-    constexpr pk_cpu_packet() : offsets(), sizes(), bytes(0)
+    bool pointers[sizeof...(P) + 1];
+    constexpr pk_cpu_packet() : offsets(), sizes(), bytes(0), pointers()
     {
         const unsigned align[] = {alignof(P)..., 1}, size[] = {sizeof(P)..., 0};
+        const bool to_memory[] = {
+            std::is_pointer<P>::value && !std::is_function<typename std::remove_pointer<P>::type>::value..., false};
         for (unsigned i = 0; i < sizeof...(P); ++i) {
             bytes = (bytes + align[i] - 1) / align[i] * align[i];
             offsets[i] = bytes;
             sizes[i] = size[i];
+            pointers[i] = to_memory[i];
             bytes += size[i];
         }
     }
@@ -201,6 +206,7 @@ pk_cpu_kernel pk_cpu_describe_kernel(pk_cpu_signature<P...> signature, const cha
             sizeof...(P),
             packet.offsets,
             packet.sizes,
+            packet.pointers,
             packet.bytes,
             code::run_blocks,
             code::run_thread};
