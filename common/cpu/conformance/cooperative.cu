@@ -76,7 +76,7 @@ CASE(barrier_orders_the_grid)
     DEVICE(int, ring, blocks);
     DEVICE(int, out, blocks);
     void *arguments[] = {&ring, &out, &rounds};
-    PK_CHECK(cudaLaunchCooperativeKernel(rotate_blocks, dim3((unsigned)blocks), dim3(64), arguments, 0, 0));
+    PK_CHECK(cudaLaunchCooperativeKernel(KERNEL(rotate_blocks), dim3((unsigned)blocks), dim3(64), arguments, 0, 0));
     EXPECT_EACH(int, out, blocks, (i + 200) % blocks);
     return PK_OK;
 }
@@ -88,7 +88,7 @@ CASE(barrier_of_one_block)
     DEVICE(int, ring, 1);
     DEVICE(int, out, 1);
     void *arguments[] = {&ring, &out, &rounds};
-    PK_CHECK(cudaLaunchCooperativeKernel(rotate_blocks, dim3(1), dim3(256), arguments, 0, 0));
+    PK_CHECK(cudaLaunchCooperativeKernel(KERNEL(rotate_blocks), dim3(1), dim3(256), arguments, 0, 0));
     EXPECT_EACH(int, out, 1, 0);
     return PK_OK;
 }
@@ -101,7 +101,7 @@ CASE(barrier_of_single_threads)
     DEVICE(int, ring, blocks);
     DEVICE(int, out, blocks);
     void *arguments[] = {&ring, &out, &rounds};
-    PK_CHECK(cudaLaunchCooperativeKernel(rotate_blocks, dim3((unsigned)blocks), dim3(1), arguments, 0, 0));
+    PK_CHECK(cudaLaunchCooperativeKernel(KERNEL(rotate_blocks), dim3((unsigned)blocks), dim3(1), arguments, 0, 0));
     EXPECT_EACH(int, out, blocks, (i + 20) % blocks);
     return PK_OK;
 }
@@ -119,10 +119,11 @@ CASE(largest_grid_that_is_resident)
     DEVICE(int, ring, most + 1);
     DEVICE(int, out, most + 1);
     void *arguments[] = {&ring, &out, &rounds};
-    PK_CHECK(cudaLaunchCooperativeKernel(rotate_blocks, dim3((unsigned)most), dim3(256), arguments, 0, 0));
+    PK_CHECK(cudaLaunchCooperativeKernel(KERNEL(rotate_blocks), dim3((unsigned)most), dim3(256), arguments, 0, 0));
     EXPECT_EACH(int, out, most + 1, (int)i < most ? (i + 5) % most : 0);
-    EXPECT_ERROR(cudaLaunchCooperativeKernel(rotate_blocks, dim3((unsigned)most + 1), dim3(256), arguments, 0, 0),
-                 cudaErrorCooperativeLaunchTooLarge);
+    EXPECT_ERROR(
+        cudaLaunchCooperativeKernel(KERNEL(rotate_blocks), dim3((unsigned)most + 1), dim3(256), arguments, 0, 0),
+        cudaErrorCooperativeLaunchTooLarge);
     EXPECT_ERROR(cudaDeviceSynchronize(), cudaSuccess);
     return PK_OK;
 }
@@ -136,10 +137,11 @@ CASE(shared_memory_limits_the_grid)
     const int most = each * processors();
     DEVICE(int, out, most * 128);
     void *arguments[] = {&out};
-    PK_CHECK(cudaLaunchCooperativeKernel(with_shared, dim3((unsigned)most), dim3(128), arguments, bytes, 0));
+    PK_CHECK(cudaLaunchCooperativeKernel(KERNEL(with_shared), dim3((unsigned)most), dim3(128), arguments, bytes, 0));
     EXPECT_EACH(int, out, most * 128, (int)i / 128 * 1000 + 127 - (int)i % 128);
-    EXPECT_ERROR(cudaLaunchCooperativeKernel(with_shared, dim3((unsigned)most + 1), dim3(128), arguments, bytes, 0),
-                 cudaErrorCooperativeLaunchTooLarge);
+    EXPECT_ERROR(
+        cudaLaunchCooperativeKernel(KERNEL(with_shared), dim3((unsigned)most + 1), dim3(128), arguments, bytes, 0),
+        cudaErrorCooperativeLaunchTooLarge);
     return PK_OK;
 }
 
@@ -149,7 +151,7 @@ CASE(ranks_in_three_dimensions)
     NEED_COOPERATIVE();
     DEVICE(unsigned long long, out, 4);
     void *arguments[] = {&out};
-    PK_CHECK(cudaLaunchCooperativeKernel(describe, dim3(2, 3, 2), dim3(4, 5, 2), arguments, 0, 0));
+    PK_CHECK(cudaLaunchCooperativeKernel(KERNEL(describe), dim3(2, 3, 2), dim3(4, 5, 2), arguments, 0, 0));
     EXPECT_EACH(unsigned long long, out, 4, want[i]);
     return PK_OK;
 }
@@ -174,7 +176,7 @@ CASE(grid_stride_in_two_phases)
     DEVICE(int, x, n);
     DEVICE(int, sum, 1);
     void *arguments[] = {&x, &n, &sum};
-    PK_CHECK(cudaLaunchCooperativeKernel(two_phases, dim3((unsigned)processors()), dim3(128), arguments, 0, 0));
+    PK_CHECK(cudaLaunchCooperativeKernel(KERNEL(two_phases), dim3((unsigned)processors()), dim3(128), arguments, 0, 0));
     EXPECT_EACH(int, sum, 1, (int)(4999950000ll & 0xffffffffll));
     return PK_OK;
 }
@@ -189,7 +191,7 @@ CASE(in_stream_order)
     DEVICE(int, sum, 1);
     void *arguments[] = {&x, &n, &sum};
     PK_TRY(cf_gate_enqueue(&gate, s));
-    PK_CHECK(cudaLaunchCooperativeKernel(two_phases, dim3(2), dim3(64), arguments, 0, s));
+    PK_CHECK(cudaLaunchCooperativeKernel(KERNEL(two_phases), dim3(2), dim3(64), arguments, 0, s));
     PK_LAUNCH(cf_copy_after, 1, 1, 0, s, sum, sum, 2);
     EXPECT(cf_stream_busy(s));
     cf_gate_open(&gate);
@@ -203,8 +205,9 @@ CASE(launch_limits)
     NEED_COOPERATIVE();
     DEVICE(int, x, n);
     void *arguments[] = {&x, &n, &x};
-    OBSERVE_ERROR("1025_threads", cudaLaunchCooperativeKernel(two_phases, dim3(1), dim3(1025), arguments, 0, 0));
-    OBSERVE_ERROR("no_blocks", cudaLaunchCooperativeKernel(two_phases, dim3(0), dim3(32), arguments, 0, 0));
+    OBSERVE_ERROR("1025_threads",
+                  cudaLaunchCooperativeKernel(KERNEL(two_phases), dim3(1), dim3(1025), arguments, 0, 0));
+    OBSERVE_ERROR("no_blocks", cudaLaunchCooperativeKernel(KERNEL(two_phases), dim3(0), dim3(32), arguments, 0, 0));
     return PK_OK;
 }
 

@@ -863,7 +863,7 @@ CASE(cooperative_kernel_in_a_graph)
     if (!cf_attribute(cudaDevAttrCooperativeLaunch))
         SKIP("the device has no cooperative launch");
     BEGIN_CAPTURE(s);
-    PK_CHECK(cudaLaunchCooperativeKernel(grid_rotate, dim3((unsigned)blocks), dim3(32), arguments, 0, s));
+    PK_CHECK(cudaLaunchCooperativeKernel(KERNEL(grid_rotate), dim3((unsigned)blocks), dim3(32), arguments, 0, s));
     END_CAPTURE(s, graph);
     EXEC(exec, graph);
     for (int i = 0; i < 10; i++)

@@ -308,7 +308,7 @@ CASE(launch_by_address)
     DEVICE(unsigned, x, 1);
     void *arguments[] = {&x, &a, &b};
     PK_LAUNCH(cf_affine, 1, 1, 0, 0, x, 0u, 5u);
-    PK_CHECK(cudaLaunchKernel(cf_affine, dim3(1), dim3(1), arguments, 0, 0));
+    PK_CHECK(cudaLaunchKernel(KERNEL(cf_affine), dim3(1), dim3(1), arguments, 0, 0));
     EXPECT_EACH(unsigned, x, 1, 22);
     return PK_OK;
 }
@@ -329,5 +329,163 @@ CASE(launch_of_no_kernel)
     EXPECT_ERROR(cudaLaunchKernel((const void *)NULL, dim3(1), dim3(1), arguments, 0, 0),
                  cudaErrorInvalidDeviceFunction);
     EXPECT_ERROR(cudaLaunchKernel((const void *)arguments, dim3(1), dim3(1), arguments, 0, 0), CF_NO_SUCH_KERNEL);
+    return PK_OK;
+}
+
+/* ---- how C++ finds the kernel and converts the arguments ---- */
+
+template <class T> static __global__ void scale(T *x, const T *y, T factor, int n)
+{
+    const int i = (int)(blockIdx.x * blockDim.x + threadIdx.x);
+    if (i < n)
+        x[i] = factor * y[i];
+}
+
+static __global__ void name_type(int *out, const float *)
+{
+    *out = 1;
+}
+
+static __global__ void name_type(int *out, const double *)
+{
+    *out = 2;
+}
+
+static __global__ void name_type(int *out)
+{
+    *out = 3;
+}
+
+template <class T> static __global__ void add_or_set(T *x, const int *by, const T *values)
+{
+    *x = (by ? *x + (T)*by : (T)-1) + (values ? (T)100 : (T)0);
+}
+
+static __global__ void add_if_there(int *x, const int *by)
+{
+    *x += by ? *by : 1000;
+}
+
+static __global__ void with_default(int *out, int value, int factor = 3)
+{
+    *out = value * factor;
+}
+
+template <int N> static __global__ void shared_of_template(int *out, int value)
+{
+    __shared__ int tile[N];
+    tile[threadIdx.x] = value + (int)threadIdx.x;
+    __syncthreads();
+    out[threadIdx.x] = tile[N - 1 - threadIdx.x];
+}
+
+CASE(template_arguments_deduced)
+{
+    const size_t n = 100; /* another type than the parameter's */
+    float factor = 4;
+    DEVICE(float, x, 101);
+    DEVICE(float, y, 101);
+    DEVICE(double, z, 1);
+    PK_CHECK(cudaMemset(y, 0x40, 101 * sizeof(float))); /* 0x40404040 is 3.0039... */
+    PK_LAUNCH(scale, 1, 128, 0, 0, x, y, factor, n);
+    PK_LAUNCH(scale<double>, 1, 128, 0, 0, z, z, 2, 1u);
+    uint32_t bits = 0x40404040u;
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    EXPECT_EACH(float, x, 101, i < 100 ? 4 * value : 0);
+    return PK_OK;
+}
+
+CASE(overloaded_kernels)
+{
+    DEVICE(int, out, 3);
+    DEVICE(float, f, 1);
+    DEVICE(double, d, 1);
+    PK_LAUNCH(name_type, 1, 1, 0, 0, out, f);
+    PK_LAUNCH(name_type, 1, 1, 0, 0, out + 1, d);
+    PK_LAUNCH(name_type, 1, 1, 0, 0, out + 2);
+    EXPECT_EACH(int, out, 3, i + 1);
+    return PK_OK;
+}
+
+CASE(null_pointers_as_arguments)
+{
+    DEVICE(int, x, 1);
+    PK_LAUNCH(add_if_there, 1, 1, 0, 0, x, NULL);
+    PK_LAUNCH(add_if_there, 1, 1, 0, 0, x, 0);
+    PK_LAUNCH(add_if_there, 1, 1, 0, 0, x, nullptr);
+    EXPECT_EACH(int, x, 1, 3000);
+    PK_LAUNCH(add_or_set, 1, 1, 0, 0, x, NULL, x);
+    EXPECT_EACH(int, x, 1, 99);
+    return PK_OK;
+}
+
+CASE(default_arguments)
+{
+    DEVICE(int, out, 2);
+    PK_LAUNCH(with_default, 1, 1, 0, 0, out, 5);
+    PK_LAUNCH(with_default, 1, 1, 0, 0, out + 1, 5, 7);
+    EXPECT_EACH(int, out, 2, i ? 35 : 15);
+    return PK_OK;
+}
+
+CASE(static_shared_of_a_template)
+{
+    cudaFuncAttributes a;
+    DEVICE(int, out, 64);
+    PK_LAUNCH(shared_of_template<64>, 1, 64, 0, 0, out, (short)5);
+    EXPECT_EACH(int, out, 64, 5 + 63 - (int)i);
+    PK_CHECK(cudaFuncGetAttributes(&a, shared_of_template<64>));
+    EXPECT_EQ(a.sharedSizeBytes, 256);
+    return PK_OK;
+}
+
+/* As large as parameters may be since CUDA 12.1: 32,764 bytes with the pointer before. */
+typedef struct largest {
+    unsigned char c[32756];
+} largest;
+
+#if CUDART_VERSION >= 12010
+static __global__ void take_largest(unsigned *out, const largest l)
+{
+    __syncthreads();
+    atomicAdd(out, (unsigned)l.c[threadIdx.x] + l.c[sizeof l.c - 1 - threadIdx.x]);
+}
+#endif
+
+CASE(largest_parameters)
+{
+#if CUDART_VERSION >= 12010
+    largest *l = (largest *)malloc(sizeof *l);
+    DEVICE(unsigned, out, 1);
+    for (size_t i = 0; i < sizeof l->c; i++)
+        l->c[i] = i < 64 ? 1 : i >= sizeof l->c - 64 ? 2 : 0;
+    PK_LAUNCH(take_largest, 1, 64, 0, 0, out, *l);
+    free(l);
+    EXPECT_EACH(unsigned, out, 1, 64 * 3);
+    return PK_OK;
+#else
+    SKIP("the toolkit has parameters of 4 KB");
+#endif
+}
+
+/* The counter of clock64(), cut to 32 bits on a GPU. */
+static __global__ void read_clocks(long long *out)
+{
+    const long long before = clock64();
+    const clock_t between = clock();
+    const long long after = clock64();
+    out[0] = (long long)((unsigned)after - (unsigned)before);
+    out[1] = (long long)((unsigned)between - (unsigned)before);
+}
+
+CASE(clock_counts_as_clock64)
+{
+    long long got[2];
+    DEVICE(long long, out, 2);
+    PK_LAUNCH(read_clocks, 1, 1, 0, 0, out);
+    PK_CHECK(cudaMemcpy(got, out, sizeof got, cudaMemcpyDeviceToHost));
+    EXPECT(got[1] <= got[0]);
+    EXPECT(got[0] < 1000000000);
     return PK_OK;
 }

@@ -15,6 +15,13 @@
 #define __forceinline__ inline __attribute__((always_inline))
 #define __align__(n) __attribute__((aligned(n)))
 
+/* What CUDA's header brings along, and programs count on. */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
 #include "cuda_runtime_api.h"
 #include "vector_types.h"
 

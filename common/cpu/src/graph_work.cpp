@@ -10,6 +10,8 @@ static cudaError_t pk_work_of_kernel(struct pk_op **op, const cudaKernelNodePara
     if (params->extra)
         return cudaErrorNotSupported;
     const pk_cpu_kernel *kernel = pk_kernel_at(params->func);
+    if (!kernel && params->func)
+        pk_kernel_unknown(params->func);
     if (!kernel)
         return cudaErrorInvalidDeviceFunction;
     if (kernel->n_params && !params->kernelParams)

@@ -9,5 +9,7 @@ cudaError_t pk_kernel_prepare(struct pk_op *op, const pk_cpu_kernel *kernel, dim
                               size_t shared_bytes);
 /* The kernel at an address, or null where no typed call has named it. With the lock held. */
 const pk_cpu_kernel *pk_kernel_at(const void *function);
+/* Says on stderr what to do about an address at which no kernel is known. */
+void pk_kernel_unknown(const void *function);
 
 #endif

@@ -129,6 +129,16 @@ const pk_cpu_kernel *pk_kernel_at(const void *function)
     return entry && entry->kernel.run_thread ? &entry->kernel : nullptr;
 }
 
+void pk_kernel_unknown(const void *function)
+{
+    char name[256];
+    pk_describe_code(function, name, sizeof(name));
+    fprintf(stderr,
+            "CPU device: no kernel is known at %s: an address alone does not tell a kernel's parameters. Write "
+            "PK_CPU_KERNEL(kernel); at file scope\n",
+            name);
+}
+
 static cudaError_t launch(const pk_cpu_kernel *kernel, dim3 grid, dim3 block, void **arguments, size_t shared_bytes,
                           cudaStream_t handle, bool cooperative)
 {
@@ -177,6 +187,8 @@ static cudaError_t launch_by_address(const void *function, dim3 grid, dim3 block
 {
     PK_ENTER();
     const pk_cpu_kernel *kernel = known_kernel(function);
+    if (!kernel && function)
+        pk_kernel_unknown(function);
     if (!kernel)
         return pk_fail_with(function ? cudaErrorInvalidResourceHandle : cudaErrorInvalidDeviceFunction);
     return launch(kernel, grid, block, arguments, shared_bytes, stream, cooperative);

@@ -12,7 +12,7 @@ enum {
     PK_MAX_BLOCK_THREADS = 1024,
     PK_MAX_SM_THREADS = 2048,
     PK_MAX_SM_BLOCKS = 32,
-    PK_MAX_PACKET_BYTES = 4096,
+    PK_MAX_PACKET_BYTES = 32764,
     PK_SHARED_BYTES = 48 * 1024,        /* without asking */
     PK_SHARED_OPTIN_BYTES = 227 * 1024, /* after cudaFuncSetAttribute */
     PK_SHARED_SM_BYTES = 228 * 1024,

@@ -76,6 +76,47 @@ static void arguments_arrive(void)
     EXPECT(cudaGetLastError(), cudaErrorInvalidResourceHandle);
 }
 
+__global__ void take_place(int *out, uint2 place, const int *other)
+{
+    out[0] = (int)(place.x * 10 + place.y + gridDim.y * 100);
+    out[1] = other == nullptr;
+}
+
+template <class T> __global__ void fill_grid(T *out, T value)
+{
+    out[blockIdx.y * gridDim.x + blockIdx.x] = value;
+}
+
+__global__ void known_by_address(int *out, double value)
+{
+    *out = (int)value;
+}
+PK_CPU_KERNEL(known_by_address);
+
+/* What a macro makes harder than a call: braces, template arguments that follow from the call's, in every context. */
+template <class T> static void launches_are_written_as_calls_are(T value)
+{
+    T *out;
+    OK(cudaMallocHost(&out, 8 * sizeof(T)));
+    LAUNCH(take_place, dim3{1, 2}, dim3{1}, 0, 0, (int *)out, {3, 4}, NULL);
+    OK(cudaDeviceSynchronize());
+    CHECK(((int *)out)[0] == 234 && ((int *)out)[1] == 1);
+    const auto fill = [&](unsigned n) { return PK_CPU_LAUNCH(fill_grid, dim3{n, 2}, 1, 0, 0, out, value); };
+    OK(fill(4));
+    OK(cudaDeviceSynchronize());
+    for (int i = 0; i < 8; ++i)
+        CHECK(out[i] == value);
+    OK(PK_CPU_LAUNCH_COOPERATIVE(fill_grid, dim3{1, 1}, 1, 0, 0, out, (T)1));
+    double argument = 21;
+    void *arguments[] = {&out, &argument};
+    OK(cudaDeviceSynchronize());
+    CHECK(out[0] == 1);
+    OK(cudaLaunchKernel((const void *)known_by_address, 1, 1, arguments, 0, nullptr));
+    OK(cudaDeviceSynchronize());
+    CHECK(*(int *)out == 21);
+    OK(cudaFreeHost(out));
+}
+
 __global__ void use_dynamic(int *out, int n)
 {
     int *tile = static_cast<int *>(pk_cpu_dynamic_shared());
@@ -219,6 +260,8 @@ int main(void)
     limit_seconds(120);
     every_thread_of_every_block_runs_once();
     arguments_arrive();
+    launches_are_written_as_calls_are<float>(7);
+    launches_are_written_as_calls_are<long long>(8);
     limits_are_cudas();
     launch_returns_before_the_kernel_ends();
     if (blocks_are_resident()) {

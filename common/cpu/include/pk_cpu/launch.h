@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "../cuda_runtime_api.h"
+#include "choice.h"
 
 /* Blocks that an OS thread has claimed, counted in x, then y, then z. It runs `at` and will run what follows; other OS
  * threads may read both and lower `end`, see claim.cpp. */
@@ -53,16 +54,6 @@ cudaError_t pk_cpu_launch_cooperative(const pk_cpu_kernel *kernel, dim3 grid, di
  * kernel's stores of numbers cannot alias it and the test leaves the loop over threads. */
 extern __thread struct pk_cpu_block *pk_cpu_parked PK_CPU_IN_PROGRAM_;
 
-template <class... P> struct pk_cpu_signature {
-    void (*function)(P...);
-};
-
-template <class... P> pk_cpu_signature<P...> pk_cpu_signature_of(void (*function)(P...))
-{
-    static_assert((std::is_trivially_copyable<P>::value && ...), "kernel parameters are copied as bytes");
-    return {function};
-}
-
 /* Where each parameter lies in the packet. */
 template <class... P> struct pk_cpu_packet {
     unsigned offsets[sizeof...(P) + 1], sizes[sizeof...(P) + 1], bytes;
@@ -89,11 +80,20 @@ template <class... P> struct pk_cpu_layout {
 /* `Body` calls the kernel. Where the launch names the kernel itself it is an empty lambda, so the call is direct;
  * where it names a variable, or Body is void, the call goes through the address. */
 template <class Body, class... P> struct pk_cpu_code {
-    template <class T> static T load(const unsigned char *from)
+    /* A large parameter is read where it lies, in the packet, which is aligned to 16: copies would fill a thread's
+     * stack. */
+    template <class T>
+    using held = typename std::conditional<(sizeof(T) > 512 && alignof(T) <= 16), const T &, T>::type;
+
+    template <class T> static held<T> load(const unsigned char *from)
     {
-        typename std::remove_const<T>::type value;
-        memcpy(&value, from, sizeof(value));
-        return value;
+        if constexpr (std::is_reference<held<T>>::value) {
+            return *reinterpret_cast<const T *>(from);
+        } else {
+            T value;
+            memcpy(&value, from, sizeof(value));
+            return value;
+        }
     }
 
     template <class... V>
@@ -112,7 +112,7 @@ template <class Body, class... P> struct pk_cpu_code {
      * something was called; and block.cpp comes here only with indices that end below 2^30, so that the sums that
      * kernels index with do not wrap. */
     template <size_t... I>
-    static inline __attribute__((always_inline)) void block(const void *function, const std::tuple<P...> &values,
+    static inline __attribute__((always_inline)) void block(const void *function, const std::tuple<held<P>...> &values,
                                                             std::index_sequence<I...>)
     {
         const unsigned nx = blockDim.x, ny = blockDim.y, nz = blockDim.z;
@@ -146,7 +146,7 @@ template <class Body, class... P> struct pk_cpu_code {
                                              struct pk_cpu_batch *batch, std::index_sequence<I...> indices)
     {
         (void)packet;
-        const std::tuple<P...> values(load<P>(packet + pk_cpu_layout<P...>::packet.offsets[I])...);
+        const std::tuple<held<P>...> values(load<P>(packet + pk_cpu_layout<P...>::packet.offsets[I])...);
 #if defined(PK_CPU_CHECKED)
         (void)batch; /* each access here is taken for one of the kernel's: one block, and the caller counts */
         block(function, values, indices);
@@ -212,43 +212,145 @@ pk_cpu_kernel pk_cpu_describe_kernel(pk_cpu_signature<P...> signature, const cha
             code::run_thread};
 }
 
-template <class Body, class... P, class... A>
-cudaError_t pk_cpu_launch_typed(pk_cpu_signature<P...> signature, const char *name, const Body &, dim3 grid, dim3 block,
-                                size_t shared_bytes, cudaStream_t stream, A &&...arguments)
+/* Where and how a launch runs. */
+struct pk_cpu_shape {
+    dim3 grid, block;
+    size_t shared_bytes;
+    cudaStream_t stream;
+    bool cooperative;
+};
+
+inline cudaError_t pk_cpu_start(const pk_cpu_kernel *kernel, const pk_cpu_shape &shape, void **arguments)
 {
-    static_assert(sizeof...(A) == sizeof...(P), "a launch gives every parameter of the kernel");
-    std::tuple<typename std::remove_const<P>::type...> values(std::forward<A>(arguments)...);
-    return std::apply(
-        [&](auto &...value) {
-            void *pointers[] = {static_cast<void *>(&value)..., nullptr};
-            if constexpr (std::is_empty<Body>::value) {
-                static const pk_cpu_kernel kernel = pk_cpu_describe_kernel<Body>(signature, name);
-                static const pk_cpu_kernel *const known = pk_cpu_register(&kernel);
-                (void)known;
-                return pk_cpu_launch(&kernel, grid, block, pointers, shared_bytes, stream);
-            } else {
-                const pk_cpu_kernel kernel = pk_cpu_describe_kernel<void>(signature, name);
-                return pk_cpu_launch(pk_cpu_register(&kernel), grid, block, pointers, shared_bytes, stream);
-            }
-        },
-        values);
+    return (shape.cooperative ? pk_cpu_launch_cooperative : pk_cpu_launch)(kernel, shape.grid, shape.block, arguments,
+                                                                           shape.shared_bytes, shape.stream);
 }
 
-/* Launch `kernel`: an expression of type cudaError_t that leaves its error in the last error too. */
-#define PK_CPU_LAUNCH(kernel, grid, block, smem, stream, ...)                                                          \
-    pk_cpu_launch_typed(                                                                                               \
-        pk_cpu_signature_of(kernel), #kernel, [=](auto &...pk_values_) { (kernel)(pk_values_...); }, (grid), (block),  \
-        (smem), (stream), ##__VA_ARGS__)
+/* The launch of a function that is known, with values of its parameters' own types. */
+template <class Body, class... P>
+cudaError_t pk_cpu_launch_function(pk_cpu_signature<P...> signature, const char *name, const pk_cpu_shape &shape,
+                                   P &...values)
+{
+    void *pointers[] = {static_cast<void *>(&values)..., nullptr};
+    if constexpr (std::is_empty<Body>::value) {
+        static const pk_cpu_kernel kernel = pk_cpu_describe_kernel<Body>(signature, name);
+        static const pk_cpu_kernel *const known = pk_cpu_register(&kernel);
+        (void)known;
+        return pk_cpu_start(&kernel, shape, pointers);
+    } else {
+        const pk_cpu_kernel kernel = pk_cpu_describe_kernel<void>(signature, name);
+        return pk_cpu_start(pk_cpu_register(&kernel), shape, pointers);
+    }
+}
+
+/* The same, with values that are converted to the parameters' types. */
+template <class Body, class... P, class... A>
+cudaError_t pk_cpu_launch_converted(pk_cpu_signature<P...> signature, const char *name, const pk_cpu_shape &shape,
+                                    const A &...values)
+{
+    return [&](P... converted) {
+        return pk_cpu_launch_function<Body>(signature, name, shape, converted...);
+    }(static_cast<P>(values)...);
+}
+
+/* The launch of what Body calls with the values. Its address is `function`, or where that is not known one of the
+ * launch's own: what is set for the kernel by address does not hold for it, and its static shared memory is not
+ * counted. */
+template <class Body, class... V>
+cudaError_t pk_cpu_launch_body(const void *function, const char *name, const pk_cpu_shape &shape, V... values)
+{
+    static_assert(std::is_empty<Body>::value, "a launch by a variable gives every parameter of the kernel");
+    static_assert((std::is_trivially_copyable<V>::value && ...), "kernel parameters are copied as bytes");
+    if constexpr (std::is_invocable<const Body &, const V &...>::value) {
+        pk_cpu_kernel kernel = pk_cpu_describe_kernel<Body>(pk_cpu_signature<V...>{nullptr}, name);
+        kernel.function = function ? function : reinterpret_cast<const void *>(kernel.run_thread);
+        static const pk_cpu_kernel kept = kernel;
+        void *pointers[] = {static_cast<void *>(&values)..., nullptr};
+        return pk_cpu_start(&kept, shape, pointers);
+    } else {
+        static_assert(sizeof...(V) == ~(size_t)0, "no kernel of this name can be called with these arguments");
+        return cudaErrorInvalidDeviceFunction;
+    }
+}
+
+/* The launch of whatever kernel of the name C++ chooses for these arguments. */
+template <class Body, class Exact, class... A>
+cudaError_t pk_cpu_launch_chosen(const Exact &exact, const void *function, const char *name, const pk_cpu_shape &shape,
+                                 A... values)
+{
+    if constexpr (!std::is_invocable<const Body &, const A &...>::value) {
+        return pk_cpu_launch_body<Body>(function, name, shape, pk_cpu_or_literal<A>{values}...);
+    } else {
+        typedef decltype(pk_cpu_parameters<Body, A...>(std::index_sequence_for<A...>{})) parameters;
+        const auto found = pk_cpu_find_exact<Exact, 0>(exact, parameters{});
+        if constexpr (std::is_same<decltype(found), const int>::value)
+            return pk_cpu_launch_body<Body>(function, name, shape, values...);
+        else
+            return pk_cpu_launch_converted<Body>(found, name, shape, values...);
+    }
+}
+
+/* What a launch macro calls, with a launch's numbers and the kernel's arguments. */
+template <bool Cooperative, class Body, class Exact, class Signature> struct pk_cpu_launcher {
+    const char *name;
+    const Exact &exact;
+
+    template <class... A>
+    cudaError_t operator()(dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream, A &&...values) const
+    {
+        return pk_cpu_launch_chosen<Body>(exact, nullptr, name, {grid, block, shared_bytes, stream, Cooperative},
+                                          std::forward<A>(values)...);
+    }
+};
+
+template <bool Cooperative, class Body, class Exact, class... P>
+struct pk_cpu_launcher<Cooperative, Body, Exact, pk_cpu_signature<P...>> {
+    const char *name;
+    const Exact &exact;
+    pk_cpu_signature<P...> signature;
+
+    /* Written so that arguments are converted as in a call: 0 may be a pointer, and {1, 2} a struct. */
+    cudaError_t operator()(dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream, P... values) const
+    {
+        return pk_cpu_launch_function<Body>(signature, name, {grid, block, shared_bytes, stream, Cooperative},
+                                            values...);
+    }
+
+    /* Another number of arguments: those that are missing have defaults. */
+    template <class... A, class = typename std::enable_if<sizeof...(A) != sizeof...(P)>::type>
+    cudaError_t operator()(dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream, A &&...values) const
+    {
+        const pk_cpu_kernel whole = pk_cpu_describe_kernel<void>(signature, name);
+        pk_cpu_register(&whole);
+        return pk_cpu_launch_chosen<Body>(exact, whole.function, name, {grid, block, shared_bytes, stream, Cooperative},
+                                          std::forward<A>(values)...);
+    }
+};
+
+template <bool Cooperative, class Body, class Named, class Exact>
+auto pk_cpu_launcher_of(const char *name, const Named &named, const Exact &exact, const Body &)
+{
+    if constexpr (std::is_invocable<const Named &, int>::value)
+        return pk_cpu_launcher<Cooperative, Body, Exact, decltype(named(0))>{name, exact, named(0)};
+    else
+        return pk_cpu_launcher<Cooperative, Body, Exact, void>{name, exact};
+}
+
+#define PK_CPU_LAUNCHER_(cooperative, kernel)                                                                          \
+    pk_cpu_launcher_of<cooperative>(                                                                                   \
+        #kernel,                                                                                                       \
+        [=](auto pk_any_) -> decltype(pk_cpu_signature_at(pk_any_, kernel)) {                                          \
+            return pk_cpu_signature_at(pk_any_, kernel);                                                               \
+        },                                                                                                             \
+        [=](auto pk_exact_) -> decltype(pk_exact_.of(kernel)) { return pk_exact_.of(kernel); },                        \
+        [=](auto &...pk_values_) -> decltype((void)(kernel)(pk_values_...)) { (kernel)(pk_values_...); })
+
+/* Launch a kernel: PK_CPU_LAUNCH(kernel, grid, block, dynamic shared bytes, stream, arguments...), an expression of
+ * type cudaError_t that leaves its error in the last error too. */
+#define PK_CPU_LAUNCH(kernel, ...) PK_CPU_LAUNCHER_(false, kernel)(__VA_ARGS__)
 
 /* The same for a cooperative launch. */
-#define PK_CPU_LAUNCH_COOPERATIVE(kernel, grid, block, smem, on_stream, ...)                                           \
-    ([&]() {                                                                                                           \
-        cudaLaunchAttribute pk_attribute_ = {};                                                                        \
-        cudaLaunchConfig_t pk_config_ = {(grid), (block), (smem), (on_stream), &pk_attribute_, 1};                     \
-        pk_attribute_.id = cudaLaunchAttributeCooperative;                                                             \
-        pk_attribute_.val.cooperative = 1;                                                                             \
-        return pk_cpu_launch_config(&pk_config_, #kernel, (kernel), ##__VA_ARGS__);                                    \
-    }())
+#define PK_CPU_LAUNCH_COOPERATIVE(kernel, ...) PK_CPU_LAUNCHER_(true, kernel)(__VA_ARGS__)
 
 /* A kernel's bare address, made known to the device. */
 template <class... P> const void *pk_cpu_address_of(void (*function)(P...))
@@ -257,6 +359,12 @@ template <class... P> const void *pk_cpu_address_of(void (*function)(P...))
     pk_cpu_register(&kernel);
     return reinterpret_cast<const void *>(function);
 }
+
+/* At file scope: the same for a kernel that the program only names cast to void *. */
+#define PK_CPU_KERNEL(kernel) PK_CPU_KERNEL_(kernel, __COUNTER__)
+#define PK_CPU_KERNEL_(kernel, number) PK_CPU_KERNEL_NUMBERED_(kernel, number)
+#define PK_CPU_KERNEL_NUMBERED_(kernel, number)                                                                        \
+    __attribute__((unused)) static const void *const pk_cpu_kernel_##number = pk_cpu_address_of(kernel)
 
 template <class... P, class... A>
 cudaError_t pk_cpu_launch_config(const cudaLaunchConfig_t *config, const char *name, void (*function)(P...),
