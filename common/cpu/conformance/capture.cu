@@ -848,3 +848,18 @@ CASE(child_graph_added_to_a_capture)
     EXPECT_EACH(unsigned, x, 1, ((2 * 3 + 1) * 3 + 1) * 10 + 5);
     return PK_OK;
 }
+
+/* A capture to a graph that the caller has: its end has nothing new to tell. */
+CASE(capture_to_a_graph_ends_without_asking_for_it)
+{
+    STREAM(s);
+    DEVICE(unsigned, x, 1);
+    GRAPH(graph);
+    PK_CHECK(cudaStreamBeginCaptureToGraph(s, graph, NULL, NULL, 0, cudaStreamCaptureModeGlobal));
+    PK_LAUNCH(cf_affine, 1, 1, 0, s, x, 3u, 7u);
+    PK_CHECK(cudaStreamEndCapture(s, NULL));
+    EXPECT_EQ(cf_node_count(graph), 1);
+    PK_TRY(cf_run(graph));
+    EXPECT_EACH(unsigned, x, 1, 7);
+    return PK_OK;
+}

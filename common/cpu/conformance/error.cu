@@ -4,6 +4,9 @@
 
 #include <pthread.h>
 
+#undef NDEBUG /* a release build too has the kernel's assert */
+#include <assert.h>
+
 CONCERN(error)
 
 static __global__ void write_to(int *p)
@@ -310,5 +313,24 @@ CASE_ALONE(reset_after_a_fault)
     EXPECT_EQ(cudaDeviceSynchronize(), cudaErrorIllegalAddress);
     OBSERVE_ERROR("cudaDeviceReset", cudaDeviceReset());
     OBSERVE_ERROR("cudaMalloc", cudaMalloc(&p, 16));
+    return PK_OK;
+}
+
+static __global__ void assert_small(const int *x)
+{
+    assert(x[threadIdx.x] < 40);
+}
+
+CASE_ALONE(assert_in_a_kernel)
+{
+    int values[64] = {0};
+    DEVICE(int, x, 64);
+    PK_LAUNCH(assert_small, 1, 64, 0, 0, x);
+    PK_CHECK(cudaDeviceSynchronize());
+    values[33] = 40;
+    PK_CHECK(cudaMemcpy(x, values, sizeof values, cudaMemcpyHostToDevice));
+    PK_LAUNCH(assert_small, 1, 64, 0, 0, x);
+    EXPECT_ERROR(cudaDeviceSynchronize(), cudaErrorAssert);
+    EXPECT_ERROR(cudaMemset(x, 0, sizeof values), cudaErrorAssert);
     return PK_OK;
 }

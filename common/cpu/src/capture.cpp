@@ -366,6 +366,8 @@ static cudaError_t end(cudaStream_t handle, cudaGraph_t *graph)
     if (!stream)
         return cudaErrorInvalidResourceHandle;
     struct pk_capture *capture = stream->capture;
+    if (!graph && !(capture && !capture->owns_graph)) /* else the caller has the graph, and need not be given it */
+        return cudaErrorInvalidValue;
     if (!capture)
         return cudaErrorIllegalState;
     if (capture->mode != cudaStreamCaptureModeRelaxed && capture->thread != &thread_mark) {
@@ -378,7 +380,7 @@ static cudaError_t end(cudaStream_t handle, cudaGraph_t *graph)
     for (const struct CUstream_st *other = pk_streams; other && !error; other = other->next)
         if (other->capture == capture && other != stream && unjoined(capture, other))
             error = cudaErrorStreamCaptureUnjoined;
-    if (!error)
+    if (!error && graph)
         *graph = capture->graph;
     end_capture(capture, !error);
     return error;
@@ -387,9 +389,8 @@ static cudaError_t end(cudaStream_t handle, cudaGraph_t *graph)
 extern "C" cudaError_t cudaStreamEndCapture(cudaStream_t handle, cudaGraph_t *graph)
 {
     PK_ENTER();
-    if (!graph)
-        return pk_fail_with(cudaErrorInvalidValue);
-    *graph = nullptr;
+    if (graph)
+        *graph = nullptr;
     pk_lock();
     const cudaError_t error = end(handle, graph);
     pk_unlock();

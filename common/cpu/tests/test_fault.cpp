@@ -1,8 +1,11 @@
-/* A kernel that faults: the error is CUDA's, it sticks, and waiting calls return. Argument: null, trap, overflow,
- * late, host-pointer, freed or grid-barrier. */
+/* A kernel that faults: the error is CUDA's, it sticks, and waiting calls return. Argument: null, trap, assert,
+ * overflow, late, host-pointer, freed or grid-barrier. */
 #include "check.h"
 
 #include <string.h>
+
+#undef NDEBUG /* whatever the build */
+#include <assert.h>
 
 #include <cooperative_groups.h>
 
@@ -23,6 +26,12 @@ __global__ void trap_in_one_thread(void)
 __global__ void meet_the_grid(void)
 {
     cooperative_groups::this_grid().sync();
+}
+
+__global__ void assert_in_one_thread(int limit)
+{
+    __syncthreads();
+    assert((int)threadIdx.x < limit);
 }
 
 /* Far enough in the grid that blocks are claimed several at a time. */
@@ -53,6 +62,9 @@ int main(int argc, char **argv)
     if (argc == 2 && strcmp(argv[1], "trap") == 0) {
         expected = cudaErrorLaunchFailure;
         LAUNCH(trap_in_one_thread, 2, 32, 0, nullptr);
+    } else if (argc == 2 && strcmp(argv[1], "assert") == 0) {
+        expected = cudaErrorAssert;
+        LAUNCH(assert_in_one_thread, 2, 32, 0, nullptr, 31);
     } else if (argc == 2 && strcmp(argv[1], "overflow") == 0) {
         LAUNCH(overflow, 1, 32, 0, nullptr, x);
     } else if (argc == 2 && strcmp(argv[1], "late") == 0) {
