@@ -51,7 +51,7 @@ static void draw_bar(const pk_progress *progress)
 {
     char bar[BAR + 1], line[512];
     const double share = progress->total ? (double)progress->done / (double)progress->total : 1.0;
-    const size_t filled = (size_t)(share * BAR + 0.5);
+    const size_t filled = (size_t)(share * (double)BAR + 0.5);
     for (size_t i = 0; i < BAR; i++)
         bar[i] = i < filled ? '#' : '.';
     bar[BAR] = 0;

@@ -287,9 +287,9 @@ static pk_status run_pass(session *s, sweep *w, size_t line, size_t pass, size_t
 static size_t passes_for(const session *s, size_t length, double first_s)
 {
     double fit = s->options.time_limit_s * SWEEP_TIME_SHARE * (double)length / first_s;
-    if (fit < SWEEP_FEWEST_PASSES)
+    if (fit < (double)SWEEP_FEWEST_PASSES)
         return SWEEP_FEWEST_PASSES;
-    return fit > SWEEP_MOST_PASSES ? SWEEP_MOST_PASSES : (size_t)fit;
+    return fit > (double)SWEEP_MOST_PASSES ? SWEEP_MOST_PASSES : (size_t)fit;
 }
 
 static pk_status run_line(session *s, sweep *w, size_t line)

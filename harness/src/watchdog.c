@@ -65,13 +65,13 @@ static void *watch(void *unused)
         int signal_number = sigtimedwait(&signals, NULL, &poll);
         if (signal_number > 0) {
             /* A second signal means: now. */
-            if (interrupted_at > 0 && pk_now_us() - interrupted_at > SECOND_SIGNAL_MS * 1e3)
+            if (interrupted_at > 0 && pk_now_us() - interrupted_at > (double)SECOND_SIGNAL_MS * 1e3)
                 watchdog.give_up(PK_INTERRUPTED, "interrupted twice");
             atomic_store_explicit(&watchdog.interrupted, 1, memory_order_relaxed);
             if (interrupted_at <= 0)
                 interrupted_at = pk_now_us();
         }
-        if (interrupted_at > 0 && pk_now_us() - interrupted_at > INTERRUPT_GRACE_MS * 1e3)
+        if (interrupted_at > 0 && pk_now_us() - interrupted_at > (double)INTERRUPT_GRACE_MS * 1e3)
             watchdog.give_up(PK_INTERRUPTED, "interrupted while the device was busy");
         double quiet = quiet_us();
         if (watchdog.limit_us > 0 && quiet > watchdog.limit_us) {

@@ -116,7 +116,7 @@ Test(random_numbers, bounded_are_uniform)
         cr_assert_lt(drawn, (uint64_t)CELLS);
         seen[drawn]++;
     }
-    const double expected = DRAWS / (double)CELLS;
+    const double expected = (double)DRAWS / (double)CELLS;
     for (size_t i = 0; i < CELLS; i++) {
         const double off = (double)seen[i] - expected;
         chi_squared += off * off / expected;

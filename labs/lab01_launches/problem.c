@@ -253,7 +253,7 @@ static double worst_left_out_error(const series *s)
 {
     double worst = 0;
     for (size_t out = 0; out < s->count; out++) {
-        if (s->k[out] < JUDGED_FROM_K)
+        if (s->k[out] < (double)JUDGED_FROM_K)
             continue;
         series rest = {.count = 0};
         for (size_t i = 0; i < s->count; i++) {

@@ -58,7 +58,7 @@ LAB03_BOTH double lab03_score_error(int head_dim, double moved, double absolute,
 LAB03_BOTH double lab03_output_error(int keys, int threads, double spread, double absolute, double out, double delta)
 {
     const double growth = exp(delta + 0x1p-10);
-    const double additions = (64 + (double)keys * LAB03_GROUP_LANES / threads) * LAB03_U;
+    const double additions = (64 + (double)keys * (double)LAB03_GROUP_LANES / threads) * LAB03_U;
     const double magnitude = out < 0 ? -out : out;
     return growth * (spread + additions * (absolute + magnitude)) + 8 * LAB03_U * magnitude + 1e-30;
 }

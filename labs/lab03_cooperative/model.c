@@ -106,7 +106,7 @@ static double barrier_us(const pk_point *points, size_t count, const char *varia
 {
     const pk_point *none = find(points, count, variant, 1, short_context[0], few_steps[0], blocks, 0);
     const pk_point *more = find(points, count, variant, 1, short_context[0], few_steps[0], blocks, FURTHER);
-    return none && more ? (more->us_per_token - none->us_per_token) / FURTHER : (double)NAN;
+    return none && more ? (more->us_per_token - none->us_per_token) / (double)FURTHER : (double)NAN;
 }
 
 static void barriers(const pk_point *points, size_t count, pk_analysis *analysis)
