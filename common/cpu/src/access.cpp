@@ -83,6 +83,31 @@ void __tsan_func_exit(void)
 {
 }
 
+/* What clang, from 16 on, calls where a program copies or fills: an assignment of structures, a loop that it has seen
+ * through. Nothing is said about alignment, so each byte is looked at by itself. */
+static void each_byte(const void *address, size_t bytes, bool writes, const void *code)
+{
+    for (size_t i = 0; i < bytes; ++i)
+        pk_check_access((const char *)address + i, 1, writes, false, code);
+}
+void *__tsan_memcpy(void *to, const void *from, size_t bytes)
+{
+    each_byte(from, bytes, false, HERE);
+    each_byte(to, bytes, true, HERE);
+    return __builtin_memcpy(to, from, bytes);
+}
+void *__tsan_memmove(void *to, const void *from, size_t bytes)
+{
+    each_byte(from, bytes, false, HERE);
+    each_byte(to, bytes, true, HERE);
+    return __builtin_memmove(to, from, bytes);
+}
+void *__tsan_memset(void *to, int byte, size_t bytes)
+{
+    each_byte(to, bytes, true, HERE);
+    return __builtin_memset(to, byte, bytes);
+}
+
 /* Atomic operations are called, not only announced: do them, relaxed or stronger as CUDA's are not weaker. */
 #define RMW(n, type, name)                                                                                             \
     type __tsan_atomic##n##_fetch_##name(volatile type *address, type value, int)                                      \
@@ -115,6 +140,12 @@ void __tsan_func_exit(void)
     {                                                                                                                  \
         pk_check_access(const_cast<type *>(address), sizeof(type), true, true, HERE);                                  \
         return __atomic_compare_exchange_n(address, expected, desired, true, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);      \
+    }                                                                                                                  \
+    type __tsan_atomic##n##_compare_exchange_val(volatile type *address, type expected, type desired, int, int)        \
+    {                                                                                                                  \
+        pk_check_access(const_cast<type *>(address), sizeof(type), true, true, HERE);                                  \
+        __atomic_compare_exchange_n(address, &expected, desired, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);           \
+        return expected;                                                                                               \
     }                                                                                                                  \
     RMW(n, type, add)                                                                                                  \
     RMW(n, type, sub)                                                                                                  \

@@ -86,7 +86,7 @@ void pk_settings_read(void)
     long stack_kb = 64;
     pk_settings.patience_ticks = 1;
 #endif
-#if defined(__SANITIZE_THREAD__)
+#if defined(PK_CPU_TSAN_)
     processors = 2; /* ThreadSanitizer keeps more than a megabyte for each fiber: eight blocks of 1024 would be 10 GB */
 #endif
     pk_settings.valid = read_number("PK_CPU_SMS", 1, PK_MAX_SMS, &processors);

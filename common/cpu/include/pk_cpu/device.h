@@ -74,7 +74,9 @@ static inline int __syncthreads_or(int predicate, PK_CPU_PLACE_)
     return pk_cpu_syncthreads_count(predicate, &threads, file, line) != 0;
 }
 
-#if defined(__SANITIZE_THREAD__) && !defined(PK_CPU_CHECKED)
+#if defined(PK_CPU_CHECKED)
+/* Compiled as for ThreadSanitizer, and without it. */
+#elif defined(__SANITIZE_THREAD__)
 #define PK_CPU_TSAN_ 1
 #elif defined(__has_feature)
 #if __has_feature(thread_sanitizer)
