@@ -30,10 +30,12 @@ static pk_status judge(const char *when, uint64_t seed, const pk_verdict *verdic
         return pk_fail(PK_WRONG, "%s: nothing was checked: the lab's verify must look at every output", when);
     if (verdict->wrong == 0)
         return PK_OK;
-    return pk_fail(PK_WRONG, "%s: %llu of %llu outputs wrong (seed %llu); first at [%llu]: got %.9g, want %.9g%s%s",
+    /* A note names its own section where it knows one. */
+    const char *page = strstr(verdict->note, "docs/") ? "" : " (docs/troubleshooting.md#wrong-results)";
+    return pk_fail(PK_WRONG, "%s: %llu of %llu outputs wrong (seed %llu); first at [%llu]: got %.9g, want %.9g%s%s%s",
                    when, (unsigned long long)verdict->wrong, (unsigned long long)verdict->checked,
                    (unsigned long long)seed, (unsigned long long)verdict->first_wrong, verdict->got, verdict->want,
-                   verdict->note[0] ? ": " : "", verdict->note);
+                   verdict->note[0] ? ": " : "", verdict->note, page);
 }
 
 /* ---- one verified repetition ---- */

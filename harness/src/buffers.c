@@ -103,11 +103,11 @@ static pk_status check_guard(const pk_bench *bench, const pk_buffer *buffer, boo
     if (after)
         return pk_fail(PK_WRONG,
                        "write past the end of buffer '%s': byte %zu beyond its %zu bytes changed; check the "
-                       "index against n",
+                       "index against n (docs/troubleshooting.md#past-the-end)",
                        buffer->name, intact, buffer->bytes);
     return pk_fail(PK_WRONG,
                    "write before the start of buffer '%s': byte %zu ahead of it changed; check for a "
-                   "negative index",
+                   "negative index (docs/troubleshooting.md#past-the-end)",
                    buffer->name, count - intact);
 }
 

@@ -158,14 +158,15 @@ static pk_status check_ended(pk_run *run)
         return status;
     if (!idle)
         return pk_fail(PK_WRONG, "execute returned while its work was still running: wait for the stream "
-                                 "(cudaStreamSynchronize) before returning");
+                                 "(cudaStreamSynchronize) before returning (docs/troubleshooting.md#still-running)");
     if (run->token_early)
-        return pk_fail(PK_WRONG, "a token was reported as done while its work was still running: wait for the stream "
-                                 "(cudaStreamSynchronize) before pk_token_done");
+        return pk_fail(PK_WRONG,
+                       "a token was reported as done while its work was still running: wait for the stream "
+                       "(cudaStreamSynchronize) before pk_token_done (docs/troubleshooting.md#still-running)");
     if (run->launches.foreign > 0)
         return pk_fail(PK_WRONG,
                        "%llu launches a repetition on a stream that is not timed (first: %s): use pk_run_stream(run), "
-                       "or pk_run_add_stream for a second one",
+                       "or pk_run_add_stream for a second one (docs/troubleshooting.md#still-running)",
                        (unsigned long long)run->launches.foreign, run->launches.foreign_site);
     return PK_OK;
 }

@@ -115,26 +115,44 @@ static pk_status reset(pk_run *run)
     return pk_device_copy(lab->y, lab->start, (size_t)lab->n * sizeof(float), pk_run_stream(run));
 }
 
+/* Where the page of messages tells more about so many steps. */
+static const char *about_steps(const lab01 *lab, double seen, double want)
+{
+    if (seen == 0)
+        return "docs/troubleshooting.md#no-steps";
+    if (seen == 2 * want)
+        return "docs/troubleshooting.md#twice";
+    if (fabs(seen - want) <= (double)lab->tokens)
+        return "docs/troubleshooting.md#one-step-off";
+    return "docs/troubleshooting.md#another-number-of-steps";
+}
+
 /* What the first wrong element looks like: how many steps it saw, and from which start. */
 static void explain(const lab01 *lab, pk_verdict *verdict)
 {
+    char *note = verdict->note;
+    const size_t room = sizeof verdict->note;
     size_t i = (size_t)verdict->first_wrong;
     double want_steps = (double)lab->k * lab->tokens, step = (double)A * (double)lab->host_x[i];
     double seen = (verdict->got - (double)lab->host_start[i]) / step;
     if (isnan(verdict->got))
-        snprintf(verdict->note, sizeof verdict->note, "NaN: never written, or computed from something that was not");
+        snprintf(note, room,
+                 "NaN: never written, or computed from something that was not (docs/troubleshooting.md#nan)");
     else if (fabs(verdict->got - verdict->want) < (double)A)
-        snprintf(verdict->note, sizeof verdict->note, "off by less than any step: something was rounded on the way");
+        snprintf(note, room,
+                 "off by less than any step: something was rounded on the way (docs/troubleshooting.md#rounded)");
     else if (seen == floor(seen) && seen >= 0 && seen <= 4 * want_steps)
-        snprintf(verdict->note, sizeof verdict->note, "it looks as if this element saw %.0f steps, not %.0f",
-                 fabs(seen), want_steps); /* 0, not -0 */
+        snprintf(note, room, "it looks as if this element saw %.0f steps, not %.0f (%s)", fabs(seen) /* 0, not -0 */,
+                 want_steps, about_steps(lab, seen, want_steps));
     else if (verdict->got / step == want_steps)
-        snprintf(verdict->note, sizeof verdict->note, "all %.0f steps, but the start value of y was left out",
+        snprintf(note, room,
+                 "all %.0f steps, but the start value of y was left out "
+                 "(docs/troubleshooting.md#another-number-of-steps)",
                  want_steps);
     else
-        snprintf(verdict->note, sizeof verdict->note,
-                 "no whole number of steps from this repetition's start values: "
-                 "left over from an earlier one?");
+        snprintf(note, room,
+                 "no whole number of steps from this repetition's start values: left over from an earlier one? "
+                 "(docs/troubleshooting.md#stale)");
 }
 
 static pk_status verify(pk_run *run, pk_verdict *verdict)
