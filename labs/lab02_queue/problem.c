@@ -575,7 +575,7 @@ static void explain(const lab02 *lab, size_t i, pk_verdict *verdict)
     char *rest = verdict->note + used;
     const size_t room = sizeof verdict->note - (size_t)used;
     if (isnan(verdict->got))
-        snprintf(rest, room, ": never written, or computed from something that was not");
+        snprintf(rest, room, ": never written, or computed from something that was not (docs/troubleshooting.md#nan)");
     else if (lab->problem.dense)
         return;
     else if (fabs(verdict->got - verdict->want) < fabs(step) / 2)

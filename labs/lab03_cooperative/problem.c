@@ -238,7 +238,7 @@ static void explain(const lab03 *lab, pk_verdict *verdict)
     const unsigned long long step = i / dim / heads / (uint64_t)v->batch;
     const char *look = "";
     if (isnan(verdict->got))
-        look = ": NaN, so never written, or computed from something that was not";
+        look = ": NaN, so never written, or computed from something that was not (docs/troubleshooting.md#nan)";
     else if (step > 0)
         look =
             ": the step's query, the new row or what other blocks contribute was not there yet, or was another step's";
@@ -312,7 +312,8 @@ static pk_status check_repeatable(const pk_run *run, lab03 *lab, pk_verdict *ver
             verdict->want = lab->want[step * outputs];
             snprintf(verdict->note, sizeof verdict->note,
                      "step %zu is within its bound, but not bit for bit what this variant gave for the same inputs "
-                     "before: the result depends on timing; combine the parts in a fixed order",
+                     "before: the result depends on timing; combine the parts in a fixed order "
+                     "(docs/troubleshooting.md#another-order)",
                      step);
         }
         seen->hash[step] = hash;
