@@ -92,11 +92,11 @@ __global__ void miss_the_warp(void)
         __syncwarp();
 }
 
-/* Waits until the description says `wanted`, for some seconds. */
+/* Waits until the description says `wanted`: for a minute, since the machine may be busy. */
 static void expect_blocked(const char *wanted)
 {
     char text[1024] = "";
-    for (int i = 0; i < 500 && !strstr(text, wanted); ++i) {
+    for (int i = 0; i < 6000 && !strstr(text, wanted); ++i) {
         usleep(10000);
         pk_cpu_describe_blocked(text, sizeof(text));
     }

@@ -113,6 +113,7 @@ static void events_order_streams_and_tell_time(void)
     LAUNCH(append, 1, 1, 0, second, words + 2, words + 1, 2);
     EXPECT(cudaEventQuery(stop), cudaErrorNotReady);
     EXPECT(cudaEventElapsedTime(&ms, start, stop), cudaErrorNotReady);
+    OK(cudaEventSynchronize(start)); /* on a busy machine the stream may come to it late */
     usleep(3000);
     __atomic_store_n(go, 1u, __ATOMIC_RELEASE);
     OK(cudaEventSynchronize(stop));

@@ -160,13 +160,13 @@ lab --backend=cpu hint 01.1
 expect 0 'newer pk-lab hint 01.1'
 
 # Ctrl-C while it builds: the compiler goes too.
-echo 'add_custom_command(TARGET pk-lab PRE_LINK COMMAND sh -c "touch started; exec sleep 77" VERBATIM)' >>"$root/CMakeLists.txt"
+echo 'add_custom_command(TARGET pk-lab PRE_LINK COMMAND sh -c "touch started; exec sleep 77.'"$$"'" VERBATIM)' >>"$root/CMakeLists.txt"
 touch "$root/main.c"
 set -m
 PATH=$tools "$root/lab" --backend=cpu list >"$fixture/output" 2>&1 </dev/null &
 script=$!
 set +m
-for _ in {1..200}; do
+for _ in {1..1200}; do
     [[ -e $root/build/cpu/started ]] && break
     sleep 0.05
 done
@@ -176,6 +176,9 @@ wait "$script" 2>/dev/null
 code=$?
 output=$(<"$fixture/output")
 expect 130 interrupted
-sleep 0.3
-! pgrep -x -f 'sleep 77' >/dev/null || fail 'the build is still running'
+for _ in {1..600}; do
+    pgrep -x -f "sleep 77.$$" >/dev/null || break
+    sleep 0.05
+done
+! pgrep -x -f "sleep 77.$$" >/dev/null || fail 'the build is still running'
 finish

@@ -146,7 +146,7 @@ start() {
     FAKE=$1 "$pk_lab" run 01 >"$fixture/output" 2>&1 </dev/null &
     parent=$!
     set +m
-    for _ in {1..100}; do
+    for _ in {1..1200}; do
         [[ -s $PK_LAB_BUILD/pid ]] && break
         sleep 0.05
     done
@@ -158,7 +158,7 @@ ended() {
     wait "$parent" 2>/dev/null
     code=$?
     output=$(<"$fixture/output")
-    for _ in {1..40}; do
+    for _ in {1..600}; do
         kill -0 "$child" 2>/dev/null || return
         sleep 0.05
     done

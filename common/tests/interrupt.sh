@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# interrupt.sh PROGRAM ARGUMENT...: Ctrl-C in the middle of a sweep. What was measured is kept, and exit code and text say
+# so. The sign to send it is the program's first line of progress, however long that takes; so the rest of the sweep has to
+# take longer than this script needs to see it.
+set -uo pipefail
+folder=$(mktemp -d) || exit 1
+trap 'rm -rf "$folder"' EXIT
+
+set -m # or the program would begin with Ctrl-C ignored
+"$@" >"$folder/out" 2>"$folder/err" </dev/null &
+program=$!
+set +m
+until grep -q '^sweep' "$folder/err" || ! kill -0 "$program" 2>/dev/null; do
+    sleep 0.02
+done
+kill -INT "$program" 2>/dev/null
+wait "$program"
+code=$?
+cat "$folder/out" "$folder/err"
+if ((code == 77)); then
+    exit 77
+fi
+((code == 130)) || { echo "FAILED: exit code $code, not 130"; exit 1; }
+grep -q 'interrupted: these results are of what had been measured' "$folder/err" || { echo 'FAILED: no word of it'; exit 1; }
+grep -qE '^launch-sync +[a-z]+ +[0-9.]+ ' "$folder/out" || { echo 'FAILED: what had been measured is not shown'; exit 1; }
