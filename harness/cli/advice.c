@@ -8,20 +8,18 @@
 typedef struct situation {
     const cli_lab *lab;
     const cli_result *result; /* of the student's program; NULL when it is not known */
-    char *path, *source;      /* the student's file; source is NULL when it cannot be read */
+    char *path;               /* the student's file */
     cli_steps steps;
 } situation;
 
 static situation look(const cli_lab *lab, const cli_result *result)
 {
-    char *path = cli_student_file(lab);
-    return (situation){lab, result, path, cli_read_file(path), cli_student_steps(lab)};
+    return (situation){lab, result, cli_student_file(lab), cli_student_steps(lab)};
 }
 
 static void forget(situation *now)
 {
     cli_steps_free(&now->steps);
-    free(now->source);
     free(now->path);
 }
 
@@ -37,10 +35,10 @@ static const cli_step *first_open(const situation *now)
 
 static bool has_variant_with(const situation *now, const cli_step *step, bool skipped, const char **name)
 {
-    for (size_t i = 0; now->source && now->result && i < now->result->point_count; i++) {
+    for (size_t i = 0; now->result && i < now->result->point_count; i++) {
         const cli_point *point = &now->result->points[i];
         if (!point->is_default || !strcmp(point->role, "baseline") || skipped != !strcmp(point->status, "skipped") ||
-            !cli_step_is_of(now->source, step, point->variant))
+            !cli_step_is_of(step, point->variant))
             continue;
         *name = point->variant;
         return true;
@@ -92,9 +90,9 @@ static void say_wrong(const situation *now, const char *variant)
 {
     const cli_step *open = NULL;
     char *hints = cli_copy("", 0);
-    for (size_t i = 0; now->source && i < now->steps.count; i++) {
+    for (size_t i = 0; i < now->steps.count; i++) {
         const cli_step *step = &now->steps.steps[i];
-        if (!cli_step_is_of(now->source, step, variant))
+        if (!cli_step_is_of(step, variant))
             continue;
         open = step->open && !open ? step : open;
         char *longer = cli_format("%s./lab hint %s, ", hints, step->id + strlen("lab"));

@@ -86,6 +86,8 @@ bool cli_confirm(const char *question);
 typedef struct cli_step {
     char id[32];       /* "lab01.2" */
     char title[96];    /* what the fence's comment says */
+    char rungs[128];   /* the variants that stand on it, as the comment names them:
+                          "stream, pdl", or "all rungs" */
     bool open;         /* nothing is there yet, or pk_todo is still called; false where a fence is lost */
     size_t begin, end; /* bytes of the file between the two fence comments */
     const char *lost;  /* the fence comment that is not there, "STEP" or "END"; NULL when both are */
@@ -119,9 +121,12 @@ char *cli_student_file(const cli_lab *lab);  /* labs/labNN_name/optimized.cu; th
 char *cli_solution_file(const cli_lab *lab); /* solutions/labNN_name/optimized.cu */
 const char *cli_relative(const char *path);  /* without the source folder in front, for messages */
 
-/* The steps fenced in a source text, by number:
- * a comment "STEP lab04.2: capture the decode step (about 8 lines)" to a comment "END lab04.2". */
+/* The steps fenced in a source text, by number: a comment
+ * "STEP lab04.2 for capture: record the decode step (about 8 lines)" to a comment "END lab04.2". */
 cli_steps cli_find_steps(const char *source);
+
+/* Does the variant stand on the step? The step's fence says so. */
+bool cli_step_is_of(const cli_step *step, const char *variant);
 
 /* The steps of the student's file, those included that are lost there but are in the solution's. */
 cli_steps cli_student_steps(const cli_lab *lab);
@@ -132,12 +137,6 @@ size_t cli_lost_steps(const cli_steps *steps);
 
 /* Say which fences are lost, and how to mend them; nothing when all are there. */
 void cli_say_lost_steps(const cli_lab *lab, const cli_steps *steps);
-
-/* ---- ladder.c: which steps make a variant ---- */
-
-/* Does the function with that step belong to the variant, called from it or named in it? Read from the source text:
- * its PK_VARIANTS list and the functions, which begin at a line's start and end with a brace there. */
-bool cli_step_is_of(const char *source, const cli_step *step, const char *variant);
 
 /* ---- process.c ---- */
 

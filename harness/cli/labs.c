@@ -175,6 +175,18 @@ static const char *fence_id(const char *comment, const char *word, size_t *lengt
     return id;
 }
 
+/* The rungs that a fence names between its id and the colon, " for stream, pdl", into `rungs`; what follows them. */
+static const char *copy_rungs(char *rungs, size_t bytes, const char *from, const char *end)
+{
+    static const char before[] = " for ";
+    size_t length = strcspn(from, ":\n");
+    rungs[0] = '\0';
+    if (strncmp(from, before, strlen(before)) != 0 || from + length >= end)
+        return from;
+    snprintf(rungs, bytes, "%.*s", (int)(length - strlen(before)), from + strlen(before));
+    return from + length;
+}
+
 /* Read the fence whose comment begins at `comment`; NULL when that is no fence. Where its end is not there before the
  * next one begins, the step is lost and as long as its first line. */
 static const char *read_step(const char *source, const char *comment, cli_step *step)
@@ -186,7 +198,8 @@ static const char *read_step(const char *source, const char *comment, cli_step *
         return NULL;
     memset(step, 0, sizeof *step);
     memcpy(step->id, id, id_length);
-    copy_title(step->title, sizeof step->title, id + id_length, close);
+    copy_title(step->title, sizeof step->title, copy_rungs(step->rungs, sizeof step->rungs, id + id_length, close),
+               close);
     step->line = line_of(source, comment);
     char *fence = cli_format("/* END %s", step->id);
     const char *end = strstr(close, fence), *next = strstr(close, "/* STEP ");
@@ -201,6 +214,20 @@ static const char *read_step(const char *source, const char *comment, cli_step *
     step->end = (size_t)(end - source);
     step->open = is_open(close + 2, end);
     return end;
+}
+
+bool cli_step_is_of(const cli_step *step, const char *variant)
+{
+    const size_t length = strlen(variant);
+    if (!strcmp(step->rungs, "all rungs"))
+        return true;
+    for (const char *at = step->rungs; *at; at += strspn(at, ", ")) {
+        const size_t word = strcspn(at, ", ");
+        if (word == length && !memcmp(at, variant, length))
+            return true;
+        at += word;
+    }
+    return false;
 }
 
 static void add_step(cli_steps *steps, const cli_step *step)

@@ -22,7 +22,7 @@ static pk_status stream_ordered(pk_run *run)
     const lab01 *lab = (const lab01 *)pk_run_lab_data(run);
     const cudaStream_t stream = (cudaStream_t)pk_run_stream(run);
     for (int token = 0; token < lab->tokens; token++) {
-        /* STEP lab01.1: launch the token's K steps in stream order, then wait once (about 4 lines) */
+        /* STEP lab01.1 for stream: launch the token's K steps in stream order, then wait once (about 4 lines) */
         (void)stream, (void)axpy_step;
         return pk_todo(run, "lab01.1");
         /* END lab01.1 */
@@ -36,7 +36,7 @@ static pk_status stream_ordered(pk_run *run)
 static __global__ void axpy_step_pdl(int n, float a, const float *x, float *y)
 {
     const int i = blockIdx.x * blockDim.x + threadIdx.x;
-    /* STEP lab01.2: load x early, wait for the kernel ahead, then update y (about 4 lines) */
+    /* STEP lab01.2 for pdl: load x early, wait for the kernel ahead, then update y (about 4 lines) */
     (void)n, (void)a, (void)x, (void)y, (void)i;
     /* END lab01.2 */
 }
@@ -46,7 +46,7 @@ static pk_status dependent_launches(pk_run *run)
     const lab01 *lab = (const lab01 *)pk_run_lab_data(run);
     const cudaStream_t stream = (cudaStream_t)pk_run_stream(run);
     for (int token = 0; token < lab->tokens; token++) {
-        /* STEP lab01.3: launch the K steps as programmatic dependent launches, then wait once (about 4 lines) */
+        /* STEP lab01.3 for pdl: launch the K steps as programmatic dependent launches, then wait once (about 4 lines) */
         (void)stream, (void)axpy_step_pdl;
         return pk_todo(run, "lab01.3");
         /* END lab01.3 */
@@ -59,7 +59,7 @@ static pk_status dependent_launches(pk_run *run)
 static __global__ void axpy_fused(int n, int k, float a, const float *x, float *y)
 {
     const int i = blockIdx.x * blockDim.x + threadIdx.x;
-    /* STEP lab01.4: read x and y once, do the K additions in a register, write y once (about 6 lines) */
+    /* STEP lab01.4 for fused: read x and y once, do the K additions in a register, write y once (about 6 lines) */
     (void)n, (void)k, (void)a, (void)x, (void)y, (void)i;
     /* END lab01.4 */
 }
@@ -69,7 +69,7 @@ static pk_status fused(pk_run *run)
     const lab01 *lab = (const lab01 *)pk_run_lab_data(run);
     const cudaStream_t stream = (cudaStream_t)pk_run_stream(run);
     for (int token = 0; token < lab->tokens; token++) {
-        /* STEP lab01.5: one launch, one wait (about 2 lines) */
+        /* STEP lab01.5 for fused: one launch, one wait (about 2 lines) */
         (void)stream, (void)axpy_fused;
         return pk_todo(run, "lab01.5");
         /* END lab01.5 */

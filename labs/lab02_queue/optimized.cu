@@ -31,7 +31,7 @@ static __global__ void slices_kernel(lab02_problem problem)
 {
     const int slice = (problem.n + gridDim.x - 1) / gridDim.x, first = blockIdx.x * slice;
     const int end = first + slice < problem.n ? first + slice : problem.n;
-    /* STEP lab02.1: for each request, all its steps on this block's slice (about 3 lines) */
+    /* STEP lab02.1 for slices: for each request, all its steps on this block's slice (about 3 lines) */
     (void)first, (void)end;
     /* END lab02.1 */
 }
@@ -55,7 +55,7 @@ static pk_status slices(pk_run *run)
     lab02 *lab = lab_of(run);
     const unsigned needed = ((unsigned)lab->problem.n + (unsigned)lab->threads - 1) / (unsigned)lab->threads;
     const unsigned most = lab02_blocks(run), blocks = needed < most ? needed : most;
-    /* STEP lab02.2: one launch, one wait (about 2 lines) */
+    /* STEP lab02.2 for slices: one launch, one wait (about 2 lines) */
     (void)blocks, (void)slices_kernel, (void)stream_of;
     return pk_todo(run, "lab02.2");
     /* END lab02.2 */
@@ -70,7 +70,7 @@ static pk_status slices(pk_run *run)
 static __device__ unsigned claim(const lab02_queue *queue)
 {
     unsigned number = ~0u;
-    /* STEP lab02.3: take the next number off the counter, which starts at queue->first (about 1 line) */
+    /* STEP lab02.3 for counter: take the next number off the counter, which starts at queue->first (about 1 line) */
     (void)queue;
     /* END lab02.3 */
     return number;
@@ -80,7 +80,7 @@ static __device__ unsigned claim(const lab02_queue *queue)
  * order, so the step that is waited for is claimed by a block that runs, which waits for an earlier one at most. */
 static __device__ void wait_for_steps(const lab02_queue *queue, unsigned r, unsigned steps)
 {
-    /* STEP lab02.4: poll the request's word in queue->done, which counts from queue->first (about 2 lines) */
+    /* STEP lab02.4 for counter: poll the request's word in queue->done, which counts from queue->first (about 2 lines) */
     (void)queue, (void)r, (void)steps;
     /* END lab02.4 */
 }
@@ -89,7 +89,7 @@ static __device__ void wait_for_steps(const lab02_queue *queue, unsigned r, unsi
  * threads of this block wrote. Release; pairs with the acquire in wait_for_steps. */
 static __device__ void publish_steps(const lab02_queue *queue, unsigned r, unsigned steps)
 {
-    /* STEP lab02.5: store it (about 1 line) */
+    /* STEP lab02.5 for counter: store it (about 1 line) */
     (void)queue, (void)r, (void)steps;
     /* END lab02.5 */
 }
@@ -130,7 +130,7 @@ static pk_status counter(pk_run *run)
     const bool keep = keeps_matrix(run);
     const size_t shared = lab02_shared_bytes(&lab->problem, keep);
     PK_CHECK(cudaFuncSetAttribute(counter_kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared));
-    /* STEP lab02.6: one launch of lab02_blocks(run) blocks, one wait (about 3 lines) */
+    /* STEP lab02.6 for counter: one launch of lab02_blocks(run) blocks, one wait (about 3 lines) */
     (void)keep, (void)shared, (void)counter_kernel;
     return pk_todo(run, "lab02.6");
     /* END lab02.6 */
@@ -146,7 +146,7 @@ static bool push(lab02_host *host, unsigned payload)
 {
     const unsigned slot = lab02_slot(host->tail, host->ring);
     bool submitted = false;
-    /* STEP lab02.7: unless the slot is in use: mark it, store the word, go on to the next position (about 6 lines) */
+    /* STEP lab02.7 for queue, requests: unless the slot is in use: mark it, store the word, go on to the next position (about 6 lines) */
     (void)host, (void)slot, (void)payload;
     /* END lab02.7 */
     return submitted;
@@ -174,7 +174,7 @@ static void free_slot(lab02_host *host, unsigned request)
 static bool pop(lab02_host *host, unsigned *payload)
 {
     bool taken = false;
-    /* STEP lab02.8: if the word for host->head is there: take it, and tell the device so in host->consumed (about 8 lines) */
+    /* STEP lab02.8 for queue, requests: if the word for host->head is there: take it, and tell the device so in host->consumed (about 8 lines) */
     (void)host, (void)payload;
     /* END lab02.8 */
     return taken;
@@ -197,7 +197,7 @@ typedef struct lookout {
 static __device__ bool poll_submission(const lab02_queue *queue, unsigned position, unsigned *payload)
 {
     unsigned long long word = 0;
-    /* STEP lab02.9: load the word from the position's slot (about 1 line) */
+    /* STEP lab02.9 for queue, requests: load the word from the position's slot (about 1 line) */
     (void)queue, (void)position;
     /* END lab02.9 */
     *payload = (unsigned)word;
@@ -222,7 +222,7 @@ static __device__ void wait_for_room(const lab02_queue *queue, unsigned position
  * Release, system scope; pairs with the acquire in pop. */
 static __device__ void post(const lab02_queue *queue, unsigned payload)
 {
-    /* STEP lab02.10: claim the next position, wait for room there, store the word (about 5 lines) */
+    /* STEP lab02.10 for queue, requests: claim the next position, wait for room there, store the word (about 5 lines) */
     (void)queue, (void)payload, (void)wait_for_room;
     /* END lab02.10 */
 }
@@ -301,7 +301,7 @@ static __device__ unsigned look_for_item(const lab02_queue *queue, unsigned posi
         PK_SPIN_PAUSE();
         count = look(queue, position, out);
     }
-    /* STEP lab02.11: thread i < count - 1 hands on item i + 1, thread count - 1 the baton (about 8 lines) */
+    /* STEP lab02.11 for queue: thread i < count - 1 hands on item i + 1, thread count - 1 the baton (about 8 lines) */
     (void)queue, (void)position, (void)count;
     /* END lab02.11 */
     return out->payload[0];
@@ -408,7 +408,7 @@ static pk_status queue_variant(pk_run *run)
     const double *us_per_request = (const double *)pk_run_variant_data(run);
     PK_CHECK(cudaFuncSetAttribute(queue_kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared));
     lab02_host_begin(lab, us_per_request ? *us_per_request : 0);
-    /* STEP lab02.12: start the kernel, feed it, stop its blocks, and wait for it (about 5 lines) */
+    /* STEP lab02.12 for queue: start the kernel, feed it, stop its blocks, and wait for it (about 5 lines) */
     (void)keep, (void)shared, (void)queue_kernel, (void)feed_steps, (void)stop_blocks;
     return pk_todo(run, "lab02.12");
     /* END lab02.12 */
@@ -460,7 +460,7 @@ static __device__ unsigned unless_ended(const lab02_queue *queue, unsigned reque
 static __device__ unsigned after_quantum(const lab02_queue *queue, unsigned request, bool finished)
 {
     unsigned next = NO_REQUEST;
-    /* STEP lab02.13: post the end of a finished request; else end it early, keep it, or let others go (about 9 lines) */
+    /* STEP lab02.13 for requests: post the end of a finished request; else end it early, keep it, or let others go (about 9 lines) */
     (void)queue, (void)request, (void)finished;
     /* END lab02.13 */
     return next;
@@ -712,7 +712,7 @@ static pk_status requests(pk_run *run)
     const double *us_per_request = (const double *)pk_run_variant_data(run);
     PK_CHECK(cudaFuncSetAttribute(requests_kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared));
     lab02_host_begin(lab, us_per_request ? *us_per_request : 0);
-    /* STEP lab02.14: start the kernel, feed it, and wait for it (about 4 lines) */
+    /* STEP lab02.14 for requests: start the kernel, feed it, and wait for it (about 4 lines) */
     (void)keep, (void)shared, (void)requests_kernel, (void)feed_requests;
     return pk_todo(run, "lab02.14");
     /* END lab02.14 */

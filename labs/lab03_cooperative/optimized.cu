@@ -18,7 +18,7 @@
 /* Every thread of the grid waits here until all have come; what any of them wrote before, all see after. */
 static __device__ inline void meet_by_grid_sync(void)
 {
-    /* STEP lab03.1: the grid's own barrier, from cooperative groups (about 1 line) */
+    /* STEP lab03.1 for grid-sync: the grid's own barrier, from cooperative groups (about 1 line) */
     /* END lab03.1 */
 }
 
@@ -42,7 +42,7 @@ static pk_status one_launch(pk_run *run)
 {
     const lab03_plan *p = lab03_plan_of(run);
     const cudaStream_t stream = (cudaStream_t)pk_run_stream(run);
-    /* STEP lab03.2: launch so that all blocks are resident together, then wait once (about 3 lines) */
+    /* STEP lab03.2 for all rungs: launch so that all blocks are resident together, then wait once (about 3 lines) */
     (void)p, (void)stream;
     return pk_todo(run, "lab03.2");
     /* END lab03.2 */
@@ -59,7 +59,7 @@ static pk_status one_launch(pk_run *run)
  * threads. */
 static __device__ inline void meet_by_hand(unsigned *arrivals, unsigned target)
 {
-    /* STEP lab03.3: one thread arrives for its block, once the block's work is done, and waits (about 6 lines) */
+    /* STEP lab03.3 for hand-barrier, split-kv, async-tiles: arrive for the block when its work is done, and wait (about 6 lines) */
     (void)arrivals, (void)target;
     /* END lab03.3 */
 }
@@ -77,7 +77,7 @@ template <int D> static __global__ void __launch_bounds__(LAB03_MOST_THREADS) at
 
 static pk_status hand_barrier_prepare(pk_run *run)
 {
-    /* STEP lab03.4: plan the launch of attention_hand_barrier, as for the grid's own barrier (about 1 line) */
+    /* STEP lab03.4 for hand-barrier: plan the launch of attention_hand_barrier, as for the grid's own barrier (about 1 line) */
     (void)attention_hand_barrier<128>;
     return pk_todo(run, "lab03.4");
     /* END lab03.4 */
@@ -92,7 +92,7 @@ static __device__ inline float4 combined_output(const lab03_view *v, int step, i
     const int index = lab03_head_slots(v, step, gridDim.x, sequence, head, &first, &last);
     const float *const records = lab03_record(v, step, first, lab03_lanes<D>::record);
     float4 o = make_float4(0, 0, 0, 0);
-    /* STEP lab03.5: merge the unit's records, first to last, and divide by the denominator (about 3 lines) */
+    /* STEP lab03.5 for split-kv, async-tiles, warp-roles: merge the records, first to last, and divide (about 3 lines) */
     (void)records, (void)first, (void)last, (void)index, (void)e;
     /* END lab03.5 */
     return o;
@@ -118,7 +118,7 @@ template <int D> static __global__ void __launch_bounds__(LAB03_MOST_THREADS) at
 
 static pk_status split_kv_prepare(pk_run *run)
 {
-    /* STEP lab03.6: plan the launch of attention_split_kv (about 1 line) */
+    /* STEP lab03.6 for split-kv: plan the launch of attention_split_kv (about 1 line) */
     (void)attention_split_kv<128>;
     return pk_todo(run, "lab03.6");
     /* END lab03.6 */
@@ -128,14 +128,14 @@ static pk_status split_kv_prepare(pk_run *run)
 
 template <int D> static __device__ inline void fill_ring(const lab03_view *v, int step, lab03_copies *c, uint16_t *ring)
 {
-    /* STEP lab03.7: while a buffer is free and the next tile may be asked for, ask for it (about 6 lines) */
+    /* STEP lab03.7 for async-tiles: while a buffer is free and the next tile may be asked for, ask for it (about 6 lines) */
     (void)v, (void)step, (void)c, (void)ring;
     /* END lab03.7 */
 }
 
 template <int D> static __device__ inline void next_tile(const lab03_view *v, int step, lab03_copies *c, uint16_t *ring)
 {
-    /* STEP lab03.8: wait until the tile is there for all threads, then let the next ones come (about 3 lines) */
+    /* STEP lab03.8 for async-tiles: wait until the tile is there for all threads, then let the next ones come (about 3 lines) */
     (void)v, (void)step, (void)c, (void)ring;
     /* END lab03.8 */
 }
@@ -159,7 +159,7 @@ template <int D> static __global__ void __launch_bounds__(LAB03_MOST_THREADS) at
 
 static pk_status async_tiles_prepare(pk_run *run)
 {
-    /* STEP lab03.9: plan the launch of attention_async_tiles, with its ring (about 1 line) */
+    /* STEP lab03.9 for async-tiles: plan the launch of attention_async_tiles, with its ring (about 1 line) */
     (void)attention_async_tiles<128>;
     return pk_todo(run, "lab03.9");
     /* END lab03.9 */
@@ -171,7 +171,7 @@ template <int D>
 static __device__ inline void ask_for_tile(const lab03_view *v, lab03_roles *r, lab03_place at, const lab03_ahead *next,
                                            uint16_t *tile)
 {
-    /* STEP lab03.10: wait until the buffer is empty, then ask for the tile (about 2 lines) */
+    /* STEP lab03.10 for warp-roles: wait until the buffer is empty, then ask for the tile (about 2 lines) */
     (void)v, (void)r, (void)at, (void)next, (void)tile;
     /* END lab03.10 */
 }
@@ -180,7 +180,7 @@ template <int D>
 static __device__ inline void use_tile(const lab03_view *v, lab03_roles *r, lab03_place at, const uint16_t *tile,
                                        int rows, int warps, int *turn, lab03_state<D> *state)
 {
-    /* STEP lab03.11: wait for the tile, attend to it, and say so when all lanes have (about 5 lines) */
+    /* STEP lab03.11 for warp-roles: wait for the tile, attend to it, and say so when all lanes have (about 5 lines) */
     (void)v, (void)r, (void)at, (void)tile, (void)rows, (void)warps, (void)turn, (void)state;
     /* END lab03.11 */
 }
@@ -188,7 +188,7 @@ static __device__ inline void use_tile(const lab03_view *v, lab03_roles *r, lab0
 /* meet_by_hand, without the producer: it does not stand still for the grid. */
 static __device__ inline void meet_as_consumers(lab03_roles *r, unsigned *arrivals, unsigned target)
 {
-    /* STEP lab03.12: as lab03.3, where the block's consumers meet instead of the block (about 6 lines) */
+    /* STEP lab03.12 for warp-roles: as lab03.3, where the block's consumers meet instead of the block (about 6 lines) */
     (void)r, (void)arrivals, (void)target;
     /* END lab03.12 */
 }
@@ -219,7 +219,7 @@ template <int D> static __global__ void __launch_bounds__(LAB03_MOST_THREADS) at
 
 static pk_status warp_roles_prepare(pk_run *run)
 {
-    /* STEP lab03.13: plan the launch of attention_warp_roles, with its ring and its barriers (about 1 line) */
+    /* STEP lab03.13 for warp-roles: plan the launch of attention_warp_roles, with its ring and its barriers (about 1 line) */
     (void)attention_warp_roles<128>;
     return pk_todo(run, "lab03.13");
     /* END lab03.13 */

@@ -22,7 +22,7 @@ static pk_status stream_ordered(pk_run *run)
     const lab01 *lab = (const lab01 *)pk_run_lab_data(run);
     const cudaStream_t stream = (cudaStream_t)pk_run_stream(run);
     for (int token = 0; token < lab->tokens; token++) {
-        /* STEP lab01.1: launch the token's K steps in stream order, then wait once (about 4 lines) */
+        /* STEP lab01.1 for stream: launch the token's K steps in stream order, then wait once (about 4 lines) */
         for (int step = 0; step < lab->k; step++)
             PK_LAUNCH(axpy_step, lab01_blocks(lab), LAB01_THREADS, 0, stream, lab->n, lab->a, lab->x, lab->y);
         PK_CHECK(cudaStreamSynchronize(stream));
@@ -37,7 +37,7 @@ static pk_status stream_ordered(pk_run *run)
 static __global__ void axpy_step_pdl(int n, float a, const float *x, float *y)
 {
     const int i = blockIdx.x * blockDim.x + threadIdx.x;
-    /* STEP lab01.2: load x early, wait for the kernel ahead, then update y (about 4 lines) */
+    /* STEP lab01.2 for pdl: load x early, wait for the kernel ahead, then update y (about 4 lines) */
     const float xi = i < n ? x[i] : 0;
     PK_GRID_DEPENDENCY_SYNCHRONIZE();
     if (i < n)
@@ -50,7 +50,7 @@ static pk_status dependent_launches(pk_run *run)
     const lab01 *lab = (const lab01 *)pk_run_lab_data(run);
     const cudaStream_t stream = (cudaStream_t)pk_run_stream(run);
     for (int token = 0; token < lab->tokens; token++) {
-        /* STEP lab01.3: launch the K steps as programmatic dependent launches, then wait once (about 4 lines) */
+        /* STEP lab01.3 for pdl: launch the K steps as programmatic dependent launches, then wait once (about 4 lines) */
         for (int step = 0; step < lab->k; step++)
             PK_LAUNCH_PDL(axpy_step_pdl, lab01_blocks(lab), LAB01_THREADS, 0, stream, lab->n, lab->a, lab->x, lab->y);
         PK_CHECK(cudaStreamSynchronize(stream));
@@ -64,7 +64,7 @@ static pk_status dependent_launches(pk_run *run)
 static __global__ void axpy_fused(int n, int k, float a, const float *x, float *y)
 {
     const int i = blockIdx.x * blockDim.x + threadIdx.x;
-    /* STEP lab01.4: read x and y once, do the K additions in a register, write y once (about 6 lines) */
+    /* STEP lab01.4 for fused: read x and y once, do the K additions in a register, write y once (about 6 lines) */
     if (i >= n)
         return;
     const float xi = x[i];
@@ -80,7 +80,7 @@ static pk_status fused(pk_run *run)
     const lab01 *lab = (const lab01 *)pk_run_lab_data(run);
     const cudaStream_t stream = (cudaStream_t)pk_run_stream(run);
     for (int token = 0; token < lab->tokens; token++) {
-        /* STEP lab01.5: one launch, one wait (about 2 lines) */
+        /* STEP lab01.5 for fused: one launch, one wait (about 2 lines) */
         PK_LAUNCH(axpy_fused, lab01_blocks(lab), LAB01_THREADS, 0, stream, lab->n, lab->k, lab->a, lab->x, lab->y);
         PK_CHECK(cudaStreamSynchronize(stream));
         /* END lab01.5 */

@@ -31,7 +31,7 @@ static __global__ void slices_kernel(lab02_problem problem)
 {
     const int slice = (problem.n + gridDim.x - 1) / gridDim.x, first = blockIdx.x * slice;
     const int end = first + slice < problem.n ? first + slice : problem.n;
-    /* STEP lab02.1: for each request, all its steps on this block's slice (about 3 lines) */
+    /* STEP lab02.1 for slices: for each request, all its steps on this block's slice (about 3 lines) */
     for (int request = 0; request < problem.requests; request++)
         for (int step = 0; step < problem.steps; step++)
             lab02_axpy(&problem, (unsigned)request, step, first + threadIdx.x, blockDim.x, end);
@@ -57,7 +57,7 @@ static pk_status slices(pk_run *run)
     lab02 *lab = lab_of(run);
     const unsigned needed = ((unsigned)lab->problem.n + (unsigned)lab->threads - 1) / (unsigned)lab->threads;
     const unsigned most = lab02_blocks(run), blocks = needed < most ? needed : most;
-    /* STEP lab02.2: one launch, one wait (about 2 lines) */
+    /* STEP lab02.2 for slices: one launch, one wait (about 2 lines) */
     PK_LAUNCH(slices_kernel, blocks, (unsigned)lab->threads, 0, stream_of(run), lab->problem);
     PK_CHECK(cudaStreamSynchronize(stream_of(run)));
     /* END lab02.2 */
@@ -72,7 +72,7 @@ static pk_status slices(pk_run *run)
 static __device__ unsigned claim(const lab02_queue *queue)
 {
     unsigned number = ~0u;
-    /* STEP lab02.3: take the next number off the counter, which starts at queue->first (about 1 line) */
+    /* STEP lab02.3 for counter: take the next number off the counter, which starts at queue->first (about 1 line) */
     number = pk_add_relaxed_device(&queue->control->claimed.value, 1u) - queue->first;
     /* END lab02.3 */
     return number;
@@ -82,7 +82,7 @@ static __device__ unsigned claim(const lab02_queue *queue)
  * order, so the step that is waited for is claimed by a block that runs, which waits for an earlier one at most. */
 static __device__ void wait_for_steps(const lab02_queue *queue, unsigned r, unsigned steps)
 {
-    /* STEP lab02.4: poll the request's word in queue->done, which counts from queue->first (about 2 lines) */
+    /* STEP lab02.4 for counter: poll the request's word in queue->done, which counts from queue->first (about 2 lines) */
     while (pk_load_acquire_device(&queue->done[r]) != queue->first + steps)
         PK_SPIN_PAUSE();
     /* END lab02.4 */
@@ -92,7 +92,7 @@ static __device__ void wait_for_steps(const lab02_queue *queue, unsigned r, unsi
  * threads of this block wrote. Release; pairs with the acquire in wait_for_steps. */
 static __device__ void publish_steps(const lab02_queue *queue, unsigned r, unsigned steps)
 {
-    /* STEP lab02.5: store it (about 1 line) */
+    /* STEP lab02.5 for counter: store it (about 1 line) */
     pk_store_release_device(&queue->done[r], queue->first + steps);
     /* END lab02.5 */
 }
@@ -133,7 +133,7 @@ static pk_status counter(pk_run *run)
     const bool keep = keeps_matrix(run);
     const size_t shared = lab02_shared_bytes(&lab->problem, keep);
     PK_CHECK(cudaFuncSetAttribute(counter_kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared));
-    /* STEP lab02.6: one launch of lab02_blocks(run) blocks, one wait (about 3 lines) */
+    /* STEP lab02.6 for counter: one launch of lab02_blocks(run) blocks, one wait (about 3 lines) */
     PK_LAUNCH(counter_kernel, lab02_blocks(run), (unsigned)lab->threads, shared, stream_of(run), lab->problem,
               lab->queue, keep);
     PK_CHECK(cudaStreamSynchronize(stream_of(run)));
@@ -150,7 +150,7 @@ static bool push(lab02_host *host, unsigned payload)
 {
     const unsigned slot = lab02_slot(host->tail, host->ring);
     bool submitted = false;
-    /* STEP lab02.7: unless the slot is in use: mark it, store the word, go on to the next position (about 6 lines) */
+    /* STEP lab02.7 for queue, requests: unless the slot is in use: mark it, store the word, go on to the next position (about 6 lines) */
     if (!host->slot_used[slot]) {
         host->slot_used[slot] = true;
         /* Release, system scope; pairs with the acquire in poll_submission. */
@@ -184,7 +184,7 @@ static void free_slot(lab02_host *host, unsigned request)
 static bool pop(lab02_host *host, unsigned *payload)
 {
     bool taken = false;
-    /* STEP lab02.8: if the word for host->head is there: take it, and tell the device so in host->consumed (about 8 lines) */
+    /* STEP lab02.8 for queue, requests: if the word for host->head is there: take it, and tell the device so in host->consumed (about 8 lines) */
     /* Acquire, system scope; pairs with the release in post. */
     const unsigned slot = lab02_slot(host->head, host->ring);
     const unsigned long long word = __atomic_load_n(&host->completions[slot], __ATOMIC_ACQUIRE);
@@ -216,7 +216,7 @@ typedef struct lookout {
 static __device__ bool poll_submission(const lab02_queue *queue, unsigned position, unsigned *payload)
 {
     unsigned long long word = 0;
-    /* STEP lab02.9: load the word from the position's slot (about 1 line) */
+    /* STEP lab02.9 for queue, requests: load the word from the position's slot (about 1 line) */
     word = pk_load_acquire_system(&queue->submissions[lab02_slot(position, queue->ring)]);
     /* END lab02.9 */
     *payload = (unsigned)word;
@@ -241,7 +241,7 @@ static __device__ void wait_for_room(const lab02_queue *queue, unsigned position
  * Release, system scope; pairs with the acquire in pop. */
 static __device__ void post(const lab02_queue *queue, unsigned payload)
 {
-    /* STEP lab02.10: claim the next position, wait for room there, store the word (about 5 lines) */
+    /* STEP lab02.10 for queue, requests: claim the next position, wait for room there, store the word (about 5 lines) */
     const unsigned position = pk_add_relaxed_device(&queue->control->posted.value, 1u);
     const unsigned seen = pk_load_relaxed_device(&queue->control->consumed_seen.value);
     wait_for_room(queue, position, seen);
@@ -323,7 +323,7 @@ static __device__ unsigned look_for_item(const lab02_queue *queue, unsigned posi
         PK_SPIN_PAUSE();
         count = look(queue, position, out);
     }
-    /* STEP lab02.11: thread i < count - 1 hands on item i + 1, thread count - 1 the baton (about 8 lines) */
+    /* STEP lab02.11 for queue: thread i < count - 1 hands on item i + 1, thread count - 1 the baton (about 8 lines) */
     const unsigned i = threadIdx.x, to = position + i + 1u;
     if (i + 1 < count) {
         run_queue_put(queue, to, out->payload[i + 1]);
@@ -440,7 +440,7 @@ static pk_status queue_variant(pk_run *run)
     const double *us_per_request = (const double *)pk_run_variant_data(run);
     PK_CHECK(cudaFuncSetAttribute(queue_kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared));
     lab02_host_begin(lab, us_per_request ? *us_per_request : 0);
-    /* STEP lab02.12: start the kernel, feed it, stop its blocks, and wait for it (about 5 lines) */
+    /* STEP lab02.12 for queue: start the kernel, feed it, stop its blocks, and wait for it (about 5 lines) */
     PK_LAUNCH(queue_kernel, lab02_blocks(run), (unsigned)lab->threads, shared, stream_of(run), lab->problem, lab->queue,
               keep);
     PK_TRY(feed_steps(run));
@@ -495,7 +495,7 @@ static __device__ unsigned unless_ended(const lab02_queue *queue, unsigned reque
 static __device__ unsigned after_quantum(const lab02_queue *queue, unsigned request, bool finished)
 {
     unsigned next = NO_REQUEST;
-    /* STEP lab02.13: post the end of a finished request; else end it early, keep it, or let others go (about 9 lines) */
+    /* STEP lab02.13 for requests: post the end of a finished request; else end it early, keep it, or let others go (about 9 lines) */
     if (finished) {
         post(queue, lab02_payload(LAB02_FINISHED, request));
         next = one_less(queue);
@@ -756,7 +756,7 @@ static pk_status requests(pk_run *run)
     const double *us_per_request = (const double *)pk_run_variant_data(run);
     PK_CHECK(cudaFuncSetAttribute(requests_kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared));
     lab02_host_begin(lab, us_per_request ? *us_per_request : 0);
-    /* STEP lab02.14: start the kernel, feed it, and wait for it (about 4 lines) */
+    /* STEP lab02.14 for requests: start the kernel, feed it, and wait for it (about 4 lines) */
     PK_LAUNCH(requests_kernel, lab02_blocks(run), (unsigned)lab->threads, shared, stream_of(run), lab->problem,
               lab->queue, keep);
     PK_TRY(feed_requests(run));

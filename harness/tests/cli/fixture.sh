@@ -16,20 +16,20 @@ printf '# First lab\n' >"$PK_LAB_SOURCE/labs/lab01_first/README.md"
 cat >"$PK_LAB_SOURCE/labs/lab01_first/optimized.cu" <<'CODE'
 static pk_status one(pk_run *run)
 {
-    /* STEP lab01.1: launch in order (about 2 lines) */
+    /* STEP lab01.1 for stream: launch in order (about 2 lines) */
     return pk_todo(run, "lab01.1");
     /* END lab01.1 */
 }
 static pk_status two(pk_run *run)
 {
-    /* STEP lab01.2: wait once */
+    /* STEP lab01.2 for pdl: wait once */
     return pk_todo(run, "lab01.2");
     /* END lab01.2 */
     (void)kernel; /* not one */
 }
 __global__ void kernel(int n)
 {
-    /* STEP lab01.3: in a kernel */
+    /* STEP lab01.3 for pdl: in a kernel */
     (void)n, (void)blockIdx; // nothing yet; really
     /* END lab01.3 */
 }
@@ -41,20 +41,20 @@ CODE
 cat >"$PK_LAB_SOURCE/solutions/lab01_first/optimized.cu" <<'CODE'
 static pk_status one(pk_run *run)
 {
-    /* STEP lab01.1: launch in order (about 2 lines) */
+    /* STEP lab01.1 for stream: launch in order (about 2 lines) */
     launch_in_order(run);
     /* END lab01.1 */
 }
 static pk_status two(pk_run *run)
 {
-    /* STEP lab01.2: wait once */
+    /* STEP lab01.2 for pdl: wait once */
     wait_once(run);
     /* END lab01.2 */
     (void)kernel; /* not one */
 }
 __global__ void kernel(int n)
 {
-    /* STEP lab01.3: in a kernel */
+    /* STEP lab01.3 for pdl: in a kernel */
     y[n] = 1;
     /* END lab01.3 */
 }

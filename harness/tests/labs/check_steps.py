@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Check the labs as shipped: python3 check_steps.py SOURCE_FOLDER
 
-- fences are well formed and numbered lab01.1, lab01.2, ... in order;
+- fences are well formed and numbered lab01.1, lab01.2, ... in order, and name the rungs that stand on the step:
+  each is one of PK_VARIANTS, and each of those is named by a step; "all rungs" names them all;
 - outside the fences the student's file and the solution are the same, to the letter;
 - every step is open in labs/ (nothing but pk_todo, (void) casts and comments) and filled in in solutions/;
 - HINTS.md has three hints for each step, and the page names each step.
@@ -13,32 +14,49 @@ import re
 import subprocess
 import sys
 
-FENCE = re.compile(r"^\s*/\* (STEP|END) (lab\d\d\.\d+)(:.*)? \*/$")
+FENCE = re.compile(r"^\s*/\* (?:(STEP) (lab\d\d\.\d+) for ([a-z0-9, -]+):.*|(END) (lab\d\d\.\d+)) \*/$")
+VARIANT = re.compile(r'^\s*\{"([^"]+)",', re.M)
 OPEN_LINE = re.compile(r"^\s*(return pk_todo\(run, \"lab\d\d\.\d+\"\);|\(void\)[^;]*;|)$")
 
 
 def parse(path, complain):
-    """-> (lines outside the fences, {step: [lines inside]})"""
-    outside, steps, inside = [], {}, None
+    """-> (lines outside the fences, {step: [lines inside]}, {step: [rungs]})"""
+    outside, steps, rungs, inside = [], {}, {}, None
     for number, line in enumerate(path.read_text().splitlines(), 1):
         fence = FENCE.match(line)
         if not fence:
             if re.search(r"/\*\s*(STEP|END)\b", line):
-                complain(f"{path}:{number}: not a fence: write /* STEP lab01.2: what to do */ or /* END lab01.2 */")
+                complain(f"{path}:{number}: not a fence: write /* STEP lab01.2 for stream: what to do */ or /* END lab01.2 */")
             (outside if inside is None else steps[inside]).append(line)
             continue
         outside.append(line)
-        kind, step = fence.group(1), fence.group(2)
+        kind, step = fence.group(1) or fence.group(4), fence.group(2) or fence.group(5)
         if (kind == "STEP") != (inside is None) or (kind == "END" and step != inside):
             complain(f"{path}:{number}: {kind} {step} does not pair with the fence before it")
         if kind == "STEP":
             if step in steps:
                 complain(f"{path}:{number}: step {step} is there twice")
             steps[step] = []
+            rungs[step] = re.split(r", *", fence.group(3))
         inside = step if kind == "STEP" else None
     if inside is not None:
         complain(f"{path}: step {inside} has no END")
-    return outside, steps
+    return outside, steps, rungs
+
+
+def check_rungs(path, rungs, complain):
+    text = path.read_text()
+    variants = VARIANT.findall(text[text.find("PK_VARIANTS("):])
+    named = set()
+    for step, names in rungs.items():
+        names = variants if names == ["all rungs"] else names
+        named.update(names)
+        for name in names:
+            if name not in variants:
+                complain(f"{path}: step {step} is for '{name}', which is none of {', '.join(variants)}")
+    for name in variants:
+        if name not in named:
+            complain(f"{path}: no step is for {name}")
 
 
 def worked_on(source, path):
@@ -61,8 +79,9 @@ def check_hints(lab, steps, complain):
 
 def check_lab(source, lab, complain):
     solution = source / "solutions" / lab.name / "optimized.cu"
-    outside, steps = parse(lab / "optimized.cu", complain)
-    solved_outside, solved = parse(solution, complain)
+    outside, steps, rungs = parse(lab / "optimized.cu", complain)
+    solved_outside, solved, _ = parse(solution, complain)
+    check_rungs(lab / "optimized.cu", rungs, complain)
     number = lab.name[:5]
     wanted = [f"{number}.{i}" for i in range(1, len(steps) + 1)]
     if list(steps) != wanted:
