@@ -6,12 +6,8 @@
  *   ping-pong    no rival but a measure: one block, and a word each way for each step. What a round trip takes at least
  *
  * A launched step has the whole device: its elements, or the rows of A, are spread over as many blocks as they need. */
-#include "pk_gpu.h"
-
-#include <stdlib.h>
-
-#include "lab02_step.cuh"
-#include "pk_atomic.h"
+#include "lab02_launch.cuh"
+#include "lab02_rings.cuh"
 
 enum { BATCH = 8 /* requests that a block of the dense kernel takes together, so that A is read once for them */ };
 
@@ -82,11 +78,6 @@ static __global__ void dense_steps(lab02_problem problem, float *other, const re
 }
 
 /* ---- launching ---- */
-
-static const lab02 *lab_of(const pk_run *run)
-{
-    return (const lab02 *)pk_run_lab_data(run);
-}
 
 static unsigned blocks_for(const lab02 *lab, unsigned items)
 {
@@ -167,10 +158,9 @@ static pk_status allocate(pk_run *run)
     return pk_device_alloc_mapped((void **)&mine->list, (void **)&mine->device_list, requests * sizeof(request_step));
 }
 
-static pk_status all_known(pk_run *run)
+static pk_status prepare_known(pk_run *run)
 {
-    if (lab_of(run)->over_time)
-        return pk_fail(PK_SKIP, "needs all requests in advance: --arrival=at-once");
+    PK_TRY(all_known(run));
     return allocate(run);
 }
 
@@ -186,12 +176,23 @@ static pk_status place_start(pk_run *run)
 
 /* ---- the variants ---- */
 
+/* A step is done: the request goes on, or ends. */
+static pk_status step_came(pk_run *run, unsigned request, double now_us)
+{
+    lab02 *lab = lab_of(run);
+    PK_TRY(lab02_host_step_done(run, request, now_us));
+    if (lab->host.steps_done[request] == (unsigned)lab->problem.steps)
+        return lab02_host_ended(run, request, LAB02_FINISHED);
+    lab02_host_wait(&lab->host, request);
+    return PK_OK;
+}
+
 /* Steps in turns: the next step of each request that is there, and again. */
 static pk_status launch_sync(pk_run *run)
 {
-    lab02 *lab = (lab02 *)pk_run_lab_data(run);
+    lab02 *lab = lab_of(run);
     lab02_host *host = &lab->host;
-    const cudaStream_t stream = (cudaStream_t)pk_run_stream(run);
+    const cudaStream_t stream = stream_of(run);
     PK_TRY(place_start(run));
     lab02_host_begin(lab, 0);
     while (host->ended_count < host->requests) {
@@ -200,19 +201,15 @@ static pk_status launch_sync(pk_run *run)
         lab02_host_submitted(host);
         PK_TRY(launch_one(lab, baseline_of(run)->other, request, host->steps_done[request], stream));
         PK_CHECK(cudaStreamSynchronize(stream));
-        PK_TRY(lab02_host_step_done(run, request, pk_clock_us()));
-        if (host->steps_done[request] == (unsigned)lab->problem.steps)
-            PK_TRY(lab02_host_ended(run, request, LAB02_FINISHED));
-        else
-            lab02_host_wait(host, request);
+        PK_TRY(step_came(run, request, pk_clock_us()));
     }
     return PK_OK;
 }
 
 static pk_status launch_loop(pk_run *run)
 {
-    lab02 *lab = (lab02 *)pk_run_lab_data(run);
-    const cudaStream_t stream = (cudaStream_t)pk_run_stream(run);
+    lab02 *lab = lab_of(run);
+    const cudaStream_t stream = stream_of(run);
     PK_TRY(place_start(run));
     for (unsigned step = 0; step < (unsigned)lab->problem.steps; step++)
         for (unsigned request = 0; request < (unsigned)lab->problem.requests; request++)
@@ -236,10 +233,10 @@ static pk_status prepare_batched(pk_run *run)
 /* All that waits goes into the list; the kernel reads the list from the host's memory. */
 static pk_status batched(pk_run *run)
 {
-    lab02 *lab = (lab02 *)pk_run_lab_data(run);
+    lab02 *lab = lab_of(run);
     lab02_host *host = &lab->host;
     baseline *mine = baseline_of(run);
-    const cudaStream_t stream = (cudaStream_t)pk_run_stream(run);
+    const cudaStream_t stream = stream_of(run);
     PK_TRY(place_start(run));
     lab02_host_begin(lab, mine->us_per_request);
     while (host->ended_count < host->requests) {
@@ -255,11 +252,7 @@ static pk_status batched(pk_run *run)
         const double now_us = pk_clock_us();
         for (unsigned i = 0; i < count; i++) {
             const unsigned request = (unsigned)(mine->list[i] >> 32);
-            PK_TRY(lab02_host_step_done(run, request, now_us));
-            if (host->steps_done[request] == (unsigned)lab->problem.steps)
-                PK_TRY(lab02_host_ended(run, request, LAB02_FINISHED));
-            else
-                lab02_host_wait(host, request);
+            PK_TRY(step_came(run, request, now_us));
         }
     }
     return PK_OK;
@@ -298,9 +291,9 @@ static __global__ void answer_steps(lab02_problem problem, lab02_queue queue)
 /* Request by request, a word and its answer at a time. */
 static pk_status ping_pong(pk_run *run)
 {
-    lab02 *lab = (lab02 *)pk_run_lab_data(run);
+    lab02 *lab = lab_of(run);
     lab02_host *host = &lab->host;
-    const cudaStream_t stream = (cudaStream_t)pk_run_stream(run);
+    const cudaStream_t stream = stream_of(run);
     lab02_host_begin(lab, 0);
     host->arrived = host->requests; /* they go one by one, whatever may be in flight */
     PK_LAUNCH(answer_steps, 1, (unsigned)lab->threads, lab02_shared_bytes(&lab->problem, false), stream, lab->problem,
@@ -308,27 +301,25 @@ static pk_status ping_pong(pk_run *run)
     while (host->ended_count < host->requests) {
         const unsigned slot = lab02_slot(host->tail, host->ring), r = host->ended_count;
         host->ready_us[r] = pk_clock_us();
-        __atomic_store_n(&host->submissions[slot], lab02_word(host->tail, lab02_payload(LAB02_STEP, r)),
-                         __ATOMIC_RELEASE);
-        while (!lab02_is_there(__atomic_load_n(&host->completions[slot], __ATOMIC_ACQUIRE), host->tail))
+        submit_in_free_slot(host, lab02_payload(LAB02_STEP, r));
+        while (!lab02_is_there(__atomic_load_n(&host->completions[slot], __ATOMIC_ACQUIRE), host->head))
             PK_TRY(lab02_host_idle(run));
-        host->tail++;
+        host->head++;
         PK_TRY(lab02_host_step_done(run, r, pk_clock_us()));
         if (host->steps_done[r] == (unsigned)lab->problem.steps)
             PK_TRY(lab02_host_ended(run, r, LAB02_FINISHED));
     }
-    __atomic_store_n(&host->submissions[lab02_slot(host->tail, host->ring)],
-                     lab02_word(host->tail, lab02_payload(LAB02_STOP, 0)), __ATOMIC_RELEASE);
+    submit_in_free_slot(host, lab02_payload(LAB02_STOP, 0));
     PK_CHECK(cudaStreamSynchronize(stream));
     return PK_OK;
 }
 
 PK_VARIANTS(baseline) = {
-    {"launch-sync", "a launch for each step of each request, and a wait", 0, all_known, launch_sync, release},
-    {"launch-loop", "the same launches, one wait for all", 0, all_known, launch_loop, release},
+    {"launch-sync", "a launch for each step of each request, and a wait", 0, prepare_known, launch_sync, release},
+    {"launch-loop", "the same launches, one wait for all", 0, prepare_known, launch_loop, release},
     {"batched", "one launch for a step of all ready requests, and a wait", PK_NEED_MAPPED_HOST, prepare_batched,
      batched, release},
-    {"ping-pong", "one block, one step in flight: what a round trip takes", PK_NEED_MAPPED_HOST, all_known, ping_pong,
-     release},
+    {"ping-pong", "one block, one step in flight: what a round trip takes", PK_NEED_MAPPED_HOST, prepare_known,
+     ping_pong, release},
 };
 PK_VARIANTS_END(baseline)

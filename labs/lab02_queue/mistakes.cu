@@ -3,12 +3,10 @@
  *
  * Two small kernels carry them: one in which blocks claim steps, and a server of one block that does request after
  * request. With no mistake both are right, and a test says so: then it is the mistake that is caught. */
-#include "pk_gpu.h"
-
 #include <math.h>
 
-#include "lab02_step.cuh"
-#include "pk_atomic.h"
+#include "lab02_launch.cuh"
+#include "lab02_rings.cuh"
 
 typedef enum mistake {
     NONE,
@@ -32,16 +30,6 @@ typedef enum mistake {
     RUNS_ELSEWHERE, /* on a stream that is not timed */
     DOES_NOT_WAIT   /* returns while the kernel runs */
 } mistake;
-
-static lab02 *lab_of(const pk_run *run)
-{
-    return (lab02 *)pk_run_lab_data(run);
-}
-
-static cudaStream_t stream_of(const pk_run *run)
-{
-    return (cudaStream_t)pk_run_stream(run);
-}
 
 /* ---- claiming ---- */
 
@@ -111,8 +99,7 @@ static __device__ void answer(const lab02_queue *queue, unsigned *posted, unsign
 {
     if (threadIdx.x != 0)
         return;
-    while (*posted - pk_load_acquire_system(queue->consumed) >= queue->ring)
-        PK_SPIN_PAUSE();
+    wait_for_room(queue, *posted, pk_load_relaxed_device(&queue->control->consumed_seen.value));
     pk_store_release_system(&queue->completions[lab02_slot(*posted, queue->ring)],
                             lab02_word(*posted, lab02_payload(kind, id)));
     ++*posted;
@@ -216,14 +203,6 @@ typedef struct client {
     bool elsewhere;    /* it runs on a stream of its own: that the run's is idle says nothing */
 } client;
 
-static void submit(client *me, unsigned kind, unsigned id)
-{
-    lab02_host *host = me->host;
-    __atomic_store_n(&host->submissions[lab02_slot(host->tail, host->ring)],
-                     lab02_word(host->tail, lab02_payload(kind, id)), __ATOMIC_RELEASE);
-    host->tail++;
-}
-
 static pk_status took(pk_run *run, client *me, unsigned completion)
 {
     const unsigned kind = lab02_kind(completion), id = lab02_id(completion);
@@ -244,7 +223,7 @@ static pk_status take_all(pk_run *run, client *me)
         const unsigned long long word =
             __atomic_load_n(&host->completions[lab02_slot(host->head, host->ring)], __ATOMIC_ACQUIRE);
         if (!lab02_is_there(word, host->head))
-            return me->elsewhere ? PK_OK : lab02_host_idle(run);
+            return me->elsewhere || me->over ? PK_OK : lab02_host_idle(run); /* a kernel that is over may be gone */
         host->head++;
         __atomic_store_n(host->consumed, host->head, __ATOMIC_RELEASE);
         PK_TRY(took(run, me, (unsigned)word));
@@ -262,22 +241,22 @@ static pk_status attend(pk_run *run, client *me, bool together)
         const bool room = host->tail - me->answered < (together ? host->ring : 1u);
         if (!host->stopped && room && next < host->requests) {
             lab02_host_submitted(host);
-            submit(me, LAB02_REQUEST, next++);
+            submit_in_free_slot(host, lab02_payload(LAB02_REQUEST, next++));
         }
         const unsigned r = next - 1u;
         if (!together && cancelled != r && !host->ended[r] && host->cancel_after[r] == (int)host->steps_done[r]) {
-            submit(me, LAB02_CANCEL, r);
+            submit_in_free_slot(host, lab02_payload(LAB02_CANCEL, r));
             cancelled = r;
         }
         if (lab->stop_after > 0 && !host->stopped && host->events >= lab->stop_after) {
             host->stopped = true;
             host->arrived = next;
-            submit(me, LAB02_STOP, 0);
+            submit_in_free_slot(host, lab02_payload(LAB02_STOP, 0));
         }
         PK_TRY(take_all(run, me));
     }
     if (!host->stopped)
-        submit(me, LAB02_DRAIN, 0);
+        submit_in_free_slot(host, lab02_payload(LAB02_DRAIN, 0));
     while (!me->over)
         PK_TRY(take_all(run, me));
     return PK_OK;
