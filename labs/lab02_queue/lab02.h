@@ -177,7 +177,7 @@ typedef struct lab02 {
     float *want_trace;           /* device, [R][S] */
     unsigned *counts;            /* device, [R]: steps that serial execution does of each request */
     double *unit_gap;            /* [R]: times between arrivals, in mean times between arrivals */
-    struct lab02_inputs *inputs; /* the host's copies: problem.c */
+    struct lab02_inputs *inputs; /* the host's copies: lab02_problem.h */
 } lab02;
 
 /* ---- host.c: what every host loop needs ---- */

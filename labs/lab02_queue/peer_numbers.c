@@ -1,12 +1,18 @@
-/* What peer_test.py compares the numbers of the programs in Python with: the generator, the inputs as problem.c draws
- * them, and statistics, in hexadecimal, so that nothing is rounded on the way. problem.c is included, not linked, for
- * its draw_axpy is its own.
+/* What peer_test.py compares the numbers of the programs in Python with: the generator, the inputs as inputs.c draws
+ * them, and statistics, in hexadecimal, so that nothing is rounded on the way. inputs.c is included, not linked, for
+ * its draw_axpy is its own; and so is problem.c, with what it needs, for the knobs.
  *
  * usage: peer_numbers random SEED COUNT BOUND   COUNT numbers: split, u64 and one below BOUND
  *        peer_numbers inputs SEED COUNT         x and start of COUNT floats
  *        peer_numbers statistics SEED VALUE...  median, p10, p90, p99, spread, and the interval of the median
  *        peer_numbers knobs                     name, default, smoke shape, least, most, unit and choices of each */
-#include "problem.c" /* NOLINT(bugprone-suspicious-include) */
+/* NOLINTBEGIN(bugprone-suspicious-include) */
+#include "inputs.c"
+
+#include "buffers.c"
+#include "problem.c"
+#include "sweeps.c"
+/* NOLINTEND(bugprone-suspicious-include) */
 
 #include <inttypes.h>
 
@@ -73,11 +79,11 @@ static int print_statistics(uint64_t seed, char **words, size_t count)
 
 static void print_knobs(void)
 {
-    for (size_t i = 0; i < COUNT(knobs); i++) {
-        const pk_knob *knob = &knobs[i];
+    for (size_t i = 0; i < LAB02_KNOB_COUNT; i++) {
+        const pk_knob *knob = &lab02_knobs[i];
         const long long values[] = {knob->value, knob->quick, knob->minimum, knob->maximum};
         printf("%s", knob->name);
-        for (size_t v = 0; v < COUNT(values); v++)
+        for (size_t v = 0; v < PK_COUNT(values); v++)
             printf(" %a", pk_knob_in_units(knob, values[v]));
         printf(" '%s'", knob->unit);
         for (long long c = 0; knob->choices && c <= knob->maximum; c++)

@@ -69,7 +69,7 @@ def test_numbers(program: str, _: str) -> None:
                 expect(got == [int(word) for word in words], f"numbers of seed {seed} below {bound}: {got}, {words}")
         x, start = peer_triton.draw_axpy(seed, 3000)
         want = [[float.fromhex(word) for word in words] for words in lines_of(program, "inputs", seed, 3000)]
-        expect([list(pair) for pair in zip(x, start)] == want, f"the inputs of seed {seed} are not problem.c's")
+        expect([list(pair) for pair in zip(x, start)] == want, f"the inputs of seed {seed} are not those of inputs.c")
     source = random.Random(7)
     for count in (1, 2, 3, 10, 41):
         values = [source.lognormvariate(1, 0.3) for _ in range(count)]

@@ -54,7 +54,7 @@ TOKENS_KEPT = 256  # latencies, of a repetition
 GUARD = 1024  # floats before and after a buffer that is written
 
 
-# ---- inputs: problem.c's draw_axpy, number for number ----
+# ---- inputs: draw_axpy of inputs.c, number for number ----
 
 X_LARGEST = 8
 START_STEPS = 1 << 16  # multiples of 2^-6 up to 2^10

@@ -1,5 +1,5 @@
 /* Lab 02: serial execution on the device, a block a request and no queue: what every variant must equal bit for bit.
- * That it is right itself is judged in double by problem.c. */
+ * That it is right itself is judged in double by inputs.c. */
 #include "lab02_step.cuh"
 
 static __global__ void serial_steps(lab02_problem problem, const float *start, const unsigned *counts)
