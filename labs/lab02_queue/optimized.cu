@@ -124,7 +124,7 @@ static inline bool push(lab02_host *host, unsigned payload)
 {
     const unsigned slot = lab02_slot(host->tail, host->ring);
     bool submitted = false;
-    /* STEP lab02.7 for queue, requests: unless the slot is in use: mark it, store the word, go on to the next position (about 6 lines) */
+    /* STEP lab02.7 for queue, requests: unless the slot is in use: mark it, store the word, go on (about 6 lines) */
     (void)host, (void)slot, (void)payload;
     /* END lab02.7 */
     return submitted;
@@ -134,7 +134,7 @@ static inline bool push(lab02_host *host, unsigned payload)
 static inline bool pop(lab02_host *host, unsigned *payload)
 {
     bool taken = false;
-    /* STEP lab02.8 for queue, requests: if the word for host->head is there: take it, and tell the device so in host->consumed (about 8 lines) */
+    /* STEP lab02.8 for queue, requests: if the next word is there, take it, and tell the device so (about 8 lines) */
     (void)host, (void)payload;
     /* END lab02.8 */
     return taken;
@@ -158,7 +158,7 @@ static __device__ inline bool poll_submission(const lab02_queue *queue, unsigned
  * Release, system scope; pairs with the acquire in pop. */
 static __device__ inline void post(const lab02_queue *queue, unsigned payload)
 {
-    /* STEP lab02.10 for queue, requests: claim the next position, wait for room there, store the word (about 5 lines) */
+    /* STEP lab02.10 for queue, requests: claim the next position, wait for room, store the word (about 5 lines) */
     (void)queue, (void)payload, (void)wait_for_room;
     /* END lab02.10 */
 }
@@ -234,7 +234,7 @@ static pk_status queue_variant(pk_run *run)
 static __device__ inline unsigned after_quantum(const lab02_queue *queue, unsigned request, bool finished)
 {
     unsigned next = NO_REQUEST;
-    /* STEP lab02.13 for requests: post the end of a finished request; else end it early, keep it, or let others go (about 9 lines) */
+    /* STEP lab02.13 for requests: post the end of a finished one; else end it early, keep it, or let others go (about 9 lines) */
     (void)queue, (void)request, (void)finished;
     /* END lab02.13 */
     return next;

@@ -128,7 +128,7 @@ static inline bool push(lab02_host *host, unsigned payload)
 {
     const unsigned slot = lab02_slot(host->tail, host->ring);
     bool submitted = false;
-    /* STEP lab02.7 for queue, requests: unless the slot is in use: mark it, store the word, go on to the next position (about 6 lines) */
+    /* STEP lab02.7 for queue, requests: unless the slot is in use: mark it, store the word, go on (about 6 lines) */
     if (!host->slot_used[slot]) {
         host->slot_used[slot] = true;
         /* Release, system scope; pairs with the acquire in poll_submission. */
@@ -144,7 +144,7 @@ static inline bool push(lab02_host *host, unsigned payload)
 static inline bool pop(lab02_host *host, unsigned *payload)
 {
     bool taken = false;
-    /* STEP lab02.8 for queue, requests: if the word for host->head is there: take it, and tell the device so in host->consumed (about 8 lines) */
+    /* STEP lab02.8 for queue, requests: if the next word is there, take it, and tell the device so (about 8 lines) */
     /* Acquire, system scope; pairs with the release in post. */
     const unsigned slot = lab02_slot(host->head, host->ring);
     const unsigned long long word = __atomic_load_n(&host->completions[slot], __ATOMIC_ACQUIRE);
@@ -177,7 +177,7 @@ static __device__ inline bool poll_submission(const lab02_queue *queue, unsigned
  * Release, system scope; pairs with the acquire in pop. */
 static __device__ inline void post(const lab02_queue *queue, unsigned payload)
 {
-    /* STEP lab02.10 for queue, requests: claim the next position, wait for room there, store the word (about 5 lines) */
+    /* STEP lab02.10 for queue, requests: claim the next position, wait for room, store the word (about 5 lines) */
     const unsigned position = pk_add_relaxed_device(&queue->control->posted.value, 1u);
     const unsigned seen = pk_load_relaxed_device(&queue->control->consumed_seen.value);
     wait_for_room(queue, position, seen);
@@ -269,7 +269,7 @@ static pk_status queue_variant(pk_run *run)
 static __device__ inline unsigned after_quantum(const lab02_queue *queue, unsigned request, bool finished)
 {
     unsigned next = NO_REQUEST;
-    /* STEP lab02.13 for requests: post the end of a finished request; else end it early, keep it, or let others go (about 9 lines) */
+    /* STEP lab02.13 for requests: post the end of a finished one; else end it early, keep it, or let others go (about 9 lines) */
     if (finished) {
         post(queue, lab02_payload(LAB02_FINISHED, request));
         next = one_less(queue);
