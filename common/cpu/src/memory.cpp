@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "capture.h"
 #include "error.h"
@@ -107,40 +108,78 @@ static uint64_t free_bytes_now(void)
 
 /* ---- PK_CPU_CHECK: memory with nothing behind it, and which the host may not touch while the device is idle ---- */
 
-/* Addresses are never used twice, so that freed memory stays out of reach; pages between allocations stay so too. */
+/* Addresses are never used twice, so that freed memory stays out of reach; pages between allocations stay so too. The
+ * address space for them is reserved in stretches, each twice the one before: all of it at once is more than a limit,
+ * or an emulated processor, has to give. With memory_lock held, but for the look of pk_memory_in_heap. */
+enum { MOST_STRETCHES = 12 };
 static struct {
-    char *base, *next;
+    struct {
+        char *base, *end;
+    } stretches[MOST_STRETCHES];
+    int count; /* release when a stretch is there, acquire by pk_memory_in_heap */
+    char *next;
     bool open; /* the device has work: device memory can be touched */
 } heap;
 
 /* Where no system maps anything: null pointers, and what was added to one. */
 enum : uintptr_t { NO_MEMORY_BELOW = 65536 };
 
-enum : size_t { HEAP_BYTES = (size_t)1 << 42, PAGE = 4096 };
+/* 4 KiB on x86; 16 or 64 KiB on some aarch64 systems. */
+static size_t page_bytes(void)
+{
+    static const size_t bytes = (size_t)sysconf(_SC_PAGESIZE);
+    return bytes;
+}
+
+enum : size_t { FIRST_STRETCH_BYTES = (size_t)1 << 34 };
+
+/* A stretch that has room for `bytes`, as large as it should be or can be had. */
+static bool reserve_stretch(size_t bytes)
+{
+    size_t wanted = FIRST_STRETCH_BYTES << heap.count;
+    while (wanted < bytes)
+        wanted *= 2;
+    while (wanted >= bytes && heap.count < MOST_STRETCHES) {
+        void *space = mmap(nullptr, wanted, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (space != MAP_FAILED) {
+            heap.next = (char *)space;
+            heap.stretches[heap.count] = {heap.next, heap.next + wanted};
+            __atomic_store_n(&heap.count, heap.count + 1, __ATOMIC_RELEASE);
+            return true;
+        }
+        wanted /= 2;
+    }
+    return false;
+}
+
+/* From the newest stretch; what is left of it when it does not suffice stays unused. */
+static char *next_pages(size_t bytes)
+{
+    if (heap.count == 0 || bytes > (size_t)(heap.stretches[heap.count - 1].end - heap.next)) {
+        if (!reserve_stretch(bytes))
+            return nullptr;
+    }
+    return heap.next;
+}
 
 static size_t whole_pages(size_t bytes)
 {
-    return (bytes + PAGE - 1) / PAGE * PAGE;
+    return (bytes + page_bytes() - 1) / page_bytes() * page_bytes();
 }
 
 static char *pages_of(const struct range *range)
 {
-    return (char *)((uintptr_t)range->base / PAGE * PAGE);
+    return (char *)((uintptr_t)range->base / page_bytes() * page_bytes());
 }
 
 /* Ends at the end of a page, as far as CUDA's alignment of 256 lets it. */
 static void *heap_allocate(size_t bytes, enum cudaMemoryType kind)
 {
-    if (!heap.base) {
-        heap.base = (char *)mmap(nullptr, HEAP_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (heap.base == MAP_FAILED)
-            heap.base = nullptr;
-        heap.next = heap.base;
-    }
     const size_t pages = whole_pages(bytes);
-    if (!heap.base || pages + 2 * PAGE > (size_t)(heap.base + HEAP_BYTES - heap.next))
+    char *first = next_pages(pages + 2 * page_bytes());
+    if (!first)
         return nullptr;
-    char *first = heap.next + PAGE;
+    first += page_bytes();
     const int rights = kind == cudaMemoryTypeDevice && !heap.open ? PROT_NONE : PROT_READ | PROT_WRITE;
     if (mprotect(first, pages, rights) != 0)
         return nullptr;
@@ -172,7 +211,11 @@ void pk_memory_open(bool open)
 bool pk_memory_in_heap(const void *address)
 {
     const char *at = (const char *)address;
-    return heap.base && at >= heap.base && at < heap.base + HEAP_BYTES;
+    const int count = __atomic_load_n(&heap.count, __ATOMIC_ACQUIRE); /* pairs with reserve_stretch */
+    for (int i = 0; i < count; ++i)
+        if (at >= heap.stretches[i].base && at < heap.stretches[i].end)
+            return true;
+    return false;
 }
 
 static const char *kind_name(enum cudaMemoryType kind)
@@ -202,7 +245,7 @@ static void name_stray(const void *address, char *what, size_t bytes)
         const size_t past = before ? (size_t)(at - before->base) - before->bytes : SIZE_MAX;
         if ((uintptr_t)at < NO_MEMORY_BELOW) {
             snprintf(what, bytes, "a null pointer");
-        } else if (past < PAGE) {
+        } else if (past < page_bytes()) {
             name_range(before, range_text, sizeof(range_text));
             snprintf(what, bytes, "%zu bytes past the end of %s", past, range_text);
         } else {
@@ -211,16 +254,17 @@ static void name_stray(const void *address, char *what, size_t bytes)
         return;
     }
     const size_t above = upper_bound(address);
-    if (above > 0 && at < pages_of(&ranges[above - 1]) + whole_pages(ranges[above - 1].bytes) + PAGE) {
+    if (above > 0 && at < pages_of(&ranges[above - 1]) + whole_pages(ranges[above - 1].bytes) + page_bytes()) {
         const struct range *before = &ranges[above - 1];
         name_range(before, range_text, sizeof(range_text));
         snprintf(what, bytes, "%zu bytes past the end of %s", (size_t)(at - before->base - (ptrdiff_t)before->bytes),
                  range_text);
-    } else if (above < n_ranges && at >= pages_of(&ranges[above]) - PAGE) {
+    } else if (above < n_ranges && at >= pages_of(&ranges[above]) - page_bytes()) {
         name_range(&ranges[above], range_text, sizeof(range_text));
         snprintf(what, bytes, "%zu bytes before %s", (size_t)(ranges[above].base - at), range_text);
     } else {
-        snprintf(what, bytes, "%s", at < heap.next ? "memory that has been freed" : "memory that was never allocated");
+        const bool beyond = at >= heap.next && at < heap.stretches[heap.count - 1].end;
+        snprintf(what, bytes, "%s", beyond ? "memory that was never allocated" : "memory that has been freed");
     }
 }
 
