@@ -29,7 +29,7 @@ plot for [v in modelled] 'along_k.dat' index block_of(v) using column_k:4 with l
      for [v in shown] 'along_k.dat' index block_of(v) using column_k:2:(0):($3 - $2) \
          with vectors nohead linetype style_of(v) dashtype 1 notitle, \
      for [v in shown] 'along_k.dat' index block_of(v) using column_k:1 with points linetype style_of(v) notitle, \
-     for [v in modelled] keyentry with linespoints linetype style_of(v) title v, \
-     for [v in measured_only] keyentry with points linetype style_of(v) title v, \
+     for [v in modelled] keyentry with linespoints linetype style_of(v) title v noenhanced, \
+     for [v in measured_only] keyentry with points linetype style_of(v) title v noenhanced, \
      for [i = 1 : words(modelled) > 0] keyentry with lines linetype nodraw title 'lines: model', \
      keyentry with lines linetype nodraw title 'bars: p10–p90'

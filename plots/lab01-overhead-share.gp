@@ -37,7 +37,7 @@ do for [v in 'launch-sync stream pdl'] {
     if (word_index(v, drawn)) { launched = launched . v . ' ' }
 }
 plot for [v in launched] 'along_n.dat' index block_of(v) using 5:(measured($5, $1)) \
-         with points linetype style_of(v) title v, \
+         with points linetype style_of(v) title v noenhanced, \
      sum_share(x, t_sync) with lines linetype style_of('launch-sync') title 'sync: sum', \
      sum_share(x, t_stream) with lines linetype style_of('stream') title 'stream: sum', \
      larger_share(x, t_stream) with lines linetype style_of('stream') dashtype 1 title 'stream: max'

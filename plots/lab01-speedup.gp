@@ -24,7 +24,7 @@ set logscale x
 eval 'set xtics (' . ticks_between(left_end, right_end) . ')'
 set xrange [left_end : right_end]
 set yrange [rows + 0.6 : 0.4]
-set ytics scale 0
+set ytics scale 0 noenhanced
 set grid noytics
 set arrow 1 from 1, graph 0 to 1, graph 1 nohead linetype 6 dashtype 1 back
 

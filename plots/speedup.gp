@@ -64,7 +64,7 @@ set logscale x
 eval 'set xtics (' . ticks_between(left_end, right_end) . ')'
 set xrange [left_end : right_end]
 set yrange [rows - 0.4 : 0.4]
-set ytics scale 0
+set ytics scale 0 noenhanced
 set grid noytics
 set lmargin at screen larger(0.26, 0.05 + 0.0215 * longest)
 set arrow 1 from 1, graph 0 to 1, graph 1 nohead linetype 6 dashtype 1 back

@@ -1,5 +1,5 @@
 # The look of every figure: readable in grey and at half a page's width (3.3 inches).
-# Expects format, output, device, is_cpu and the rest that harness/cli/cmd_plot.c describes.
+# Expects format, output, device, is_cpu and the rest that harness/cli/plot_tables.c describes.
 
 set encoding utf8
 

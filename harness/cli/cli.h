@@ -31,6 +31,7 @@ char *cli_copy(const char *text, size_t length);
 
 /* The whole file as a string, or NULL with errno set. The caller frees it. */
 char *cli_read_file(const char *path);
+char *cli_read_bytes(const char *path, size_t *bytes); /* the same, and how many bytes stand before its final NUL */
 bool cli_exists(const char *path);
 bool cli_is_folder(const char *path);
 

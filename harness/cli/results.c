@@ -9,6 +9,11 @@
 
 #include <cjson/cJSON.h>
 
+#include "pk/utf8.h"
+#include "quote.h"
+
+enum { MOST_OF_A_NAME = 40 /* letters of one that is refused, in the message */ };
+
 /* ---- fields ---- */
 
 static const cJSON *field(const cJSON *object, const char *name)
@@ -22,10 +27,30 @@ static double number(const cJSON *object, const char *name)
     return cJSON_IsNumber(item) ? item->valuedouble : (double)NAN;
 }
 
+/* Text of any kind, harmless on a terminal; "" where there is none. */
 static char *text(const cJSON *object, const char *name)
 {
     const char *value = cJSON_GetStringValue(field(object, name));
-    return cli_copy(value ? value : "", value ? strlen(value) : 0);
+    return cli_plain(value ? value : "");
+}
+
+/* A name, which files, tables and scripts may hold as it is. Another one is remembered in `*odd`, to be refused when
+ * all is read; "" where there is none, which only `optional` ones may be. */
+static char *name_in(const cJSON *value, const char *what, bool optional, char **odd)
+{
+    const char *name = cJSON_GetStringValue(value);
+    if (!*odd && !(name ? cli_is_name(name) : optional)) {
+        char *plain = cli_plain(name ? name : "");
+        *odd = cli_format("%s is named '%.*s', and names are letters, digits and . _ + -", what,
+                          (int)pk_utf8_bytes(plain, MOST_OF_A_NAME), plain);
+        free(plain);
+    }
+    return cli_copy(name ? name : "", name ? strlen(name) : 0);
+}
+
+static char *name(const cJSON *object, const char *what, bool optional, char **odd)
+{
+    return name_in(field(object, what), what, optional, odd);
 }
 
 static cli_samples samples(const cJSON *timing, const char *name)
@@ -48,15 +73,26 @@ static cli_samples samples(const cJSON *timing, const char *name)
 
 /* ---- the parts of a file ---- */
 
-static void read_point(const cli_result *result, const cJSON *json, cli_point *point)
+/* What did not pass has no time: whatever the file holds, no table, figure or comparison can show one. */
+static void drop_times(cli_point *point)
+{
+    const cli_samples none = {NULL, 0, (double)NAN, (double)NAN, (double)NAN, (double)NAN};
+    free(point->wall.values);
+    free(point->token.values);
+    point->wall = point->token = none;
+    point->us_per_token = point->gb_per_s = point->percent_of_read_limit = (double)NAN;
+    point->speedup = point->speedup_low = point->speedup_high = (double)NAN;
+}
+
+static void read_point(const cli_result *result, const cJSON *json, cli_point *point, char **odd)
 {
     const cJSON *derived = field(json, "derived"), *speedup = field(json, "speedup");
     const cJSON *timing = field(json, "timing"), *params = field(json, "params");
     *point = (cli_point){
-        .variant = text(json, "variant"),
-        .role = text(json, "role"),
-        .cache = text(json, "cache"),
-        .status = text(json, "status"),
+        .variant = name(json, "variant", false, odd),
+        .role = name(json, "role", true, odd),
+        .cache = name(json, "cache", true, odd),
+        .status = name(json, "status", true, odd),
         .peer = cli_copy("", 0),
         .reason = text(json, "reason"),
         .open_step = text(json, "open_step"),
@@ -74,6 +110,8 @@ static void read_point(const cli_result *result, const cJSON *json, cli_point *p
     };
     for (size_t i = 0; i < result->knob_count; i++)
         point->knobs[i] = number(params, result->knob_names[i]);
+    if (!cli_passed(point))
+        drop_times(point);
 }
 
 static void read_device(cli_result *result, const cJSON *device)
@@ -88,9 +126,9 @@ static void read_device(cli_result *result, const cJSON *device)
         result->limits[i] = (cli_limit){names[i], number(field(field(device, "limits"), names[i]), "median")};
 }
 
-static pk_status read_lab(cli_result *result, const cJSON *lab)
+static pk_status read_lab(cli_result *result, const cJSON *lab, char **odd)
 {
-    result->lab = text(lab, "id");
+    result->lab = name(lab, "id", true, odd);
     result->title = text(lab, "title");
     const cJSON *knob, *choice;
     cJSON_ArrayForEach(knob, field(lab, "knobs"))
@@ -101,20 +139,22 @@ static pk_status read_lab(cli_result *result, const cJSON *lab)
         cli_names *choices = &result->knob_choices[result->knob_count];
         cJSON_ArrayForEach(choice, field(knob, "choices"))
         {
-            cli_names_add(choices, cJSON_IsString(choice) ? choice->valuestring : "");
+            char *word = name_in(choice, "choice", false, odd);
+            cli_names_add(choices, word);
+            free(word);
         }
-        result->knob_names[result->knob_count++] = text(knob, "name");
+        result->knob_names[result->knob_count++] = name(knob, "name", false, odd);
     }
     return PK_OK;
 }
 
-static void read_arrays(cli_result *result, const cJSON *json)
+static void read_arrays(cli_result *result, const cJSON *json, char **odd)
 {
     const cJSON *item, *points = field(json, "results"), *fits = field(json, "fits");
     result->points = cli_grow(NULL, (size_t)cJSON_GetArraySize(points) + 1, sizeof *result->points);
     cJSON_ArrayForEach(item, points)
     {
-        read_point(result, item, &result->points[result->point_count++]);
+        read_point(result, item, &result->points[result->point_count++], odd);
     }
     result->fits = cli_grow(NULL, (size_t)cJSON_GetArraySize(fits) + 1, sizeof *result->fits);
     cJSON_ArrayForEach(item, fits)
@@ -129,56 +169,145 @@ static bool is_same_measurement(const cli_result *result, const cli_point *a, co
     return cli_same_knobs(result, a->knobs, b->knobs) && !strcmp(a->variant, b->variant) && !strcmp(a->cache, b->cache);
 }
 
+/* What qsort compares points by: how many of their knobs there are. */
+static size_t compared_knobs;
+
+/* Results of one measurement become neighbours, the first of the file before its repeats. */
+static int by_measurement(const void *a, const void *b)
+{
+    const cli_point *x = *(cli_point *const *)a, *y = *(cli_point *const *)b;
+    int order = strcmp(x->variant, y->variant);
+    order = order ? order : strcmp(x->cache, y->cache);
+    for (size_t i = 0; i < compared_knobs && !order; i++)
+        order = (x->knobs[i] > y->knobs[i]) - (x->knobs[i] < y->knobs[i]);
+    return order ? order : (x > y) - (x < y);
+}
+
 /* The default point is measured first. A sweep may cover its knobs again: that is the sweep's point, a repeat. */
 static void mark_points(cli_result *result)
 {
+    cli_point **sorted = cli_grow(NULL, result->point_count + 1, sizeof *sorted);
+    for (size_t i = 0; i < result->point_count; i++)
+        sorted[i] = &result->points[i];
+    compared_knobs = result->knob_count;
+    qsort(sorted, result->point_count, sizeof *sorted, by_measurement);
     for (size_t i = 0; i < result->point_count; i++) {
-        cli_point *point = &result->points[i];
-        point->is_repeat = false;
-        for (size_t j = 0; j < i && !point->is_repeat; j++)
-            point->is_repeat = is_same_measurement(result, point, &result->points[j]);
+        cli_point *point = sorted[i];
+        point->is_repeat = i > 0 && is_same_measurement(result, sorted[i - 1], point);
         point->is_default = !point->is_repeat && cli_same_knobs(result, point->knobs, result->points[0].knobs);
     }
+    free(sorted);
+}
+
+/* As many times as fast as what did not pass is as fast as nothing: speedups, which are against the file's first
+ * baseline, go where that has no time. */
+static void drop_unfounded_speedups(cli_result *result)
+{
+    const char *baseline = NULL;
+    for (size_t i = 0; i < result->point_count; i++) {
+        const cli_point *failed = &result->points[i];
+        if (!baseline && !strcmp(failed->role, "baseline"))
+            baseline = failed->variant;
+        if (!baseline || strcmp(failed->variant, baseline) != 0 || cli_passed(failed))
+            continue;
+        for (size_t j = 0; j < result->point_count; j++) {
+            cli_point *point = &result->points[j];
+            if (!strcmp(point->cache, failed->cache) && cli_same_knobs(result, point->knobs, failed->knobs))
+                point->speedup = point->speedup_low = point->speedup_high = (double)NAN;
+        }
+    }
+}
+
+/* The line, from 1, of the first byte that is not text in UTF-8, or that a text has no use for; 0 when all is well. */
+static size_t line_of_no_text(const char *source, size_t bytes)
+{
+    size_t line = 1;
+    for (size_t at = 0; at < bytes; line += source[at++] == '\n') {
+        const size_t length = pk_utf8_length(source + at);
+        if (!length)
+            return line;
+        at += length - 1;
+    }
+    return 0;
+}
+
+/* The document, or NULL after pk_fail, which says what is wrong with the file. RFC 8259: UTF-8, no byte order mark, one
+ * value and nothing behind it. */
+static cJSON *parsed(const char *path, const char *source, size_t bytes)
+{
+    const size_t line = line_of_no_text(source, bytes);
+    const char *end = NULL;
+    if (line) {
+        pk_fail(PK_USAGE, "%s is not a result file: line %zu is not UTF-8; name one as the lab wrote it", path, line);
+        return NULL;
+    }
+    if (!strncmp(source, "\xef\xbb\xbf", 3)) {
+        pk_fail(PK_USAGE, "%s begins with a byte order mark, which an editor put there; save it without", path);
+        return NULL;
+    }
+    cJSON *json = cJSON_ParseWithLengthOpts(source, bytes + 1, &end, false);
+    if (!json)
+        pk_fail(PK_USAGE, "%s is not a result file; name one that a lab wrote, results/*/labNN.json", path);
+    else if (end[strspn(end, " \t\r\n")] != '\0') {
+        pk_fail(PK_USAGE, "%s has something behind its end; name it as the lab wrote it, or cut that off", path);
+        cJSON_Delete(json);
+        json = NULL;
+    }
+    return json;
+}
+
+static pk_status judge_kind(const cJSON *json, const char *path)
+{
+    const char *schema = cJSON_GetStringValue(field(json, "schema"));
+    const double version = number(json, "version");
+    if (!schema || strcmp(schema, "pk-result") != 0 || !cJSON_IsArray(field(json, "results")))
+        return pk_fail(PK_USAGE, "%s is not a result file; name one that a lab wrote, results/*/labNN.json", path);
+    if (!(version >= 1 && version < 2))
+        return pk_fail(PK_USAGE, "%s has version %g, this program reads version 1; use the labs that wrote it", path,
+                       version);
+    return PK_OK;
+}
+
+static pk_status read_document(cli_result *result, const cJSON *json, const char *path)
+{
+    const cJSON *run = field(json, "run");
+    char *odd = NULL;
+    result->path = cli_copy(path, strlen(path));
+    result->program = text(run, "program");
+    result->started_utc = text(run, "started_utc");
+    result->is_quick = cJSON_IsTrue(field(run, "quick"));
+    result->status = text(json, "status");
+    result->note = text(json, "note");
+    read_device(result, field(json, "device"));
+    pk_status status = read_lab(result, field(json, "lab"), &odd);
+    if (status == PK_OK)
+        read_arrays(result, json, &odd);
+    if (status == PK_OK && odd)
+        status = pk_fail(PK_USAGE, "%s is no file of a lab: its %s", path, odd);
+    free(odd);
+    if (status == PK_OK) {
+        mark_points(result);
+        drop_unfounded_speedups(result);
+    }
+    return status;
 }
 
 pk_status cli_result_load(cli_result *result, const char *path)
 {
     memset(result, 0, sizeof *result);
-    char *source = cli_read_file(path);
-    if (!source) {
-        pk_fail(PK_USAGE, "cannot read %s: %s; name a result file, results/*/labNN.json", path, strerror(errno));
-        return PK_USAGE;
-    }
-    cJSON *json = cJSON_Parse(source);
+    size_t bytes;
+    char *source = cli_read_bytes(path, &bytes);
+    if (!source)
+        return pk_fail(PK_USAGE, "cannot read %s: %s; name a result file, results/*/labNN.json", path, strerror(errno));
+    cJSON *json = parsed(path, source, bytes);
     free(source);
-    const char *schema = cJSON_GetStringValue(field(json, "schema"));
-    double version = number(json, "version");
-    if (!schema || strcmp(schema, "pk-result") != 0 || !cJSON_IsArray(field(json, "results"))) {
-        cJSON_Delete(json);
-        pk_fail(PK_USAGE, "%s is not a result file; name one that a lab wrote, results/*/labNN.json", path);
-        return PK_USAGE;
-    }
-    if (!(version >= 1 && version < 2)) {
-        cJSON_Delete(json);
-        pk_fail(PK_USAGE, "%s has version %g, this program reads version 1; use the labs that wrote it", path, version);
-        return PK_USAGE;
-    }
-    const cJSON *run = field(json, "run");
-    result->path = cli_copy(path, strlen(path));
-    result->program = text(run, "program");
-    result->started_utc = text(run, "started_utc");
-    result->status = text(json, "status");
-    result->note = text(json, "note");
-    read_device(result, field(json, "device"));
-    const pk_status read = read_lab(result, field(json, "lab"));
-    if (read == PK_OK) {
-        read_arrays(result, json);
-        mark_points(result);
-    } else {
+    pk_status status = json ? judge_kind(json, path) : PK_USAGE;
+    if (status == PK_OK)
+        status = read_document(result, json, path);
+    if (status != PK_OK)
         cli_result_free(result);
-    }
     cJSON_Delete(json);
-    return read;
+    return status;
 }
 
 static void free_point(cli_point *point)
@@ -286,6 +415,11 @@ pk_status cli_result_join(cli_result *result, cli_result *peer)
     return PK_OK;
 }
 
+pk_status cli_no_results(void)
+{
+    return pk_fail(PK_USAGE, "there are no results yet; make some with ./lab run 01 --baseline");
+}
+
 pk_status cli_result_load_group(cli_result *result, const cli_together *group)
 {
     pk_status status = cli_result_load(result, group->names[0]);
@@ -303,6 +437,11 @@ pk_status cli_result_load_group(cli_result *result, const cli_together *group)
 }
 
 /* ---- what the commands ask of a result ---- */
+
+bool cli_passed(const cli_point *point)
+{
+    return !strcmp(point->status, "pass");
+}
 
 bool cli_same_knobs(const cli_result *result, const double *a, const double *b)
 {
@@ -391,6 +530,90 @@ char *cli_newest_result(const char *lab_id, bool (*wanted)(const cli_result *res
     return path;
 }
 
+/* ---- which of a lab's results a command shows that was given none ---- */
+
+/* Better is more: a program of the student's before all others, a full run before a quick one. */
+static int worth(const cli_result *result)
+{
+    const bool solution = strstr(result->program, "_solution") != NULL;
+    return (cli_is_students(result) ? 4 : solution ? 2 : 0) + !result->is_quick;
+}
+enum { BEST = 5 };
+
+static const char *whose(const cli_result *result)
+{
+    return cli_is_students(result) ? "yours" : strstr(result->program, "_solution") ? "the solution's" : "another's";
+}
+
+/* "a quick run of the solution's, 2026-01-31T23:59:59Z" */
+static char *described(const cli_result *result)
+{
+    return cli_format("a %s%s, %s", result->is_quick ? "quick run of " : "run of ", whose(result), result->started_utc);
+}
+
+/* "NAME: PATH, WHAT. Passed over: WHAT; WHAT; and 3 more." In new memory; `chosen` is an index into both lists. */
+static char *choice_said(const char *lab_id, const cli_names *paths, const cli_names *whats, size_t chosen)
+{
+    enum { NAMED = 2 };
+    char *line = cli_format("%s: %s, %s.", lab_id, cli_relative(paths->names[chosen]), whats->names[chosen]);
+    size_t named = 0;
+    for (size_t i = 0; i < whats->count && named < NAMED; i++) {
+        if (i == chosen)
+            continue;
+        char *longer = cli_format("%s%s %s", line, named++ ? ";" : " Passed over:", whats->names[i]);
+        free(line);
+        line = longer;
+    }
+    if (named) {
+        const size_t more = whats->count - 1 - named;
+        char *longer = more ? cli_format("%s; and %zu more.", line, more) : cli_format("%s.", line);
+        free(line);
+        line = longer;
+    }
+    return line;
+}
+
+cli_choice cli_choose_result(const char *lab_id)
+{
+    char *root = cli_format("%s/results", cli_source());
+    cli_names folders = cli_list_folder(root, "2", ""), paths = {NULL, 0}, whats = {NULL, 0};
+    cli_choice choice = {NULL, NULL};
+    int best = -1;
+    size_t chosen = 0;
+    for (size_t i = folders.count; i-- > 0 && best < BEST;) {
+        cli_result result;
+        char *path = cli_format("%s/%s/%s.json", root, folders.names[i], lab_id);
+        if (cli_exists(path) && cli_result_load(&result, path) == PK_OK) {
+            char *what = described(&result);
+            cli_names_add(&paths, path);
+            cli_names_add(&whats, what);
+            free(what);
+            if (worth(&result) > best) {
+                best = worth(&result);
+                chosen = paths.count - 1;
+            }
+            cli_result_free(&result);
+        }
+        free(path);
+    }
+    if (paths.count) {
+        choice.path = cli_copy(paths.names[chosen], strlen(paths.names[chosen]));
+        choice.said = choice_said(lab_id, &paths, &whats, chosen);
+    }
+    cli_names_free(&whats);
+    cli_names_free(&paths);
+    cli_names_free(&folders);
+    free(root);
+    return choice;
+}
+
+void cli_choice_free(cli_choice *choice)
+{
+    free(choice->path);
+    free(choice->said);
+    *choice = (cli_choice){NULL, NULL};
+}
+
 void cli_groups_add(cli_groups *groups, const char *path)
 {
     groups->groups = cli_grow(groups->groups, groups->count + 1, sizeof *groups->groups);
@@ -438,28 +661,9 @@ static void add_folder(cli_groups *groups, const char *folder)
     cli_names_free(&files);
 }
 
-static void add_newest_folder(cli_groups *groups)
-{
-    char *root = cli_format("%s/results", cli_source());
-    cli_names folders = cli_list_folder(root, "2", "");
-    for (size_t i = folders.count; i-- > 0 && groups->count == 0;) {
-        char *folder = cli_format("%s/%s", root, folders.names[i]);
-        add_folder(groups, folder);
-        free(folder);
-    }
-    cli_names_free(&folders);
-    free(root);
-}
-
 pk_status cli_result_groups(const char *const *words, size_t word_count, cli_groups *groups)
 {
     *groups = (cli_groups){NULL, 0};
-    if (!word_count) {
-        add_newest_folder(groups);
-        if (!groups->count)
-            return pk_fail(PK_USAGE, "there are no results yet; make some with ./lab run 01 --baseline");
-        return PK_OK;
-    }
     for (size_t i = 0; i < word_count; i++)
         if (word_count > 1 && cli_is_folder(words[i]))
             return pk_fail(PK_USAGE, "%s is a folder; name result files, or one folder alone", words[i]);

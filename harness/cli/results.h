@@ -23,6 +23,7 @@ typedef struct cli_point { /* one variant at one set of knobs */
     double knobs[CLI_MOST_KNOBS];
     cli_samples wall; /* a repetition */
     cli_samples token;
+    /* Times and what is made of them are known only of a result that passed. */
     double tokens, us_per_token, gb_per_s, percent_of_read_limit, launches_per_token;
     double speedup, speedup_low, speedup_high;
     double predicted_us_per_token;
@@ -42,6 +43,7 @@ enum { CLI_LIMITS = 4 };
 typedef struct cli_result {
     char *path, *lab, *title, *program, *started_utc, *status, *note;
     char *backend, *kind, *device, *arch;
+    bool is_quick; /* smoke shapes: `--quick` */
     double processors;
     char *knob_names[CLI_MOST_KNOBS];
     cli_names knob_choices[CLI_MOST_KNOBS]; /* what the numbers 0, 1, ... stand for; empty for a knob of numbers */
@@ -54,7 +56,8 @@ typedef struct cli_result {
     cli_names peers, peers_started_utc; /* of the files that were joined: their programs, and when each ran */
 } cli_result;
 
-/* Read one file. PK_USAGE, naming the file and what is wrong with it, when it is no result file of version 1. */
+/* Read one file. PK_USAGE, naming the file and what is wrong with it, when it is no result file of version 1, or one
+ * that no lab wrote: names must be names (quote.h), and all other text comes without what could drive a terminal. */
 pk_status cli_result_load(cli_result *result, const char *path);
 void cli_result_free(cli_result *result);
 
@@ -68,6 +71,8 @@ pk_status cli_result_join(cli_result *result, cli_result *peer);
 void cli_note_difference(char **list, const char *what, const char *a, const char *b);
 
 bool cli_same_knob_names(const cli_result *a, const cli_result *b);
+
+bool cli_passed(const cli_point *point);
 
 bool cli_same_knobs(const cli_result *result, const double *a, const double *b);
 
@@ -102,6 +107,17 @@ bool cli_advise(const cli_lab *lab, const cli_result *result);
 /* The newest result file of one lab ("lab01") that `wanted` (NULL: any) is true of, or NULL. The caller frees it. */
 char *cli_newest_result(const char *lab_id, bool (*wanted)(const cli_result *result));
 
+/* Which of a lab's results a command shows that was given none: the newest full run of the student's program; where
+ * there is none, the newest quick one; then the solution's, full and quick; then any. Both NULL where there are no
+ * results. */
+typedef struct cli_choice {
+    char *path;
+    char *said; /* a line: which run, whose, when, and what else there was that is newer or worth as much */
+} cli_choice;
+cli_choice cli_choose_result(const char *lab_id);
+void cli_choice_free(cli_choice *choice);
+pk_status cli_no_results(void); /* PK_USAGE, and how to make some */
+
 /* Result files that stand in the same tables and figures: the first is the lab's own, the others are joined to it. */
 typedef cli_names cli_together;
 enum { CLI_MOST_FILES = 16 /* of one command: a lab's own and what others measured */ };
@@ -111,8 +127,8 @@ typedef struct cli_groups {
     size_t count;
 } cli_groups;
 
-/* The result files that the words mean: one group of files; all in a folder, where labNN-*.json belong to labNN.json;
- * without words, likewise, all in the newest results folder. PK_USAGE when there are none. */
+/* The result files that the words (one at least) mean: one group of files; or all in a folder, where labNN-*.json
+ * belong to labNN.json. PK_USAGE when there are none. */
 pk_status cli_result_groups(const char *const *words, size_t word_count, cli_groups *groups);
 void cli_groups_add(cli_groups *groups, const char *path); /* a group of that file */
 void cli_groups_free(cli_groups *groups);

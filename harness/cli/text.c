@@ -45,7 +45,7 @@ char *cli_format(const char *format, ...)
     return text;
 }
 
-char *cli_read_file(const char *path)
+char *cli_read_bytes(const char *path, size_t *bytes)
 {
     FILE *file = fopen(path, "rb");
     if (!file)
@@ -66,7 +66,14 @@ char *cli_read_file(const char *path)
         errno = failed;
         return NULL;
     }
+    *bytes = length;
     return text;
+}
+
+char *cli_read_file(const char *path)
+{
+    size_t bytes;
+    return cli_read_bytes(path, &bytes);
 }
 
 bool cli_exists(const char *path)

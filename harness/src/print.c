@@ -77,29 +77,36 @@ static void print_heading(const pk_report *report, const pk_result *first)
     printf("\n");
 }
 
-static void speedup_cell(char *cell, const pk_result *result)
+/* Against a baseline that did not pass there is no speedup. */
+static void speedup_cell(char *cell, const pk_result *result, bool founded)
 {
     int decimals = result->speedup < 10 ? 2 : result->speedup < 100 ? 1 : 0;
     if (result->is_baseline) /* the first is what the others are compared with; a further one is a measure, no rival */
         snprintf(cell, CELL, "%s", result->wall.count && result->ratio.count == 0 ? "1" : "-");
-    else if (!isfinite(result->speedup))
+    else if (!isfinite(result->speedup) || !founded)
         snprintf(cell, CELL, "-");
     else
         snprintf(cell, CELL, "%.*f [%.*f, %.*f]", decimals, result->speedup, decimals, result->speedup_interval.low,
                  decimals, result->speedup_interval.high);
 }
 
-static void result_row(pk_table *table, const pk_result *result)
+static double us_per_token(const pk_samples *samples, const pk_result *result)
 {
-    char wall[CELL], device[CELL], submit[CELL], launches[CELL], speedup[CELL];
-    number_cell(wall, pk_median(result->wall.values, result->wall.count) / result->tokens);
-    number_cell(device, pk_median(result->device.values, result->device.count) / result->tokens);
-    number_cell(submit, pk_median(result->submit.values, result->submit.count) / result->tokens);
+    return pk_median(samples->values, samples->count) / result->tokens;
+}
+
+/* What did not pass has no time (docs/measuring.md), though some was taken before it was found out. */
+static void result_row(pk_table *table, const pk_result *result, bool founded)
+{
+    char wall[CELL] = "-", device[CELL] = "-", submit[CELL] = "-", launches[CELL] = "-", speedup[CELL] = "-";
+    if (result->status == PK_OK) {
+        number_cell(wall, us_per_token(&result->wall, result));
+        number_cell(device, us_per_token(&result->device, result));
+        number_cell(submit, us_per_token(&result->submit, result));
+        speedup_cell(speedup, result, founded);
+    }
     if (isfinite(result->launches_per_token))
         snprintf(launches, CELL, "%g", result->launches_per_token);
-    else
-        snprintf(launches, CELL, "-");
-    speedup_cell(speedup, result);
     const char *cells[] = {result->variant, pk_status_word(result->status), wall, device, submit, launches, speedup};
     pk_table_row(table, cells);
 }
@@ -117,9 +124,15 @@ static void print_results(const pk_report *report, size_t count, pk_cache_state 
     pk_table *table = pk_table_new(7, 0x3C);
     const char *heading[] = {"variant", "result", "us/token", "device", "submit", "launches", "speedup [95%]"};
     pk_table_row(table, heading);
-    for (size_t i = 0; i < count; i++)
-        if (report->results[i].cache == cache)
-            result_row(table, &report->results[i]);
+    bool founded = true;
+    for (size_t i = 0, baselines = 0; i < count; i++) {
+        const pk_result *result = &report->results[i];
+        if (result->cache != cache)
+            continue;
+        if (result->is_baseline && baselines++ == 0)
+            founded = result->status == PK_OK;
+        result_row(table, result, founded);
+    }
     pk_table_print(table, stdout, WIDTH, pk_use_colour(stdout));
     pk_table_free(table);
 }
@@ -181,9 +194,10 @@ static void print_analysis(const pk_report *report)
         printf("fit %s: %.3g + %.4g x, slope in [%.4g, %.4g], R^2 = %.6f\n", fit->name, fit->line.intercept,
                fit->line.slope, fit->line.slope_interval.low, fit->line.slope_interval.high, fit->line.r_squared);
     }
-    for (size_t i = 0; i < report->figure_count; i++)
-        printf("%s: %.4g%s%s\n", report->figures[i].name, report->figures[i].value,
-               report->figures[i].unit[0] ? " " : "", report->figures[i].unit);
+    for (size_t i = 0; i < report->figure_count; i++) {
+        const char *unit = report->figures[i].unit ? report->figures[i].unit : "";
+        printf("%s: %.4g%s%s\n", report->figures[i].name, report->figures[i].value, *unit ? " " : "", unit);
+    }
 }
 
 static void print_targets(const pk_report *report)

@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "pk/host.h"
-#include "utf8.h"
+#include "pk/utf8.h"
 
 struct pk_progress {
     FILE *out;

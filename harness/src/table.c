@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "pk/host.h"
-#include "utf8.h"
+#include "pk/utf8.h"
 
 struct pk_table {
     size_t columns, rows, capacity; /* rows include the heading */

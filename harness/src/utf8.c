@@ -1,5 +1,5 @@
 /* UTF-8 decoding; the text may come from a command line or a device, so any bytes must do. */
-#include "utf8.h"
+#include "pk/utf8.h"
 
 #include <stdbool.h>
 #include <stdlib.h>

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../src/runner.h"
 #include "pk/host.h"
 #include "sample_report.h"
 
@@ -227,6 +228,62 @@ Test(report, samples_keep_their_order)
     cr_assert(samples.values[999] > 998.5);
     pk_samples_free(&samples);
     cr_assert_null(samples.values);
+}
+
+/* ---- the run's own table ---- */
+
+/* What runner.h's print.c asks of a lab's program. */
+pk_variant_list pk_baseline_variants(void)
+{
+    return (pk_variant_list){NULL, 0};
+}
+
+pk_variant_list pk_ladder_variants(void)
+{
+    return (pk_variant_list){NULL, 0};
+}
+
+static char *printed(const pk_report *report)
+{
+    char path[64];
+    (void)snprintf(path, sizeof path, "/tmp/pk_report_print.%ld", (long)getpid());
+    (void)fflush(stdout);
+    const int before = dup(STDOUT_FILENO);
+    cr_assert_not_null(freopen(path, "w", stdout));
+    pk_print_report(report, report->result_count, false);
+    (void)fflush(stdout);
+    (void)dup2(before, STDOUT_FILENO);
+    (void)close(before);
+    return text_of(path);
+}
+
+static bool row_is(const char *text, const char *variant, const char *status, const char *time)
+{
+    char name[32], word[32], us[32];
+    const char *row = strstr(text, variant);
+    return row && sscanf(row, "%31s %31s %31s", name, word, us) == 3 && !strcmp(word, status) && !strcmp(us, time);
+}
+
+Test(report, no_time_stands_beside_what_is_no_pass)
+{
+    pk_report report;
+    sample_gpu_report(&report);
+    char *text = printed(&report);
+    cr_assert(row_is(text, "\nsync", "pass", "1201") && row_is(text, "\nstream", "pass", "481.0"), "%s", text);
+    cr_assert_not_null(strstr(text, "2.70 [2.60, 2.80]"));
+    free(text);
+    report.results[1].status = PK_WRONG; /* found out by its fresh inputs, after it was timed */
+    text = printed(&report);
+    cr_assert(row_is(text, "\nstream", "wrong", "-"), "%s", text);
+    cr_assert_null(strstr(text, "2.70 ["), "%s", text);
+    free(text);
+    report.results[1].status = PK_OK;
+    report.results[0].status = PK_WRONG; /* what the others are compared with */
+    text = printed(&report);
+    cr_assert(row_is(text, "\nsync", "wrong", "-") && row_is(text, "\nstream", "pass", "481.0"), "%s", text);
+    cr_assert_null(strstr(text, "2.70 ["), "%s", text);
+    free(text);
+    pk_report_free(&report);
 }
 
 Test(environment, describes_this_machine)

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../src/utf8.h"
+#include "pk/utf8.h"
 #include "pk/host.h"
 
 /* ---- numbers ---- */

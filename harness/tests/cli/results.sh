@@ -18,12 +18,48 @@ expect 0 'CPU device, not a GPU' '| pdl | skipped |' 'programmatic dependent lau
 run report "$gpu" --all
 expect 0 '| 1000 |'
 
+# Without words: the student's newest full run, whatever came after it, and the choice is said.
+place() { # place DAY FILE PROGRAM QUICK: as results/2026-01-DAY...
+    local folder=$PK_LAB_SOURCE/results/2026-01-$1T000000Z-d
+    mkdir -p "$folder"
+    python3 - "$2" "$folder/lab01.json" "$1" "$3" "$4" <<'CODE'
+import json, sys
+result = json.load(open(sys.argv[1]))
+result["run"].update(program=sys.argv[4], quick=sys.argv[5] == "quick", started_utc=f"2026-01-{sys.argv[3]}T00:00:00Z")
+json.dump(result, open(sys.argv[2], "w"))
+CODE
+}
+place 01 "$gpu" lab01_baseline full
+run report
+expect 0 '01T000000Z-d/lab01.json' "a run of another's" '`lab01_baseline`'
+place 02 "$gpu" lab01_solution full
+place 03 "$gpu" lab01_solution quick
+run report
+expect 0 '`lab01_solution`, 2026-01-02' "a run of the solution's, 2026-01-02T00:00:00Z. Passed over: a quick run"
+expect_no '03T00:00:00Z, a quick run (`'
+place 04 "$gpu" lab01_optimized quick
+place 05 "$gpu" lab01_solution full
+run report
+expect 0 '`lab01_optimized`, 2026-01-04' 'a quick run (`--quick`)' 'and 2 more.'
+place 06 "$gpu" lab01_optimized full
+place 07 "$gpu" lab01_optimized quick
+place 08 "$cpu" lab01_solution full
+run report
+expect 0 '`lab01_optimized`, 2026-01-06' 'a run of yours, 2026-01-06T00:00:00Z. Passed over: a run of the' 'a quick run of yours'
+expect_no 'CPU device'
+[[ $(grep -c '^## ' <<<"$output") == 1 ]] || fail 'not one table'
+expect_width
+if command -v gnuplot >/dev/null; then
+    run plot "--out=$fixture/chosen" # the newest folder is the solution's, on another device
+    expect 0 'a run of yours, 2026-01-06T00:00:00Z'
+    grep -q 'NVIDIA H200' "$fixture/chosen/lab01-speedup.svg" || fail 'the figures are of another run'
+fi
+rm -r "$PK_LAB_SOURCE/results"
+
 # The newest folder counts, whatever order they were made in.
 mkdir -p "$PK_LAB_SOURCE"/results/{2026-01-02T000000Z-b,2026-01-01T000000Z-a}
-cp "$gpu" "$PK_LAB_SOURCE/results/2026-01-02T000000Z-b/lab01.json"
+sed 's/lab01_optimized/lab01_solution/' "$gpu" >"$PK_LAB_SOURCE/results/2026-01-02T000000Z-b/lab01.json"
 cp "$cpu" "$PK_LAB_SOURCE/results/2026-01-01T000000Z-a/lab01.json"
-run report
-expect 0 'NVIDIA H200'
 run status
 expect 0 'wrong, stream' # the older one, for it is the student's
 expect_width
@@ -174,6 +210,108 @@ expect 0 '| stream | 1024 | 1 | 8 | 0.25 | dense | pass |'
 run compare "$fixture/knobs.json" "$fixture/knobs.json"
 expect 0 '1024 1 8 0.25 dense'
 
+# ---- no time of what is no pass ----
+change() { # change FILE CODE: the example on a GPU, changed by code that knows it as `result`, its results as `points`
+    python3 - "$gpu" "$1" "$2" <<'CODE'
+import json, sys
+result = json.load(open(sys.argv[1]))
+points = result["results"]
+def names(place): return [point for point in points if point["variant"] == place]
+exec(sys.argv[3])
+json.dump(result, open(sys.argv[2], "w"))
+CODE
+}
+for status in wrong todo skipped fault; do
+    change "$fixture/failed.json" 'for point in names("fused"): point.update(status="'$status'", reason="of fresh inputs")'
+    run report "$fixture/failed.json" --all
+    expect 0 '| stream |'
+    [[ $(grep '^| fused' <<<"$output" | sed 's/| fused[^|]*| [0-9]* | [0-9]* | [0-9]* |//' | cut -d'|' -f1,2,3,5,6 | sort -u) == " $status | - | - | - | - " ]] ||
+        fail "a time of what is $status"
+    for pair in "$gpu $fixture/failed.json" "$fixture/failed.json $gpu"; do
+        # shellcheck disable=SC2086 # two files
+        run compare $pair
+        grep -q "^fused.* $status .* - *-$" <<<"$output" || fail "what is $status is compared"
+    done
+done
+change "$fixture/founded.json" 'for point in names("sync"): point.update(status="wrong", reason="of fresh inputs")'
+run report "$fixture/founded.json" --all
+expect 0 '| stream |'
+expect_no ' to '
+
+# ---- what a file says is data: no order to a shell, a page or a terminal ----
+# Names, in each place that has one, are refused; texts, in all of them, are shown as they are.
+mkdir "$fixture/hostile"
+python3 - "$gpu" "$fixture/hostile" <<'CODE'
+import copy, json, sys
+shipped = json.load(open(sys.argv[1]))
+del shipped["results"][8:]
+hostile = ["s'; system('touch TOUCHED'); '", "`touch TOUCHED`", "a\".\"\\`touch TOUCHED`", "$(touch TOUCHED)", "a\nb",
+           "a\x1b]0;b\a", "a|b", "<b>a", "a\u009b31mb", "_a_ *b* {/Symbol a}^2", "../a", "", "@a", "a\u202eb"]
+def place(*path):
+    def put(result, text):
+        for step in path[:-1]:
+            result = result[step]
+        result[path[-1]] = text
+    return put
+names = [place("results", 1, name) for name in ("variant", "role", "status", "cache")]
+names += [place("lab", "id"), place("lab", "knobs", 1, "name")]
+names += [lambda result, text: result["lab"]["knobs"][1].update(choices=["a", text])]
+def write(name, result):
+    json.dump(result, open(f"{sys.argv[2]}/{name}.json", "w"))
+for i, text in enumerate(hostile):
+    for j, put in enumerate(names):
+        result = copy.deepcopy(shipped)
+        put(result, text)
+        write(f"name-{i}-{j}", result)
+    if i >= 10:
+        continue
+    result = copy.deepcopy(shipped)
+    result["lab"]["title"] = result["device"]["name"] = result["device"]["backend"] = result["device"]["arch"] = text
+    result["run"]["program"] = result["run"]["started_utc"] = result["note"] = result["fits"][0]["name"] = text
+    for point in result["results"]:
+        if point["variant"] == "fused":
+            point.update(status="wrong", reason=text + "; more", open_step=text)
+    write(f"text-{i}", result)
+    for point in result["results"]:
+        point["variant"] = "other-" + point["variant"]
+    write(f"peer-{i}", result)
+    open(f"{sys.argv[2]}/text-{i}", "w").write(text)
+CODE
+cd "$fixture" || exit 1
+quiet() { [[ $output != *[$'\x1b\a']* && $output != *$'\xc2\x9b'* ]] || fail 'the terminal gets an order'; }
+for file in hostile/name-*.json; do
+    run report "$file"
+    [[ $code == 2 && $(flat) == "lab: $file is no file of a lab"*' is named '*'letters, digits'* ]] || fail "$file is taken"
+    quiet
+done
+for file in hostile/text-*.json; do
+    run report "$file" "${file/text/peer}"
+    expect 0 '| other-stream ('
+    quiet
+    [[ $(grep '^|' <<<"$output" | sed 's/\\|//g' | tr -dc '|\n' | sort -u) == '||||||||' ]] || fail 'a cell ends within'
+    [[ $(grep -c '^## ' <<<"$output") == 1 && $output != *[!\\\`]'<b>'* ]] || fail 'markup in the page'
+    run compare "$file" "$file"
+    expect 0 1.000
+    quiet
+done
+if command -v gnuplot >/dev/null; then
+    rm "$PK_LAB_SOURCE/plots" # one of the figures has all kinds of text
+    mkdir "$PK_LAB_SOURCE/plots"
+    ln -s "$repository"/plots/{theme,lab01-speedup}.gp "$PK_LAB_SOURCE/plots"
+    for i in 0 1 2 3 9; do
+        run plot "hostile/text-$i.json" "hostile/peer-$i.json" "--out=$fixture/figures"
+        expect 0 'wrote lab01-speedup.svg'
+        # The device's name stands in the figure, each letter of it.
+        python3 - "$fixture/figures/lab01-speedup.svg" "hostile/text-$i" <<'CODE' || fail 'the figure has another text'
+import html, re, sys
+page = html.unescape(re.sub("<[^>]*>", "", open(sys.argv[1]).read()))
+sys.exit("".join(open(sys.argv[2]).read().split()) not in "".join(page.split()))
+CODE
+    done
+fi
+[[ -z $(find "$fixture" -name 'TOUCHED*') ]] || fail 'a file gave a command'
+cd / || exit 1
+
 # ---- files that are no results ----
 run compare "$gpu" "$fixture/none.json"
 expect_error 'cannot read' none.json
@@ -185,7 +323,22 @@ run report "$fixture/new.json"
 expect_error 'version 2'
 echo '{"schema": "pk-result", "version": 1, "results": [{}, 7, null]}' >"$fixture/bare.json"
 run report "$fixture/bare.json"
-expect 0
+expect_error "variant is named ''"
+echo '{"schema": "pk-result", "version": 1, "results": []}' >"$fixture/empty.json"
+run report "$fixture/empty.json"
+expect 0 'before its first result'
+{ cat "$gpu"; echo '{}'; } >"$fixture/behind.json"
+run report "$fixture/behind.json"
+expect_error 'behind its end'
+{ cat "$gpu"; printf '\0 and more'; } >"$fixture/nul.json"
+run report "$fixture/nul.json"
+expect_error 'not UTF-8'
+{ printf '\xef\xbb\xbf'; cat "$gpu"; } >"$fixture/bom.json"
+run report "$fixture/bom.json"
+expect_error 'byte order mark'
+sed 's/NVIDIA H200/NVIDIA \xc0\xaf/' "$gpu" >"$fixture/bytes.json"
+run report "$fixture/bytes.json"
+expect_error 'not UTF-8' "line $(grep -n -m1 'NVIDIA H200' "$gpu" | cut -d: -f1)"
 run plot "$fixture" # several odd files: an error or not, but no crash
 ((code < 3)) || fail "exit code $code"
 finish

@@ -1,0 +1,721 @@
+/* The tables and variables that the scripts of the figures get.
+ *
+ * Every plots/<lab>-<figure>.gp is a figure of that lab; nothing here knows any of them. In a temporary folder a
+ * script gets, beside the variables below, plain tables of the passed, steady-state ("hot") results. <knob> is a
+ * knob's name with _ for -, which no name in gnuplot may hold.
+ *
+ *   points.dat        all results of the sweeps: a block (gnuplot's `index`) for each variant, in the order of
+ *                     `variants`; rows ordered by the first knob, then the second, and so on. Columns: 1 us a token,
+ *                     2 its p10, 3 its p90, 4 predicted us a token, 5 us a token of the variant "work-only" at the
+ *                     same knobs (the same memory work without its launches), 6 on: the knobs, in the order of
+ *                     `knobs`, then the p50 and the p99 of a token's latency, us (NaN where a sweep keeps no tokens).
+ *                     column_<knob>, column_p50 and column_p99 say which
+ *   along_<knob>.dat  of these the longest line, on which only that knob changes: blocks and columns as there, sorted
+ *                     by the knob
+ *   speedup.dat       at the headline knobs: 1 row, 2 variant, 3 speedup, 4 low, 5 high, 6 what stands in its place
+ *   headline.dat      at the headline knobs, all variants, those of `peers` last: 1 row, 2 variant, 3 us a token, 4 its
+ *                     p10, 5 its p90, 6 what stands in its place
+ *   latency.dat       at the headline knobs: blocks as above. Columns: 1 us, 2 share of tokens at most that long;
+ *                     latency_counts has the rows of each block
+ *   untimed.dat       results of the sweeps that have no time (skipped, wrong, ...): blocks and columns as in
+ *                     points.dat, and in column_reason "status: reason"
+ *
+ * Variables: lab, title, device, is_cpu, processors, variants, drawn (those of them that have results), peers (those
+ * that another program's file brought: measured on the same device in another run, never paired), baseline, knobs,
+ * headline_<knob>, values_<knob> (in the sweeps, ascending; a knob with names has their numbers, from 0); speedup_low,
+ * speedup_high (the ends of all intervals); launch_us, launch_sync_us, gap_us, read_gb_per_s; slopes (a word for each
+ * variant: the slope of the fit that bears its name, or NaN); speedups (likewise); along_<knob>_count (the most points
+ * that a variant has), along_<knob>_modelled (the variants with a prediction there), along_<knob>_<other knob> (what
+ * the others were); format ("svg" or "png"), output, theme. A script that has too little to draw prints one line that
+ * says what is missing and ends with `exit status 77`. */
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pk/utf8.h"
+#include "plot.h"
+#include "quote.h"
+
+#define REFERENCE_VARIANT "work-only"
+
+enum {
+    TITLE_WIDTH = 42,  /* letters that a figure's width holds */
+    REASON_WIDTH = 30, /* letters that a bar's place holds */
+    REASON_LINES = 2,
+    MOST_VARIANTS = 40 /* bars that a page has room for */
+};
+#define MEASURED_COLUMNS ((size_t)5) /* of a table of points, before its knobs */
+#define LATENCY_COLUMNS ((size_t)2)  /* behind them */
+
+/* ---- writing tables and variables ---- */
+
+FILE *plot_create(const plot_figures *all, const char *name)
+{
+    char *path = cli_format("%s/%s", all->folder, name);
+    FILE *file = fopen(path, "w");
+    if (!file)
+        pk_fail(PK_USAGE, "cannot write %s: %s; set TMPDIR to a folder with space", path, strerror(errno));
+    free(path);
+    return file;
+}
+
+pk_status plot_finish(FILE *file)
+{
+    int failed = ferror(file);
+    if (fclose(file) != 0 || failed)
+        return pk_fail(PK_USAGE, "a temporary file cannot be written: %s; set TMPDIR to a folder with space",
+                       strerror(errno));
+    return PK_OK;
+}
+
+static void put_number(FILE *file, double value)
+{
+    if (isfinite(value))
+        fprintf(file, "%.9g", value);
+    else
+        fputs("NaN", file);
+}
+
+/* Exact: a knob may be a whole number of ten digits. */
+static void put_knob(FILE *file, double value)
+{
+    fprintf(file, "%.15g", value);
+}
+
+/* A knob's name as gnuplot can have it: seq_len. In new memory. */
+static char *gnuplot_name(const char *knob)
+{
+    char *name = cli_copy(knob, strlen(knob));
+    for (char *letter = name; *letter; letter++)
+        if (strchr("-.+", *letter))
+            *letter = '_';
+    return name;
+}
+
+/* ---- the results by variant, and by their knobs ---- */
+
+static bool is_hot(const cli_point *point)
+{
+    return !strcmp(point->cache, "hot");
+}
+
+static bool is_drawn(const cli_point *point)
+{
+    return cli_passed(point) && is_hot(point) && isfinite(point->us_per_token);
+}
+
+/* The knobs that qsort compares by: which is the last to count (any number for none), and how many there are. */
+static size_t compared_knobs, compared_last;
+
+static int by_value(double a, double b)
+{
+    return (a > b) - (a < b);
+}
+
+/* The knobs in their order, compared_last after all others; equal ones in the order of the file. */
+static int by_knobs(const void *a, const void *b)
+{
+    const cli_point *x = *(const cli_point *const *)a, *y = *(const cli_point *const *)b;
+    for (size_t i = 0; i < compared_knobs; i++)
+        if (i != compared_last && by_value(x->knobs[i], y->knobs[i]))
+            return by_value(x->knobs[i], y->knobs[i]);
+    if (compared_last < compared_knobs && by_value(x->knobs[compared_last], y->knobs[compared_last]))
+        return by_value(x->knobs[compared_last], y->knobs[compared_last]);
+    return (x > y) - (x < y);
+}
+
+static int by_variant(const void *a, const void *b)
+{
+    const cli_point *x = *(const cli_point *const *)a, *y = *(const cli_point *const *)b;
+    const int order = strcmp(x->variant, y->variant);
+    return order ? order : (x > y) - (x < y);
+}
+
+static void sort_by_knobs(const cli_result *result, const cli_point **points, size_t count, size_t last)
+{
+    compared_knobs = result->knob_count;
+    compared_last = last;
+    if (count)
+        qsort(points, count, sizeof *points, by_knobs);
+}
+
+/* Sorted, and the first of those that have the same knobs alone. */
+static size_t sort_out(const cli_result *result, const cli_point **points, size_t count)
+{
+    size_t kept = 0;
+    sort_by_knobs(result, points, count, result->knob_count);
+    for (size_t i = 0; i < count; i++)
+        if (!kept || !cli_same_knobs(result, points[kept - 1]->knobs, points[i]->knobs))
+            points[kept++] = points[i];
+    return kept;
+}
+
+/* From the variant's results, in the order of the file. */
+static plot_variant variant_of(const cli_result *result, const cli_point *const *points, size_t count)
+{
+    plot_variant variant = {.name = points[0]->variant,
+                            .swept = cli_grow(NULL, count, sizeof *variant.swept),
+                            .untimed = cli_grow(NULL, count, sizeof *variant.untimed)};
+    for (size_t i = 0; i < count; i++) {
+        const cli_point *point = points[i];
+        variant.is_drawn |= is_drawn(point);
+        variant.is_peer |= point->peer[0] != '\0';
+        /* The default point is measured at another time than the sweep, which may cover its knobs again: it is on no
+         * line. */
+        if (point->is_default && is_hot(point) && !variant.headline)
+            variant.headline = point;
+        else if (!point->is_default && is_drawn(point))
+            variant.swept[variant.swept_count++] = point;
+        else if (!point->is_default && is_hot(point))
+            variant.untimed[variant.untimed_count++] = point;
+    }
+    variant.swept_count = sort_out(result, variant.swept, variant.swept_count);
+    variant.untimed_count = sort_out(result, variant.untimed, variant.untimed_count);
+    return variant;
+}
+
+/* Where a variant's results are among those sorted by variant. */
+typedef struct run_of_points {
+    const cli_point *const *first;
+    size_t count;
+} run_of_points;
+
+static int by_place(const void *a, const void *b)
+{
+    const run_of_points *x = a, *y = b;
+    return (*x->first > *y->first) - (*x->first < *y->first);
+}
+
+plot_figures plot_figures_of(const cli_result *result, const char *folder)
+{
+    plot_figures all = {.result = result, .folder = folder};
+    const size_t count = result->point_count;
+    const cli_point **points = cli_grow(NULL, count + 1, sizeof *points);
+    run_of_points *runs = cli_grow(NULL, count + 1, sizeof *runs);
+    size_t run_count = 0;
+    for (size_t i = 0; i < count; i++)
+        points[i] = &result->points[i];
+    if (count)
+        qsort(points, count, sizeof *points, by_variant);
+    for (size_t i = 0; i < count; i++) {
+        if (i == 0 || strcmp(points[i]->variant, points[i - 1]->variant) != 0)
+            runs[run_count++] = (run_of_points){&points[i], 0};
+        runs[run_count - 1].count++;
+    }
+    if (run_count)
+        qsort(runs, run_count, sizeof *runs, by_place);
+    all.variant_count = run_count < MOST_VARIANTS ? run_count : MOST_VARIANTS;
+    all.left_out = run_count - all.variant_count;
+    all.variants = cli_grow(NULL, all.variant_count + 1, sizeof *all.variants);
+    for (size_t i = 0; i < all.variant_count; i++)
+        all.variants[i] = variant_of(result, runs[i].first, runs[i].count);
+    free(runs);
+    free(points);
+    return all;
+}
+
+void plot_figures_free(plot_figures *all)
+{
+    for (size_t i = 0; i < all->variant_count; i++) {
+        free(all->variants[i].swept);
+        free(all->variants[i].untimed);
+    }
+    free(all->variants);
+    *all = (plot_figures){0};
+}
+
+static const plot_variant *variant_named(const plot_figures *all, const char *name)
+{
+    for (size_t v = 0; v < all->variant_count; v++)
+        if (!strcmp(all->variants[v].name, name))
+            return &all->variants[v];
+    return NULL;
+}
+
+/* ---- rows ---- */
+
+/* What the reference variant took at the same knobs. */
+static double reference_us(const plot_figures *all, const cli_point *point)
+{
+    const plot_variant *reference = variant_named(all, REFERENCE_VARIANT);
+    const size_t knobs = all->result->knob_count;
+    size_t low = 0, high = reference ? reference->swept_count : 0;
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+        const double *at = reference->swept[middle]->knobs;
+        int order = 0;
+        for (size_t i = 0; i < knobs && !order; i++)
+            order = by_value(at[i], point->knobs[i]);
+        if (!order)
+            return reference->swept[middle]->us_per_token;
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return (double)NAN;
+}
+
+static void write_point(FILE *file, const plot_figures *all, const cli_point *point)
+{
+    const cli_result *result = all->result;
+    const double values[] = {point->us_per_token, point->wall.p10 / point->tokens, point->wall.p90 / point->tokens,
+                             point->predicted_us_per_token, reference_us(all, point)};
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
+        put_number(file, values[i]);
+        fputc(' ', file);
+    }
+    for (size_t i = 0; i < result->knob_count; i++) {
+        put_knob(file, point->knobs[i]);
+        fputc(' ', file);
+    }
+    put_number(file, point->token.median);
+    fputc(' ', file);
+    put_number(file, point->token.p99);
+}
+
+/* An empty block would shift the ones after it: a variant without results gets a row of NaN. */
+static void end_block(FILE *file, const cli_result *result, size_t rows)
+{
+    if (rows == 0) {
+        for (size_t column = 0; column < MEASURED_COLUMNS + result->knob_count + LATENCY_COLUMNS; column++)
+            fputs("NaN ", file);
+        fputs("\"\"\n", file);
+    }
+    fputs("\n\n", file);
+}
+
+/* "skipped: the CPU device has no ..." broken into lines that fit where the bar would be; \n for gnuplot. */
+static void put_reason(FILE *file, const cli_point *point)
+{
+    const char *reason = point->reason[0] ? point->reason : "not timed";
+    /* "programmatic dependent launch: the CPU device has no programmatic dependent launch": the first part repeats. */
+    const char *colon = !strcmp(point->status, "skipped") ? strstr(reason, ": ") : NULL;
+    if (colon)
+        reason = colon + 2;
+    char *text = cli_format("%s: %.*s", point->status, (int)strcspn(reason, ";"), reason);
+    size_t column = 0, line = 1;
+    char *rest = NULL;
+    fputc('"', file);
+    for (char *word = strtok_r(text, " \"\\", &rest); word; word = strtok_r(NULL, " \"\\", &rest)) {
+        if (column && column + 1 + strlen(word) > REASON_WIDTH) {
+            if (line++ == REASON_LINES) {
+                fputs("...", file);
+                break;
+            }
+            fputs("\\n", file);
+            column = 0;
+        }
+        fprintf(file, "%s%s", column ? " " : "", word);
+        column += strlen(word) + (column != 0);
+    }
+    fputs("\"\n", file);
+    free(text);
+}
+
+/* ---- all points ---- */
+
+static int ascending(const void *a, const void *b)
+{
+    return by_value(*(const double *)a, *(const double *)b);
+}
+
+static void put_values(FILE *file, const plot_figures *all, size_t knob)
+{
+    char *name = gnuplot_name(all->result->knob_names[knob]);
+    double *values = cli_grow(NULL, all->result->point_count + 1, sizeof *values);
+    size_t count = 0;
+    for (size_t v = 0; v < all->variant_count; v++)
+        for (size_t i = 0; i < all->variants[v].swept_count; i++)
+            if (isfinite(all->variants[v].swept[i]->knobs[knob]))
+                values[count++] = all->variants[v].swept[i]->knobs[knob];
+    qsort(values, count, sizeof *values, ascending);
+    fprintf(file, "column_%s = %zu\nvalues_%s = '", name, MEASURED_COLUMNS + knob + 1, name);
+    for (size_t i = 0; i < count; i++) {
+        if (i && !(values[i] > values[i - 1]))
+            continue;
+        put_knob(file, values[i]);
+        fputc(' ', file);
+    }
+    fputs("'\n", file);
+    free(values);
+    free(name);
+}
+
+static pk_status write_points(const plot_figures *all)
+{
+    FILE *file = plot_create(all, "points.dat");
+    if (!file)
+        return PK_USAGE;
+    for (size_t v = 0; v < all->variant_count; v++) {
+        const plot_variant *variant = &all->variants[v];
+        for (size_t i = 0; i < variant->swept_count; i++) {
+            write_point(file, all, variant->swept[i]);
+            fputc('\n', file);
+        }
+        end_block(file, all->result, variant->swept_count);
+    }
+    return plot_finish(file);
+}
+
+static pk_status write_untimed(const plot_figures *all)
+{
+    FILE *file = plot_create(all, "untimed.dat");
+    if (!file)
+        return PK_USAGE;
+    for (size_t v = 0; v < all->variant_count; v++) {
+        const plot_variant *variant = &all->variants[v];
+        for (size_t i = 0; i < variant->untimed_count; i++) {
+            write_point(file, all, variant->untimed[i]);
+            fputc(' ', file);
+            put_reason(file, variant->untimed[i]);
+        }
+        end_block(file, all->result, variant->untimed_count);
+    }
+    return plot_finish(file);
+}
+
+/* ---- lines: the sweep's results in which one knob changes ---- */
+
+static bool on_line(const cli_result *result, const cli_point *a, const cli_point *b, size_t knob)
+{
+    for (size_t i = 0; i < result->knob_count; i++)
+        if (i != knob && (a->knobs[i] < b->knobs[i] || a->knobs[i] > b->knobs[i]))
+            return false;
+    return true;
+}
+
+/* How many of the other knobs are the headline's. */
+static size_t headline_knobs(const cli_result *result, const cli_point *point, size_t knob)
+{
+    const cli_point *headline = cli_headline(result);
+    size_t count = 0;
+    for (size_t i = 0; i < result->knob_count; i++)
+        count += i != knob && !(point->knobs[i] < headline->knobs[i]) && !(point->knobs[i] > headline->knobs[i]);
+    return count;
+}
+
+typedef struct line {
+    const cli_point *point; /* the first of the file that is on it; NULL for no line */
+    size_t length, shared;
+} line;
+
+static bool is_better(const line *a, const line *b)
+{
+    if (!b->point || a->length != b->length)
+        return !b->point || a->length > b->length;
+    return a->shared != b->shared ? a->shared > b->shared : a->point < b->point;
+}
+
+/* The lab's own line with most points; among equals the nearest to the headline knobs, then the first. */
+static line best_line(const plot_figures *all, size_t knob)
+{
+    const cli_result *result = all->result;
+    line best = {NULL, 0, 0};
+    for (size_t v = 0; v < all->variant_count; v++) {
+        const plot_variant *variant = &all->variants[v];
+        if (variant->is_peer || !variant->swept_count)
+            continue;
+        const cli_point **points = cli_grow(NULL, variant->swept_count, sizeof *points);
+        memcpy(points, variant->swept, variant->swept_count * sizeof *points);
+        sort_by_knobs(result, points, variant->swept_count, knob); /* those of a line are neighbours */
+        for (size_t i = 0, next; i < variant->swept_count; i = next) {
+            line found = {points[i], 0, headline_knobs(result, points[i], knob)};
+            for (next = i; next < variant->swept_count && on_line(result, points[i], points[next], knob); next++)
+                found.point = points[next] < found.point ? points[next] : found.point;
+            found.length = next - i;
+            if (is_better(&found, &best))
+                best = found;
+        }
+        free(points);
+    }
+    return best;
+}
+
+/* The variant's block of the line's table; true when the model predicts a point of it. */
+static bool write_block(FILE *file, const plot_figures *all, const plot_variant *variant, const cli_point *on,
+                        size_t knob)
+{
+    size_t rows = 0;
+    bool modelled = false;
+    for (size_t i = 0; i < variant->swept_count; i++) {
+        if (!on_line(all->result, on, variant->swept[i], knob))
+            continue;
+        write_point(file, all, variant->swept[i]);
+        fputc('\n', file);
+        modelled |= isfinite(variant->swept[i]->predicted_us_per_token);
+        rows++;
+    }
+    end_block(file, all->result, rows);
+    return modelled;
+}
+
+static void put_line(FILE *variables, const cli_result *result, const char *name, size_t knob, const cli_point *on)
+{
+    for (size_t i = 0; i < result->knob_count; i++) {
+        if (i == knob)
+            continue;
+        char *other = gnuplot_name(result->knob_names[i]);
+        fprintf(variables, "along_%s_%s = ", name, other);
+        put_knob(variables, on->knobs[i]);
+        fputc('\n', variables);
+        free(other);
+    }
+}
+
+static pk_status write_line(const plot_figures *all, FILE *variables, size_t knob)
+{
+    const cli_result *result = all->result;
+    char *name = gnuplot_name(result->knob_names[knob]);
+    char *table = cli_format("along_%s.dat", name);
+    FILE *file = plot_create(all, table);
+    free(table);
+    if (file) {
+        const line best = best_line(all, knob);
+        fprintf(variables, "along_%s_count = %zu\n", name, best.length);
+        if (best.point)
+            put_line(variables, result, name, knob, best.point);
+        fprintf(variables, "along_%s_modelled = '", name);
+        for (size_t v = 0; v < all->variant_count && best.point; v++)
+            if (write_block(file, all, &all->variants[v], best.point, knob))
+                fprintf(variables, "%s ", all->variants[v].name);
+        fputs("'\n", variables);
+    }
+    free(name);
+    return file ? plot_finish(file) : PK_USAGE;
+}
+
+/* ---- at the headline knobs ---- */
+
+/* One row: the speedup and its interval, which is the speedup itself where too few rounds gave none. */
+static void write_speedup(FILE *file, size_t row, const cli_point *point, pk_interval *range)
+{
+    bool known = isfinite(point->speedup);
+    double low = isfinite(point->speedup_low) ? point->speedup_low : point->speedup;
+    double high = isfinite(point->speedup_high) ? point->speedup_high : point->speedup;
+    fprintf(file, "%zu %s ", row, point->variant);
+    if (!known) {
+        fputs("NaN NaN NaN ", file);
+        put_reason(file, point);
+        return;
+    }
+    fprintf(file, "%.9g %.9g %.9g \"\"\n", point->speedup, low, high);
+    range->low = fmin(range->low, low);
+    range->high = fmax(range->high, high);
+}
+
+static pk_status write_speedups(const plot_figures *all, FILE *variables)
+{
+    FILE *file = plot_create(all, "speedup.dat");
+    if (!file)
+        return PK_USAGE;
+    size_t row = 0;
+    pk_interval range = {INFINITY, -INFINITY};
+    for (size_t v = 0; v < all->variant_count; v++) {
+        const cli_point *point = all->variants[v].headline;
+        if (point && !point->peer[0] && !strcmp(point->role, "ladder"))
+            write_speedup(file, ++row, point, &range);
+    }
+    fprintf(variables, "speedup_low = %.9g\nspeedup_high = %.9g\n", row && isfinite(range.low) ? range.low : 1,
+            row && isfinite(range.high) ? range.high : 1);
+    return plot_finish(file);
+}
+
+/* All variants, the baselines too. */
+static pk_status write_headline(const plot_figures *all)
+{
+    FILE *file = plot_create(all, "headline.dat");
+    if (!file)
+        return PK_USAGE;
+    size_t row = 0;
+    for (size_t v = 0; v < all->variant_count; v++) {
+        const cli_point *point = all->variants[v].headline;
+        if (!point)
+            continue;
+        fprintf(file, "%zu %s ", ++row, point->variant);
+        if (!is_drawn(point)) {
+            fputs("NaN NaN NaN ", file);
+            put_reason(file, point);
+            continue;
+        }
+        const double values[] = {point->us_per_token, point->wall.p10 / point->tokens, point->wall.p90 / point->tokens};
+        for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
+            put_number(file, values[i]);
+            fputc(' ', file);
+        }
+        fputs("\"\"\n", file);
+    }
+    return plot_finish(file);
+}
+
+static void write_distribution(FILE *file, const cli_point *point)
+{
+    bool by_token = point->token.count > 0;
+    const cli_samples *samples = by_token ? &point->token : &point->wall;
+    double scale = by_token ? 1 : 1 / point->tokens;
+    double *values = cli_grow(NULL, samples->count + 1, sizeof *values);
+    memcpy(values, samples->values, samples->count * sizeof *values);
+    qsort(values, samples->count, sizeof *values, ascending);
+    for (size_t i = 0; i < samples->count; i++)
+        fprintf(file, "%.9g %.6g\n", values[i] * scale, (double)(i + 1) / (double)samples->count);
+    free(values);
+}
+
+static pk_status write_latencies(const plot_figures *all, FILE *variables)
+{
+    FILE *file = plot_create(all, "latency.dat");
+    if (!file)
+        return PK_USAGE;
+    fputs("latency_counts = '", variables);
+    for (size_t v = 0; v < all->variant_count; v++) {
+        const cli_point *point = all->variants[v].headline;
+        bool drawn = point && is_drawn(point) && point->wall.count + point->token.count > 0;
+        if (drawn)
+            write_distribution(file, point);
+        end_block(file, all->result, drawn);
+        fprintf(variables, "%zu ", !drawn ? 0 : point->token.count ? point->token.count : point->wall.count);
+    }
+    fputs("'\n", variables);
+    return plot_finish(file);
+}
+
+/* ---- variables ---- */
+
+static double slope_named(const cli_result *result, const char *variant)
+{
+    for (size_t i = 0; i < result->fit_count; i++)
+        if (!strcmp(result->fits[i].name, variant))
+            return result->fits[i].slope;
+    return (double)NAN;
+}
+
+static void put_device(FILE *file, const cli_result *result)
+{
+    bool cpu = cli_is_cpu_device(result);
+    /* The words "CPU device" are never left out, whatever the device calls itself. */
+    char *name = cpu && !strstr(result->device, "CPU device") ? cli_format("CPU device (%s)", result->device)
+                                                              : cli_copy(result->device, strlen(result->device));
+    const bool fits = pk_utf8_count(name) <= TITLE_WIDTH;
+    char *shown =
+        cli_format("%.*s%s", (int)pk_utf8_bytes(name, fits ? TITLE_WIDTH : TITLE_WIDTH - 3), name, fits ? "" : "...");
+    cli_put_gnuplot_string(file, "device", shown);
+    free(shown);
+    fprintf(file, "is_cpu = %d\nprocessors = ", cpu);
+    put_number(file, result->processors);
+    fputc('\n', file);
+    free(name);
+}
+
+static void put_headline(FILE *file, const cli_result *result)
+{
+    const cli_point *headline = cli_headline(result);
+    for (size_t i = 0; i < result->knob_count; i++) {
+        char *name = gnuplot_name(result->knob_names[i]);
+        fprintf(file, "headline_%s = ", name);
+        put_knob(file, headline->knobs[i]);
+        fputc('\n', file);
+        free(name);
+    }
+}
+
+static const char *baseline_of(const plot_figures *all)
+{
+    for (size_t v = 0; v < all->variant_count; v++) {
+        const cli_point *point = all->variants[v].headline;
+        if (point && !point->peer[0] && !strcmp(point->role, "baseline") &&
+            strcmp(point->variant, REFERENCE_VARIANT) != 0)
+            return point->variant;
+    }
+    return "";
+}
+
+static bool is_any(const plot_variant *variant)
+{
+    (void)variant;
+    return true;
+}
+
+static bool has_time(const plot_variant *variant)
+{
+    return variant->is_drawn;
+}
+
+static bool is_of_another(const plot_variant *variant)
+{
+    return variant->is_peer;
+}
+
+/* A word for each variant that `is_in` is true of. */
+static void put_names(FILE *file, const char *name, const plot_figures *all, bool (*is_in)(const plot_variant *))
+{
+    fprintf(file, "%s = '", name);
+    for (size_t v = 0; v < all->variant_count; v++)
+        if (is_in(&all->variants[v]))
+            fprintf(file, "%s ", all->variants[v].name);
+    fputs("'\n", file);
+}
+
+static void put_variants(FILE *file, const plot_figures *all)
+{
+    put_names(file, "variants", all, is_any);
+    put_names(file, "drawn", all, has_time);
+    put_names(file, "peers", all, is_of_another);
+    fputs("slopes = '", file);
+    for (size_t v = 0; v < all->variant_count; v++) {
+        put_number(file, slope_named(all->result, all->variants[v].name));
+        fputc(' ', file);
+    }
+    fputs("'\nspeedups = '", file);
+    for (size_t v = 0; v < all->variant_count; v++) {
+        put_number(file, all->variants[v].headline ? all->variants[v].headline->speedup : (double)NAN);
+        fputc(' ', file);
+    }
+    fputs("'\nknobs = '", file);
+    for (size_t i = 0; i < all->result->knob_count; i++)
+        fprintf(file, "%s ", all->result->knob_names[i]);
+    fputs("'\n", file);
+    cli_put_gnuplot_string(file, "baseline", baseline_of(all));
+}
+
+static void put_columns(FILE *file, const plot_figures *all)
+{
+    const size_t latency = MEASURED_COLUMNS + all->result->knob_count;
+    for (size_t knob = 0; knob < all->result->knob_count; knob++)
+        put_values(file, all, knob);
+    fprintf(file, "column_p50 = %zu\ncolumn_p99 = %zu\ncolumn_reason = %zu\n", latency + 1, latency + 2,
+            latency + LATENCY_COLUMNS + 1);
+}
+
+pk_status plot_write_tables(const plot_figures *all)
+{
+    const cli_result *result = all->result;
+    FILE *file = plot_create(all, "variables.gp");
+    if (!file)
+        return PK_USAGE;
+    cli_put_gnuplot_string(file, "lab", result->lab);
+    cli_put_gnuplot_string(file, "title", result->title);
+    put_device(file, result);
+    put_headline(file, result);
+    put_variants(file, all);
+    put_columns(file, all);
+    for (size_t i = 0; i < CLI_LIMITS; i++) {
+        fprintf(file, "%s = ", result->limits[i].name);
+        put_number(file, result->limits[i].median);
+        fputc('\n', file);
+    }
+    pk_status status = write_points(all);
+    if (status == PK_OK)
+        status = write_untimed(all);
+    for (size_t knob = 0; knob < result->knob_count && status == PK_OK; knob++)
+        status = write_line(all, file, knob);
+    if (status == PK_OK)
+        status = write_latencies(all, file);
+    if (status == PK_OK)
+        status = write_speedups(all, file);
+    if (status == PK_OK)
+        status = write_headline(all);
+    pk_status closed = plot_finish(file);
+    return status == PK_OK ? closed : status;
+}
