@@ -59,7 +59,7 @@ double lab02_bytes_per_token(const pk_run *run);
 double lab02_flops_per_token(const pk_run *run);
 
 extern const pk_sweep lab02_sweeps[6], lab02_sweeps_quick[6];
-extern const pk_target lab02_targets[8];
+extern const pk_target lab02_targets[7];
 pk_status lab02_analyse(const pk_limits *limits, const pk_point *points, size_t count, pk_analysis *analysis);
 
 #endif
