@@ -145,9 +145,15 @@ void cli_say_lost_steps(const cli_lab *lab, const cli_steps *steps);
  * code, 130 when it was interrupted, 3 when a signal killed it otherwise, 2 when it cannot be started. */
 int cli_run(char *const argv[]);
 
+/* The same for a lab's program: one that ends before its harness has reported has failed, whatever its exit code. */
+int cli_run_lab(char *const argv[]);
+
 /* Run a program quietly; *output is what it wrote on stdout and stderr together (the caller frees it). Its exit
  * code, or -1 when it cannot be started. Found through PATH when the name has no slash. */
 int cli_capture(char *const argv[], char **output);
+
+/* The same for a lab's program, as cli_run_lab. */
+int cli_capture_lab(char *const argv[], char **output);
 
 /* The full path of a program on PATH, or NULL. The caller frees it. */
 char *cli_find_program(const char *name);

@@ -78,7 +78,7 @@ static int try_seeds(const exploration *e)
         setenv("PK_CPU_SCHEDULE", schedule, 1);
         if (shows_progress)
             fprintf(stderr, "\rseed %ld of %ld ", seed, e->seeds);
-        int code = cli_capture(e->arguments, &output);
+        int code = cli_capture_lab(e->arguments, &output);
         if (shows_progress)
             fprintf(stderr, "\r%*s\r", 40, "");
         if (code < 0)

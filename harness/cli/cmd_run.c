@@ -126,7 +126,7 @@ static int start(const cli_lab *lab, request *run)
     }
     run->arguments[0] = program;
     written before = newest_written(lab, run);
-    int code = cli_run(run->arguments);
+    int code = cli_run_lab(run->arguments);
     if (!run->asks_only)
         say_next(lab, run, &before, code);
     free(before.path);

@@ -98,6 +98,60 @@ int cli_run(char *const argv[])
     return code_of(status, interrupted, argv[0]);
 }
 
+/* A pipe on which a lab program says that its harness has reported, as its last act (session.c, PK_REPORTED_FD). */
+typedef struct word_of_report {
+    int ends[2]; /* -1 where there is no pipe: then nothing is demanded */
+} word_of_report;
+
+static word_of_report expect_report(void)
+{
+    word_of_report word = {{-1, -1}};
+    if (pipe(word.ends) != 0)
+        return (word_of_report){{-1, -1}};
+    char number[16];
+    (void)fcntl(word.ends[0], F_SETFD, FD_CLOEXEC);
+    (void)fcntl(word.ends[0], F_SETFL, O_NONBLOCK);
+    snprintf(number, sizeof number, "%d", word.ends[1]);
+    setenv("PK_REPORTED_FD", number, 1);
+    return word;
+}
+
+static bool has_reported(word_of_report word)
+{
+    char byte;
+    if (word.ends[0] < 0)
+        return true;
+    unsetenv("PK_REPORTED_FD");
+    close(word.ends[1]);
+    const bool said = read(word.ends[0], &byte, 1) == 1;
+    close(word.ends[0]);
+    return said;
+}
+
+/* One that was interrupted, that faulted or that did not start has said so itself. */
+static bool ended_by_itself(int code)
+{
+    return code >= 0 && code != pk_exit_code(PK_INTERRUPTED) && code != pk_exit_code(PK_FAULT) &&
+           code != pk_exit_code(PK_USAGE);
+}
+
+static int code_with_report(int code, bool reported, const char *program)
+{
+    if (reported || !ended_by_itself(code))
+        return code;
+    return cli_failed(pk_fail(PK_FAULT,
+                              "%s ended with exit code %d before the harness had reported: nothing that it printed is "
+                              "a result. Does a variant call exit, or end the process in another way?",
+                              program, code));
+}
+
+int cli_run_lab(char *const argv[])
+{
+    const word_of_report word = expect_report();
+    const int code = cli_run(argv);
+    return code_with_report(code, has_reported(word), argv[0]);
+}
+
 static char *read_all(int descriptor)
 {
     size_t length = 0, capacity = 4096;
@@ -144,6 +198,13 @@ int cli_capture(char *const argv[], char **output)
     if (!WIFEXITED(status))
         return CANNOT_FORK;
     return WEXITSTATUS(status) == CANNOT_START ? CANNOT_FORK : WEXITSTATUS(status);
+}
+
+int cli_capture_lab(char *const argv[], char **output)
+{
+    const word_of_report word = expect_report();
+    const int code = cli_capture(argv, output);
+    return code_with_report(code, has_reported(word), argv[0]);
 }
 
 char *cli_find_program(const char *name)

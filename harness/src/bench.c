@@ -49,9 +49,12 @@ static pk_status execute_and_judge(pk_run *run, const char *when, bool held, pk_
     if (status == PK_OK && held)
         status = pk_hold_stream(bench->stream);
     run->check_tokens = bench->lab->token_ends_on_stream;
+    run->peeks = true;
     if (status == PK_OK)
         status = pk_repetition_execute(run, wall_us);
-    run->check_tokens = false;
+    run->check_tokens = run->peeks = false;
+    if (status == PK_OK)
+        status = pk_repetition_check_launches(run);
     if (status == PK_OK)
         status = bench->lab->verify(run, &validation->verdict);
     if (status != PK_OK)
@@ -61,6 +64,27 @@ static pk_status execute_and_judge(pk_run *run, const char *when, bool held, pk_
     return status == PK_OK ? pk_buffers_check_guards(bench) : status;
 }
 
+/* Device memory that is taken; 0 where the device does not tell. */
+static size_t memory_taken(void)
+{
+    size_t free_bytes, total_bytes;
+    return pk_device_memory(&free_bytes, &total_bytes) == PK_OK ? total_bytes - free_bytes : 0;
+}
+
+/* The first repetition may load code and grow the runtime's own buffers. One that leaves more taken than it found when
+ * it comes for the second time, and for the third, does so for ever. */
+static pk_status check_memory_returned(pk_contender *contender, size_t before, size_t after)
+{
+    const bool grew = contender->repetitions_verified++ > 0 && after > before;
+    contender->times_grown = grew ? contender->times_grown + 1 : 0;
+    if (contender->times_grown < 2)
+        return PK_OK;
+    return pk_fail(PK_WRONG,
+                   "each repetition keeps %zu bytes of device memory: allocate in prepare and free in finish "
+                   "(docs/troubleshooting.md#leak)",
+                   after - before);
+}
+
 static void verify(pk_report *report, pk_contender *contender, const char *when, bool held, uint64_t seed,
                    pk_validation *validation, double *wall_us)
 {
@@ -68,7 +92,10 @@ static void verify(pk_report *report, pk_contender *contender, const char *when,
     snprintf(what, sizeof what, "variant '%s' (%s)", contender->run.variant->name, when);
     pk_watchdog_progress(what);
     validation->seed = seed;
+    const size_t taken = memory_taken();
     pk_status status = execute_and_judge(&contender->run, when, held, validation, wall_us);
+    if (status == PK_OK)
+        status = check_memory_returned(contender, taken, memory_taken());
     if (status == PK_OK)
         return;
     pk_contender_fail(report, contender, status);
@@ -98,7 +125,9 @@ static void open_contender(const pk_bench_request *request, pk_contender *conten
     snprintf(what, sizeof what, "variant '%s' (prepare)", run->variant->name);
     pk_watchdog_progress(what);
     double start = pk_now_us();
+    run->bench->variant_runs = true;
     pk_status status = run->variant->prepare ? run->variant->prepare(run) : PK_OK;
+    run->bench->variant_runs = false;
     if (first_pass)
         result->prepare_us = pk_now_us() - start;
     if (status == PK_USAGE && request->of_sweep)
@@ -118,8 +147,10 @@ static void close_contender(pk_report *report, pk_contender *contender)
     pk_run *run = &contender->run;
     pk_result *result = &report->results[contender->result];
     double start = pk_now_us();
+    run->bench->variant_runs = true;
     if (run->variant->finish)
         run->variant->finish(run);
+    run->bench->variant_runs = false;
     if (isnan(result->finish_us))
         result->finish_us = pk_now_us() - start;
     for (size_t i = 0; i < run->stream_count; i++)
@@ -327,6 +358,8 @@ static void tear_down(pk_run *lab_run)
 {
     if (lab_run->bench->lab_data && lab_run->bench->lab->teardown)
         lab_run->bench->lab->teardown(lab_run);
+    if (lab_run->bench->peek_stream)
+        pk_device_stream_destroy(lab_run->bench->peek_stream);
     pk_buffers_free(lab_run->bench);
 }
 

@@ -329,6 +329,8 @@ static void add_outcome(cJSON *object, const pk_report *report, const pk_result 
     add_validation(validation, "before", &result->before);
     add_validation(validation, "after", &result->after);
     add_validation(validation, "fresh", &result->fresh);
+    if (result->awkward_sizes)
+        add_number(validation, "awkward_sizes", (double)result->awkward_sizes);
 }
 
 static void add_result(cJSON *results, const pk_report *report, const pk_result *result)

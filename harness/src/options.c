@@ -132,6 +132,8 @@ static bool parse_flag(pk_options *options, const char *name)
         options->check = true;
     else if (strcmp(name, "cold") == 0)
         options->cold = true;
+    else if (strcmp(name, "awkward") == 0)
+        options->awkward = true;
     else if (strcmp(name, "list") == 0)
         options->list = true;
     else
@@ -174,6 +176,27 @@ static pk_status parse_one(pk_options *options, const pk_lab *lab, int argc, cha
     return status;
 }
 
+pk_status pk_options_set_knobs(long long *knobs, const pk_lab *lab, const char *text)
+{
+    while (*text) {
+        char name[64], value[64];
+        if (sscanf(text, "%63[^= ]=%63[^ ]", name, value) != 2)
+            return pk_fail(PK_USAGE, "%s: '%s' is no list of knobs: write n=1 k=3", lab->id, text);
+        size_t i = 0;
+        while (i < lab->knob_count && strcmp(lab->knobs[i].name, name) != 0)
+            i++;
+        if (i == lab->knob_count)
+            return pk_fail(PK_USAGE, "%s: an awkward size names the knob '%s', which the lab does not have", lab->id,
+                           name);
+        pk_status status = parse_knob(&knobs[i], &lab->knobs[i], name, value);
+        if (status != PK_OK)
+            return status;
+        text += strcspn(text, " ");
+        text += strspn(text, " ");
+    }
+    return PK_OK;
+}
+
 static pk_status check_variant_names(const pk_options *options, const pk_lab *lab)
 {
     const char *names[MAX_NAMES];
@@ -204,6 +227,9 @@ static void set_defaults(pk_options *options, const pk_lab *lab)
     for (size_t i = 0; i < lab->knob_count; i++)
         if (!options->knob_given[i])
             options->knobs[i] = options->quick ? lab->knobs[i].quick : lab->knobs[i].value;
+    options->awkward |= options->timing;
+    if (options->watchdog_s <= 0)
+        options->watchdog_s = options->quick ? 10 : 60;
     if (options->time_limit_s <= 0)
         options->time_limit_s = options->quick ? 0.5 : 3;
 }
@@ -214,7 +240,6 @@ pk_status pk_options_parse(pk_options *options, const pk_lab *lab, int argc, cha
     *done = false;
     options->timing = true;
     options->seed = 1;
-    options->watchdog_s = 60;
     options->knobs = calloc(lab->knob_count + 1, sizeof *options->knobs);
     options->knob_given = calloc(lab->knob_count + 1, sizeof *options->knob_given);
     if (!options->knobs || !options->knob_given)

@@ -10,24 +10,24 @@ enum { WIDTH = 80, CELL = 64 };
 
 /* Text in lines of at most WIDTH columns, broken at spaces, the second line on by two. A word that is longer stays
  * whole: it is a path, to be copied. */
-static void print_wrapped(const char *text)
+void pk_print_wrapped(FILE *out, const char *text)
 {
     size_t column = 0;
     while (*text) {
         size_t word = strcspn(text, " ");
         if (column > 0 && column + 1 + word > WIDTH) {
-            printf("\n  ");
+            fprintf(out, "\n  ");
             column = 2;
         } else if (column > 0) {
-            printf(" ");
+            fprintf(out, " ");
             column++;
         }
-        printf("%.*s", (int)word, text);
+        fprintf(out, "%.*s", (int)word, text);
         column += word;
         text += word;
         text += strspn(text, " ");
     }
-    printf("\n");
+    fprintf(out, "\n");
 }
 
 static void number_cell(char *cell, double value)
@@ -73,7 +73,7 @@ static void print_heading(const pk_report *report, const pk_result *first)
     if (used < sizeof line)
         snprintf(line + used, sizeof line - used, " seed=%llu (replay with --seed=%llu)",
                  (unsigned long long)report->seed, (unsigned long long)report->seed);
-    print_wrapped(line);
+    pk_print_wrapped(stdout, line);
     printf("\n");
 }
 
@@ -162,7 +162,7 @@ static void print_reasons(const pk_report *report, size_t count)
         char text[1024];
         snprintf(text, sizeof text, "%s: %s%s: %s", result->variant, pk_status_word(result->status),
                  i < count || result->cache == PK_COLD ? "" : " at a point beside the default", result->reason);
-        print_wrapped(text);
+        pk_print_wrapped(stdout, text);
     }
 }
 
@@ -292,7 +292,8 @@ void pk_print_lab_help(const pk_lab *lab, const char *program)
            "\nLimits\n"
            "  --time-limit=3     seconds of measuring at the default point; a point of a\n"
            "                     sweep has a sixth\n"
-           "  --watchdog=60      seconds without progress until the run is ended\n"
+           "  --watchdog=60      seconds without progress until the run is ended; 10\n"
+           "                     with --quick\n"
            "\nOutput\n"
            "  --out=DIR          write DIR/<utc>-<device>/%s.json and .csv\n"
            "  --json=FILE --csv=FILE  write just these\n"

@@ -72,10 +72,15 @@ static void free_result(pk_result *result)
     pk_samples_free(&result->ratio);
 }
 
+void pk_report_drop(pk_report *report, size_t first)
+{
+    while (report->result_count > first)
+        free_result(&report->results[--report->result_count]);
+}
+
 void pk_report_free(pk_report *report)
 {
-    for (size_t i = 0; i < report->result_count; i++)
-        free_result(&report->results[i]);
+    pk_report_drop(report, 0);
     for (size_t i = 0; i < report->fit_count; i++) {
         free(report->fits[i].name);
         free(report->fits[i].unit);

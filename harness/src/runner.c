@@ -60,6 +60,16 @@ void pk_run_set_lab_data(pk_run *run, void *data)
     run->bench->lab_data = data;
 }
 
+void *pk_run_reference(const pk_run *run)
+{
+    return run->bench->variant_runs ? NULL : run->bench->reference;
+}
+
+void pk_run_set_reference(pk_run *run, void *reference)
+{
+    run->bench->reference = reference;
+}
+
 void *pk_run_variant_data(const pk_run *run)
 {
     return run->variant_data;
@@ -80,6 +90,52 @@ double pk_clock_us(void)
     return pk_now_us();
 }
 
+/* ---- looking at a token when it is reported ---- */
+
+#if defined(__SANITIZE_THREAD__)
+enum { MAY_PEEK = 0 };
+#else
+enum { MAY_PEEK = 1 };
+#endif
+enum { PEEKS_FIRST = 4, PEEKS_EVERY = 61 /* a prime: no period of a lab's own falls in with it */ };
+
+bool pk_run_peeks(const pk_run *run)
+{
+    if (!MAY_PEEK || !run->peeks || run->peeked != PK_OK)
+        return false;
+    return getenv("PK_CPU_SCHEDULE") || run->token_seen < PEEKS_FIRST || run->token_seen % PEEKS_EVERY == 0;
+}
+
+pk_status pk_run_peek(pk_run *run, void *host, const void *device, size_t bytes)
+{
+    pk_bench *bench = run->bench;
+    pk_status status = bench->peek_stream ? PK_OK : pk_device_stream_create(&bench->peek_stream);
+    if (status == PK_OK)
+        status = pk_device_download(host, device, bytes, bench->peek_stream);
+    return status == PK_OK ? pk_device_stream_synchronize(bench->peek_stream) : status;
+}
+
+/* The lab judges the token that is being reported; the first one that is wrong is kept. */
+static void verify_token(pk_run *run)
+{
+    const pk_lab *lab = run->bench->lab;
+    const size_t token = run->token_seen;
+    if (!lab->verify_token || !pk_run_peeks(run))
+        return;
+    pk_verdict verdict = {.checked = 0};
+    run->bench->variant_runs = false;
+    run->peeked = lab->verify_token(run, token, &verdict);
+    run->bench->variant_runs = true;
+    if (run->peeked == PK_OK && verdict.wrong > 0)
+        run->peeked = pk_fail(PK_WRONG,
+                              "token %zu was reported as done, and its result is not there: [%llu] is %.9g, want "
+                              "%.9g%s%s (docs/troubleshooting.md#wrong-results)",
+                              token, (unsigned long long)verdict.first_wrong, verdict.got, verdict.want,
+                              verdict.note[0] ? ": " : "", verdict.note);
+    if (run->peeked != PK_OK)
+        snprintf(run->peeked_text, sizeof run->peeked_text, "%s", pk_error_text());
+}
+
 /* Of a repetition's tokens as many latencies are kept as there is room for: one in `token_stride`. */
 void pk_token_latency(pk_run *run, double us)
 {
@@ -94,7 +150,8 @@ void pk_token_latency(pk_run *run, double us)
 void pk_token_done(pk_run *run)
 {
     double now = pk_now_us(), since = run->last_token_us;
-    run->last_token_us = now;
+    verify_token(run);
+    run->last_token_us = run->peeks ? pk_now_us() : now;
     pk_token_latency(run, now - since);
 }
 
@@ -163,6 +220,8 @@ static pk_status check_ended(pk_run *run)
         return pk_fail(PK_WRONG,
                        "a token was reported as done while its work was still running: wait for the stream "
                        "(cudaStreamSynchronize) before pk_token_done (docs/troubleshooting.md#still-running)");
+    if (run->peeked != PK_OK)
+        return pk_fail(run->peeked, "%s", run->peeked_text);
     if (run->launches.foreign > 0)
         return pk_fail(PK_WRONG,
                        "%llu launches a repetition on a stream that is not timed (first: %s): use pk_run_stream(run), "
@@ -171,18 +230,41 @@ static pk_status check_ended(pk_run *run)
     return PK_OK;
 }
 
+pk_status pk_repetition_check_launches(const pk_run *run)
+{
+    const pk_lab *lab = run->bench->lab;
+    if (!lab->launches)
+        return PK_OK;
+    const pk_launch_range range = lab->launches(run, run->variant->name);
+    const double count = (double)run->launches.launches;
+    if (count >= range.least && count <= range.most)
+        return PK_OK;
+    char wanted[64];
+    if (range.least == range.most)
+        snprintf(wanted, sizeof wanted, "%.0f", range.most);
+    else
+        snprintf(wanted, sizeof wanted, "%.0f to %.0f", range.least, range.most);
+    return pk_fail(PK_WRONG,
+                   "%.0f kernel launches in a repetition, where %s (%s) makes %s: what it is about is not done, or "
+                   "done besides (docs/troubleshooting.md#launches)",
+                   count, run->variant->name, run->variant->summary, wanted);
+}
+
 pk_status pk_repetition_execute(pk_run *run, double *wall_us)
 {
     pk_launch_counts_reset();
     run->token_count = run->token_seen = 0;
     run->token_stride = (size_t)(run->bench->lab->tokens(run) / (double)(run->token_capacity + 1)) + 1;
     run->token_early = false;
+    run->peeked = PK_OK;
+    run->bench->variant_runs = true;
     double start = pk_now_us();
     run->last_token_us = start;
     atomic_store_explicit(&under_way, run, memory_order_release);
     pk_status status = run->variant->execute(run);
     atomic_store_explicit(&under_way, NULL, memory_order_release);
     double end = pk_now_us();
+    run->bench->variant_runs = false;
     pk_launch_counts_read(&run->launches); /* verifying may launch kernels of its own */
     *wall_us = end - start;
     return status == PK_OK ? check_ended(run) : status;

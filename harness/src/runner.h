@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "pk/lab.h"
 #include "pk/result.h"
@@ -17,6 +18,7 @@ typedef struct pk_options {
     const char *variants; /* comma-separated; NULL: all */
     uint64_t seed;
     bool quick, timing, check, cold, list;
+    bool awkward; /* verify the lab's awkward sizes too: with timing, or asked for */
     pk_sweep_mode sweep;
     double time_limit_s; /* for each point, all variants together */
     double watchdog_s;   /* without progress */
@@ -26,6 +28,10 @@ typedef struct pk_options {
 /* Fill `options` from argv. PK_USAGE with a message; `*done` when --help or --list printed what was asked. */
 pk_status pk_options_parse(pk_options *options, const pk_lab *lab, int argc, char **argv, bool *done);
 void pk_options_free(pk_options *options);
+
+/* Set the knobs that `text` names, "n=1 k=3", in knobs [lab.knob_count]. PK_USAGE for one that is not there or a value
+ * out of its range. */
+pk_status pk_options_set_knobs(long long *knobs, const pk_lab *lab, const char *text);
 
 /* ---- one set of knobs, shared by the variants that are measured on it ---- */
 
@@ -45,8 +51,10 @@ typedef struct pk_bench {
     void *stream;
     pk_buffer buffers[PK_MAX_BUFFERS];
     size_t buffer_count;
-    void *lab_data;
-    bool stuck; /* a kernel that does not end holds the stream: nothing more can run on it */
+    void *lab_data, *reference;
+    void *peek_stream; /* of pk_run_peek; NULL until the first */
+    bool variant_runs; /* the reference is out of reach */
+    bool stuck;        /* a kernel that does not end holds the stream: nothing more can run on it */
 } pk_bench;
 
 struct pk_run {
@@ -59,7 +67,10 @@ struct pk_run {
     bool check_tokens; /* look, at each token's end, whether its work has ended: in verified repetitions only, since
                           the look costs a microsecond */
     bool token_early;  /* one was reported before that */
-    double *token_us;  /* latencies of the tokens of this repetition, [token_capacity] */
+    bool peeks;        /* results are looked at as they are reported: in verified repetitions only */
+    pk_status peeked;  /* PK_OK, or what a look at a token came to, its text in peeked_text */
+    char peeked_text[384];
+    double *token_us; /* latencies of the tokens of this repetition, [token_capacity] */
     size_t token_count, token_capacity, token_seen, token_stride;
     double last_token_us;      /* when the last token, or the repetition, began or ended */
     pk_launch_counts launches; /* of the last repetition */
@@ -74,11 +85,12 @@ void pk_buffers_free(pk_bench *bench);
 
 typedef struct pk_contender {
     pk_run run;
-    size_t result; /* index in report.results */
-    bool active;   /* verified, and still in the race */
-    bool sits_out; /* verified but not timed: the device only emulates what it needs */
-    double *walls; /* this round's two samples */
-    size_t tokens; /* latencies kept before this round */
+    size_t result;                              /* index in report.results */
+    bool active;                                /* verified, and still in the race */
+    bool sits_out;                              /* verified but not timed: the device only emulates what it needs */
+    double *walls;                              /* this round's two samples */
+    size_t tokens;                              /* latencies kept before this round */
+    unsigned repetitions_verified, times_grown; /* verified repetitions, and how many of the last ones kept memory */
 } pk_contender;
 
 typedef struct pk_measure_plan {
@@ -110,6 +122,9 @@ void pk_repetition_left_behind(pk_run *run);
 /* What the repetition that is under way holds, as its lab tells; "" when there is none. From any thread. */
 void pk_repetition_describe(char *text, size_t bytes);
 
+/* Does the repetition's number of launches fit what the rung is about? PK_WRONG when not. */
+pk_status pk_repetition_check_launches(const pk_run *run);
+
 /* limits.cu */
 pk_status pk_measure_limits(const pk_device_info *device, void *stream, bool quick, pk_report *report);
 pk_status pk_flush_l2(const pk_device_info *device, void *stream);
@@ -124,6 +139,8 @@ void pk_watchdog_progress(const char *what); /* something moved: start counting 
 bool pk_interrupted(void);                   /* SIGINT or SIGTERM arrived */
 
 /* ---- print.c ---- */
+/* A line, broken at blanks where it is longer than a terminal is wide; what follows is indented. */
+void pk_print_wrapped(FILE *out, const char *text);
 /* Results of the first `count` entries as a table, limits, what failed and why, targets when they were judged. */
 void pk_print_report(const pk_report *report, size_t count, bool targets);
 void pk_print_lab_help(const pk_lab *lab, const char *program);

@@ -75,14 +75,27 @@ static void mark_unfinished(pk_report *report, pk_status why)
     }
 }
 
-/* ---- the end that the watchdog brings ---- */
+/* ---- the end ---- */
+
+/* Tells who started this program that it has come to the end of its report: a program that ends otherwise, by a call
+ * of exit in a variant for instance, has not. The file descriptor is named in PK_REPORTED_FD. */
+static void say_reported(void)
+{
+    const char *text = getenv("PK_REPORTED_FD");
+    char *end;
+    const long fd = text ? strtol(text, &end, 10) : -1;
+    if (fd > STDERR_FILENO && *end == '\0')
+        (void)!write((int)fd, "r", 1);
+}
 
 /* Called on the watchdog's thread while the main thread waits for a device that does not answer: the report stands
  * still, so it is written as it is, and the process ends without asking the device for anything more. */
 static void give_up(pk_status why, const char *text)
 {
     session *s = &the_session;
-    fprintf(stderr, "%s: %s: %s\n", s->report.lab->id, pk_status_word(why), text);
+    char line[3072];
+    snprintf(line, sizeof line, "%s: %s: %s", s->report.lab->id, pk_status_word(why), text);
+    pk_print_wrapped(stderr, line);
     s->report.status = why;
     s->report.note = strdup(text);
     if (s->current < s->report.result_count) {
@@ -96,6 +109,7 @@ static void give_up(pk_status why, const char *text)
     if (write_results(s) != PK_OK)
         fprintf(stderr, "%s\n", pk_error_text());
     fflush(stdout);
+    say_reported();
     _exit(pk_exit_code(why));
 }
 
@@ -350,6 +364,61 @@ static pk_status run_sweeps(session *s)
     return status;
 }
 
+/* ---- awkward sizes ---- */
+
+static pk_result *default_result(session *s, const char *variant)
+{
+    for (size_t i = 0; i < s->default_results; i++)
+        if (strcmp(s->report.results[i].variant, variant) == 0)
+            return &s->report.results[i];
+    return NULL;
+}
+
+/* What came of a variant at an awkward size goes to its result at the sizes that were asked for. */
+static void carry_over(session *s, const char *size, const pk_result *at)
+{
+    pk_result *result = default_result(s, at->variant);
+    if (!result || result->status != PK_OK || at->status == PK_SKIP)
+        return;
+    if (at->status == PK_OK) {
+        result->awkward_sizes++;
+        return;
+    }
+    char reason[1024];
+    snprintf(reason, sizeof reason, "right at the sizes asked for, and not with %s: %s", size,
+             at->reason ? at->reason : pk_status_word(at->status));
+    result->status = at->status;
+    result->reason = strdup(reason);
+}
+
+/* Every variant that passed, once more with other buffers: at the lab's awkward sizes, from the first to the last, and
+ * at the first again, when what a variant has kept from an earlier one is old. Not timed, and no results of their own.
+ */
+static pk_status verify_awkward_sizes(session *s)
+{
+    const pk_lab *lab = s->report.lab;
+    const size_t first = s->report.result_count, count = lab->awkward_count;
+    long long *knobs = calloc(lab->knob_count + 1, sizeof *knobs);
+    pk_status status = knobs ? PK_OK : pk_fail(PK_USAGE, "%s: out of host memory", lab->id);
+    for (size_t i = 0; i < count + (count > 1) && status == PK_OK && !pk_interrupted(); i++) {
+        const char *size = lab->awkward[i % count];
+        for (size_t k = 0; k < lab->knob_count; k++)
+            knobs[k] = lab->knobs[k].quick;
+        status = pk_options_set_knobs(knobs, lab, size);
+        if (status != PK_OK)
+            break;
+        pk_bench_request request = {
+            .knobs = knobs, .cache = PK_HOT, .only_passed_before = s->default_results, .of_sweep = true, .passes = 1};
+        status = run_bench(s, &request, NULL);
+        for (size_t r = first; r < s->report.result_count; r++)
+            carry_over(s, size, &s->report.results[r]);
+        s->current = SIZE_MAX;
+        pk_report_drop(&s->report, first);
+    }
+    free(knobs);
+    return status;
+}
+
 /* ---- outcome ---- */
 
 /* A skip does not fail a run in which something else passed, and does not pass one in which nothing did. */
@@ -399,6 +468,8 @@ static pk_status measure_all(session *s)
     if (status == PK_OK)
         status = run_default_point(s, PK_HOT, 0, sweeps ? 2 : 1);
     s->default_results = s->report.result_count;
+    if (status == PK_OK && s->options.awkward && !pk_interrupted())
+        status = verify_awkward_sizes(s);
     if (status == PK_OK && s->options.cold && s->options.timing)
         status = run_default_point(s, PK_COLD, 0, 1);
     if (status == PK_OK && sweeps)
@@ -460,10 +531,10 @@ static void say(const pk_report *report, const char *text)
 {
     const char *id = report->lab->id;
     fflush(stdout);
-    if (strncmp(text, id, strlen(id)) == 0)
-        fprintf(stderr, "%s\n", text);
-    else
-        fprintf(stderr, "%s: %s\n", id, text);
+    char line[3072];
+    const bool named = strncmp(text, id, strlen(id)) == 0;
+    snprintf(line, sizeof line, "%s%s%s", named ? "" : id, named ? "" : ": ", text);
+    pk_print_wrapped(stderr, line);
 }
 
 static int report_error(const pk_report *report, pk_status status)
@@ -496,7 +567,7 @@ static int finish(session *s, pk_status status)
     return pk_exit_code(report->status);
 }
 
-int pk_session_main(const pk_lab *lab, int argc, char **argv)
+static int run_session(const pk_lab *lab, int argc, char **argv)
 {
     session *s = &the_session;
     bool done;
@@ -527,6 +598,7 @@ int pk_session_main(const pk_lab *lab, int argc, char **argv)
         code = report_error(&s->report, status);
     if (s->stuck) {
         (void)fflush(NULL);
+        say_reported();
         _exit(code);
     }
     /* Releasing may hang where the device did: the watchdog stays until it is done. */
@@ -535,5 +607,12 @@ int pk_session_main(const pk_lab *lab, int argc, char **argv)
     pk_watchdog_stop();
     pk_options_free(&s->options);
     pk_report_free(&s->report);
+    return code;
+}
+
+int pk_session_main(const pk_lab *lab, int argc, char **argv)
+{
+    const int code = run_session(lab, argc, argv);
+    say_reported();
     return code;
 }

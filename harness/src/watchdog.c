@@ -1,5 +1,6 @@
 /* One thread owns SIGINT and SIGTERM and watches for progress, so that a hung kernel or Ctrl-C always ends the run
  * with a report: everything it does happens in a thread's ordinary context, not in a signal handler. */
+#include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -16,6 +17,9 @@ enum {
     SECOND_SIGNAL_MS = 500,   /* one Ctrl-C may arrive twice: from the terminal, and passed on by what started this */
     INTERRUPT_GRACE_MS = 3000 /* the main thread's time to stop by itself after a signal */
 };
+
+static const double SAY_AFTER_US = 3e6;
+static const double LOOK_AFTER_US = 5e5; /* reading the schedule takes processor time, and most spells are shorter */
 
 static struct {
     pthread_t thread;
@@ -44,12 +48,85 @@ static void describe_hang(char *text, size_t bytes, double seconds)
              seconds, what, launch[0] ? launch : "none", held[0] ? "; " : "", held, blocked[0] ? "; " : "", blocked);
 }
 
-static double quiet_us(void)
+/* ---- quiet time: how long the process has got nowhere although it could ---- */
+
+/* Nanoseconds that the process's threads ran and that they waited for a processor, from the kernel's own account (the
+ * first two numbers of /proc/PID/task/TID/schedstat). False where it keeps none. */
+static bool read_schedule(double *ran, double *waited)
+{
+    DIR *tasks = opendir("/proc/self/task");
+    *ran = *waited = 0;
+    if (!tasks)
+        return false;
+    bool any = false;
+    for (const struct dirent *task = readdir(tasks); task; task = readdir(tasks)) {
+        char path[64];
+        double task_ran, task_waited;
+        if (task->d_name[0] == '.')
+            continue;
+        snprintf(path, sizeof path, "/proc/self/task/%.20s/schedstat", task->d_name);
+        FILE *file = fopen(path, "r");
+        if (!file)
+            continue;
+        if (fscanf(file, "%lf %lf", &task_ran, &task_waited) == 2) {
+            *ran += task_ran;
+            *waited += task_waited;
+            any = true;
+        }
+        (void)fclose(file);
+    }
+    (void)closedir(tasks);
+    return any;
+}
+
+typedef struct quiet {
+    double since_us;    /* the progress that it is counted from */
+    double us;          /* counted so far */
+    double looked_us;   /* up to then */
+    double ran, waited; /* the schedule at that time */
+} quiet;
+
+/* On a busy machine a process waits for a processor, and gets on as slowly as it gets processors: that time counts by
+ * the share in which its threads ran. One that sleeps, or has the processors that it asks for, counts in full. */
+static void count_quiet(quiet *q)
 {
     pthread_mutex_lock(&watchdog.lock);
-    double quiet = pk_now_us() - watchdog.progress_us;
+    const double progress_us = watchdog.progress_us;
     pthread_mutex_unlock(&watchdog.lock);
-    return quiet;
+    const double now = pk_now_us();
+    if (progress_us > q->since_us)
+        *q = (quiet){.since_us = progress_us, .looked_us = progress_us};
+    double ran = 0, waited = 0;
+    const bool known = now - progress_us > LOOK_AFTER_US && read_schedule(&ran, &waited);
+    if (known && q->waited > 0 && ran >= q->ran && waited > q->waited) {
+        q->us += (now - q->looked_us) * (ran - q->ran) / (ran - q->ran + (waited - q->waited));
+    } else {
+        q->us += now - q->looked_us;
+    }
+    q->looked_us = now;
+    q->ran = ran;
+    q->waited = waited;
+}
+
+/* One line on standard error, once a spell, so that nobody sits before a silent terminal. */
+static void say_quiet(const quiet *q, double *said_since)
+{
+    if (q->us < SAY_AFTER_US || *said_since >= q->since_us || watchdog.limit_us < 2 * SAY_AFTER_US)
+        return;
+    *said_since = q->since_us;
+    pthread_mutex_lock(&watchdog.lock);
+    (void)fprintf(stderr, "no progress for %.0f s in %s; it is given up after %.0f s\n", q->us / 1e6, watchdog.what,
+                  watchdog.limit_us / 1e6);
+    pthread_mutex_unlock(&watchdog.lock);
+}
+
+/* With what was held at that time, whatever ended it. */
+static void end_run(pk_status why, const char *how, double quiet_s)
+{
+    char hang[2560], text[2624];
+    describe_hang(hang, sizeof hang, quiet_s);
+    snprintf(text, sizeof text, "%s%s%s", how, how[0] ? "; " : "", hang);
+    watchdog.give_up(why, text);
 }
 
 static void *watch(void *unused)
@@ -59,26 +136,25 @@ static void *watch(void *unused)
     sigemptyset(&signals);
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGTERM);
-    double interrupted_at = 0;
+    double interrupted_at = 0, said_since = 0;
+    quiet q = {.looked_us = pk_now_us()};
     while (!atomic_load_explicit(&watchdog.stop, memory_order_acquire)) {
         const struct timespec poll = {0, POLL_MS * 1000000L};
         int signal_number = sigtimedwait(&signals, NULL, &poll);
         if (signal_number > 0) {
             /* A second signal means: now. */
             if (interrupted_at > 0 && pk_now_us() - interrupted_at > (double)SECOND_SIGNAL_MS * 1e3)
-                watchdog.give_up(PK_INTERRUPTED, "interrupted twice");
+                end_run(PK_INTERRUPTED, "interrupted twice", q.us / 1e6);
             atomic_store_explicit(&watchdog.interrupted, 1, memory_order_relaxed);
             if (interrupted_at <= 0)
                 interrupted_at = pk_now_us();
         }
         if (interrupted_at > 0 && pk_now_us() - interrupted_at > (double)INTERRUPT_GRACE_MS * 1e3)
-            watchdog.give_up(PK_INTERRUPTED, "interrupted while the device was busy");
-        double quiet = quiet_us();
-        if (watchdog.limit_us > 0 && quiet > watchdog.limit_us) {
-            char text[2560];
-            describe_hang(text, sizeof text, quiet / 1e6);
-            watchdog.give_up(PK_TIMEOUT, text);
-        }
+            end_run(PK_INTERRUPTED, "interrupted while the device was busy", q.us / 1e6);
+        count_quiet(&q);
+        say_quiet(&q, &said_since);
+        if (watchdog.limit_us > 0 && q.us > watchdog.limit_us)
+            end_run(PK_TIMEOUT, "", q.us / 1e6);
     }
     return NULL;
 }

@@ -19,7 +19,6 @@ typedef struct lab01 {
     float *y;       /* device, [n]: set to the start values before each repetition, holds the result after it */
     float *start;   /* device, [n]: the start values; for the lab's own reset */
 
-    float *host_x, *host_start, *host_want, *host_got; /* [n] each */
 } lab01;
 
 enum { LAB01_THREADS = 256 }; /* a block; one element a thread */

@@ -227,6 +227,44 @@ static pk_status bad_launch(pk_run *run)
     return all_steps(run);
 }
 
+/* Four blocks at most, and no loop that makes up for it. */
+static pk_status capped_grid(pk_run *run)
+{
+    const lab01 *lab = lab_of(run);
+    const unsigned blocks = lab01_blocks(lab) < 4 ? lab01_blocks(lab) : 4;
+    for (int step = 0; step < lab->k * lab->tokens; step++)
+        PK_LAUNCH(axpy_step, blocks, LAB01_THREADS, 0, stream_of(run), lab->n, lab->a, lab->x, lab->y);
+    PK_CHECK(cudaStreamSynchronize(stream_of(run)));
+    return PK_OK;
+}
+
+/* The size of the first run is taken for that of all. */
+static pk_status kept_size(pk_run *run)
+{
+    static int n;
+    const lab01 *lab = lab_of(run);
+    n = n ? n : lab->n;
+    for (int step = 0; step < lab->k * lab->tokens; step++)
+        PK_LAUNCH(axpy_step, lab01_blocks(lab), LAB01_THREADS, 0, stream_of(run), n, lab->a, lab->x, lab->y);
+    PK_CHECK(cudaStreamSynchronize(stream_of(run)));
+    return PK_OK;
+}
+
+static pk_status leaks(pk_run *run)
+{
+    void *kept;
+    PK_CHECK(cudaMalloc(&kept, 4 << 20)); /* a GPU's driver hands out 2 MiB at a time */
+    return all_steps(run);
+}
+
+/* All tokens are reported when nothing has begun, and nothing is still running either. */
+static pk_status idle_token(pk_run *run)
+{
+    for (int token = 0; token < lab_of(run)->tokens; token++)
+        pk_token_done(run);
+    return all_steps(run);
+}
+
 PK_VARIANTS(ladder) = {
     {"step-dropped", "one step too few", 0, NULL, step_dropped, NULL},
     {"step-doubled", "one step too many", 0, NULL, step_doubled, NULL},
@@ -242,6 +280,11 @@ PK_VARIANTS(ladder) = {
     {"reads-before-wait", "a dependent launch that reads y before its wait", PK_NEED_PDL, NULL, reads_before_wait,
      NULL},
     {"hangs", "a kernel that never ends", 0, NULL, hangs, NULL},
+    {"capped-grid", "four blocks at most, and no loop", 0, NULL, capped_grid, NULL},
+    {"kept-size", "the size of the first run for all", 0, NULL, kept_size, NULL},
+    {"leaks", "device memory in every repetition", 0, NULL, leaks, NULL},
+    {"idle-token", "tokens reported before their work has begun", 0, NULL, idle_token, NULL},
+    {"fused", "a launch for every step, under a name that stands for one", 0, NULL, all_steps, NULL},
     {"bad-launch", "a launch that the device refuses", 0, NULL, bad_launch, NULL},
 };
 PK_VARIANTS_END(ladder)

@@ -38,26 +38,40 @@ static pk_status validate(const pk_run *run)
 
 /* ---- set-up, inputs, reference ---- */
 
+/* The host's side, [n] each, where no variant reaches it. */
+typedef struct reference {
+    float *x, *start; /* the inputs, as they were drawn */
+    float *want, *got;
+} reference;
+
 static void teardown(pk_run *run)
 {
-    lab01 *lab = pk_run_lab_data(run);
-    free(lab->host_x);
-    free(lab->host_start);
-    free(lab->host_want);
-    free(lab->host_got);
-    free(lab);
+    reference *host = pk_run_reference(run);
+    if (host) {
+        free(host->x);
+        free(host->start);
+        free(host->want);
+        free(host->got);
+    }
+    free(host);
+    pk_run_set_reference(run, NULL);
+    free(pk_run_lab_data(run));
     pk_run_set_lab_data(run, NULL);
 }
 
-static pk_status allocate_host(lab01 *lab)
+static pk_status allocate_host(pk_run *run, int n)
 {
-    size_t bytes = (size_t)lab->n * sizeof(float);
-    lab->host_x = malloc(bytes);
-    lab->host_start = malloc(bytes);
-    lab->host_want = malloc(bytes);
-    lab->host_got = malloc(bytes);
-    if (!lab->host_x || !lab->host_start || !lab->host_want || !lab->host_got)
-        return pk_fail(PK_USAGE, "lab01: no host memory for four vectors of %d floats: use a smaller --n", lab->n);
+    const size_t bytes = (size_t)n * sizeof(float);
+    reference *host = calloc(1, sizeof *host);
+    pk_run_set_reference(run, host);
+    if (host) {
+        host->x = malloc(bytes);
+        host->start = malloc(bytes);
+        host->want = malloc(bytes);
+        host->got = malloc(bytes);
+    }
+    if (!host || !host->x || !host->start || !host->want || !host->got)
+        return pk_fail(PK_USAGE, "lab01: no host memory for four vectors of %d floats: use a smaller --n", n);
     return PK_OK;
 }
 
@@ -81,7 +95,7 @@ static pk_status setup(pk_run *run)
     lab->x = x;
     lab->y = y;
     lab->start = start;
-    return status == PK_OK ? allocate_host(lab) : status;
+    return status == PK_OK ? allocate_host(run, lab->n) : status;
 }
 
 static float nonzero_integer(pk_random *random)
@@ -92,20 +106,21 @@ static float nonzero_integer(pk_random *random)
 
 static pk_status fill(pk_run *run, uint64_t seed)
 {
-    lab01 *lab = pk_run_lab_data(run);
+    const lab01 *lab = pk_run_lab_data(run);
+    reference *host = pk_run_reference(run);
     pk_random random;
     pk_random_seed(&random, seed);
     double steps = (double)lab->k * lab->tokens;
     for (int i = 0; i < lab->n; i++) {
-        lab->host_x[i] = nonzero_integer(&random);
-        lab->host_start[i] = A * (float)((int)pk_random_below(&random, 2 * START_STEPS + 1) - START_STEPS);
-        lab->host_want[i] = (float)((double)lab->host_start[i] + steps * (double)A * (double)lab->host_x[i]);
+        host->x[i] = nonzero_integer(&random);
+        host->start[i] = A * (float)((int)pk_random_below(&random, 2 * START_STEPS + 1) - START_STEPS);
+        host->want[i] = (float)((double)host->start[i] + steps * (double)A * (double)host->x[i]);
     }
     size_t bytes = (size_t)lab->n * sizeof(float);
     void *stream = pk_run_stream(run);
-    pk_status status = pk_device_upload((float *)lab->x, lab->host_x, bytes, stream);
+    pk_status status = pk_device_upload((float *)lab->x, host->x, bytes, stream);
     if (status == PK_OK)
-        status = pk_device_upload(lab->start, lab->host_start, bytes, stream);
+        status = pk_device_upload(lab->start, host->start, bytes, stream);
     return status == PK_OK ? pk_device_stream_synchronize(stream) : status;
 }
 
@@ -128,13 +143,13 @@ static const char *about_steps(const lab01 *lab, double seen, double want)
 }
 
 /* What the first wrong element looks like: how many steps it saw, and from which start. */
-static void explain(const lab01 *lab, pk_verdict *verdict)
+static void explain(const lab01 *lab, const reference *host, pk_verdict *verdict)
 {
     char *note = verdict->note;
     const size_t room = sizeof verdict->note;
     size_t i = (size_t)verdict->first_wrong;
-    double want_steps = (double)lab->k * lab->tokens, step = (double)A * (double)lab->host_x[i];
-    double seen = (verdict->got - (double)lab->host_start[i]) / step;
+    double want_steps = (double)lab->k * lab->tokens, step = (double)A * (double)host->x[i];
+    double seen = (verdict->got - (double)host->start[i]) / step;
     if (isnan(verdict->got))
         snprintf(note, room,
                  "NaN: never written, or computed from something that was not (docs/troubleshooting.md#nan)");
@@ -157,16 +172,34 @@ static void explain(const lab01 *lab, pk_verdict *verdict)
 
 static pk_status verify(pk_run *run, pk_verdict *verdict)
 {
-    lab01 *lab = pk_run_lab_data(run);
+    const lab01 *lab = pk_run_lab_data(run);
+    reference *host = pk_run_reference(run);
     size_t bytes = (size_t)lab->n * sizeof(float);
-    pk_status status = pk_device_download(lab->host_got, lab->y, bytes, pk_run_stream(run));
+    pk_status status = pk_device_download(host->got, lab->y, bytes, pk_run_stream(run));
     if (status == PK_OK)
         status = pk_device_stream_synchronize(pk_run_stream(run));
     if (status != PK_OK)
         return status;
-    pk_check_exact(verdict, lab->host_got, lab->host_want, (size_t)lab->n);
+    pk_check_exact(verdict, host->got, host->want, (size_t)lab->n);
     if (verdict->wrong > 0)
-        explain(lab, verdict);
+        explain(lab, host, verdict);
+    return PK_OK;
+}
+
+/* One element, another one for each token: has it seen the steps of this token and of those before, and no more? */
+static pk_status verify_token(pk_run *run, size_t token, pk_verdict *verdict)
+{
+    const lab01 *lab = pk_run_lab_data(run);
+    const reference *host = pk_run_reference(run);
+    const size_t i = token * 7919 % (size_t)lab->n; /* a prime: neighbours of a warp and of a block come into it */
+    const double steps = (double)lab->k * (double)(token + 1);
+    const float want = (float)((double)host->start[i] + steps * (double)A * (double)host->x[i]);
+    float got;
+    pk_status status = pk_run_peek(run, &got, lab->y + i, sizeof got);
+    if (status != PK_OK)
+        return status;
+    verdict->checked = i;
+    pk_check_exact(verdict, &got, &want, 1);
     return PK_OK;
 }
 
@@ -187,6 +220,23 @@ static double flops_per_token(const pk_run *run)
 {
     return 2.0 * (double)pk_knob_value(run, "n") * (double)pk_knob_value(run, "k");
 }
+
+static pk_launch_range launches(const pk_run *run, const char *variant)
+{
+    const double tokens_done = tokens(run), steps = tokens_done * (double)pk_knob_value(run, "k");
+    static const char *const each_step[] = {"launch-sync", "stream", "pdl"}, *const each_token[] = {"work-only",
+                                                                                                    "fused"};
+    for (size_t i = 0; i < PK_COUNT(each_step); i++)
+        if (strcmp(variant, each_step[i]) == 0)
+            return (pk_launch_range){steps, steps};
+    for (size_t i = 0; i < PK_COUNT(each_token); i++)
+        if (strcmp(variant, each_token[i]) == 0)
+            return (pk_launch_range){tokens_done, tokens_done};
+    return (pk_launch_range){0, HUGE_VAL};
+}
+
+/* One element, a block but one, a block and one, and more blocks than any device holds at once. */
+static const char *const awkward[] = {"n=1 k=1 tokens=1", "n=255 k=3", "n=257 k=7 tokens=3", "n=1000003 k=2"};
 
 /* ---- the sweep ---- */
 
@@ -379,6 +429,10 @@ const pk_lab pk_this_lab = {
     .fill = fill,
     .reset = reset,
     .verify = verify,
+    .verify_token = verify_token,
+    .launches = launches,
+    .awkward = awkward,
+    .awkward_count = PK_COUNT(awkward),
     .teardown = teardown,
     .token_ends_on_stream = true,
     .tokens = tokens,

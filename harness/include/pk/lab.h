@@ -73,6 +73,11 @@ pk_status pk_run_add_stream(pk_run *run, void **stream);
 void *pk_run_lab_data(const pk_run *run);
 void pk_run_set_lab_data(pk_run *run, void *data);
 
+/* What the lab compares results with, where no variant reaches it: NULL while a variant's prepare, execute or finish
+ * runs, pk_token_done included. Set by the lab's setup, released by its teardown. */
+void *pk_run_reference(const pk_run *run);
+void pk_run_set_reference(pk_run *run, void *reference);
+
 /* The variant's own data, set by its prepare. */
 void *pk_run_variant_data(const pk_run *run);
 void pk_run_set_variant_data(pk_run *run, void *data);
@@ -85,6 +90,15 @@ void pk_token_done(pk_run *run);
 /* The same for tokens that are in flight together: the lab takes the time from when this one could begin. */
 void pk_token_latency(pk_run *run, double us);
 double pk_clock_us(void); /* a monotonic clock, microseconds */
+
+/* Results are looked at as they are reported in this repetition, and now is a time to look: in verified repetitions
+ * only, at the first tokens and at a sample of the others; at every one when the CPU device's order is chosen
+ * (PK_CPU_SCHEDULE, as under --explore). Never under ThreadSanitizer: a completion need not order the host's look. */
+bool pk_run_peeks(const pk_run *run);
+
+/* Copy `bytes` from device memory while the variant's kernels run, on a stream of the harness's own that waits for
+ * nothing; returns when the copy is there. */
+pk_status pk_run_peek(pk_run *run, void *host, const void *device, size_t bytes);
 
 /* A repetition that takes seconds is getting on: the watchdog counts its quiet time from here. */
 void pk_run_progress(const pk_run *run);
@@ -203,6 +217,11 @@ typedef struct pk_target {
 } pk_target;
 #define PK_H200 "NVIDIA H200"
 
+/* Kernel launches of a repetition, at least and at most. */
+typedef struct pk_launch_range {
+    double least, most;
+} pk_launch_range;
+
 typedef struct pk_lab {
     const char *id, *title; /* "lab01", "Launches" */
     const pk_knob *knobs;
@@ -214,6 +233,12 @@ typedef struct pk_lab {
     pk_status (*setup)(pk_run *run);
     /* Draw inputs from the seed, upload what is constant, compute the reference in double. */
     pk_status (*fill)(pk_run *run, uint64_t seed);
+    /* Judge what stands for token `token`, from 0, when pk_token_done reports it: where pk_run_peeks says so, by
+     * pk_run_peek. May be NULL. A lab whose tokens are reported by pk_token_latency looks for itself. */
+    pk_status (*verify_token)(pk_run *run, size_t token, pk_verdict *verdict);
+    /* How many launches a repetition of `variant` makes by what the rung is about, counted by PK_LAUNCH: other numbers
+     * are a wrong result. {0, HUGE_VAL}: not judged. May be NULL. */
+    pk_launch_range (*launches)(const pk_run *run, const char *variant);
     /* Bring the state to the start of a repetition, on pk_run_stream; never timed. */
     pk_status (*reset)(pk_run *run);
     /* Judge all outputs of the last repetition. PK_OK when it could be judged, whatever the verdict. */
@@ -234,6 +259,11 @@ typedef struct pk_lab {
     double (*tokens)(const pk_run *run);          /* tokens a repetition */
     double (*bytes_per_token)(const pk_run *run); /* fewest that must move to and from device memory */
     double (*flops_per_token)(const pk_run *run);
+
+    /* Sizes that a run verifies besides, without timing: 1, no multiple of a block, more than a capped grid takes at
+     * once. Each is a list of knobs, "n=1 k=3"; the others have their values under --quick. */
+    const char *const *awkward;
+    size_t awkward_count;
 
     const pk_sweep *sweeps, *sweeps_quick; /* under --sweep */
     size_t sweep_count, sweep_quick_count;

@@ -61,6 +61,7 @@ typedef struct pk_result { /* one variant at one set of knobs */
     char *open_step; /* "lab01.2" when status is PK_TODO; else NULL */
 
     pk_validation before, after, fresh; /* before timing; after it, same inputs; new inputs */
+    size_t awkward_sizes;               /* at which it was verified besides, without timing */
 
     double tokens;     /* a repetition */
     pk_samples wall;   /* host time around execute */
@@ -131,6 +132,8 @@ typedef struct pk_report {
 
 /* A new empty result with `knobs` copied and every number NaN. The pointer is valid until the next call. */
 pk_result *pk_report_add(pk_report *report, const long long *knobs);
+/* Forget the results from the `first` one on. */
+void pk_report_drop(pk_report *report, size_t first);
 void pk_report_free(pk_report *report);
 
 /* What follows from a result and the limits of its run; NaN where something is missing. */

@@ -83,6 +83,7 @@ HINTS
 # A lab program that does what the variable FAKE says.
 cat >"$PK_LAB_BUILD/bin/lab01_optimized" <<'PROGRAM'
 #!/usr/bin/env bash
+[[ -n ${FAKE_SILENT-} || -z ${PK_REPORTED_FD-} ]] || printf r >&"$PK_REPORTED_FD"
 case ${FAKE-} in
 code:*) exit "${FAKE#code:}" ;;
 wrote:*) # the result file that $FAKE_RESULT names, as `--out` and `--json` say
@@ -115,7 +116,7 @@ esac
 PROGRAM
 chmod +x "$PK_LAB_BUILD/bin/lab01_optimized"
 cp "$PK_LAB_BUILD/bin/lab01_optimized" "$PK_LAB_BUILD/bin/lab01_baseline"
-printf '#!/bin/sh\nprintf "baseline\\tsync\\ta sync a step\\nladder\\tstream\\tone sync a token\\n"\n' \
+printf '#!/usr/bin/env bash\n[[ -z ${PK_REPORTED_FD-} ]] || printf r >&$PK_REPORTED_FD\nprintf "baseline\\tsync\\ta sync a step\\nladder\\tstream\\tone sync a token\\n"\n' \
     >"$PK_LAB_BUILD/bin/lab01_solution"
 chmod +x "$PK_LAB_BUILD/bin/lab01_solution"
 

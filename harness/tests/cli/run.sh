@@ -52,6 +52,11 @@ expect_no 'Next:'
 as_run 77 todo stream=todo pdl=skipped -- check 01
 expect 77 'Next: fill in step lab01.1' 'Not checked on this device: lab01.2 (open), lab01.3 (open): pdl is skipped'
 
+# A program that ends before its harness has reported has not passed, whatever its exit code says.
+FAKE=code:0 FAKE_SILENT=1 run run 01
+expect 3 'ended with exit code 0 before the harness had reported' 'Does a variant call exit'
+expect_width
+
 # Wrong while a step of that variant is open, its kernel's; then with all of them filled in.
 sed -i 's|return pk_todo(run, "lab01.2");|overlap(run); // as one|' "$file"
 as_run 1 wrong stream=todo pdl=wrong -- run 01
