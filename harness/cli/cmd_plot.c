@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "pk/result.h"
 #include "plot.h"
 
 static void remove_folder(const char *folder)
@@ -20,16 +21,55 @@ static void remove_folder(const char *folder)
     rmdir(folder);
 }
 
+#define TEMPORARY_NAME "pk-plot-"
+
+/* Temporary folders of commands that were killed: those that nobody holds. */
+static void remove_leftovers(const char *temporary)
+{
+    cli_names names = cli_list_folder(temporary, TEMPORARY_NAME, "");
+    for (size_t i = 0; i < names.count; i++) {
+        char *path = cli_format("%s/%s", temporary, names.names[i]);
+        const int held = pk_take_folder(path);
+        if (held >= 0) {
+            remove_folder(path);
+            (void)close(held);
+        }
+        free(path);
+    }
+    cli_names_free(&names);
+}
+
+/* A folder of its own that it holds, or NULL after pk_fail. Another command may take it for a leftover before it is
+ * held: then the next one. */
+static char *make_temporary(const char *temporary, int *held)
+{
+    enum { TRIES = 10 };
+    for (int i = 0; i < TRIES; i++) {
+        char *path = cli_format("%s/" TEMPORARY_NAME "XXXXXX", temporary);
+        if (!mkdtemp(path)) {
+            pk_fail(PK_USAGE, "cannot make a folder %s: %s; set TMPDIR to a folder that you may write", path,
+                    strerror(errno));
+            free(path);
+            return NULL;
+        }
+        *held = pk_take_folder(path);
+        if (*held >= 0 || (errno != EWOULDBLOCK && errno != ENOENT))
+            return path;
+        free(path);
+    }
+    pk_fail(PK_USAGE, "cannot keep a folder in %s; set TMPDIR to a folder of your own", temporary);
+    return NULL;
+}
+
 static pk_status plot_result(const cli_result *result, const char *folder)
 {
     const char *temporary = getenv("TMPDIR");
-    char *pattern = cli_format("%s/pk-plot-XXXXXX", temporary && *temporary ? temporary : "/tmp");
-    if (!mkdtemp(pattern)) {
-        pk_fail(PK_USAGE, "cannot make a folder %s: %s; set TMPDIR to a folder that you may write", pattern,
-                strerror(errno));
-        free(pattern);
+    temporary = temporary && *temporary ? temporary : "/tmp";
+    remove_leftovers(temporary);
+    int held = -1;
+    char *pattern = make_temporary(temporary, &held);
+    if (!pattern)
         return PK_USAGE;
-    }
     plot_figures all = plot_figures_of(result, pattern);
     if (all.left_out)
         cli_say(2, "  the first %zu variants are drawn; %zu more have no room", all.variant_count, all.left_out);
@@ -38,6 +78,8 @@ static pk_status plot_result(const cli_result *result, const char *folder)
         status = plot_draw_all(&all, folder);
     plot_figures_free(&all);
     remove_folder(pattern);
+    if (held >= 0)
+        (void)close(held);
     free(pattern);
     return status;
 }

@@ -66,7 +66,7 @@ static int unknown_command(const char *word)
     return cli_failed(pk_fail(PK_USAGE, "unknown command '%s'; see ./lab --help", word));
 }
 
-int main(int argc, char **argv)
+static int run_command(int argc, char **argv)
 {
     if (argc < 2 || is_help(argv[1]))
         return print_help("lab");
@@ -79,4 +79,9 @@ int main(int argc, char **argv)
         return commands[i].run(argc - 1, argv + 1);
     }
     return unknown_command(argv[1]);
+}
+
+int main(int argc, char **argv)
+{
+    return pk_output_ended("lab", run_command(argc, argv));
 }

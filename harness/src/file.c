@@ -54,8 +54,12 @@ static int open_temporary(char *temporary, size_t temporary_bytes, const char *p
             return -1;
         }
         const int file = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-        if (file >= 0 || errno != EEXIST)
+        if (file < 0 && errno != EEXIST)
             return file;
+        if (file >= 0 && pk_take_file(file, temporary))
+            return file;
+        if (file >= 0) /* taken for a leftover before it was locked */
+            (void)close(file);
     }
     return -1;
 }
@@ -81,15 +85,13 @@ static int write_and_move(const char *path, const char *folder, const void *data
     int error = write_within_limit(file, data, bytes);
     if (error == 0 && fsync(file) != 0)
         error = errno;
+    if (error == 0 && rename(temporary, path) != 0) /* before it is closed, and with that not locked any more */
+        error = errno;
+    if (error != 0)
+        (void)unlink(temporary);
     if (close(file) != 0 && error == 0)
         error = errno;
-    if (error == 0 && rename(temporary, path) != 0)
-        error = errno;
-    if (error != 0) {
-        (void)unlink(temporary);
-        return error;
-    }
-    return sync_folder(folder);
+    return error != 0 ? error : sync_folder(folder);
 }
 
 pk_status pk_write_file(const char *path, const void *data, size_t bytes)
@@ -103,6 +105,8 @@ pk_status pk_write_file(const char *path, const void *data, size_t bytes)
     /* A device, pipe or folder must not be replaced by a file. */
     if (stat(path, &about) == 0 && !S_ISREG(about.st_mode) && !S_ISDIR(about.st_mode))
         return pk_fail(PK_USAGE, "%s: cannot write: it is a device or a pipe; give a file's name", path);
+    const char *slash = strrchr(path, '/');
+    pk_remove_temporaries(folder, slash ? slash + 1 : path);
     const int error = write_and_move(path, folder, data, bytes);
     return error == 0 ? PK_OK : pk_file_failed(path, "write", error);
 }
@@ -123,4 +127,17 @@ pk_status pk_folder_writable(const char *folder)
     (void)close(file);
     (void)unlink(temporary);
     return error == 0 ? PK_OK : pk_file_failed(folder, "write into this folder", error);
+}
+
+int pk_output_ended(const char *program, int code)
+{
+    const bool failed = ferror(stdout) != 0;
+    errno = 0;
+    if (fflush(stdout) == 0 && !failed)
+        return code;
+    if (errno == EPIPE)
+        return code;
+    (void)fprintf(stderr, "%s: not all of the output could be written%s%s; free some space, or send it elsewhere\n",
+                  program, errno ? ": " : "", errno ? strerror(errno) : "");
+    return pk_exit_code(PK_USAGE);
 }

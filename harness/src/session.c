@@ -509,23 +509,6 @@ static void describe_run(session *s, int argc, char **argv)
     report->quick = s->options.quick;
 }
 
-/* A folder that holds no result of this lab yet: two runs may start within the same second. */
-static pk_status choose_folder(session *s)
-{
-    if (!s->options.out)
-        return PK_OK;
-    char base[sizeof s->folder - 8], result[600];
-    pk_result_folder(base, sizeof base, s->options.out, &s->report);
-    snprintf(s->folder, sizeof s->folder, "%s", base);
-    for (int i = 2; i < 100; i++) {
-        snprintf(result, sizeof result, "%s/%s.json", s->folder, s->report.lab->id);
-        if (access(result, F_OK) != 0)
-            break;
-        snprintf(s->folder, sizeof s->folder, "%s-%d", base, i);
-    }
-    return pk_folder_writable(s->folder);
-}
-
 /* One line on standard error, named once. */
 static void say(const pk_report *report, const char *text)
 {
@@ -589,8 +572,8 @@ static int run_session(const pk_lab *lab, int argc, char **argv)
         status = open_device(s);
     if (status == PK_OK && s->options.cold && !s->report.device.is_gpu)
         status = pk_fail(PK_USAGE, "--cold flushes a GPU's L2 cache: leave it out on the CPU device");
-    if (status == PK_OK)
-        status = choose_folder(s);
+    if (status == PK_OK && s->options.out)
+        status = pk_claim_folder(s->folder, sizeof s->folder, s->options.out, &s->report);
     int code;
     if (status == PK_OK)
         code = finish(s, measure_all(s));
@@ -604,6 +587,8 @@ static int run_session(const pk_lab *lab, int argc, char **argv)
     /* Releasing may hang where the device did: the watchdog stays until it is done. */
     pk_watchdog_progress("releasing the device");
     close_device(s);
+    if (s->folder[0])
+        (void)rmdir(s->folder); /* a run that ended without a result leaves none behind */
     pk_watchdog_stop();
     pk_options_free(&s->options);
     pk_report_free(&s->report);

@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
 #include <sched.h>
@@ -13,6 +14,7 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "../src/folder.h"
@@ -203,7 +205,113 @@ Test(file, what_an_earlier_process_left_is_no_obstacle)
     cr_assert_eq(pk_write_file(left, "half", 4), PK_OK);
     cr_assert_eq(pk_write_file("a.json", "whole", 5), PK_OK);
     assert_holds("a.json", "whole");
-    assert_holds(left, "half");
+    cr_assert_neq(access(left, F_OK), 0, "what nobody writes any more is still there");
+}
+
+/* ---- several runs, and runs that were killed ---- */
+
+static const pk_report at_noon = {.started_utc = "2026-01-31T12:00:00Z", .device = {.name = "d"}};
+
+/* A child that claims a folder below `results`, does its work there, says so, and waits to be killed. */
+static pid_t begin_run(void (*work)(const char *folder))
+{
+    int ready[2];
+    char letter;
+    cr_assert_eq(pipe(ready), 0);
+    const pid_t child = fork();
+    if (child == 0) {
+        char folder[PATH_MAX];
+        if (pk_claim_folder(folder, sizeof folder, "results", &at_noon) != PK_OK)
+            _exit(1);
+        work(folder);
+        (void)!write(ready[1], "x", 1);
+        for (;;)
+            (void)pause();
+    }
+    (void)close(ready[1]);
+    cr_assert_eq(read(ready[0], &letter, 1), 1);
+    (void)close(ready[0]);
+    return child;
+}
+
+static void kill_run(pid_t child)
+{
+    (void)kill(child, SIGKILL);
+    cr_assert_eq(waitpid(child, NULL, 0), child);
+}
+
+static void write_result(const char *folder)
+{
+    char path[PATH_MAX + 64];
+    (void)snprintf(path, sizeof path, "%s/lab99.json", folder);
+    (void)pk_write_file(path, "own", 3);
+}
+
+/* As a run is in the middle of writing. */
+static void leave_half(const char *folder)
+{
+    char path[PATH_MAX + 64];
+    (void)snprintf(path, sizeof path, "%s/lab99.json.%ld-0.tmp", folder, (long)getpid());
+    const int file = open(path, O_WRONLY | O_CREAT | O_EXCL, 0666);
+    (void)pk_take_file(file, path);
+}
+
+static void leave_nothing(const char *folder)
+{
+    (void)folder;
+}
+
+Test(file, each_of_several_runs_has_a_folder_of_its_own)
+{
+    enum { RUNS = 12 };
+    pid_t children[RUNS];
+    for (int i = 0; i < RUNS; i++) {
+        children[i] = fork();
+        if (children[i] == 0) {
+            char folder[PATH_MAX], path[PATH_MAX + 16];
+            const pk_status status = pk_claim_folder(folder, sizeof folder, "results", &at_noon);
+            (void)snprintf(path, sizeof path, "%s/lab99.json", folder);
+            _exit(status != PK_OK || access(path, F_OK) == 0 || pk_write_file(path, "own", 3) != PK_OK);
+        }
+    }
+    for (int i = 0; i < RUNS; i++) {
+        int ended;
+        cr_assert_eq(waitpid(children[i], &ended, 0), children[i]);
+        cr_assert_eq(ended, 0);
+    }
+    cr_assert_eq(entries("results"), (size_t)RUNS);
+    assert_holds("results/2026-01-31T120000Z-d/lab99.json", "own");
+}
+
+Test(file, what_killed_runs_left_is_removed_and_nothing_else)
+{
+    cr_assert_eq(mkdir("results", 0777), 0);
+    cr_assert_eq(mkdir("results/2026-plans", 0777), 0);
+    const pid_t whole = begin_run(write_result), half = begin_run(leave_half), none = begin_run(leave_nothing);
+    kill_run(whole);
+    kill_run(half);
+    kill_run(none);
+    const pid_t at_work = begin_run(leave_half); /* cleans up before it begins */
+    cr_assert_eq(entries("results"), (size_t)3, "the plans, the whole result and the run at work");
+    assert_holds("results/2026-01-31T120000Z-d/lab99.json", "own");
+    char folder[PATH_MAX];
+    cr_assert_eq(pk_claim_folder(folder, sizeof folder, "results", &at_noon), PK_OK);
+    cr_assert_eq(entries("results"), (size_t)4, "a run at work lost its folder");
+    cr_assert_eq(entries("results/2026-01-31T120000Z-d-2"), (size_t)1, "a run at work lost its file");
+    kill_run(at_work);
+    cr_assert_eq(pk_claim_folder(folder, sizeof folder, "results", &at_noon), PK_OK);
+    cr_assert_eq(entries("results"), (size_t)4);
+}
+
+Test(file, a_folder_that_cannot_be_claimed_is_named)
+{
+    char folder[64], path[PATH_MAX];
+    memset(path, 'x', sizeof path);
+    path[80] = '\0';
+    assert_refused(pk_claim_folder(folder, sizeof folder, path, &at_noon), path, "", "choose a shorter path");
+    cr_assert_eq(pk_write_file("plain", "x", 1), PK_OK);
+    assert_refused(pk_claim_folder(folder, sizeof folder, "plain", &at_noon), "plain", "",
+                   "a part of the path is a file");
 }
 
 Test(file, a_folder_is_asked_before_a_long_run)

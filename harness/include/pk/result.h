@@ -172,6 +172,19 @@ void pk_run_id(char *id, size_t bytes, const pk_report *report);
 /* "results/2026-01-31T235959Z-NVIDIA-H200": the folder for this report below `root`. "" when it does not fit. */
 void pk_result_folder(char *path, size_t path_bytes, const char *root, const pk_report *report);
 
+/* Make that folder for this run alone: of several that begin in one second the others get -2, -3, ... behind its name.
+ * The name goes to `path`. What runs that were killed left below `root` is removed first: temporary files, and folders
+ * with nothing in them. PK_USAGE, naming the folder, when it cannot be made or written. */
+pk_status pk_claim_folder(char *path, size_t path_bytes, const char *root, const pk_report *report);
+
+/* Hold a folder until the file descriptor that is returned is closed, or the process has ended however it may. -1 when
+ * another process holds it, or it is not there. */
+int pk_take_folder(const char *folder);
+
+/* What a program's exit code is when all has been said: `code`, or PK_USAGE's with a message on the standard error when
+ * not all of it could be written to the standard output (and somebody was there to read it). */
+int pk_output_ended(const char *program, int code);
+
 #ifdef __cplusplus
 }
 #endif

@@ -56,9 +56,12 @@ mkdir -p "$fixture/cpu's results" "$out"
 make_result gpu "$fixture/lab01.json"
 make_result cpu "$fixture/cpu's results/lab01.json"
 
+mkdir "$TMPDIR/pk-plot-killed" # as a command leaves it that was killed
+touch "$TMPDIR/pk-plot-killed/points.dat"
 run plot "$fixture/lab01.json" "--out=$out"
 expect 0 wrote
 expect_no 'not drawn'
+[[ -z $(ls -A "$TMPDIR") ]] || fail 'a temporary folder was left'
 for figure in launch-cost overhead-share speedup latency; do
     svg=$out/lab01-$figure.svg
     png=$out/lab01-$figure.png

@@ -72,6 +72,15 @@ run status
 expect 0 'pass, fused'
 expect_width
 
+# What cannot be written is no success.
+for words in "report $gpu" "compare $gpu $gpu" list status --help 'run --help'; do
+    # shellcheck disable=SC2086 # several words
+    output=$("$pk_lab" $words 2>&1 >/dev/full) && fail "$words says nothing of a full disk"
+    [[ $output == *'not all of the output'* ]] || fail 'not said'
+done
+"$pk_lab" report "$gpu" | head -n 1 >/dev/null
+[[ ${PIPESTATUS[0]} == 0 || ${PIPESTATUS[0]} == 141 ]] || fail 'a reader that has enough is an error'
+
 # ---- compare ----
 run compare "$gpu" "$gpu"
 expect 0 'A/B' '1.000' 'holds 1'
