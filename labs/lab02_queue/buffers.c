@@ -16,6 +16,8 @@ static void free_host(lab02_host *host)
     free(host->cancel_after);
     free(host->to_cancel);
     free(host->cancel_slot);
+    free(host->cancel_sent);
+    free(host->cancel_known);
     free(host->waiting);
     free(host->last_event);
 }
@@ -93,11 +95,13 @@ static pk_status allocate_host(lab02 *lab)
     host->cancel_after = calloc(requests, sizeof *host->cancel_after);
     host->to_cancel = calloc(requests, sizeof *host->to_cancel);
     host->cancel_slot = calloc(requests, sizeof *host->cancel_slot);
+    host->cancel_sent = calloc(requests, sizeof *host->cancel_sent);
+    host->cancel_known = calloc(requests, sizeof *host->cancel_known);
     host->waiting = calloc(requests, sizeof *host->waiting);
     host->last_event = calloc(requests, sizeof *host->last_event);
     if (!host->slot_used || !host->slot_of || !host->arrival_us || !host->ready_us || !host->steps_done ||
-        !host->ended || !host->cancel_after || !host->to_cancel || !host->cancel_slot || !host->waiting ||
-        !host->last_event)
+        !host->ended || !host->cancel_after || !host->to_cancel || !host->cancel_slot || !host->cancel_sent ||
+        !host->cancel_known || !host->waiting || !host->last_event)
         return lab02_out_of_memory();
     const size_t ring_bytes = host->ring * sizeof(unsigned long long);
     pk_status status = pk_device_alloc_mapped(&mine, &device, ring_bytes);

@@ -21,11 +21,13 @@ void lab02_host_begin(lab02 *lab, double us_per_request)
     memset(host->slot_used, 0, host->ring * sizeof *host->slot_used);
     memset(host->steps_done, 0, requests * sizeof *host->steps_done);
     memset(host->ended, 0, requests * sizeof *host->ended);
+    memset(host->cancel_sent, 0, requests * sizeof *host->cancel_sent);
+    memset(host->cancel_known, 0, requests * sizeof *host->cancel_known);
     host->tail = host->head = lab->queue.first;
     host->waiting_head = host->waiting_count = 0;
     host->arrived = host->ended_count = 0;
     host->events = host->events_looked = host->widest_gap = host->gap_limit = 0;
-    host->stopped = host->ordered_out = false;
+    host->stopped = host->ordered_out = host->stop_known = false;
     host->cancel_head = host->cancel_count = 0;
     host->start_us = host->looked_us = pk_clock_us();
     host->idle_polls = 0;
@@ -78,6 +80,30 @@ static pk_status unknown_request(const lab02 *lab, unsigned request)
     return pk_fail(PK_WRONG, "a completion came back for request %u, but there are %d", request, lab->problem.requests);
 }
 
+/* What a block that was told to end may still do: it ends its quantum. One that looked for orders just before they came
+ * does another; and one is to spare, since a relaxed store is not seen at once. */
+enum { QUANTA_TO_END = 3 };
+
+static pk_status obeys(pk_run *run, unsigned request)
+{
+    const lab02 *lab = pk_run_lab_data(run);
+    const lab02_host *host = &lab->host;
+    const unsigned long long may = QUANTA_TO_END * (unsigned long long)lab->queue.quantum;
+    const unsigned known = host->cancel_known[request];
+    if (known != 0 && host->steps_done[request] - (known - 1) > may)
+        return pk_fail(PK_WRONG,
+                       "the cancel of request %u was answered, and then %u more steps of it were done: a block may end "
+                       "its quantum of %u",
+                       request, host->steps_done[request] - (known - 1), lab->queue.quantum);
+    const unsigned blocks = lab02_blocks(run);
+    if (host->stop_known && host->events - host->events_at_stop > blocks * may)
+        return pk_fail(PK_WRONG,
+                       "the stop was answered, and then %llu more steps were done: each of %u blocks may end its "
+                       "quantum of %u",
+                       host->events - host->events_at_stop, blocks, lab->queue.quantum);
+    return PK_OK;
+}
+
 pk_status lab02_host_step_done(pk_run *run, unsigned request, double now_us)
 {
     lab02 *lab = pk_run_lab_data(run);
@@ -97,7 +123,31 @@ pk_status lab02_host_step_done(pk_run *run, unsigned request, double now_us)
     if (gap > host->widest_gap)
         host->widest_gap = gap;
     host->last_event[request] = ++host->events;
+    return obeys(run, request);
+}
+
+void lab02_host_cancel_sent(lab02_host *host, unsigned request)
+{
+    host->cancel_sent[request] = 1;
+}
+
+pk_status lab02_host_cancel_answered(pk_run *run, unsigned request)
+{
+    lab02 *lab = pk_run_lab_data(run);
+    lab02_host *host = &lab->host;
+    if (request >= host->requests)
+        return unknown_request(lab, request);
+    if (!host->cancel_sent[request] || host->cancel_known[request] != 0)
+        return pk_fail(PK_WRONG, "a cancel of request %u was answered %s", request,
+                       host->cancel_known[request] ? "twice" : "before it was submitted");
+    host->cancel_known[request] = host->steps_done[request] + 1;
     return PK_OK;
+}
+
+void lab02_host_stop_answered(lab02_host *host)
+{
+    host->stop_known = true;
+    host->events_at_stop = host->events;
 }
 
 pk_status lab02_host_ended(pk_run *run, unsigned request, unsigned kind)

@@ -144,20 +144,24 @@ typedef struct lab02_host {
     int *cancel_after;    /* [R]: cancel it when this many steps are done; -1: do not */
     unsigned *to_cancel;  /* [R]: requests whose time has come: cancelled up to cancel_head, of cancel_count */
     unsigned cancel_head, cancel_count;
-    unsigned *cancel_slot; /* [R]: the slot of a request's cancel */
-    bool ordered_out;      /* the device has understood that nothing follows */
-    bool in_use;           /* this repetition has begun to use the host's side: lab02_host_begin */
+    unsigned *cancel_slot;  /* [R]: the slot of a request's cancel */
+    unsigned *cancel_sent;  /* [R]: 1 once its cancel was submitted */
+    unsigned *cancel_known; /* [R]: steps that were done when that was answered, plus one; 0: it was not */
+    bool ordered_out;       /* the device has understood that nothing follows */
+    bool stop_known;        /* a stop of requests under way was answered */
+    bool in_use;            /* this repetition has begun to use the host's side: lab02_host_begin */
 
     unsigned requests; /* R */
     unsigned *waiting; /* [R]: requests whose next item is not submitted yet, a queue: each is in it once at most */
     unsigned waiting_head, waiting_count;
-    unsigned arrived, ended_count;    /* requests */
-    bool stopped;                     /* no more are let in */
-    unsigned long long events;        /* steps seen to be done, of all requests */
-    unsigned long long events_looked; /* at the last look at the kernel */
-    unsigned long long *last_event;   /* [R]: `events` when a step of it was last seen */
-    unsigned long long widest_gap;    /* most steps of others between two of one request */
-    unsigned long long gap_limit;     /* and how many are fair; 0: not judged. Set by the variant */
+    unsigned arrived, ended_count;     /* requests */
+    bool stopped;                      /* no more are let in */
+    unsigned long long events;         /* steps seen to be done, of all requests */
+    unsigned long long events_looked;  /* at the last look at the kernel */
+    unsigned long long events_at_stop; /* when the stop was answered */
+    unsigned long long *last_event;    /* [R]: `events` when a step of it was last seen */
+    unsigned long long widest_gap;     /* most steps of others between two of one request */
+    unsigned long long gap_limit;      /* and how many are fair; 0: not judged. Set by the variant */
 
     double start_us, looked_us; /* by pk_clock_us: the repetition's start, and the last look at the kernel */
     bool kernel_gone;           /* it had ended at that look, and nothing came since */
@@ -193,11 +197,18 @@ void lab02_host_submitted(lab02_host *host);              /* it leaves the queue
 void lab02_host_wait(lab02_host *host, unsigned request); /* its next item goes to the end of the queue */
 
 /* A step of `request` was seen to be done at `now_us`: records its latency. PK_WRONG when it could not be: too many
- * steps, or none was asked for. */
+ * steps, or none was asked for, or more than a block may do that has been told to end: it ends its quantum, and
+ * does two more at most. */
 pk_status lab02_host_step_done(pk_run *run, unsigned request, double now_us);
 
 /* `request` ended with completion `kind`. PK_WRONG when it had ended before. */
 pk_status lab02_host_ended(pk_run *run, unsigned request, unsigned kind);
+
+/* A cancel of `request` was submitted; it was answered, with completion LAB02_CANCEL; a stop was answered. From an
+ * answer on what is still done is bounded: see lab02_host_step_done. */
+void lab02_host_cancel_sent(lab02_host *host, unsigned request);
+pk_status lab02_host_cancel_answered(pk_run *run, unsigned request);
+void lab02_host_stop_answered(lab02_host *host);
 
 /* Nothing came: every millisecond, look whether the kernel still runs. PK_FAULT when it crashed, PK_WRONG when it ended
  * although work is outstanding. */

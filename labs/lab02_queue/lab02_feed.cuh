@@ -107,9 +107,12 @@ static inline pk_status request_came_back(pk_run *run, unsigned completion, doub
     lab02_host *host = &lab_of(run)->host;
     const unsigned kind = lab02_kind(completion), id = lab02_id(completion);
     if (kind == LAB02_CANCEL) {
+        PK_TRY(lab02_host_cancel_answered(run, id));
         host->slot_used[host->cancel_slot[id]] = false;
         return PK_OK;
     }
+    if (kind == LAB02_STOP)
+        lab02_host_stop_answered(host);
     if (kind == LAB02_DRAIN || kind == LAB02_STOP) {
         host->slot_used[id] = false;
         host->ordered_out = true;
@@ -135,6 +138,7 @@ static inline void submit(lab02 *lab)
             if (!push(host, lab02_payload(LAB02_CANCEL, request)))
                 return;
             host->cancel_slot[request] = slot;
+            lab02_host_cancel_sent(host, request);
         }
         host->cancel_head++;
     }

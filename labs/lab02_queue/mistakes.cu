@@ -1,21 +1,28 @@
 /* Lab 02, persistent queue: planted mistakes. Each variant is wrong in one way that has been made for real, and the
  * harness must catch it: the tests lab02.mistake.* run them one by one and demand the right exit code and reason.
  *
- * Two small kernels carry them: one in which blocks claim steps, and a server of one block that does request after
- * request. With no mistake both are right, and a test says so: then it is the mistake that is caught. */
+ * Three small kernels carry them: one in which blocks claim steps, one in which they share requests through the run
+ * queue, and a server of one block that does request after request. With no mistake all are right, and a test says so:
+ * then it is the mistake that is caught. */
 #include <math.h>
 
 #include "lab02_launch.cuh"
 #include "lab02_rings.cuh"
+#include "lab02_run_queue.cuh"
 
 typedef enum mistake {
     NONE,
     /* claiming */
-    STEP_SLICED, /* a block that claims a step does its own slice of it, and nobody does the rest */
-    CLAIM_TWICE, /* a claim takes one number and does two steps */
-    SWAPPED,     /* two steps of a request in the wrong order */
-    NO_BARRIER,  /* a step is published before all threads have done it */
-    STALE_STEP,  /* the number of a step is that of the first launch */
+    STEP_SLICED,   /* a block that claims a step does its own slice of it, and nobody does the rest */
+    CLAIM_TWICE,   /* a claim takes one number and does two steps */
+    SWAPPED,       /* two steps of a request in the wrong order */
+    NO_BARRIER,    /* a step is published before all threads have done it */
+    STALE_STEP,    /* the number of a step is that of the first launch */
+    CLAIM_BY_LOAD, /* a load and a store instead of one addition */
+    BATON_RIGHT,   /* no mistake: the next number belongs to who has the baton */
+    BATON_FIRST,   /* the baton is handed on before the number that goes with it */
+    /* sharing */
+    COUNTED_LATE, /* a request can be taken before it is counted as living */
     /* serving */
     LOSES_ITEM,   /* a request is taken and forgotten */
     LEAVES_EARLY, /* the kernel ends though requests follow */
@@ -23,6 +30,9 @@ typedef enum mistake {
     POSTS_TWICE,    /* one completion too many */
     DOES_TOO_MUCH,  /* a step more than it says */
     CANCEL_LIES,    /* says that a request was cancelled, and goes on with it */
+    CANCEL_IGNORED, /* answers a cancel, and does the request to its end */
+    CANCEL_DROPPED, /* the client's: a cancel for which there is no room is taken for submitted */
+    STOP_IGNORED,   /* answers a stop, and does what it has begun to its end */
     STOP_FORGETS,   /* ends at a stop, and does not say what it had begun */
     WRAPS_WRONG,    /* compares positions by size, which fails where they wrap */
     TAKES_TWICE,    /* reads a slot again and does the request twice */
@@ -41,13 +51,39 @@ static __device__ void late(int step)
             PK_POLL_PAUSE();
 }
 
+/* By thread 0. The next number lies in plain memory, and the baton goes from ticket to ticket. */
+static __device__ unsigned number_by_baton(lab02_control *control, mistake wrong)
+{
+    const unsigned ticket = pk_add_relaxed_device(&control->run_taken.value, 1u);
+    while (pk_load_acquire_device(&control->run_pushed.value) != ticket + 1u)
+        PK_SPIN_PAUSE();
+    const unsigned number = control->next.value;
+    if (wrong == BATON_FIRST)
+        pk_store_release_device(&control->run_pushed.value, ticket + 2u);
+    control->next.value = number + 1u;
+    if (wrong != BATON_FIRST)
+        pk_store_release_device(&control->run_pushed.value, ticket + 2u);
+    return number;
+}
+
+static __device__ unsigned take_number(lab02_control *control, mistake wrong)
+{
+    if (wrong == BATON_RIGHT || wrong == BATON_FIRST)
+        return number_by_baton(control, wrong);
+    if (wrong != CLAIM_BY_LOAD)
+        return pk_add_relaxed_device(&control->claimed.value, 1u);
+    const unsigned number = pk_load_relaxed_device(&control->claimed.value);
+    pk_store_relaxed_device(&control->claimed.value, number + 1u);
+    return number;
+}
+
 static __global__ void claim_steps(lab02_problem problem, lab02_queue queue, mistake wrong)
 {
     __shared__ unsigned claimed;
     const unsigned total = (unsigned)problem.requests * (unsigned)problem.steps;
     for (;;) {
         if (threadIdx.x == 0) {
-            claimed = pk_add_relaxed_device(&queue.control->claimed.value, 1u) - queue.first;
+            claimed = take_number(queue.control, wrong) - queue.first;
             if (wrong == CLAIM_TWICE)
                 claimed /= 2;
             const unsigned r = claimed % problem.requests, step = claimed / problem.requests;
@@ -87,6 +123,61 @@ static pk_status claim(pk_run *run, mistake wrong)
 {
     lab02 *lab = lab_of(run);
     PK_LAUNCH(claim_steps, lab02_blocks(run), (unsigned)lab->threads, 0, stream_of(run), lab->problem, lab->queue,
+              wrong);
+    PK_CHECK(cudaStreamSynchronize(stream_of(run)));
+    lab02_host_all_finished(lab);
+    return PK_OK;
+}
+
+/* ---- sharing: who draws the baton puts all requests into the run queue, the others do them ---- */
+
+static __device__ void count_one(const lab02_queue *queue)
+{
+    (void)pk_add_relaxed_device(&queue->control->live.value, 1u);
+}
+
+static __device__ void hand_out(const lab02_queue *queue, unsigned requests, mistake wrong)
+{
+    for (unsigned r = 0; r < requests; r++) {
+        if (wrong != COUNTED_LATE)
+            count_one(queue);
+        push_back(queue, lab02_payload(LAB02_REQUEST, r));
+        if (wrong == COUNTED_LATE)
+            count_one(queue);
+    }
+}
+
+/* `live` is what is handed out and not done, and 1 as long as more may follow. Whoever brings it to zero sends the
+ * other blocks home. */
+static __global__ void share_requests(lab02_problem problem, lab02_queue queue, mistake wrong)
+{
+    __shared__ unsigned drawn;
+    lab02_block block = {problem.matrix, NULL, NULL};
+    for (;;) {
+        unsigned position;
+        if (threadIdx.x == 0)
+            drawn = run_queue_take(&queue, &position);
+        __syncthreads();
+        const unsigned what = drawn;
+        __syncthreads(); /* all have read */
+        if (lab02_kind(what) == LAB02_LEAVE)
+            return;
+        for (int step = 0; lab02_kind(what) == LAB02_REQUEST && step < problem.steps; step++)
+            lab02_step(&problem, &block, lab02_id(what), step);
+        if (threadIdx.x != 0)
+            continue;
+        if (lab02_kind(what) == LAB02_BATON)
+            hand_out(&queue, (unsigned)problem.requests, wrong);
+        if (pk_add_acquire_release_device(&queue.control->live.value, ~0u) == 1u)
+            for (unsigned i = 0; i < gridDim.x; i++)
+                push_back(&queue, lab02_payload(LAB02_LEAVE, 0));
+    }
+}
+
+static pk_status share(pk_run *run, mistake wrong)
+{
+    lab02 *lab = lab_of(run);
+    PK_LAUNCH(share_requests, lab02_blocks(run), (unsigned)lab->threads, 0, stream_of(run), lab->problem, lab->queue,
               wrong);
     PK_CHECK(cudaStreamSynchronize(stream_of(run)));
     lab02_host_all_finished(lab);
@@ -135,25 +226,35 @@ static __device__ bool told_to_end(const lab02_queue *queue, unsigned position, 
     return lab02_is_there(word, position) && (*kind == LAB02_CANCEL || *kind == LAB02_STOP);
 }
 
-static __device__ void serve_request(const lab02_problem *problem, const lab02_queue *queue, unsigned r,
+/* True when an order was answered here that the server would answer. */
+static __device__ bool serve_request(const lab02_problem *problem, const lab02_queue *queue, unsigned r,
                                      unsigned position, unsigned *posted, unsigned *item, mistake wrong)
 {
+    bool ignored = false;
     lab02_block block = {problem->matrix, NULL, NULL};
     const int steps = problem->steps;
     for (int step = 0; step < steps; step++) {
         unsigned kind = 0;
         __syncthreads();
         if (threadIdx.x == 0)
-            *item = told_to_end(queue, position + 1u, &kind) ? kind : (unsigned)LAB02_STEP;
+            *item = !ignored && told_to_end(queue, position + 1u, &kind) ? kind : (unsigned)LAB02_STEP;
         __syncthreads();
+        if ((wrong == CANCEL_IGNORED && *item == LAB02_CANCEL) || (wrong == STOP_IGNORED && *item == LAB02_STOP)) {
+            answer(queue, posted, *item, r);
+            ignored = true;
+            __syncthreads(); /* all have read */
+            if (threadIdx.x == 0)
+                *item = LAB02_STEP;
+            __syncthreads();
+        }
         if (*item != LAB02_STEP && !(wrong == STOP_FORGETS && *item == LAB02_STOP)) {
             answer(queue, posted, *item == LAB02_CANCEL ? LAB02_CANCELLED : LAB02_UNFINISHED, r);
             if (wrong == CANCEL_LIES && *item == LAB02_CANCEL)
                 lab02_step(problem, &block, r, step);
-            return;
+            return false;
         }
         if (*item == LAB02_STOP)
-            return;
+            return false;
         lab02_step(problem, &block, r, step);
         if (wrong == DOES_TOO_MUCH && step == steps - 1)
             lab02_step(problem, &block, r, step);
@@ -161,6 +262,7 @@ static __device__ void serve_request(const lab02_problem *problem, const lab02_q
         if (wrong == POSTS_TWICE && step == 2)
             answer(queue, posted, LAB02_STEP, r);
     }
+    return ignored;
 }
 
 /* Long enough to be seen. */
@@ -182,10 +284,14 @@ static __global__ void server(lab02_problem problem, lab02_queue queue, mistake 
         if (wrong == CRASHES && nth == 3)
             __trap();
         if (lab02_kind(what) == LAB02_REQUEST) {
+            bool ignored = false;
             if (!(wrong == LOSES_ITEM && nth == 3))
-                serve_request(&problem, &queue, r, position, &posted, &item, wrong);
+                ignored = serve_request(&problem, &queue, r, position, &posted, &item, wrong);
             if (wrong == TAKES_TWICE && nth == 3)
-                serve_request(&problem, &queue, r, position, &posted, &item, wrong);
+                (void)serve_request(&problem, &queue, r, position, &posted, &item, wrong);
+            if (ignored && wrong == STOP_IGNORED)
+                return;
+            position += ignored;
             continue;
         }
         answer(&queue, &posted, lab02_kind(what), r);
@@ -200,7 +306,7 @@ typedef struct client {
     lab02_host *host;
     unsigned answered; /* a position */
     bool over;         /* the server has understood a drain or a stop */
-    bool elsewhere;    /* it runs on a stream of its own: that the run's is idle says nothing */
+    mistake wrong;
 } client;
 
 static pk_status took(pk_run *run, client *me, unsigned completion)
@@ -209,10 +315,14 @@ static pk_status took(pk_run *run, client *me, unsigned completion)
     if (kind == LAB02_STEP)
         return lab02_host_step_done(run, id, pk_clock_us());
     me->answered++;
-    me->over = kind == LAB02_DRAIN || kind == LAB02_STOP;
+    me->over = me->over || kind == LAB02_DRAIN || kind == LAB02_STOP;
+    if (kind == LAB02_STOP)
+        lab02_host_stop_answered(me->host);
+    if (kind == LAB02_CANCEL)
+        return lab02_host_cancel_answered(run, id);
     if (kind == LAB02_FINISHED)
         PK_TRY(lab02_host_step_done(run, id, pk_clock_us()));
-    return kind == LAB02_CANCEL || me->over ? PK_OK : lab02_host_ended(run, id, kind);
+    return kind == LAB02_DRAIN || kind == LAB02_STOP ? PK_OK : lab02_host_ended(run, id, kind);
 }
 
 /* Take what has come; whatever came counts as taken at once. */
@@ -223,7 +333,9 @@ static pk_status take_all(pk_run *run, client *me)
         const unsigned long long word =
             __atomic_load_n(&host->completions[lab02_slot(host->head, host->ring)], __ATOMIC_ACQUIRE);
         if (!lab02_is_there(word, host->head))
-            return me->elsewhere || me->over ? PK_OK : lab02_host_idle(run); /* a kernel that is over may be gone */
+            return me->wrong == RUNS_ELSEWHERE || me->over
+                       ? PK_OK
+                       : lab02_host_idle(run); /* a kernel that is over may be gone */
         host->head++;
         __atomic_store_n(host->consumed, host->head, __ATOMIC_RELEASE);
         PK_TRY(took(run, me, (unsigned)word));
@@ -245,7 +357,9 @@ static pk_status attend(pk_run *run, client *me, bool together)
         }
         const unsigned r = next - 1u;
         if (!together && cancelled != r && !host->ended[r] && host->cancel_after[r] == (int)host->steps_done[r]) {
-            submit_in_free_slot(host, lab02_payload(LAB02_CANCEL, r));
+            if (me->wrong != CANCEL_DROPPED) /* one item at a time is its ring, and that is full */
+                submit_in_free_slot(host, lab02_payload(LAB02_CANCEL, r));
+            lab02_host_cancel_sent(host, r);
             cancelled = r;
         }
         if (lab->stop_after > 0 && !host->stopped && host->events >= lab->stop_after) {
@@ -257,7 +371,7 @@ static pk_status attend(pk_run *run, client *me, bool together)
     }
     if (!host->stopped)
         submit_in_free_slot(host, lab02_payload(LAB02_DRAIN, 0));
-    while (!me->over)
+    while (!me->over || (me->wrong == STOP_IGNORED && host->ended_count < host->arrived))
         PK_TRY(take_all(run, me));
     return PK_OK;
 }
@@ -266,7 +380,7 @@ static pk_status serve(pk_run *run, mistake wrong)
 {
     lab02 *lab = lab_of(run);
     cudaStream_t stream = stream_of(run);
-    client me = {&lab->host, lab->queue.first, false, wrong == RUNS_ELSEWHERE};
+    client me = {&lab->host, lab->queue.first, false, wrong};
     lab02_host_begin(lab, 0);
     lab02_host_admit(lab);
     if (wrong == RUNS_ELSEWHERE)
@@ -325,6 +439,11 @@ VARIANT(claim_twice, claim, CLAIM_TWICE)
 VARIANT(swapped, claim, SWAPPED)
 VARIANT(no_barrier, claim, NO_BARRIER)
 VARIANT(stale_step, claim, STALE_STEP)
+VARIANT(claim_by_load, claim, CLAIM_BY_LOAD)
+VARIANT(baton_right, claim, BATON_RIGHT)
+VARIANT(baton_first, claim, BATON_FIRST)
+VARIANT(shares_right, share, NONE)
+VARIANT(counted_late, share, COUNTED_LATE)
 VARIANT(serves_right, serve, NONE)
 VARIANT(loses_item, serve, LOSES_ITEM)
 VARIANT(leaves_early, serve, LEAVES_EARLY)
@@ -332,6 +451,9 @@ VARIANT(crashes, serve, CRASHES)
 VARIANT(posts_twice, serve, POSTS_TWICE)
 VARIANT(does_too_much, serve, DOES_TOO_MUCH)
 VARIANT(cancel_lies, serve, CANCEL_LIES)
+VARIANT(cancel_ignored, serve, CANCEL_IGNORED)
+VARIANT(cancel_dropped, serve, CANCEL_DROPPED)
+VARIANT(stop_ignored, serve, STOP_IGNORED)
 VARIANT(stop_forgets, serve, STOP_FORGETS)
 VARIANT(wraps_wrong, serve, WRAPS_WRONG)
 VARIANT(takes_twice, serve, TAKES_TWICE)
@@ -346,6 +468,11 @@ PK_VARIANTS(ladder) = {
     {"swapped", "two steps of a request in the wrong order", 0, NULL, swapped, NULL},
     {"no-barrier", "a step is published before all threads have done it", 0, NULL, no_barrier, NULL},
     {"stale-step", "the number of a step is that of the first launch", 0, NULL, stale_step, NULL},
+    {"claim-by-load", "a load and a store instead of one addition", 0, NULL, claim_by_load, NULL},
+    {"baton-right", "no mistake: the next number goes with a baton", 0, NULL, baton_right, NULL},
+    {"baton-first", "the baton before the number that goes with it", 0, NULL, baton_first, NULL},
+    {"shares-right", "no mistake: blocks share requests", 0, NULL, shares_right, NULL},
+    {"counted-late", "a request can be taken before it is counted", 0, NULL, counted_late, NULL},
     {"serves-right", "no mistake: one block serves requests", PK_NEED_MAPPED_HOST, NULL, serves_right, NULL},
     {"loses-item", "a request is taken and forgotten", PK_NEED_MAPPED_HOST, NULL, loses_item, NULL},
     {"leaves-early", "the kernel ends though requests follow", PK_NEED_MAPPED_HOST, NULL, leaves_early, NULL},
@@ -353,6 +480,9 @@ PK_VARIANTS(ladder) = {
     {"posts-twice", "one completion too many", PK_NEED_MAPPED_HOST, NULL, posts_twice, NULL},
     {"does-too-much", "a step more than it says", PK_NEED_MAPPED_HOST, NULL, does_too_much, NULL},
     {"cancel-lies", "goes on with a request after its end", PK_NEED_MAPPED_HOST, NULL, cancel_lies, NULL},
+    {"cancel-ignored", "answers a cancel and goes on", PK_NEED_MAPPED_HOST, NULL, cancel_ignored, NULL},
+    {"cancel-dropped", "a cancel without room is forgotten", PK_NEED_MAPPED_HOST, NULL, cancel_dropped, NULL},
+    {"stop-ignored", "answers a stop and goes on", PK_NEED_MAPPED_HOST, NULL, stop_ignored, NULL},
     {"stop-forgets", "does not say what it left unfinished", PK_NEED_MAPPED_HOST, NULL, stop_forgets, NULL},
     {"wraps-wrong", "positions compared by size", PK_NEED_MAPPED_HOST, NULL, wraps_wrong, NULL},
     {"takes-twice", "the same item twice", PK_NEED_MAPPED_HOST, NULL, takes_twice, NULL},

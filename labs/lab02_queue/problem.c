@@ -137,6 +137,22 @@ static void check_ends(const lab02 *lab, pk_verdict *verdict)
     }
 }
 
+/* Each cancel that was submitted must have been answered, unless a stop ended all that the device looks at. Part of how
+ * a request ended, so not counted again. */
+static void check_cancels(const lab02 *lab, pk_verdict *verdict)
+{
+    const lab02_host *host = &lab->host;
+    for (int r = 0; r < lab->problem.requests && host->in_use && !host->stopped; r++) {
+        if (!host->cancel_sent[r] || host->cancel_known[r] != 0 || verdict->wrong > 0)
+            continue;
+        verdict->wrong++;
+        verdict->first_wrong = (uint64_t)r;
+        verdict->got = 0;
+        verdict->want = 1;
+        snprintf(verdict->note, sizeof verdict->note, "answers to the cancel of request %d: it was lost on the way", r);
+    }
+}
+
 /* A request that waits for its turn is passed by at most `gap_limit` steps of others. */
 static void check_fair(const lab02 *lab, pk_verdict *verdict)
 {
@@ -219,6 +235,7 @@ static pk_status verify(pk_run *run, pk_verdict *verdict)
     const size_t n = (size_t)lab->problem.n, requests = (size_t)lab->problem.requests;
     void *stream = pk_run_stream(run);
     check_ends(lab, verdict);
+    check_cancels(lab, verdict);
     check_fair(lab, verdict);
     if (verdict->wrong > 0)
         return PK_OK;
