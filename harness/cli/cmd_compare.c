@@ -139,69 +139,107 @@ static pk_status judge_comparable(const cli_result *a, const cli_result *b, bool
 
 /* ---- the table ---- */
 
-/* "1024 150 4", under a heading "n k tokens": names in every row would not fit. */
-static char *knob_values(const cli_result *result, const double *knobs)
+enum { FIGURES = 5 }; /* columns beside those of the knobs: the variant, two times, their ratio and its interval */
+
+/* The rows: results of a that b has too. */
+static const cli_point *row_partner(const cli_result *a, size_t i, const cli_result *b)
 {
-    char *line = cli_copy("", 0);
-    for (size_t i = 0; i < result->knob_count; i++) {
-        char *value = cli_knob_text(result, i, knobs[i]);
-        char *longer = cli_format("%s%s%s", line, i ? " " : "", value);
+    return a->points[i].is_repeat ? NULL : partner(a, &a->points[i], b);
+}
+
+/* Which knobs differ between the rows: those have a column. */
+static void find_varied(const cli_result *a, const cli_result *b, bool *varied)
+{
+    const cli_point *first = NULL;
+    for (size_t i = 0; i < a->point_count; i++) {
+        const cli_point *point = row_partner(a, i, b) ? &a->points[i] : NULL;
+        first = first ? first : point;
+        for (size_t k = 0; k < a->knob_count && point; k++)
+            varied[k] |= point->knobs[k] < first->knobs[k] || point->knobs[k] > first->knobs[k];
+    }
+}
+
+/* "at n=1024 tokens=4": the knobs that are the same in all rows, said once. */
+static void say_fixed(const cli_result *a, const cli_result *b, const bool *varied)
+{
+    const cli_point *first = NULL;
+    for (size_t i = 0; i < a->point_count && !first; i++)
+        first = row_partner(a, i, b) ? &a->points[i] : NULL;
+    char *line = cli_copy("at", 2);
+    for (size_t k = 0; k < a->knob_count && first; k++) {
+        if (varied[k])
+            continue;
+        char *value = cli_knob_text(a, k, first->knobs[k]);
+        char *longer = cli_format("%s %s=%s", line, a->knob_names[k], value);
         free(value);
         free(line);
         line = longer;
     }
-    return line;
+    if (strcmp(line, "at") != 0)
+        cli_say(3, "%s", line);
+    free(line);
 }
 
-static char *knob_names(const cli_result *result)
+static void add_heading(pk_table *table, const cli_result *a, const bool *varied)
 {
-    char *line = cli_copy("", 0);
-    for (size_t i = 0; i < result->knob_count; i++) {
-        char *longer = cli_format("%s%s%s", line, i ? " " : "", result->knob_names[i]);
-        free(line);
-        line = longer;
-    }
-    return line;
+    const char *cells[1 + CLI_MOST_KNOBS + FIGURES] = {"variant"};
+    size_t count = 1;
+    for (size_t k = 0; k < a->knob_count; k++)
+        if (varied[k])
+            cells[count++] = a->knob_names[k];
+    const char *figures[] = {"A us/token", "B us/token", "A/B", "95% interval"};
+    memcpy(&cells[count], figures, sizeof figures);
+    pk_table_row(table, cells);
 }
 
-static void add_row(pk_table *table, const cli_result *result, const cli_point *a, const cli_point *b)
+/* A result that did not pass has no time, and nothing to compare. */
+static void add_row(pk_table *table, const cli_result *result, const bool *varied, const cli_point *a,
+                    const cli_point *b)
 {
-    bool measured = a->wall.count && b->wall.count && a->tokens > 0 && b->tokens > 0;
-    char *knobs = knob_values(result, a->knobs);
-    char *variant = cli_format("%s%s", a->variant, strcmp(a->cache, "cold") ? "" : " (cold)");
-    char *a_us = measured ? cli_format("%.4g", a->us_per_token) : cli_format("%s", a->status);
-    char *b_us = measured ? cli_format("%.4g", b->us_per_token) : cli_format("%s", b->status);
-    char *ratio = cli_copy("-", 1), *bounds = cli_copy("-", 1);
+    const bool measured = a->wall.count && b->wall.count && a->tokens > 0 && b->tokens > 0;
+    char *cells[1 + CLI_MOST_KNOBS + FIGURES];
+    size_t count = 0;
+    cells[count++] = cli_format("%s%s", a->variant, strcmp(a->cache, "cold") ? "" : " (cold)");
+    for (size_t k = 0; k < result->knob_count; k++)
+        if (varied[k])
+            cells[count++] = cli_knob_text(result, k, a->knobs[k]);
+    cells[count++] = a->wall.count ? cli_format("%.4g", a->us_per_token) : cli_copy(a->status, strlen(a->status));
+    cells[count++] = b->wall.count ? cli_format("%.4g", b->us_per_token) : cli_copy(b->status, strlen(b->status));
     if (measured) {
-        pk_interval interval = ratio_interval(a, b);
-        free(ratio);
-        free(bounds);
-        ratio = cli_format("%.3f", a->wall.median / a->tokens / (b->wall.median / b->tokens));
-        bounds = cli_format("%.3f to %.3f", interval.low, interval.high);
+        const pk_interval interval = ratio_interval(a, b);
+        cells[count++] = cli_format("%.3f", a->wall.median / a->tokens / (b->wall.median / b->tokens));
+        cells[count++] = cli_format("%.3f to %.3f", interval.low, interval.high);
+    } else {
+        cells[count++] = cli_copy("-", 1);
+        cells[count++] = cli_copy("-", 1);
     }
-    pk_table_row(table, (const char *[]){variant, knobs, a_us, b_us, ratio, bounds});
-    char *cells[] = {knobs, variant, a_us, b_us, ratio, bounds};
-    for (size_t i = 0; i < sizeof cells / sizeof cells[0]; i++)
+    pk_table_row(table, (const char *const *)cells);
+    for (size_t i = 0; i < count; i++)
         free(cells[i]);
 }
 
 static void print_comparison(const cli_result *a, const cli_result *b)
 {
-    pk_table *table = pk_table_new(6, 1u << 2 | 1u << 3 | 1u << 4 | 1u << 5);
+    bool varied[CLI_MOST_KNOBS] = {false};
+    find_varied(a, b, varied);
+    size_t columns = FIGURES;
+    for (size_t k = 0; k < a->knob_count; k++)
+        columns += varied[k];
+    pk_table *table = pk_table_new(columns, ~1u); /* all but the variant's name to the right */
     cli_say(3, "A  %s, %s, %s", a->program, a->device, a->started_utc);
     cli_say(3, "B  %s, %s, %s", b->program, b->device, b->started_utc);
+    say_fixed(a, b, varied);
     putchar('\n');
-    char *names = knob_names(a);
-    pk_table_row(table, (const char *[]){"variant", names, "A us/token", "B us/token", "A/B", "95% interval"});
-    free(names);
+    add_heading(table, a, varied);
     for (size_t i = 0; i < a->point_count; i++) {
-        const cli_point *point = a->points[i].is_repeat ? NULL : partner(a, &a->points[i], b);
+        const cli_point *point = row_partner(a, i, b);
         if (point)
-            add_row(table, a, &a->points[i], point);
+            add_row(table, a, varied, &a->points[i], point);
     }
-    pk_table_print(table, stdout, CLI_WIDTH, pk_use_colour(stdout));
+    pk_table_print(table, stdout, pk_text_width(stdout), pk_use_colour(stdout));
     pk_table_free(table);
-    puts("\nA/B above 1: B is faster. An interval that holds 1 shows no difference.");
+    putchar('\n');
+    cli_say(0, "A/B above 1: B is faster. An interval that holds 1 shows no difference.");
     size_t only_a = left_out(a, b), only_b = left_out(b, a);
     if (only_a || only_b)
         cli_say(0, "Left out: %zu results that only A has, %zu that only B has.", only_a, only_b);

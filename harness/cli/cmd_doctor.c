@@ -240,7 +240,7 @@ static void print_tools(void)
                "no unit tests of the harness; apt-get install libcriterion-dev");
     add_jsonschema(table);
     add_header(table, "cJSON", "/usr/include/cjson/cJSON.h", "CMake builds it; apt-get install libcjson-dev");
-    pk_table_print(table, stdout, CLI_WIDTH, pk_use_colour(stdout));
+    pk_table_print(table, stdout, pk_text_width(stdout), pk_use_colour(stdout));
     pk_table_free(table);
     cli_say(2, "\nThis build: C %s, C++ %s, %s, %s, in %s", PK_CLI_C_COMPILER, PK_CLI_CXX_COMPILER, PK_CLI_BUILD_TYPE,
             PK_CLI_GENERATOR, cli_build());

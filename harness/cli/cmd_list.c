@@ -48,7 +48,7 @@ int cmd_list(int argc, char **argv)
             pk_table_row(table, (const char *[]){lab->number, "step", steps.steps[j].id, steps.steps[j].title});
         cli_steps_free(&steps);
     }
-    pk_table_print(table, stdout, CLI_WIDTH, pk_use_colour(stdout));
+    pk_table_print(table, stdout, pk_text_width(stdout), pk_use_colour(stdout));
     pk_table_free(table);
     if (labs.count)
         cli_say(0, "\nBegin with labs/%s/README.md, then ./lab status", labs.labs[0].name);
@@ -125,7 +125,7 @@ static void print_steps(const cli_labs *labs)
         }
         cli_steps_free(&steps);
     }
-    pk_table_print(table, stdout, CLI_WIDTH, pk_use_colour(stdout));
+    pk_table_print(table, stdout, pk_text_width(stdout), pk_use_colour(stdout));
     pk_table_free(table);
 }
 
@@ -143,7 +143,7 @@ static void print_labs(const cli_labs *labs)
         free(done);
         cli_steps_free(&steps);
     }
-    pk_table_print(table, stdout, CLI_WIDTH, pk_use_colour(stdout));
+    pk_table_print(table, stdout, pk_text_width(stdout), pk_use_colour(stdout));
     pk_table_free(table);
 }
 

@@ -133,7 +133,7 @@ static void print_results(const pk_report *report, size_t count, pk_cache_state 
             founded = result->status == PK_OK;
         result_row(table, result, founded);
     }
-    pk_table_print(table, stdout, WIDTH, pk_use_colour(stdout));
+    pk_table_print(table, stdout, pk_text_width(stdout), pk_use_colour(stdout));
     pk_table_free(table);
 }
 
@@ -224,7 +224,7 @@ static void print_targets(const pk_report *report)
         pk_table_row(table, cells);
     }
     printf("\n");
-    pk_table_print(table, stdout, WIDTH, pk_use_colour(stdout));
+    pk_table_print(table, stdout, pk_text_width(stdout), pk_use_colour(stdout));
     pk_table_free(table);
     if (!report->device.is_gpu)
         printf("Speed is never judged on the CPU device.\n");

@@ -1,6 +1,8 @@
 /* A table of text cells for a terminal. */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "pk/host.h"
 #include "pk/utf8.h"
@@ -12,8 +14,10 @@ struct pk_table {
 };
 
 enum {
-    GAP = 2,      /* blanks between columns */
-    NARROWEST = 4 /* a column is not cut below one letter and "..." */
+    GAP = 2,             /* blanks between columns */
+    WIDEST = 80,         /* columns that lines of this repository's programs have on any terminal */
+    NARROWEST = 20,      /* a terminal of fewer is taken for one that does not know */
+    NARROWEST_VALUE = 16 /* in which a cell is folded where rows stand as lists */
 };
 
 static void out_of_memory(void)
@@ -65,67 +69,165 @@ static size_t total_width(const size_t *widths, size_t columns)
     return total;
 }
 
-/* The widest left-aligned column that can still be cut; `columns` when there is none. */
-static size_t column_to_cut(const pk_table *table, const size_t *widths)
+/* Bytes of the text that fit a line of `width` code points, up to a blank, and at least a word: none is cut. */
+static size_t folded(const char *text, size_t width)
+{
+    size_t bytes = 0;
+    while (text[bytes]) {
+        const size_t word = bytes + strspn(text + bytes, " ") + strcspn(text + bytes + strspn(text + bytes, " "), " ");
+        char *line = strndup(text, word);
+        if (!line)
+            out_of_memory();
+        const bool fits = pk_utf8_count(line) <= width;
+        free(line);
+        if (!fits && bytes > 0)
+            return bytes;
+        bytes = word;
+    }
+    return bytes;
+}
+
+static size_t longest_word(const char *text)
+{
+    size_t longest = 0;
+    while (*text) {
+        const size_t bytes = folded(text, 0);
+        char *word = strndup(text, bytes);
+        if (!word)
+            out_of_memory();
+        const size_t points = pk_utf8_count(word + strspn(word, " "));
+        free(word);
+        longest = points > longest ? points : longest;
+        text += bytes;
+    }
+    return longest;
+}
+
+/* The widest column that can be folded further; `columns` when there is none. */
+static size_t column_to_fold(const pk_table *table, const size_t *widths, const size_t *least)
 {
     size_t widest = table->columns;
     for (size_t i = 0; i < table->columns; i++)
-        if (!is_right(table, i) && widths[i] > NARROWEST && (widest == table->columns || widths[i] > widths[widest]))
+        if (!is_right(table, i) && widths[i] > least[i] && (widest == table->columns || widths[i] > widths[widest]))
             widest = i;
     return widest;
 }
 
-static void find_widths(const pk_table *table, size_t *widths, size_t limit)
+/* The columns' widths in lines of `limit` columns (0: of any); false when even folded the table is wider. */
+static bool find_widths(const pk_table *table, size_t *widths, size_t limit)
 {
+    size_t *least = calloc(table->columns + 1, sizeof *least);
+    if (!least)
+        out_of_memory();
     for (size_t i = 0; i < table->rows * table->columns; i++) {
-        const size_t width = pk_utf8_count(table->cells[i]);
-        if (width > widths[i % table->columns])
-            widths[i % table->columns] = width;
+        const size_t column = i % table->columns;
+        const size_t width = pk_utf8_count(table->cells[i]), word = longest_word(table->cells[i]);
+        widths[column] = width > widths[column] ? width : widths[column];
+        least[column] = word > least[column] ? word : least[column];
     }
-    while (total_width(widths, table->columns) > limit) {
-        const size_t cut = column_to_cut(table, widths);
-        if (cut == table->columns)
-            return;
-        widths[cut]--;
+    bool fits = true;
+    while (limit && fits && total_width(widths, table->columns) > limit) {
+        const size_t column = column_to_fold(table, widths, least);
+        fits = column < table->columns;
+        if (fits)
+            widths[column]--;
+    }
+    free(least);
+    return fits;
+}
+
+/* Blanks are held back until something follows them, so that none ends a line. */
+static void put(FILE *out, size_t *blanks, const char *text, size_t bytes)
+{
+    if (!bytes)
+        return;
+    (void)fprintf(out, "%*s", (int)*blanks, "");
+    (void)fwrite(text, 1, bytes, out);
+    *blanks = 0;
+}
+
+/* One line of a cell, from `*rest` on, which moves behind it. */
+static void print_part(FILE *out, size_t *blanks, const char **rest, size_t width, bool right)
+{
+    const char *text = *rest + strspn(*rest, " ");
+    const size_t bytes = folded(text, width);
+    char *line = strndup(text, bytes);
+    if (!line)
+        out_of_memory();
+    const size_t points = pk_utf8_count(line), fill = points < width ? width - points : 0;
+    free(line);
+    *blanks += right ? fill : 0;
+    put(out, blanks, text, bytes);
+    *blanks += right ? 0 : fill;
+    *rest = text + bytes;
+}
+
+static void print_row(const pk_table *table, FILE *out, const size_t *widths, size_t row, const char **rest, bool bold)
+{
+    memcpy(rest, &table->cells[row * table->columns], table->columns * sizeof *rest);
+    for (bool more = true; more;) {
+        size_t blanks = 0;
+        more = false;
+        (void)fputs(bold ? "\033[1m" : "", out);
+        for (size_t i = 0; i < table->columns; i++) {
+            print_part(out, &blanks, &rest[i], widths[i], is_right(table, i));
+            blanks += GAP;
+            more |= *rest[i] != '\0';
+        }
+        (void)fputs(bold ? "\033[0m\n" : "\n", out);
     }
 }
 
-static void print_blanks(FILE *out, size_t count)
+/* For a table that is too wide: each row under its first cell, a line a further cell, with its heading before it. */
+static void print_lists(const pk_table *table, FILE *out, size_t limit, bool colour)
 {
-    (void)fprintf(out, "%*s", (int)count, "");
-}
-
-static void print_cell(FILE *out, const char *cell, size_t width, bool right, bool last)
-{
-    const size_t points = pk_utf8_count(cell);
-    const bool cut = points > width;
-    const size_t blanks = cut ? 0 : width - points;
-    if (right)
-        print_blanks(out, blanks);
-    (void)fwrite(cell, 1, pk_utf8_bytes(cell, cut ? width - 3 : points), out);
-    if (cut)
-        (void)fputs("...", out);
-    if (!right && !last) /* nothing trails a line */
-        print_blanks(out, blanks);
-    if (!last)
-        print_blanks(out, GAP);
+    size_t widest = 0;
+    for (size_t i = 1; i < table->columns; i++) {
+        const size_t points = pk_utf8_count(table->cells[i]);
+        widest = points > widest ? points : widest;
+    }
+    const size_t before = GAP + widest + GAP;
+    const size_t width = limit > before + NARROWEST_VALUE ? limit - before : NARROWEST_VALUE;
+    for (size_t row = 1; row < table->rows; row++) {
+        const char *const *cells = (const char *const *)&table->cells[row * table->columns];
+        (void)fprintf(out, "%s%s%s\n", colour ? "\033[1m" : "", cells[0], colour ? "\033[0m" : "");
+        for (size_t i = 1; i < table->columns; i++) {
+            const char *rest = cells[i], *heading = table->cells[i];
+            do {
+                size_t blanks = GAP;
+                print_part(out, &blanks, &heading, widest, false);
+                blanks += GAP;
+                print_part(out, &blanks, &rest, width, false);
+                (void)fputc('\n', out);
+            } while (*rest);
+        }
+    }
 }
 
 void pk_table_print(const pk_table *table, FILE *out, size_t width, bool colour)
 {
-    size_t *widths = calloc(table->columns ? table->columns : 1, sizeof *widths);
-    if (!widths)
+    size_t *widths = calloc(table->columns + 1, sizeof *widths);
+    const char **rest = calloc(table->columns + 1, sizeof *rest);
+    if (!widths || !rest)
         out_of_memory();
-    find_widths(table, widths, width);
-    for (size_t row = 0; row < table->rows; row++) {
-        const bool bold = colour && row == 0;
-        (void)fputs(bold ? "\033[1m" : "", out);
-        for (size_t i = 0; i < table->columns; i++)
-            print_cell(out, table->cells[row * table->columns + i], widths[i], is_right(table, i),
-                       i + 1 == table->columns);
-        (void)fputs(bold ? "\033[0m\n" : "\n", out);
-    }
+    const bool fits = find_widths(table, widths, width);
+    for (size_t row = 0; row < table->rows && fits; row++)
+        print_row(table, out, widths, row, rest, colour && row == 0);
+    if (!fits)
+        print_lists(table, out, width, colour);
+    free(rest);
     free(widths);
+}
+
+size_t pk_text_width(FILE *out)
+{
+    struct winsize size;
+    const int file = fileno(out);
+    if (file < 0 || !isatty(file))
+        return 0;
+    if (ioctl(file, TIOCGWINSZ, &size) != 0 || size.ws_col < NARROWEST || size.ws_col > WIDEST)
+        return WIDEST;
+    return size.ws_col;
 }
 
 void pk_table_free(pk_table *table)

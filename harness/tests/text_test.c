@@ -8,8 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "pk/utf8.h"
 #include "pk/host.h"
+#include "pk/utf8.h"
 
 /* ---- numbers ---- */
 
@@ -222,25 +222,53 @@ Test(table, aligns_by_code_point)
     char *text = print(table, 80, false);
     cr_assert_str_eq(text, "variant                \xc2\xb5s/token  note\n"
                            "stream                   480.25  ok\n"
-                           "a rather long variant       9.5  \n");
+                           "a rather long variant       9.5\n");
     free(text);
     pk_table_free(table);
 }
 
-Test(table, cuts_the_widest_left_column_to_fit)
+Test(table, folds_the_widest_left_column_to_fit_and_cuts_nothing)
 {
     pk_table *table = small_table();
     char *text = print(table, 30, false);
     cr_assert_str_eq(text, "variant         \xc2\xb5s/token  note\n"
                            "stream            480.25  ok\n"
-                           "a rather lo...       9.5  \n");
+                           "a rather long        9.5\n"
+                           "variant\n");
     free(text);
-    text = print(table, 1, false); /* cannot fit: as narrow as it gets, numbers whole */
-    cr_assert_str_eq(text, "v...  \xc2\xb5s/token  note\n"
-                           "s...    480.25  ok\n"
-                           "a...       9.5  \n");
+    text = print(table, 23, false); /* the narrowest: its longest word */
+    cr_assert_str_eq(text, "variant  \xc2\xb5s/token  note\n"
+                           "stream     480.25  ok\n"
+                           "a             9.5\n"
+                           "rather\n"
+                           "long\n"
+                           "variant\n");
+    free(text);
+    text = print(table, 0, false); /* no terminal, no width */
+    cr_assert_not_null(strstr(text, "a rather long variant       9.5\n"));
     free(text);
     pk_table_free(table);
+}
+
+Test(table, that_is_too_wide_stands_as_lists)
+{
+    pk_table *table = small_table();
+    char *text = print(table, 20, false);
+    cr_assert_str_eq(text, "stream\n"
+                           "  \xc2\xb5s/token  480.25\n"
+                           "  note      ok\n"
+                           "a rather long variant\n"
+                           "  \xc2\xb5s/token  9.5\n"
+                           "  note\n");
+    free(text);
+    pk_table_free(table);
+}
+
+Test(table, of_no_terminal_has_any_width)
+{
+    FILE *file = tmpfile();
+    cr_assert_eq(pk_text_width(file), (size_t)0);
+    (void)fclose(file);
 }
 
 Test(table, colour_is_for_the_heading)

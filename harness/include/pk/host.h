@@ -31,14 +31,17 @@ const char *pk_nearest(const char *word, const char *const *candidates, size_t c
 
 /* ---- a table for a terminal ---- */
 
-/* Rows of text cells; columns are padded to their widest cell; a column in `right` (bit i) aligns right. The
- * table is cut to `width` columns by shortening its widest left-aligned column with "...". UTF-8 cells are
- * counted by code point. */
+/* Rows of text cells; columns are padded to their widest cell; a column in `right` (bit i) aligns right. In lines of
+ * `width` columns (0: of any) the cells of left-aligned columns are folded at blanks; where that does not do, each row
+ * stands as a list of its own. Nothing is cut. UTF-8 cells are counted by code point. */
 typedef struct pk_table pk_table;
 pk_table *pk_table_new(size_t columns, unsigned right);
 void pk_table_row(pk_table *table, const char *const *cells); /* first row: the heading */
 void pk_table_print(const pk_table *table, FILE *out, size_t width, bool colour);
 void pk_table_free(pk_table *table);
+
+/* The `width` for what is printed there: the terminal's, 80 at most; 0 where it is none. */
+size_t pk_text_width(FILE *out);
 
 /* ---- progress: a bar on a terminal, plain lines elsewhere ---- */
 typedef struct pk_progress pk_progress;

@@ -106,6 +106,23 @@ run plot "$fixture/untimed.json" "--out=$fixture/untimed"
 expect 0 'not drawn: lab01-latency: needs timings'
 expect 0 'not drawn: lab01-speedup: needs a variant beside the baseline'
 
+# More variants than a figure can hold, and as many points.
+python3 - "$fixture/lab01.json" "$fixture/crowd.json" <<'CODE'
+import copy, json, sys
+result = json.load(open(sys.argv[1]))
+for i in range(3000):
+    point = copy.deepcopy(result["results"][2 + i % 2 * 5])
+    point["variant"] = f"v{i}"
+    for timing in point["timing"].values():
+        if isinstance(timing, dict):
+            del timing["samples"][3:]
+    result["results"].append(point)
+json.dump(result, open(sys.argv[2], "w"))
+CODE
+output=$(timeout 20 "$pk_lab" plot "$fixture/crowd.json" "--out=$fixture/crowd" 2>&1)
+code=$?
+expect 0 'the first 40 variants are drawn; 2965 more have no room' 'wrote lab01-speedup.svg'
+
 # ---- what the scripts get: a script of our own in place of the figures' writes it down ----
 rm "$PK_LAB_SOURCE/plots"
 mkdir "$PK_LAB_SOURCE/plots"

@@ -108,6 +108,18 @@ expect 0 0.500 '1 results that only A has, 0 that only B has'
 [[ $output =~ 0\.500\ +0\.4[0-9]+\ to\ 0\.5[0-9]+ ]] || fail 'the interval does not hold 0.5'
 expect_width
 
+# On a terminal of 60 columns nothing is wider and nothing is cut; in a pipe neither, with knobs without end.
+if command -v script >/dev/null; then
+    for command in "compare '$gpu' '$gpu'" list status; do
+        output=$(script -qec "stty cols 60; '$pk_lab' $command" /dev/null </dev/null | tr -d '\r')
+        [[ $(wc -L <<<"$output") -le 60 && $output != *...* ]] || fail 'too wide, or cut'
+        [[ -n $output ]] || fail 'nothing'
+    done
+fi
+run compare "$repository/docs/results/h200/lab02.json" "$repository/docs/results/h200/lab02.json"
+expect 0 'first=4294966296' 'variant n' 'in-flight'
+expect_no '...'
+
 # The default point, then a sweep that covers it once more: one row a variant and point, in any order of the files.
 python3 - "$gpu" "$fixture/twice.json" <<'CODE'
 import copy, json, sys
@@ -126,7 +138,7 @@ for pair in "$fixture/twice.json $gpu" "$gpu $fixture/twice.json" "$fixture/twic
     expect_no 'only B'
     expect_no 12345
     expect_width
-    [[ $(grep -cE '^stream +1024 1 8 ' <<<"$output") == 1 ]] || fail 'not one row for a variant and point'
+    [[ $(grep -cE '^stream +1 +9' <<<"$output") == 1 && $(flat) == *'at n=1024 tokens=8'* ]] || fail 'not one row for a variant and point'
 done
 run compare "$fixture/twice.json" "$fixture/slow.json"
 expect 0 '1 results that only A has, 0 that only B has'
@@ -217,7 +229,7 @@ CODE
 run report "$fixture/knobs.json" --all
 expect 0 '| stream | 1024 | 1 | 8 | 0.25 | dense | pass |'
 run compare "$fixture/knobs.json" "$fixture/knobs.json"
-expect 0 '1024 1 8 0.25 dense'
+expect 0 'at n=1024 tokens=8 a=0.25 form=dense'
 
 # ---- no time of what is no pass ----
 change() { # change FILE CODE: the example on a GPU, changed by code that knows it as `result`, its results as `points`
