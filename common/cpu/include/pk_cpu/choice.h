@@ -73,9 +73,12 @@ constexpr bool pk_cpu_accepts(std::index_sequence<J...>)
     return std::is_invocable<const Body &, typename std::conditional<I == J, const X, A>::type &...>::value;
 }
 
-/* The first of the types that parameter I is, or that of its argument. */
+/* The first of the types that parameter I is, or that of its argument: as pk_cpu_types of one. */
 template <size_t I, class Body, class... A>
-typename std::tuple_element<I, std::tuple<A...>>::type pk_cpu_parameter(pk_cpu_types<>);
+pk_cpu_types<typename std::tuple_element<I, std::tuple<A...>>::type> pk_cpu_parameter(pk_cpu_types<>)
+{
+    return {};
+}
 
 template <size_t I, class Body, class... A, class First, class... Rest>
 auto pk_cpu_parameter(pk_cpu_types<First, Rest...>)
@@ -83,7 +86,7 @@ auto pk_cpu_parameter(pk_cpu_types<First, Rest...>)
     typedef typename std::tuple_element<I, std::tuple<A...>>::type argument;
     constexpr bool number = std::is_arithmetic<argument>::value;
     if constexpr (number && pk_cpu_accepts<I, pk_cpu_only<First>, Body, A...>(std::index_sequence_for<A...>{}))
-        return First();
+        return pk_cpu_types<First>{};
     else if constexpr (number)
         return pk_cpu_parameter<I, Body, A...>(pk_cpu_types<Rest...>{});
     else
@@ -94,9 +97,11 @@ typedef pk_cpu_types<int, unsigned, float, double, long, unsigned long, long lon
                      signed char, unsigned char, short, unsigned short>
     pk_cpu_numbers;
 
+template <class T> T pk_cpu_one(pk_cpu_types<T>);
+
 template <class Body, class... A, size_t... I>
 auto pk_cpu_parameters(std::index_sequence<I...>)
-    -> pk_cpu_types<decltype(pk_cpu_parameter<I, Body, A...>(pk_cpu_numbers{}))...>;
+    -> pk_cpu_types<decltype(pk_cpu_one(pk_cpu_parameter<I, Body, A...>(pk_cpu_numbers{})))...>;
 
 /* ---- pointers: a parameter may promise not to write where the argument does not ---- */
 
