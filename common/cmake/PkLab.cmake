@@ -61,7 +61,7 @@ endfunction()
 
 # pk_expect_exit(lab01 name program code match [BY starter words... --] arguments...): `starter` runs the program.
 function(pk_expect_exit lab name program code match)
-    set(command $<TARGET_FILE:${program}>)
+    set(command ${CMAKE_CROSSCOMPILING_EMULATOR} $<TARGET_FILE:${program}>)
     set(arguments ${ARGN})
     if("BY" IN_LIST arguments)
         list(FIND arguments "--" end)
@@ -70,9 +70,9 @@ function(pk_expect_exit lab name program code match)
         math(EXPR end "${end} + 1")
         list(SUBLIST arguments ${end} -1 arguments)
         list(POP_FRONT starter command)
-        set(arguments ${starter} $<TARGET_FILE:${program}> ${arguments})
+        set(arguments ${starter} ${CMAKE_CROSSCOMPILING_EMULATOR} $<TARGET_FILE:${program}> ${arguments})
     endif()
-    add_test(NAME ${name} COMMAND ${CMAKE_COMMAND} -DPROGRAM=${command} "-DARGUMENTS=${arguments}"
+    add_test(NAME ${name} COMMAND ${CMAKE_COMMAND} "-DPROGRAM=${command}" "-DARGUMENTS=${arguments}"
         -DCODE=${code} "-DMATCH=${match}" -P ${PK_COMMON_DIR}/cmake/expect_exit.cmake)
     pk_lab_test_properties(${lab} ${name})
     set_tests_properties(${name} PROPERTIES SKIP_REGULAR_EXPRESSION "SKIPPED: ")
@@ -103,7 +103,8 @@ function(pk_add_cases number what schedules) # cases...
     foreach(role solution optimized)
         set(name ${lab}.${role}.${what})
         string(REPLACE ".solution." "." name ${name})
-        add_test(NAME ${name} COMMAND ${CMAKE_COMMAND} -DPROGRAM=$<TARGET_FILE:${lab}_${role}> -DROLE=${role}
+        add_test(NAME ${name} COMMAND ${CMAKE_COMMAND} -DROLE=${role}
+            "-DPROGRAM=${CMAKE_CROSSCOMPILING_EMULATOR};$<TARGET_FILE:${lab}_${role}>"
             -DARGUMENTS=--no-timing -DSCHEDULES=${schedules} "-DCASES=${ARGN}" -P ${PK_COMMON_DIR}/cmake/run_each.cmake)
         pk_lab_test_properties(${lab} ${name})
         set_tests_properties(${name} PROPERTIES SKIP_REGULAR_EXPRESSION "SKIPPED: ")

@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
-# primer.sh PROGRAM SOURCE_TREE: the primer's program runs, and docs/primer.md quotes it whole, piece by piece in its
+# primer.sh SOURCE_TREE PROGRAM...: the primer's program runs, and docs/primer.md quotes it whole, piece by piece in its
 # order, and what it prints.
 set -uo pipefail
-program=$1 source=$2/docs/primer.cu page=$2/docs/primer.md
+source=$1/docs/primer.cu page=$1/docs/primer.md
+shift
 
 blocks() { # KIND: the lines of the page's fenced blocks of this kind
     awk -v fence="\`\`\`$1" '/^```/ { inside = $0 == fence; next } inside' "$page"
 }
 
-out=$("$program")
+out=$("$@")
 code=$?
 ((code == 0)) || exit "$code"
 printf '%s\n' "$out"
