@@ -66,13 +66,10 @@ typedef struct lab03 {
     int stages;  /* tiles of a ring, as asked for; 0: as many as fit */
     int ragged;  /* percent */
 
-    uint64_t seed;           /* of the inputs that are there now */
-    int *host_lengths;       /* [B] */
-    int *host_line;          /* [T][B + 1] */
-    int *host_source;        /* [H][D] */
-    double *want, *bound;    /* [T][B][H][D] */
-    float *got;              /* [T][B][H][D] */
-    struct lab03_seen *seen; /* what each variant gave before for these inputs */
+    uint64_t seed;     /* of the inputs that are there now */
+    int *host_lengths; /* [B] */
+    int *host_line;    /* [T][B + 1] */
+    int *host_source;  /* [H][D] */
 } lab03;
 
 static inline size_t lab03_outputs(const lab03_view *view)

@@ -42,17 +42,26 @@ typedef struct lab03_seen {
     uint64_t hash[];   /* [T] */
 } lab03_seen;
 
+/* What results are compared with: the run's reference, out of the variants' reach. */
+typedef struct lab03_expected {
+    double *want, *bound; /* [T][B][H][D] */
+    float *got;           /* [T][B][H][D] */
+    lab03_seen *seen;     /* what each variant gave before for these inputs */
+} lab03_expected;
+
 /* Other inputs come: what variants gave before is nothing to compare with. */
-void lab03_forget_seen(lab03 *lab);
+void lab03_forget_seen(lab03_expected *expected);
 
 /* ---- model.c ---- */
 
 double lab03_tokens(const pk_run *run);
 double lab03_bytes_per_token(const pk_run *run);
 double lab03_flops_per_token(const pk_run *run);
+pk_launch_range lab03_launches(const pk_run *run, const char *variant);
 
 extern const pk_sweep lab03_sweeps[4], lab03_sweeps_quick[3];
 extern const pk_target lab03_targets[6];
+extern const char *const lab03_awkward[4];
 pk_status lab03_analyse(const pk_limits *limits, const pk_point *points, size_t count, pk_analysis *analysis);
 
 #endif

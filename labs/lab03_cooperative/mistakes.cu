@@ -352,6 +352,17 @@ static pk_status no_wait(pk_run *run)
     return launch_wrong(run, NOTHING_WRONG);
 }
 
+/* Right as long as all blocks happen to be resident. */
+static pk_status ordinary_launch(pk_run *run)
+{
+    const lab03 *lab = lab_of(run);
+    const wrong_view w = {lab->view, NOTHING_WRONG};
+    PK_LAUNCH(attention_wrong, lab->blocks ? lab->blocks : pk_run_device(run)->processors, lab->threads,
+              lab03_shared_bytes(lab), stream_of(run), w);
+    PK_CHECK(cudaStreamSynchronize(stream_of(run)));
+    return PK_OK;
+}
+
 static pk_status writes_nan(pk_run *run)
 {
     PK_TRY(launch_wrong(run, NOTHING_WRONG));
@@ -415,6 +426,8 @@ static void free_kept(pk_run *run)
 #define ROW(mistake, function, name, needs, summary) {name, summary, needs, NULL, function, NULL},
 PK_VARIANTS(ladder) = {
     MISTAKES(ROW){"no-wait", "returns before its work has ended", GRID, NULL, no_wait, NULL},
+    {"ordinary-launch", "blocks that wait for each other, launched as if they did not", GRID, NULL, ordinary_launch,
+     NULL},
     {"writes-nan", "the last output NaN", GRID, NULL, writes_nan, NULL},
     {"past-the-end", "writes out[T]", GRID, NULL, past_the_end, NULL},
     {"ulp-drift", "one output a float further up each time", GRID, NULL, ulp_drift, free_repetition},

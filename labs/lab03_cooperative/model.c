@@ -34,6 +34,27 @@ double lab03_flops_per_token(const pk_run *run)
     return keys_per_step(run) * lab03_knob(run, "heads") * lab03_knob(run, "head-dim") * 4;
 }
 
+/* One launch a repetition is what the ladder is about. */
+pk_launch_range lab03_launches(const pk_run *run, const char *variant)
+{
+    static const char *const ladder[] = {"grid-sync", "hand-barrier", "split-kv", "async-tiles", "warp-roles"};
+    const double steps = lab03_tokens(run);
+    if (strcmp(variant, "kernels") == 0)
+        return (pk_launch_range){4 * steps, 4 * steps};
+    if (strcmp(variant, "fused") == 0)
+        return (pk_launch_range){steps + 1, steps + 1};
+    for (size_t i = 0; i < PK_COUNT(ladder); i++)
+        if (strcmp(variant, ladder[i]) == 0)
+            return (pk_launch_range){1, 1};
+    return (pk_launch_range){0, HUGE_VAL};
+}
+
+/* One key and one of everything; lengths from 1 to 17, of which the tiles are larger; lanes without components and
+ * three heads a unit; more units than blocks. */
+const char *const lab03_awkward[] = {"seq-len=1 steps=2 batch=1 heads=1 kv-heads=1",
+                                     "seq-len=17 ragged=100 batch=5 steps=2", "head-dim=80 heads=6 steps=2",
+                                     "batch=7 blocks=2 steps=3"};
+
 /* ---- sweeps ---- */
 
 /* What one barrier costs: a short context, and further barriers that nothing else waits for. One block of 256 threads a

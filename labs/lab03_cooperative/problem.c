@@ -107,27 +107,32 @@ static pk_status validate(const pk_run *run)
 
 /* ---- set-up ---- */
 
-void lab03_forget_seen(lab03 *lab)
+void lab03_forget_seen(lab03_expected *expected)
 {
-    while (lab->seen) {
-        lab03_seen *next = lab->seen->next;
-        free(lab->seen);
-        lab->seen = next;
+    while (expected->seen) {
+        lab03_seen *next = expected->seen->next;
+        free(expected->seen);
+        expected->seen = next;
     }
 }
 
 static void teardown(pk_run *run)
 {
     lab03 *lab = pk_run_lab_data(run);
-    lab03_forget_seen(lab);
+    lab03_expected *expected = pk_run_reference(run);
+    if (expected) {
+        lab03_forget_seen(expected);
+        free(expected->want);
+        free(expected->bound);
+        free(expected->got);
+        free(expected);
+    }
     free(lab->host_lengths);
     free(lab->host_line);
     free(lab->host_source);
-    free(lab->want);
-    free(lab->bound);
-    free(lab->got);
     free(lab);
     pk_run_set_lab_data(run, NULL);
+    pk_run_set_reference(run, NULL);
 }
 
 static void read_knobs(const pk_run *run, lab03 *lab)
@@ -158,17 +163,22 @@ static void read_knobs(const pk_run *run, lab03 *lab)
     v->slots = v->batch * v->units + (lab->blocks > most ? lab->blocks : most);
 }
 
-static pk_status allocate_host(lab03 *lab)
+static pk_status allocate_host(pk_run *run, lab03 *lab)
 {
     const lab03_view *v = &lab->view;
     const size_t outputs = lab03_outputs(v), batch = (size_t)v->batch;
     lab->host_lengths = calloc(batch, sizeof *lab->host_lengths);
     lab->host_line = calloc((size_t)v->steps * (batch + 1), sizeof *lab->host_line);
     lab->host_source = calloc((size_t)v->heads * (size_t)v->head_dim, sizeof *lab->host_source);
-    lab->want = calloc(outputs, sizeof *lab->want);
-    lab->bound = calloc(outputs, sizeof *lab->bound);
-    lab->got = calloc(outputs, sizeof *lab->got);
-    if (!lab->host_lengths || !lab->host_line || !lab->host_source || !lab->want || !lab->bound || !lab->got)
+    lab03_expected *expected = calloc(1, sizeof *expected);
+    pk_run_set_reference(run, expected);
+    if (expected) {
+        expected->want = calloc(outputs, sizeof *expected->want);
+        expected->bound = calloc(outputs, sizeof *expected->bound);
+        expected->got = calloc(outputs, sizeof *expected->got);
+    }
+    if (!lab->host_lengths || !lab->host_line || !lab->host_source || !expected || !expected->want ||
+        !expected->bound || !expected->got)
         return pk_fail(PK_USAGE, "lab03: no host memory for %zu outputs and their reference: use fewer --steps",
                        outputs);
     return PK_OK;
@@ -219,7 +229,7 @@ static pk_status setup(pk_run *run)
     pk_run_set_lab_data(run, lab);
     read_knobs(run, lab);
     pk_status status = allocate_device(run, lab);
-    return status == PK_OK ? allocate_host(lab) : status;
+    return status == PK_OK ? allocate_host(run, lab) : status;
 }
 
 /* ---- a repetition ---- */
@@ -287,11 +297,11 @@ static uint64_t hash_floats(const float *values, size_t count)
 }
 
 /* The same inputs must give this variant the same bits again. */
-static pk_status check_repeatable(const pk_run *run, lab03 *lab, pk_verdict *verdict)
+static pk_status check_repeatable(const pk_run *run, const lab03_view *v, pk_verdict *verdict)
 {
-    const lab03_view *v = &lab->view;
+    lab03_expected *expected = pk_run_reference(run);
     const size_t steps = (size_t)v->steps, outputs = lab03_outputs(v) / steps;
-    lab03_seen *seen = lab->seen;
+    lab03_seen *seen = expected->seen;
     while (seen && seen->run != run)
         seen = seen->next;
     const bool again = seen != NULL;
@@ -300,16 +310,16 @@ static pk_status check_repeatable(const pk_run *run, lab03 *lab, pk_verdict *ver
         if (!seen)
             return pk_fail(PK_USAGE, "lab03: out of host memory");
         seen->run = run;
-        seen->next = lab->seen;
-        lab->seen = seen;
+        seen->next = expected->seen;
+        expected->seen = seen;
     }
     for (size_t step = 0; step < steps; step++) {
-        const uint64_t hash = hash_floats(lab->got + step * outputs, outputs);
+        const uint64_t hash = hash_floats(expected->got + step * outputs, outputs);
         if (again && hash != seen->hash[step] && verdict->wrong == 0) {
             verdict->wrong = outputs;
             verdict->first_wrong = step * outputs;
-            verdict->got = (double)lab->got[step * outputs];
-            verdict->want = lab->want[step * outputs];
+            verdict->got = (double)expected->got[step * outputs];
+            verdict->want = expected->want[step * outputs];
             snprintf(verdict->note, sizeof verdict->note,
                      "step %zu is within its bound, but not bit for bit what this variant gave for the same inputs "
                      "before: the result depends on timing; combine the parts in a fixed order "
@@ -324,18 +334,19 @@ static pk_status check_repeatable(const pk_run *run, lab03 *lab, pk_verdict *ver
 static pk_status verify(pk_run *run, pk_verdict *verdict)
 {
     lab03 *lab = pk_run_lab_data(run);
+    const lab03_expected *expected = pk_run_reference(run);
     void *stream = pk_run_stream(run);
     const size_t outputs = lab03_outputs(&lab->view);
-    pk_status status = pk_device_download(lab->got, lab->view.out, outputs * sizeof(float), stream);
+    pk_status status = pk_device_download(expected->got, lab->view.out, outputs * sizeof(float), stream);
     if (status == PK_OK)
         status = pk_device_stream_synchronize(stream);
     if (status != PK_OK)
         return status;
-    pk_check_bound(verdict, lab->got, lab->want, lab->bound, outputs);
+    pk_check_bound(verdict, expected->got, expected->want, expected->bound, outputs);
     if (verdict->wrong > 0)
         explain(lab, verdict);
     status = check_caches(lab, verdict, stream);
-    return status == PK_OK ? check_repeatable(run, lab, verdict) : status;
+    return status == PK_OK ? check_repeatable(run, &lab->view, verdict) : status;
 }
 
 const pk_lab pk_this_lab = {
@@ -354,6 +365,9 @@ const pk_lab pk_this_lab = {
     .tokens = lab03_tokens,
     .bytes_per_token = lab03_bytes_per_token,
     .flops_per_token = lab03_flops_per_token,
+    .launches = lab03_launches,
+    .awkward = lab03_awkward,
+    .awkward_count = PK_COUNT(lab03_awkward),
     .sweeps = lab03_sweeps,
     .sweep_count = PK_COUNT(lab03_sweeps),
     .sweeps_quick = lab03_sweeps_quick,
