@@ -60,7 +60,8 @@ LAB02_BOTH bool lab02_is_there(unsigned long long word, unsigned position)
     return (unsigned)(word >> 32) == position + 1u;
 }
 
-/* A payload: what, and of which request. */
+/* A payload: what, and of which request. Bits 28 and up are the kind, bits 0 to 19 the request; between them stands,
+ * where the host asks for a step, the end of that step's number. */
 enum {
     LAB02_STEP,       /* to the device: do the next step of it. Back: that step is done */
     LAB02_REQUEST,    /* to the device: do all its steps */
@@ -73,17 +74,30 @@ enum {
     LAB02_BATON,      /* between blocks: look at the submissions */
     LAB02_LEAVE       /* between blocks: nothing is left to do */
 };
-enum { LAB02_ID_BITS = 28, LAB02_MOST_REQUESTS = 1 << LAB02_ID_BITS };
+enum { LAB02_ID_BITS = 20, LAB02_STEP_BITS = 8, LAB02_KIND_AT = LAB02_ID_BITS + LAB02_STEP_BITS };
+enum { LAB02_MOST_REQUESTS = 1 << LAB02_ID_BITS, LAB02_STEP_ENDS = 1 << LAB02_STEP_BITS };
 enum { LAB02_LOOK = 32 /* submissions that a block looks at together: a word for each thread of a warp */ };
 
 LAB02_BOTH unsigned lab02_payload(unsigned kind, unsigned id)
 {
-    return kind << LAB02_ID_BITS | id;
+    return kind << LAB02_KIND_AT | id;
+}
+
+/* The host asks for the step after the first `done` steps of request `id`. */
+LAB02_BOTH unsigned lab02_step_payload(unsigned id, unsigned done)
+{
+    return lab02_payload(LAB02_STEP, done % LAB02_STEP_ENDS << LAB02_ID_BITS | id);
+}
+
+/* Of such a payload: `done` modulo LAB02_STEP_ENDS. */
+LAB02_BOTH unsigned lab02_step_end(unsigned payload)
+{
+    return payload >> LAB02_ID_BITS & (LAB02_STEP_ENDS - 1u);
 }
 
 LAB02_BOTH unsigned lab02_kind(unsigned payload)
 {
-    return payload >> LAB02_ID_BITS;
+    return payload >> LAB02_KIND_AT;
 }
 
 LAB02_BOTH unsigned lab02_id(unsigned payload)

@@ -10,12 +10,12 @@ static inline bool push(lab02_host *host, unsigned payload);
 /* Take the next completion: false when none has come. */
 static inline bool pop(lab02_host *host, unsigned *payload);
 
-static inline bool push_request(lab02_host *host, unsigned kind, unsigned request)
+static inline bool push_request(lab02_host *host, unsigned payload)
 {
     const unsigned slot = lab02_slot(host->tail, host->ring);
-    if (!push(host, lab02_payload(kind, request)))
+    if (!push(host, payload))
         return false;
-    host->slot_of[request] = slot;
+    host->slot_of[lab02_id(payload)] = slot;
     return true;
 }
 
@@ -58,8 +58,12 @@ static inline pk_status feed_steps(pk_run *run)
     while (host->ended_count < (host->stopped ? host->arrived : host->requests)) {
         unsigned completion;
         lab02_host_admit(lab);
-        while (host->waiting_count > 0 && push_request(host, LAB02_STEP, lab02_host_next_waiting(host)))
+        while (host->waiting_count > 0) {
+            const unsigned request = lab02_host_next_waiting(host);
+            if (!push_request(host, lab02_step_payload(request, host->steps_done[request])))
+                break;
             lab02_host_submitted(host);
+        }
         if (!pop(host, &completion)) {
             PK_TRY(lab02_host_idle(run));
             continue;
@@ -144,7 +148,7 @@ static inline void submit(lab02 *lab)
     }
     while (host->waiting_count > 0) {
         const unsigned request = lab02_host_next_waiting(host);
-        if (!push_request(host, LAB02_REQUEST, request))
+        if (!push_request(host, lab02_payload(LAB02_REQUEST, request)))
             return;
         lab02_host_submitted(host);
         consider_cancel(host, request);

@@ -40,4 +40,17 @@ static __device__ inline unsigned look(const lab02_queue *queue, unsigned positi
     return count;
 }
 
+/* By one thread: until the step before the one that the item asks for is seen. Acquire; pairs with the release in
+ * publish_steps. The host knows that it was done; this block, which had nothing from the block that did it, does not
+ * yet. Returns its number, whose end the item names: a request has one step under way at most. */
+static __device__ inline unsigned wait_for_asked(const lab02_queue *queue, unsigned item)
+{
+    unsigned done = pk_load_acquire_device(&queue->done[lab02_id(item)]) - queue->first;
+    while (done % LAB02_STEP_ENDS != lab02_step_end(item)) {
+        PK_SPIN_PAUSE();
+        done = pk_load_acquire_device(&queue->done[lab02_id(item)]) - queue->first;
+    }
+    return done;
+}
+
 #endif

@@ -73,7 +73,7 @@ static __device__ void wait_for_steps(const lab02_queue *queue, unsigned r, unsi
  * threads of this block wrote. Release; pairs with the acquire in wait_for_steps. */
 static __device__ void publish_steps(const lab02_queue *queue, unsigned r, unsigned steps)
 {
-    /* STEP lab02.5 for counter: store it (about 1 line) */
+    /* STEP lab02.5 for counter, queue: store it (about 1 line) */
     (void)queue, (void)r, (void)steps;
     /* END lab02.5 */
 }
@@ -154,8 +154,9 @@ static __device__ inline bool poll_submission(const lab02_queue *queue, unsigned
     return lab02_is_there(word, position);
 }
 
-/* By one thread, after a barrier of the block: post a completion. Who sees it sees what all threads of the block wrote.
- * Release, system scope; pairs with the acquire in pop. */
+/* By one thread, after a barrier of the block: post a completion. It says that something was done, and brings none of
+ * it along: states go from block to block by done, and to the host when the kernel ends. So the store is relaxed, at
+ * system scope; a release would wait until all that the block wrote had been seen by the host's side too. */
 static __device__ inline void post(const lab02_queue *queue, unsigned payload)
 {
     /* STEP lab02.10 for queue, requests: claim the next position, wait for room, store the word (about 5 lines) */
@@ -184,8 +185,8 @@ static __device__ unsigned look_for_item(const lab02_queue *queue, unsigned posi
     return out->payload[0];
 }
 
-/* The host submits a step when the step before it has come back. So the order of a request's steps is the host's:
- * done[r] and the state, which a block wrote before it posted, are seen by the block that gets the next step. */
+/* The host submits a step when the step before it has come back. So the order of a request's steps is the host's; the
+ * state goes from block to block by done[r], as in `counter`, and not over the bus. */
 static __global__ void queue_kernel(lab02_problem problem, lab02_queue queue, bool keep_matrix)
 {
     PK_DYNAMIC_SHARED(float, shared);
@@ -204,13 +205,16 @@ static __global__ void queue_kernel(lab02_problem problem, lab02_queue queue, bo
             return;
         }
         const unsigned r = lab02_id(item);
-        const int step = (int)(queue.done[r] - queue.first);
+        if (threadIdx.x == 0)
+            out.base = wait_for_asked(&queue, item);
+        __syncthreads();
+        const unsigned step = out.base;
         lab02_begin_request(&problem, &block, r);
-        lab02_step(&problem, &block, r, step);
-        if (threadIdx.x == 0) {
-            queue.done[r] = queue.first + (unsigned)step + 1;
+        lab02_step(&problem, &block, r, (int)step);
+        if (threadIdx.x == blockDim.x - 1) /* to the block that does the next step, */
+            publish_steps(&queue, r, step + 1);
+        if (threadIdx.x == 0) /* and to the host: neither waits for the other */
             post(&queue, lab02_payload(LAB02_STEP, r));
-        }
     }
 }
 

@@ -76,7 +76,7 @@ static __device__ void wait_for_steps(const lab02_queue *queue, unsigned r, unsi
  * threads of this block wrote. Release; pairs with the acquire in wait_for_steps. */
 static __device__ void publish_steps(const lab02_queue *queue, unsigned r, unsigned steps)
 {
-    /* STEP lab02.5 for counter: store it (about 1 line) */
+    /* STEP lab02.5 for counter, queue: store it (about 1 line) */
     pk_store_release_device(&queue->done[r], queue->first + steps);
     /* END lab02.5 */
 }
@@ -145,7 +145,7 @@ static inline bool pop(lab02_host *host, unsigned *payload)
 {
     bool taken = false;
     /* STEP lab02.8 for queue, requests: if the next word is there, take it, and tell the device so (about 8 lines) */
-    /* Acquire, system scope; pairs with the release in post. */
+    /* Acquire: the slot is read before `consumed` says so. */
     const unsigned slot = lab02_slot(host->head, host->ring);
     const unsigned long long word = __atomic_load_n(&host->completions[slot], __ATOMIC_ACQUIRE);
     if (lab02_is_there(word, host->head)) {
@@ -173,15 +173,16 @@ static __device__ inline bool poll_submission(const lab02_queue *queue, unsigned
     return lab02_is_there(word, position);
 }
 
-/* By one thread, after a barrier of the block: post a completion. Who sees it sees what all threads of the block wrote.
- * Release, system scope; pairs with the acquire in pop. */
+/* By one thread, after a barrier of the block: post a completion. It says that something was done, and brings none of
+ * it along: states go from block to block by done, and to the host when the kernel ends. So the store is relaxed, at
+ * system scope; a release would wait until all that the block wrote had been seen by the host's side too. */
 static __device__ inline void post(const lab02_queue *queue, unsigned payload)
 {
     /* STEP lab02.10 for queue, requests: claim the next position, wait for room, store the word (about 5 lines) */
     const unsigned position = pk_add_relaxed_device(&queue->control->posted.value, 1u);
     const unsigned seen = pk_load_relaxed_device(&queue->control->consumed_seen.value);
     wait_for_room(queue, position, seen);
-    pk_store_release_system(&queue->completions[lab02_slot(position, queue->ring)], lab02_word(position, payload));
+    pk_store_relaxed_system(&queue->completions[lab02_slot(position, queue->ring)], lab02_word(position, payload));
     /* END lab02.10 */
 }
 
@@ -216,8 +217,8 @@ static __device__ unsigned look_for_item(const lab02_queue *queue, unsigned posi
     return out->payload[0];
 }
 
-/* The host submits a step when the step before it has come back. So the order of a request's steps is the host's:
- * done[r] and the state, which a block wrote before it posted, are seen by the block that gets the next step. */
+/* The host submits a step when the step before it has come back. So the order of a request's steps is the host's; the
+ * state goes from block to block by done[r], as in `counter`, and not over the bus. */
 static __global__ void queue_kernel(lab02_problem problem, lab02_queue queue, bool keep_matrix)
 {
     PK_DYNAMIC_SHARED(float, shared);
@@ -236,13 +237,16 @@ static __global__ void queue_kernel(lab02_problem problem, lab02_queue queue, bo
             return;
         }
         const unsigned r = lab02_id(item);
-        const int step = (int)(queue.done[r] - queue.first);
+        if (threadIdx.x == 0)
+            out.base = wait_for_asked(&queue, item);
+        __syncthreads();
+        const unsigned step = out.base;
         lab02_begin_request(&problem, &block, r);
-        lab02_step(&problem, &block, r, step);
-        if (threadIdx.x == 0) {
-            queue.done[r] = queue.first + (unsigned)step + 1;
+        lab02_step(&problem, &block, r, (int)step);
+        if (threadIdx.x == blockDim.x - 1) /* to the block that does the next step, */
+            publish_steps(&queue, r, step + 1);
+        if (threadIdx.x == 0) /* and to the host: neither waits for the other */
             post(&queue, lab02_payload(LAB02_STEP, r));
-        }
     }
 }
 

@@ -116,7 +116,9 @@ ends requests CANCELS=0 COARSE
 # ---- planted mistakes ----
 
 readonly stuck="invalid end state"         # somebody waits for ever
-readonly step_wrong="brings==done"         # a step on an old state, or a second time
+readonly state_old="brings==state"         # a step on an old state
+readonly step_wrong="brings==done"         # likewise, or a second time, in `requests`
+readonly not_asked="asked[r]"              # a step comes back that was not asked for
 readonly left_over="run_pushed==run_taken" # in the run queue, when all have left
 
 # The host frees a slot when it has submitted, or when anything comes back.
@@ -124,18 +126,19 @@ caught queue SLOT_FREED_AT_PUSH "$stuck" REQUESTS=3 COARSE
 caught queue SLOTS_FREED_TOGETHER "$stuck" REQUESTS=3 COARSE
 caught requests SLOTS_FREED_TOGETHER "$stuck" COARSE
 # The host submits a step before the one before has come back.
-caught queue STEP_AHEAD "$step_wrong" COARSE
+caught queue STEP_AHEAD "$stuck" COARSE
 caught queue ONE_STOP_FOR_ALL "$stuck" COARSE
 # A reader takes what stands in the slot; a writer writes over what was not read; turn and payload in two stores; two
 # blocks with one ticket; turns compared by size, which fails where positions wrap.
-caught queue WORD_NOT_AWAITED "$step_wrong" COARSE
+caught queue WORD_NOT_AWAITED "$not_asked" COARSE
 caught queue FREE_MARK_IGNORED "$stuck" REQUESTS=3 COARSE
-caught queue PAYLOAD_LATE "$step_wrong" REQUESTS=3 COARSE
+caught queue PAYLOAD_LATE "$stuck" REQUESTS=3 COARSE
 caught queue TICKETS_TWICE "$stuck" REQUESTS=3 COARSE
-caught queue COMPARED_BY_SIZE "$step_wrong" COARSE
-# A store is relaxed that brings a state along.
-caught queue POST_RELAXED "$step_wrong" COARSE
-caught queue PUT_RELAXED "$step_wrong" REQUESTS=3 COARSE
+caught queue COMPARED_BY_SIZE "$not_asked" COARSE
+# The step before is not awaited: the host knows that it ended, the block does not see its state yet. A store is relaxed
+# that brings a state along.
+caught queue DONE_NOT_AWAITED "$state_old" COARSE
+caught queue DONE_RELAXED "$state_old" COARSE
 caught requests PUT_RELAXED "brings==next" COARSE
 # A block posts into a slot that the host has not read, or the host says so before it has.
 caught requests CONSUMED_IGNORED "$stuck" COARSE

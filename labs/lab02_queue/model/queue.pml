@@ -14,6 +14,28 @@
 #endif
 #include "rings.pml"
 
+/* An item's payload names its step too, by the lowest bit of its number: a request has one step under way at most. */
+#define STEP_OF(request, step) PAYLOAD(STEP, (request) + 8 * ((step) % 2))
+#define REQUEST_IN(payload) (ID(payload) % 8)
+#define IS_NEXT_STEP(payload) (done[REQUEST_IN(payload)] % 2 == ID(payload) / 8)
+
+byte state[REQUESTS];       /* plain memory: the steps that were done on it. done[] is a word here */
+byte done_brings[REQUESTS]; /* not in the program */
+
+/* By one thread, behind a barrier of the block: store, release. For a process with request and brings. */
+inline publish_steps()
+{
+    atomic {
+        done[request]++;
+#ifdef DONE_RELAXED
+        done_brings[request] = 0;
+#else
+        done_brings[request] = brings;
+#endif
+        request = 0; brings = 0
+    }
+}
+
 chan to_lane[BLOCKS] = [0] of { byte, byte }; /* position, payload */
 chan from_lane[BLOCKS] = [0] of { bit };      /* a barrier of the block */
 
@@ -28,7 +50,7 @@ proctype host()
 {
     byte tail = FIRST, head = FIRST;
     bool slot_used[RING];
-    byte slot_of[REQUESTS], steps_done[REQUESTS], sees[REQUESTS];
+    byte slot_of[REQUESTS], steps_done[REQUESTS];
     bool asked[REQUESTS], ended[REQUESTS];
     byte ended_count, stops_submitted, stops_back;
     bool stopped;
@@ -46,17 +68,16 @@ proctype host()
            waiting?r;
            slot_of[r] = tail % RING;
            asked[r] = true;
-           push(PAYLOAD(STEP, r), sees[r])
+           push(STEP_OF(r, steps_done[r]), 0)
        }
 #ifdef STEP_AHEAD
-    :: atomic { asked[0] && ROOM_TO_SUBMIT -> push(PAYLOAD(STEP, 0), 0) }
+    :: atomic { asked[0] && ROOM_TO_SUBMIT -> push(STEP_OF(0, steps_done[0]), 0) }
 #endif
     :: TOGETHER { /* a step comes back */
            atomic {
                HAS_COME ->
                assert(KIND(COMPLETION(head).payload) == STEP);
-               r = ID(COMPLETION(head).payload);
-               sees[r] = COMPLETION(head).brings;
+               r = REQUEST_IN(COMPLETION(head).payload);
                UP(head);
                assert(asked[r] && !ended[r]);
                asked[r] = false;
@@ -105,7 +126,7 @@ proctype host()
         assert(posted == head);
         r = 0;
         do
-        :: r < REQUESTS -> assert(ended[r] && done[r] == steps_done[r]); r++
+        :: r < REQUESTS -> assert(ended[r] && done[r] == steps_done[r] && state[r] == steps_done[r]); r++
         :: else -> break
         od
     }
@@ -129,7 +150,8 @@ proctype block(byte me)
 {
     byte ticket, position, seen;
     byte payload, brings;           /* the item */
-    byte next_payload, next_brings; /* and the one behind it */
+    byte request;                   /* whose step it is */
+    byte next_payload;              /* and the one behind it */
     byte count;                     /* items seen together */
 
     /* Blocks are alike: their first tickets in order. */
@@ -143,13 +165,11 @@ proctype block(byte me)
             atomic {
                 IS_THERE(SUBMISSION(ticket), ticket) ->
                 payload = SUBMISSION(ticket).payload;
-                brings = SUBMISSION(ticket).brings;
                 count = 1;
                 if
                 :: IS_THERE(SUBMISSION(ticket + 1), ticket + 1) ->
                     count = 2;
-                    next_payload = SUBMISSION(ticket + 1).payload;
-                    next_brings = SUBMISSION(ticket + 1).brings
+                    next_payload = SUBMISSION(ticket + 1).payload
                 :: else
                 fi
             };
@@ -157,8 +177,8 @@ proctype block(byte me)
             :: count == 1 -> run_queue_put(ticket + 1, PAYLOAD(BATON, 0), 0) /* the baton's store is relaxed */
             :: count == 2 ->
                 to_lane[me]!MOD(ticket + 2), PAYLOAD(BATON, 0);
-                run_queue_put(ticket + 1, next_payload, next_brings);
-                next_payload = 0; next_brings = 0
+                run_queue_put(ticket + 1, next_payload, 0);
+                next_payload = 0
             fi
         :: else
         fi;
@@ -166,23 +186,35 @@ proctype block(byte me)
         :: KIND(payload) == STOP -> break
         :: else -> assert(KIND(payload) == STEP)
         fi;
+        atomic { /* wait_for_step: loads, acquire. The item itself brings nothing of the state */
+#ifdef DONE_NOT_AWAITED /* nor looked at */
+            request = REQUEST_IN(payload)
+#else
+            IS_NEXT_STEP(payload) ->
+            request = REQUEST_IN(payload);
+            brings = done_brings[request]
+#endif
+        };
         atomic { /* the step begins */
-            assert(!held[ID(payload)]);
-            assert(brings == done[ID(payload)]);
-            held[ID(payload)] = true
+            assert(!held[request]);
+            assert(brings == state[request]);
+            held[request] = true
         };
         if
         :: count == 2 -> from_lane[me]?_
         :: else
         fi;
         atomic { /* and has ended */
-            done[ID(payload)]++;
-            held[ID(payload)] = false;
-            brings = done[ID(payload)];
+            state[request]++;
+            held[request] = false;
+            brings = state[request];
             count = 0; ticket = 0
         };
-        post(payload, brings);
-        atomic { payload = 0; brings = 0 }
+        if /* two threads, one each: in either order. The post's store is relaxed: it brings nothing along */
+        :: publish_steps(); post(payload, 0)
+        :: post(payload, 0); publish_steps()
+        fi;
+        payload = 0;
         run_queue_ticket()
     od;
     post(payload, 0);

@@ -11,10 +11,10 @@
  *   - Turn and payload travel in one word: nobody sees one without the other. Who may read a slot and who may write it
  *     is decided by the word in that slot, and on the order of accesses to one word all agree, whatever their memory
  *     order. So it is with counters: each is one word, changed by read-modify-writes only, or by one owner only.
- *   - Beside the words there is plain memory: a request's state and `done`, and control->next. Who acquires a word sees
- *     what its writer saw when it released it. A word of the model says so in the field `brings`: how far its reader
- *     can rely on the plain memory that it is about. A relaxed store brings nothing. Whoever uses the plain memory
- *     asserts that the newest was brought.
+ *   - Beside the words there is plain memory: a request's state, `done` of `requests`, and control->next. Who acquires a
+ *     word sees what its writer saw when it released it. A word of the model says so in the field `brings`: how far its
+ *     reader can rely on the plain memory that it is about. A relaxed store brings nothing, and so no completion does.
+ *     Whoever uses the plain memory asserts that the newest was brought.
  *   - Nobody sleeps. Who waits polls the very word that it waits for, so a load that comes late costs time and nothing
  *     else. The model waits by blocking: a poll that would never end shows as an invalid end state.
  *   - Two words decide together in two places: run_pushed with run_taken, and stopping with cancelled. Only there could
@@ -93,7 +93,7 @@ byte consumed_seen = FIRST;
 #define COMPLETION(position) completions[MOD(position) % RING]
 #define RUN(position) run_words[MOD(position) % RUN_RING]
 
-byte done[REQUESTS]; /* plain memory: steps done of each request */
+byte done[REQUESTS]; /* steps done of each request: plain memory for `requests`, a word for `queue` */
 bool held[REQUESTS]; /* not in the program: a block works on it */
 byte blocks_left;    /* kernels end */
 
@@ -141,11 +141,6 @@ inline free_slot(slot)
 
 /* ---- a thread's ends: for a process with position and seen, or with ticket ---- */
 
-#ifdef POST_RELAXED
-#define POSTED(brings) 0
-#else
-#define POSTED(brings) brings
-#endif
 #ifdef PUT_RELAXED
 #define PUT(brings) 0
 #else
@@ -153,7 +148,7 @@ inline free_slot(slot)
 #endif
 
 /* Fetch-add, relaxed; load of consumed_seen, relaxed; if that is too old: loads of the host's word, acquire, and a
- * store of it, relaxed; store of the word, release. */
+ * store of it, relaxed; store of the word, relaxed: a completion brings no plain memory along. */
 inline post(payload_, brings_)
 {
     atomic { position = posted; UP(posted) };
@@ -169,7 +164,7 @@ inline post(payload_, brings_)
             atomic { consumed_seen = seen; seen = 0 }
         fi;
 #endif
-        atomic { WRITE(COMPLETION(position), position, payload_, POSTED(brings_)); position = 0 }
+        atomic { WRITE(COMPLETION(position), position, payload_, brings_); position = 0 }
     }
 }
 
