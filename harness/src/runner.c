@@ -116,7 +116,7 @@ pk_status pk_run_peek(pk_run *run, void *host, const void *device, size_t bytes)
 }
 
 /* The lab judges the token that is being reported; the first one that is wrong is kept. */
-static void verify_token(pk_run *run)
+void pk_token_look(pk_run *run)
 {
     const pk_lab *lab = run->bench->lab;
     const size_t token = run->token_seen;
@@ -150,7 +150,7 @@ void pk_token_latency(pk_run *run, double us)
 void pk_token_done(pk_run *run)
 {
     double now = pk_now_us(), since = run->last_token_us;
-    verify_token(run);
+    pk_token_look(run);
     run->last_token_us = run->peeks ? pk_now_us() : now;
     pk_token_latency(run, now - since);
 }

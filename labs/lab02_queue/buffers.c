@@ -25,7 +25,8 @@ static void free_host(lab02_host *host)
 void lab02_teardown(pk_run *run)
 {
     lab02 *lab = pk_run_lab_data(run);
-    lab02_inputs *inputs = lab->inputs;
+    lab02_inputs *inputs = pk_run_reference(run);
+    lab02_beginning *beginning = lab->beginning;
     if (inputs) {
         free(inputs->x);
         free(inputs->start);
@@ -36,15 +37,19 @@ void lab02_teardown(pk_run *run)
         free(inputs->matrix);
         free(inputs->plain_matrix);
         free(inputs->counts);
-        free(inputs->done);
-        free(inputs->run);
-        pk_device_free_mapped(inputs->completions);
         free(inputs);
+    }
+    if (beginning) {
+        free(beginning->done);
+        free(beginning->run);
+        pk_device_free_mapped(beginning->completions);
+        free(beginning);
     }
     free_host(&lab->host);
     free(lab->unit_gap);
     free(lab);
     pk_run_set_lab_data(run, NULL);
+    pk_run_set_reference(run, NULL);
 }
 
 pk_status lab02_out_of_memory(void)
@@ -52,10 +57,12 @@ pk_status lab02_out_of_memory(void)
     return pk_fail(PK_USAGE, "lab02: no host memory for the inputs: use a smaller --n, --requests or --steps");
 }
 
-static pk_status allocate_inputs(lab02 *lab)
+static pk_status allocate_inputs(pk_run *run, lab02 *lab)
 {
-    lab02_inputs *inputs = lab->inputs = calloc(1, sizeof *inputs);
-    if (!inputs)
+    lab02_inputs *inputs = calloc(1, sizeof *inputs);
+    lab02_beginning *beginning = lab->beginning = calloc(1, sizeof *beginning);
+    pk_run_set_reference(run, inputs);
+    if (!inputs || !beginning)
         return lab02_out_of_memory();
     const size_t n = (size_t)lab->problem.n, requests = (size_t)lab->problem.requests,
                  steps = (size_t)lab->problem.steps;
@@ -66,11 +73,11 @@ static pk_status allocate_inputs(lab02 *lab)
     inputs->want_trace = malloc(requests * steps * sizeof(float));
     inputs->got_trace = malloc(requests * steps * sizeof(float));
     inputs->counts = malloc(requests * sizeof(unsigned));
-    inputs->done = malloc(requests * sizeof(unsigned));
-    inputs->run = malloc(lab->queue.run_ring * sizeof *inputs->run);
+    beginning->done = malloc(requests * sizeof(unsigned));
+    beginning->run = malloc(lab->queue.run_ring * sizeof *beginning->run);
     lab->unit_gap = malloc(requests * sizeof(double));
     bool there = inputs->x && inputs->start && inputs->want && inputs->got && inputs->want_trace && inputs->got_trace &&
-                 inputs->counts && inputs->done && inputs->run && lab->unit_gap;
+                 inputs->counts && beginning->done && beginning->run && lab->unit_gap;
     if (lab->problem.dense) {
         inputs->matrix = malloc(n * n * sizeof(float));
         inputs->plain_matrix = malloc(n * n * sizeof(float));
@@ -112,7 +119,7 @@ static pk_status allocate_host(lab02 *lab)
     status = pk_device_alloc_mapped(&mine, &device, ring_bytes);
     if (status != PK_OK)
         return status;
-    lab->inputs->completions = mine;
+    lab->beginning->completions = mine;
     host->completions = mine;
     lab->queue.completions = device;
     status = pk_device_alloc_mapped(&mine, &device, sizeof(lab02_counter));
@@ -160,9 +167,10 @@ static pk_status allocate_device(pk_run *run, lab02 *lab)
     lab->problem.state = state;
     lab->problem.trace = trace;
     lab->start = start;
-    lab->want = want;
-    lab->want_trace = want_trace;
-    lab->counts = counts;
+    lab02_inputs *inputs = pk_run_reference(run);
+    inputs->device_want = want;
+    inputs->device_trace = want_trace;
+    inputs->device_counts = counts;
     lab->queue.control = control;
     lab->queue.done = done;
     lab->queue.cancelled = cancelled;
@@ -199,7 +207,7 @@ pk_status lab02_setup(pk_run *run)
     lab->queue.first = (unsigned)pk_knob_value(run, "first");
     lab->queue.quantum = (unsigned)pk_knob_value(run, "quantum");
     lab->queue.run_ring = power_of_two((unsigned)lab->problem.requests + 2 * LAB02_LOOK);
-    pk_status status = allocate_inputs(lab);
+    pk_status status = allocate_inputs(run, lab);
     if (status == PK_OK)
         status = allocate_host(lab);
     return status == PK_OK ? allocate_device(run, lab) : status;

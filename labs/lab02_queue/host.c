@@ -116,7 +116,9 @@ pk_status lab02_host_step_done(pk_run *run, unsigned request, double now_us)
                        host->ended[request] ? "after its end" : "before it was submitted");
     if (host->steps_done[request] == (unsigned)lab->problem.steps)
         return pk_fail(PK_WRONG, "request %u has %d steps, and one more came back", request, lab->problem.steps);
-    host->steps_done[request]++;
+    host->look_request = request;
+    host->look_step = host->steps_done[request]++;
+    pk_token_look(run);
     pk_token_latency(run, now_us - host->ready_us[request]);
     host->ready_us[request] = now_us;
     const unsigned long long gap = host->events - host->last_event[request];

@@ -30,19 +30,18 @@ static float sign(pk_random *random)
     return pk_random_below(random, 2) ? 1.0f : -1.0f;
 }
 
-static void draw_axpy(lab02 *lab, pk_random *random)
+static void draw_axpy(const lab02 *lab, lab02_inputs *inputs, pk_random *random)
 {
     const size_t count = (size_t)lab->problem.requests * (size_t)lab->problem.n;
     for (size_t i = 0; i < count; i++) {
-        lab->inputs->x[i] = sign(random) * (float)(1 + pk_random_below(random, X_LARGEST));
-        lab->inputs->start[i] = 0x1p-6f * (float)((int)pk_random_below(random, 2 * START_STEPS + 1) - START_STEPS);
+        inputs->x[i] = sign(random) * (float)(1 + pk_random_below(random, X_LARGEST));
+        inputs->start[i] = 0x1p-6f * (float)((int)pk_random_below(random, 2 * START_STEPS + 1) - START_STEPS);
     }
 }
 
 /* Row i has its large entry at column i + 1. */
-static void draw_dense(lab02 *lab, pk_random *random)
+static void draw_dense(const lab02 *lab, lab02_inputs *inputs, pk_random *random)
 {
-    lab02_inputs *inputs = lab->inputs;
     const size_t n = (size_t)lab->problem.n, count = (size_t)lab->problem.requests * n;
     const float noise = 0.1f / (float)n;
     for (size_t i = 0; i < n; i++) {
@@ -84,43 +83,47 @@ static void draw_cancels(const pk_run *run, lab02 *lab, pk_random *random)
 
 pk_status lab02_run_serial(pk_run *run, lab02 *lab)
 {
+    lab02_inputs *inputs = pk_run_reference(run);
+    lab02_problem into = lab->problem;
+    into.state = inputs->device_want;
+    into.trace = inputs->device_trace;
     void *stream = pk_run_stream(run);
     const size_t requests = (size_t)lab->problem.requests;
-    pk_status status = pk_device_upload(lab->counts, lab->inputs->counts, requests * sizeof(unsigned), stream);
+    pk_status status = pk_device_upload(inputs->device_counts, inputs->counts, requests * sizeof(unsigned), stream);
     if (status == PK_OK)
-        status = lab02_serial(lab, stream);
+        status = lab02_serial(&into, lab->start, inputs->device_counts, stream);
     if (status == PK_OK)
-        status =
-            pk_device_download(lab->inputs->want, lab->want, requests * (size_t)lab->problem.n * sizeof(float), stream);
+        status = pk_device_download(inputs->want, inputs->device_want,
+                                    requests * (size_t)lab->problem.n * sizeof(float), stream);
     if (status == PK_OK)
-        status = pk_device_download(lab->inputs->want_trace, lab->want_trace,
+        status = pk_device_download(inputs->want_trace, inputs->device_trace,
                                     requests * (size_t)lab->problem.steps * sizeof(float), stream);
     return status == PK_OK ? pk_device_stream_synchronize(stream) : status;
 }
 
-static void axpy_in_double(const lab02 *lab, size_t request, double *want, double *bound)
+static void axpy_in_double(const lab02 *lab, const lab02_inputs *inputs, size_t request, double *want, double *bound)
 {
     const size_t n = (size_t)lab->problem.n;
     const double steps = lab->problem.steps, a = (double)lab->problem.a;
     for (size_t i = 0; i < n; i++) {
-        const double start = (double)lab->inputs->start[request * n + i];
-        const double step = a * (double)lab->inputs->x[request * n + i];
+        const double start = (double)inputs->start[request * n + i];
+        const double step = a * (double)inputs->x[request * n + i];
         want[i] = start + steps * step;
         bound[i] = steps * 0x1p-24 * (fabs(start) + steps * fabs(step));
     }
 }
 
-static void dense_in_double(const lab02 *lab, size_t request, double *want, double *bound)
+static void dense_in_double(const lab02 *lab, const lab02_inputs *inputs, size_t request, double *want, double *bound)
 {
     const size_t n = (size_t)lab->problem.n;
     double *next = bound; /* borrowed until the bound is written */
     for (size_t i = 0; i < n; i++)
-        want[i] = (double)lab->inputs->start[request * n + i];
+        want[i] = (double)inputs->start[request * n + i];
     for (int step = 0; step < lab->problem.steps; step++) {
         for (size_t i = 0; i < n; i++) {
-            double sum = (double)lab->inputs->x[request * n + i];
+            double sum = (double)inputs->x[request * n + i];
             for (size_t j = 0; j < n; j++)
-                sum += (double)lab->inputs->plain_matrix[i * n + j] * want[j];
+                sum += (double)inputs->plain_matrix[i * n + j] * want[j];
             next[i] = tanh(sum);
         }
         memcpy(want, next, n * sizeof *want);
@@ -131,7 +134,7 @@ static void dense_in_double(const lab02 *lab, size_t request, double *want, doub
 }
 
 /* As many requests as a fraction of a second allows, the first in any case. */
-static pk_status check_serial(const lab02 *lab)
+static pk_status check_serial(const lab02 *lab, const lab02_inputs *inputs)
 {
     const double most_operations = 0x1p26;
     const size_t n = (size_t)lab->problem.n;
@@ -147,8 +150,8 @@ static pk_status check_serial(const lab02 *lab)
         if (r > 0 && (double)(r + 1) * each > most_operations)
             break;
         pk_verdict verdict = {.checked = 0};
-        (lab->problem.dense ? dense_in_double : axpy_in_double)(lab, r, want, bound);
-        pk_check_bound(&verdict, &lab->inputs->want[r * n], want, bound, n);
+        (lab->problem.dense ? dense_in_double : axpy_in_double)(lab, inputs, r, want, bound);
+        pk_check_bound(&verdict, &inputs->want[r * n], want, bound, n);
         if (verdict.wrong > 0)
             status = pk_fail(PK_WRONG,
                              "lab02: the serial reference itself is wrong: request %zu, element %llu: got %.9g, in "
@@ -162,31 +165,33 @@ static pk_status check_serial(const lab02 *lab)
 
 static pk_status upload_inputs(pk_run *run, lab02 *lab)
 {
+    const lab02_inputs *inputs = pk_run_reference(run);
     void *stream = pk_run_stream(run);
     const size_t n = (size_t)lab->problem.n, states = (size_t)lab->problem.requests * n * sizeof(float);
-    pk_status status = pk_device_upload((float *)lab->problem.x, lab->inputs->x, states, stream);
+    pk_status status = pk_device_upload((float *)lab->problem.x, inputs->x, states, stream);
     if (status == PK_OK)
-        status = pk_device_upload(lab->start, lab->inputs->start, states, stream);
+        status = pk_device_upload(lab->start, inputs->start, states, stream);
     if (status == PK_OK && lab->problem.dense)
-        status = pk_device_upload((float *)lab->problem.matrix, lab->inputs->matrix, n * n * sizeof(float), stream);
+        status = pk_device_upload((float *)lab->problem.matrix, inputs->matrix, n * n * sizeof(float), stream);
     return status;
 }
 
 pk_status lab02_fill(pk_run *run, uint64_t seed)
 {
     lab02 *lab = pk_run_lab_data(run);
+    lab02_inputs *inputs = pk_run_reference(run);
     pk_random random;
     pk_random_seed(&random, pk_random_split(seed, 0));
-    (lab->problem.dense ? draw_dense : draw_axpy)(lab, &random);
+    (lab->problem.dense ? draw_dense : draw_axpy)(lab, inputs, &random);
     pk_random_seed(&random, pk_random_split(seed, 1));
     draw_arrivals(run, lab, &random);
     pk_random_seed(&random, pk_random_split(seed, 2));
     draw_cancels(run, lab, &random);
     for (int r = 0; r < lab->problem.requests; r++)
-        lab->inputs->counts[r] = (unsigned)lab->problem.steps;
-    lab->inputs->want_is_whole = true;
+        inputs->counts[r] = (unsigned)lab->problem.steps;
+    inputs->want_is_whole = true;
     pk_status status = upload_inputs(run, lab);
     if (status == PK_OK)
         status = lab02_run_serial(run, lab);
-    return status == PK_OK ? check_serial(lab) : status;
+    return status == PK_OK ? check_serial(lab, inputs) : status;
 }

@@ -158,12 +158,13 @@ typedef struct lab02_host {
     int *cancel_after;    /* [R]: cancel it when this many steps are done; -1: do not */
     unsigned *to_cancel;  /* [R]: requests whose time has come: cancelled up to cancel_head, of cancel_count */
     unsigned cancel_head, cancel_count;
-    unsigned *cancel_slot;  /* [R]: the slot of a request's cancel */
-    unsigned *cancel_sent;  /* [R]: 1 once its cancel was submitted */
-    unsigned *cancel_known; /* [R]: steps that were done when that was answered, plus one; 0: it was not */
-    bool ordered_out;       /* the device has understood that nothing follows */
-    bool stop_known;        /* a stop of requests under way was answered */
-    bool in_use;            /* this repetition has begun to use the host's side: lab02_host_begin */
+    unsigned *cancel_slot;            /* [R]: the slot of a request's cancel */
+    unsigned *cancel_sent;            /* [R]: 1 once its cancel was submitted */
+    unsigned *cancel_known;           /* [R]: steps that were done when that was answered, plus one; 0: it was not */
+    bool ordered_out;                 /* the device has understood that nothing follows */
+    bool stop_known;                  /* a stop of requests under way was answered */
+    unsigned look_request, look_step; /* the step that is being reported */
+    bool in_use;                      /* this repetition has begun to use the host's side: lab02_host_begin */
 
     unsigned requests; /* R */
     unsigned *waiting; /* [R]: requests whose next item is not submitted yet, a queue: each is in it once at most */
@@ -191,11 +192,9 @@ typedef struct lab02 {
     bool over_time;                /* requests arrive one by one */
     unsigned long long stop_after; /* steps; 0: no stop */
 
-    float *start, *want;         /* device, [R][n]: start values, and the state after serial execution */
-    float *want_trace;           /* device, [R][S] */
-    unsigned *counts;            /* device, [R]: steps that serial execution does of each request */
-    double *unit_gap;            /* [R]: times between arrivals, in mean times between arrivals */
-    struct lab02_inputs *inputs; /* the host's copies: lab02_problem.h */
+    float *start;                      /* device, [R][n]: start values */
+    double *unit_gap;                  /* [R]: times between arrivals, in mean times between arrivals */
+    struct lab02_beginning *beginning; /* what a repetition begins with: lab02_problem.h */
 } lab02;
 
 /* ---- host.c: what every host loop needs ---- */
@@ -251,9 +250,9 @@ pk_status lab02_reset(pk_run *run); /* the start of a repetition */
 
 /* ---- serial.cu ---- */
 
-/* Serial execution on the device: counts[r] steps of each request, one after the other, from `start` into `want` and
- * `want_trace`. What every variant's result must equal bit for bit. */
-pk_status lab02_serial(const lab02 *lab, void *stream);
+/* Serial execution on the device: counts[r] steps of each request (device, [R]), one after the other, from `start` into
+ * the state and trace of `into`. What every variant's result must equal bit for bit. */
+pk_status lab02_serial(const lab02_problem *into, const float *start, const unsigned *counts, void *stream);
 
 #ifdef __cplusplus
 }

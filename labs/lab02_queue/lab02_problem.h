@@ -28,15 +28,22 @@ extern const pk_knob lab02_knobs[LAB02_KNOB_COUNT];
 
 enum { LAB02_AT_ONCE, LAB02_POISSON, LAB02_BURSTS }; /* the knob `arrival` */
 
-typedef struct lab02_inputs {        /* the host's copies */
-    float *x, *start, *want, *got;   /* [R][n] */
-    float *want_trace, *got_trace;   /* [R][S] */
-    float *matrix, *plain_matrix;    /* [n/4][n][4], and the same by rows; dense only */
-    unsigned *counts, *done;         /* [R] */
-    unsigned long long *run;         /* [run_ring] */
-    unsigned long long *completions; /* the host's view, for writing when a repetition begins */
-    bool want_is_whole;              /* want is after S steps of every request */
+typedef struct lab02_inputs {      /* the reference: no variant reaches it. The host's copies */
+    float *x, *start, *want, *got; /* [R][n] */
+    float *want_trace, *got_trace; /* [R][S] */
+    float *matrix, *plain_matrix;  /* [n/4][n][4], and the same by rows; dense only */
+    unsigned *counts;              /* [R]: steps that serial execution does of each request */
+    bool want_is_whole;            /* want is after S steps of every request; want_trace always is */
+    float *device_want;            /* device, [R][n]: the state after serial execution */
+    float *device_trace;           /* device, [R][S] */
+    unsigned *device_counts;       /* device, [R] */
 } lab02_inputs;
+
+typedef struct lab02_beginning {     /* what a repetition begins with */
+    unsigned *done;                  /* [R] */
+    unsigned long long *run;         /* [run_ring] */
+    unsigned long long *completions; /* mapped, [ring]: the host's view */
+} lab02_beginning;
 
 /* ---- buffers.c ---- */
 
@@ -49,7 +56,7 @@ pk_status lab02_out_of_memory(void);
 /* Draw all inputs from the seed, upload them, and compute the references. */
 pk_status lab02_fill(pk_run *run, uint64_t seed);
 
-/* Serial execution of inputs->counts[r] steps of each request, into the host's `want` and `want_trace`. */
+/* Serial execution of counts[r] steps of each request, into the host's `want` and `want_trace`. */
 pk_status lab02_run_serial(pk_run *run, lab02 *lab);
 
 /* ---- sweeps.c ---- */

@@ -21,6 +21,8 @@ typedef enum mistake {
     CLAIM_BY_LOAD, /* a load and a store instead of one addition */
     BATON_RIGHT,   /* no mistake: the next number belongs to who has the baton */
     BATON_FIRST,   /* the baton is handed on before the number that goes with it */
+    TWO_A_THREAD,  /* a thread does two elements at most: enough for the size that was tried */
+    KEPT_SIZE,     /* the length of the first run's states is taken for that of all */
     /* sharing */
     COUNTED_LATE, /* a request can be taken before it is counted as living */
     /* serving */
@@ -29,6 +31,7 @@ typedef enum mistake {
     CRASHES,
     POSTS_TWICE,    /* one completion too many */
     DOES_TOO_MUCH,  /* a step more than it says */
+    REPORTS_FIRST,  /* says that all steps are done, and does them then */
     CANCEL_LIES,    /* says that a request was cancelled, and goes on with it */
     CANCEL_IGNORED, /* answers a cancel, and does the request to its end */
     CANCEL_DROPPED, /* the client's: a cancel for which there is no room is taken for submitted */
@@ -110,6 +113,8 @@ static __global__ void claim_steps(lab02_problem problem, lab02_queue queue, mis
         if (wrong == STEP_SLICED)
             lab02_axpy(&problem, r, step, first + threadIdx.x, blockDim.x,
                        first + slice < problem.n ? first + slice : problem.n);
+        else if (wrong == TWO_A_THREAD && problem.n > 2 * (int)blockDim.x)
+            lab02_axpy(&problem, r, step, threadIdx.x, blockDim.x, 2 * blockDim.x);
         else
             lab02_axpy(&problem, r, step, threadIdx.x, blockDim.x, problem.n);
         __syncthreads();
@@ -121,9 +126,13 @@ static __global__ void claim_steps(lab02_problem problem, lab02_queue queue, mis
 
 static pk_status claim(pk_run *run, mistake wrong)
 {
+    static int first_n;
     lab02 *lab = lab_of(run);
-    PK_LAUNCH(claim_steps, lab02_blocks(run), (unsigned)lab->threads, 0, stream_of(run), lab->problem, lab->queue,
-              wrong);
+    lab02_problem problem = lab->problem;
+    first_n = first_n ? first_n : problem.n;
+    if (wrong == KEPT_SIZE)
+        problem.n = first_n;
+    PK_LAUNCH(claim_steps, lab02_blocks(run), (unsigned)lab->threads, 0, stream_of(run), problem, lab->queue, wrong);
     PK_CHECK(cudaStreamSynchronize(stream_of(run)));
     lab02_host_all_finished(lab);
     return PK_OK;
@@ -226,6 +235,18 @@ static __device__ bool told_to_end(const lab02_queue *queue, unsigned position, 
     return lab02_is_there(word, position) && (*kind == LAB02_CANCEL || *kind == LAB02_STOP);
 }
 
+/* Long enough to be seen. */
+static __device__ void pause_2_ms(void)
+{
+    for (int i = 0; i < PK_POLL_PAUSES_FOR_2_MS; i++)
+        PK_POLL_PAUSE();
+}
+
+static __global__ void linger(void)
+{
+    pause_2_ms();
+}
+
 /* True when an order was answered here that the server would answer. */
 static __device__ bool serve_request(const lab02_problem *problem, const lab02_queue *queue, unsigned r,
                                      unsigned position, unsigned *posted, unsigned *item, mistake wrong)
@@ -233,6 +254,10 @@ static __device__ bool serve_request(const lab02_problem *problem, const lab02_q
     bool ignored = false;
     lab02_block block = {problem->matrix, NULL, NULL};
     const int steps = problem->steps;
+    for (int step = 0; step + 1 < steps && wrong == REPORTS_FIRST; step++)
+        answer(queue, posted, LAB02_STEP, r);
+    if (wrong == REPORTS_FIRST)
+        pause_2_ms();
     for (int step = 0; step < steps; step++) {
         unsigned kind = 0;
         __syncthreads();
@@ -258,18 +283,12 @@ static __device__ bool serve_request(const lab02_problem *problem, const lab02_q
         lab02_step(problem, &block, r, step);
         if (wrong == DOES_TOO_MUCH && step == steps - 1)
             lab02_step(problem, &block, r, step);
-        answer(queue, posted, step + 1 < steps ? LAB02_STEP : LAB02_FINISHED, r);
+        if (wrong != REPORTS_FIRST || step + 1 == steps)
+            answer(queue, posted, step + 1 < steps ? LAB02_STEP : LAB02_FINISHED, r);
         if (wrong == POSTS_TWICE && step == 2)
             answer(queue, posted, LAB02_STEP, r);
     }
     return ignored;
-}
-
-/* Long enough to be seen. */
-static __global__ void linger(void)
-{
-    for (int i = 0; i < PK_POLL_PAUSES_FOR_2_MS; i++)
-        PK_POLL_PAUSE();
 }
 
 static __global__ void server(lab02_problem problem, lab02_queue queue, mistake wrong)
@@ -398,6 +417,18 @@ static pk_status serve(pk_run *run, mistake wrong)
     return PK_OK;
 }
 
+/* ---- another program than its name says ---- */
+
+static __global__ void nothing(void)
+{
+}
+
+static pk_status claims_again(pk_run *run)
+{
+    PK_LAUNCH(nothing, 1, 1, 0, stream_of(run));
+    return claim(run, NONE);
+}
+
 /* ---- results that are nearly right ---- */
 
 static __global__ void spoil(float *value, bool not_a_number)
@@ -444,7 +475,10 @@ VARIANT(baton_right, claim, BATON_RIGHT)
 VARIANT(baton_first, claim, BATON_FIRST)
 VARIANT(shares_right, share, NONE)
 VARIANT(counted_late, share, COUNTED_LATE)
+VARIANT(two_a_thread, claim, TWO_A_THREAD)
+VARIANT(kept_size, claim, KEPT_SIZE)
 VARIANT(serves_right, serve, NONE)
+VARIANT(reports_first, serve, REPORTS_FIRST)
 VARIANT(loses_item, serve, LOSES_ITEM)
 VARIANT(leaves_early, serve, LEAVES_EARLY)
 VARIANT(crashes, serve, CRASHES)
@@ -473,6 +507,10 @@ PK_VARIANTS(ladder) = {
     {"baton-first", "the baton before the number that goes with it", 0, NULL, baton_first, NULL},
     {"shares-right", "no mistake: blocks share requests", 0, NULL, shares_right, NULL},
     {"counted-late", "a request can be taken before it is counted", 0, NULL, counted_late, NULL},
+    {"two-a-thread", "a thread does two elements at most", 0, NULL, two_a_thread, NULL},
+    {"kept-size", "the length of the first run's states for all", 0, NULL, kept_size, NULL},
+    {"slices", "two launches, under a name that stands for one", 0, NULL, claims_again, NULL},
+    {"reports-first", "completions before the work", PK_NEED_MAPPED_HOST, NULL, reports_first, NULL},
     {"serves-right", "no mistake: one block serves requests", PK_NEED_MAPPED_HOST, NULL, serves_right, NULL},
     {"loses-item", "a request is taken and forgotten", PK_NEED_MAPPED_HOST, NULL, loses_item, NULL},
     {"leaves-early", "the kernel ends though requests follow", PK_NEED_MAPPED_HOST, NULL, leaves_early, NULL},

@@ -20,9 +20,9 @@
 #include "pk/stats.h"
 
 /* The lab's kernels and variants have no part in this. */
-pk_status lab02_serial(const lab02 *lab, void *stream)
+pk_status lab02_serial(const lab02_problem *into, const float *start, const unsigned *counts, void *stream)
 {
-    (void)lab, (void)stream;
+    (void)into, (void)start, (void)counts, (void)stream;
     return PK_FAULT;
 }
 
@@ -49,12 +49,14 @@ static void print_random(uint64_t seed, uint64_t count, uint64_t bound)
 static int print_inputs(uint64_t seed, size_t count)
 {
     lab02_inputs inputs = {.x = malloc(count * sizeof(float)), .start = malloc(count * sizeof(float))};
-    lab02 lab = {.problem = {.n = (int)count, .requests = 1}, .inputs = &inputs};
+    lab02 lab = {
+        .problem = {.n = (int)count, .requests = 1},
+    };
     const bool there = inputs.x && inputs.start;
     if (there) {
         pk_random random;
         pk_random_seed(&random, pk_random_split(seed, 0)); /* as fill does */
-        draw_axpy(&lab, &random);
+        draw_axpy(&lab, &inputs, &random);
         for (size_t i = 0; i < count; i++)
             printf("%a %a\n", (double)inputs.x[i], (double)inputs.start[i]);
     }

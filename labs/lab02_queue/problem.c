@@ -72,19 +72,19 @@ pk_status lab02_reset(pk_run *run)
                              .run_pushed = {first + 1, {0}},
                              .live = {1, {0}}};
     clear_ring(lab->host.submissions, queue->ring, first);
-    clear_ring(lab->inputs->completions, queue->ring, first);
+    clear_ring(lab->beginning->completions, queue->ring, first);
     for (unsigned i = 0; i < queue->run_ring; i++) /* free for its position; the baton at the first */
-        lab->inputs->run[lab02_slot(first + i, queue->run_ring)] = lab02_word(first + i - 1, 0);
-    lab->inputs->run[lab02_slot(first, queue->run_ring)] = lab02_word(first, lab02_payload(LAB02_BATON, 0));
+        lab->beginning->run[lab02_slot(first + i, queue->run_ring)] = lab02_word(first + i - 1, 0);
+    lab->beginning->run[lab02_slot(first, queue->run_ring)] = lab02_word(first, lab02_payload(LAB02_BATON, 0));
     *lab->host.consumed = first;
     lab->host.in_use = false;
     for (size_t r = 0; r < requests; r++)
-        lab->inputs->done[r] = first;
+        lab->beginning->done[r] = first;
     pk_status status = pk_device_upload(queue->control, &control, sizeof control, stream);
     if (status == PK_OK)
-        status = pk_device_upload(queue->done, lab->inputs->done, requests * sizeof(unsigned), stream);
+        status = pk_device_upload(queue->done, lab->beginning->done, requests * sizeof(unsigned), stream);
     if (status == PK_OK)
-        status = pk_device_upload(queue->run, lab->inputs->run, queue->run_ring * sizeof *queue->run, stream);
+        status = pk_device_upload(queue->run, lab->beginning->run, queue->run_ring * sizeof *queue->run, stream);
     if (status == PK_OK)
         status = pk_device_fill(queue->cancelled, 0, requests * sizeof(unsigned), stream);
     if (status == PK_OK)
@@ -168,11 +168,11 @@ static void check_fair(const lab02 *lab, pk_verdict *verdict)
              "steps of others between two of one request, and at most so many wanted: work is not shared fairly");
 }
 
-static void explain(const lab02 *lab, size_t i, pk_verdict *verdict)
+static void explain(const lab02 *lab, const lab02_inputs *inputs, size_t i, pk_verdict *verdict)
 {
     const size_t n = (size_t)lab->problem.n, r = i / n;
-    const double step = (double)lab->problem.a * (double)lab->inputs->x[i];
-    const double seen = (verdict->got - (double)lab->inputs->start[i]) / step;
+    const double step = (double)lab->problem.a * (double)inputs->x[i];
+    const double seen = (verdict->got - (double)inputs->start[i]) / step;
     int used = snprintf(verdict->note, sizeof verdict->note, "request %zu, element %zu", r, i % n);
     char *rest = verdict->note + used;
     const size_t room = sizeof verdict->note - (size_t)used;
@@ -183,19 +183,19 @@ static void explain(const lab02 *lab, size_t i, pk_verdict *verdict)
     else if (fabs(verdict->got - verdict->want) < fabs(step) / 2)
         snprintf(rest, room, ": off by less than a step: rounded otherwise than in serial execution");
     else if (fabs(seen - round(seen)) < 1e-3 && seen > -0.5)
-        snprintf(rest, room, ": it looks as if it saw %.0f steps, not %u", fabs(round(seen)), lab->inputs->counts[r]);
+        snprintf(rest, room, ": it looks as if it saw %.0f steps, not %u", fabs(round(seen)), inputs->counts[r]);
     else
         snprintf(rest, room, ": no whole number of steps from this repetition's start values");
 }
 
 /* The tokens of the steps that were done, and nothing written for those that were not. */
-static void check_trace(const lab02 *lab, pk_verdict *verdict)
+static void check_trace(const lab02 *lab, const lab02_inputs *inputs, pk_verdict *verdict)
 {
     const size_t steps = (size_t)lab->problem.steps;
     for (size_t r = 0; r < (size_t)lab->problem.requests; r++) {
-        const size_t done = lab->inputs->counts[r];
+        const size_t done = inputs->counts[r];
         const uint64_t wrong_before = verdict->wrong, checked_before = verdict->checked;
-        pk_check_exact(verdict, &lab->inputs->got_trace[r * steps], &lab->inputs->want_trace[r * steps], done);
+        pk_check_exact(verdict, &inputs->got_trace[r * steps], &inputs->want_trace[r * steps], done);
         if (wrong_before == 0 && verdict->wrong > 0) {
             verdict->first_wrong -= checked_before;
             snprintf(verdict->note, sizeof verdict->note, "the token of step %llu of request %zu",
@@ -203,10 +203,10 @@ static void check_trace(const lab02 *lab, pk_verdict *verdict)
         }
         for (size_t s = done; s < steps; s++) {
             verdict->checked++;
-            if (isnan(lab->inputs->got_trace[r * steps + s]) || verdict->wrong++ > 0)
+            if (isnan(inputs->got_trace[r * steps + s]) || verdict->wrong++ > 0)
                 continue;
             verdict->first_wrong = s;
-            verdict->got = (double)lab->inputs->got_trace[r * steps + s];
+            verdict->got = (double)inputs->got_trace[r * steps + s];
             verdict->want = (double)NAN;
             snprintf(verdict->note, sizeof verdict->note,
                      "request %zu: step %zu was done, but only %zu were reported to the host", r, s, done);
@@ -217,21 +217,22 @@ static void check_trace(const lab02 *lab, pk_verdict *verdict)
 /* The serial reference for as many steps as each request says it has done. */
 static pk_status want_for_counts(pk_run *run, lab02 *lab)
 {
+    lab02_inputs *inputs = pk_run_reference(run);
     bool whole = true;
     for (int r = 0; r < lab->problem.requests; r++) {
-        lab->inputs->counts[r] = lab->host.steps_done[r];
+        inputs->counts[r] = lab->host.steps_done[r];
         whole = whole && lab->host.steps_done[r] == (unsigned)lab->problem.steps;
     }
-    if (whole && lab->inputs->want_is_whole)
+    if (whole && inputs->want_is_whole)
         return PK_OK;
-    lab->inputs->want_is_whole = whole;
+    inputs->want_is_whole = whole;
     return lab02_run_serial(run, lab);
 }
 
 static pk_status verify(pk_run *run, pk_verdict *verdict)
 {
     lab02 *lab = pk_run_lab_data(run);
-    lab02_inputs *inputs = lab->inputs;
+    lab02_inputs *inputs = pk_run_reference(run);
     const size_t n = (size_t)lab->problem.n, requests = (size_t)lab->problem.requests;
     void *stream = pk_run_stream(run);
     check_ends(lab, verdict);
@@ -253,11 +254,51 @@ static pk_status verify(pk_run *run, pk_verdict *verdict)
     pk_check_exact(verdict, inputs->got, inputs->want, requests * n);
     if (verdict->wrong > 0) {
         verdict->first_wrong -= checked_before;
-        explain(lab, (size_t)verdict->first_wrong, verdict);
+        explain(lab, inputs, (size_t)verdict->first_wrong, verdict);
     }
-    check_trace(lab, verdict);
+    check_trace(lab, inputs, verdict);
     return PK_OK;
 }
+
+/* The token of the step that lab02_host_step_done reports. */
+static pk_status verify_token(pk_run *run, size_t token, pk_verdict *verdict)
+{
+    const lab02 *lab = pk_run_lab_data(run);
+    const lab02_inputs *inputs = pk_run_reference(run);
+    const unsigned r = lab->host.look_request, step = lab->host.look_step;
+    const size_t at = (size_t)r * (size_t)lab->problem.steps + step;
+    float got;
+    (void)token;
+    const pk_status status = pk_run_peek(run, &got, lab->problem.trace + at, sizeof got);
+    if (status != PK_OK)
+        return status;
+    verdict->checked = at;
+    pk_check_exact(verdict, &got, &inputs->want_trace[at], 1);
+    snprintf(verdict->note, sizeof verdict->note, "the token of step %u of request %u", step, r);
+    return PK_OK;
+}
+
+/* ---- launches, and sizes to verify at besides ---- */
+
+static pk_launch_range launches(const pk_run *run, const char *variant)
+{
+    static const char *const one[] = {"ping-pong", "slices", "counter", "queue", "requests"};
+    const double steps = (double)pk_knob_value(run, "steps"), all = lab02_tokens(run);
+    for (size_t i = 0; i < PK_COUNT(one); i++)
+        if (strcmp(variant, one[i]) == 0)
+            return (pk_launch_range){1, 1};
+    if (strcmp(variant, "launch-sync") == 0 || strcmp(variant, "launch-loop") == 0)
+        return (pk_launch_range){all, all};
+    if (strcmp(variant, "batched") == 0)
+        return (pk_launch_range){steps, all};
+    return (pk_launch_range){0, HUGE_VAL};
+}
+
+/* One of everything; an element fewer and one more than a block has threads; slices of more than a block, more blocks
+ * than requests; rings that are full all the time, and more requests than blocks; a state that no block holds. */
+static const char *const awkward[] = {"n=1 requests=1 steps=1",       "n=63 steps=3 requests=2",
+                                      "n=65 threads=32 blocks=24",    "n=5000 steps=2 blocks=3",
+                                      "ring=2 requests=50 quantum=1", "n=100003 requests=2 steps=3"};
 
 /* For the watchdog: reads what the host holds, and words of mapped memory that the kernel may be writing. Nothing of a
  * variant in which the host has no part. */
@@ -295,6 +336,10 @@ const pk_lab pk_this_lab = {
     .fill = lab02_fill,
     .reset = lab02_reset,
     .verify = verify,
+    .verify_token = verify_token,
+    .launches = launches,
+    .awkward = awkward,
+    .awkward_count = PK_COUNT(awkward),
     .teardown = lab02_teardown,
     .slow_on_cpu = true,
     .describe_stall = describe_stall,

@@ -16,14 +16,11 @@ static __global__ void serial_steps(lab02_problem problem, const float *start, c
         lab02_step(&problem, &block, request, (int)step);
 }
 
-pk_status lab02_serial(const lab02 *lab, void *stream)
+pk_status lab02_serial(const lab02_problem *into, const float *start, const unsigned *counts, void *stream)
 {
     enum { THREADS = 256 };
-    lab02_problem problem = lab->problem;
-    problem.state = lab->want;
-    problem.trace = lab->want_trace;
-    PK_LAUNCH(serial_steps, (unsigned)problem.requests, THREADS, lab02_shared_bytes(&problem, false),
-              (cudaStream_t)stream, problem, lab->start, lab->counts);
+    PK_LAUNCH(serial_steps, (unsigned)into->requests, THREADS, lab02_shared_bytes(into, false), (cudaStream_t)stream,
+              *into, start, counts);
     PK_CHECK(cudaStreamSynchronize((cudaStream_t)stream));
     return PK_OK;
 }
