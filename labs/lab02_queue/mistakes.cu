@@ -235,16 +235,13 @@ static __device__ bool told_to_end(const lab02_queue *queue, unsigned position, 
     return lab02_is_there(word, position) && (*kind == LAB02_CANCEL || *kind == LAB02_STOP);
 }
 
-/* Long enough to be seen. */
-static __device__ void pause_2_ms(void)
+/* Until the host has taken all completions; it has looked at all but the last then. Whole block. */
+static __device__ void wait_for_host(const lab02_queue *queue, unsigned posted)
 {
-    for (int i = 0; i < PK_POLL_PAUSES_FOR_2_MS; i++)
-        PK_POLL_PAUSE();
-}
-
-static __global__ void linger(void)
-{
-    pause_2_ms();
+    if (threadIdx.x == 0)
+        while (pk_load_acquire_system(queue->consumed) != posted)
+            PK_SPIN_PAUSE();
+    __syncthreads();
 }
 
 /* True when an order was answered here that the server would answer. */
@@ -257,7 +254,7 @@ static __device__ bool serve_request(const lab02_problem *problem, const lab02_q
     for (int step = 0; step + 1 < steps && wrong == REPORTS_FIRST; step++)
         answer(queue, posted, LAB02_STEP, r);
     if (wrong == REPORTS_FIRST)
-        pause_2_ms();
+        wait_for_host(queue, *posted);
     for (int step = 0; step < steps; step++) {
         unsigned kind = 0;
         __syncthreads();
@@ -289,6 +286,13 @@ static __device__ bool serve_request(const lab02_problem *problem, const lab02_q
             answer(queue, posted, LAB02_STEP, r);
     }
     return ignored;
+}
+
+/* Long enough to be seen. */
+static __global__ void linger(void)
+{
+    for (int i = 0; i < PK_POLL_PAUSES_FOR_2_MS; i++)
+        PK_POLL_PAUSE();
 }
 
 static __global__ void server(lab02_problem problem, lab02_queue queue, mistake wrong)
