@@ -12,7 +12,8 @@
 #define BULK (PK_NEED_COOPERATIVE | PK_NEED_BULK_ASYNC_COPY)
 
 /* What one kernel does wrong: X(MISTAKE, function, "variant", needs, "summary"). From RING_RIGHT on it is the fourth
- * rung's, with a ring of tiles, and from BULK_RIGHT on that ring is filled by bulk copies. */
+ * rung's, with a ring of tiles; from BULK_RIGHT on that ring is filled by bulk copies, and from ROLES_RIGHT on by a
+ * warp of its own. */
 #define MISTAKES(X)                                                                                                    \
     X(NOTHING_WRONG, nothing_wrong, "nothing-wrong", GRID, "the kernel of all these, as it should be")                 \
     X(NO_BARRIER, no_barrier, "no-barrier", GRID, "steps without a barrier between them")                              \
@@ -42,7 +43,10 @@
     X(BULK_RIGHT, bulk_right, "bulk-right", BULK, "the same by bulk copies, as it should be")                          \
     X(BULK_UNWAITED, bulk_unwaited, "bulk-unwaited", BULK, "a tile read without a wait for its barrier")               \
     X(BULK_ONE_BEHIND, bulk_one_behind, "bulk-one-behind", BULK, "a wait for the phase before this tile's")            \
-    X(BULK_REFILLED, bulk_refilled, "bulk-refilled", BULK, "a tile copied over the one that is read")
+    X(BULK_REFILLED, bulk_refilled, "bulk-refilled", BULK, "a tile copied over the one that is read")                  \
+    X(ROLES_RIGHT, roles_right, "roles-right", BULK, "the fifth rung's kernel, as it should be")                       \
+    X(ROLES_GIVEN_EARLY, roles_given_early, "roles-given-early", BULK, "a buffer given back before it has been read")  \
+    X(ROLES_UNASKED, roles_unasked, "roles-unasked", BULK, "a buffer filled again before it was given back")
 
 #define NUMBER(mistake, ...) mistake,
 typedef enum mistake { MISTAKES(NUMBER) } mistake;
@@ -289,6 +293,63 @@ static __global__ void __launch_bounds__(LAB03_MOST_THREADS) attention_wrong_rin
     lab03_write_last_outputs<DIM>(v, lab03_shared_sources<DIM>(shared), blockDim.x);
 }
 
+/* ---- warps with roles ---- */
+
+template <int D>
+static __device__ inline void ask_for_tile(const lab03_view *v, lab03_roles *r, lab03_place at, const lab03_ahead *next,
+                                           uint16_t *tile)
+{
+    if (mistake_of(v) != ROLES_UNASKED)
+        pk_async_barrier_wait(&r->empty[at.stage], at.parity ^ 1);
+    lab03_copy_tile_in_bulk<D>(v, next, tile, &r->full[at.stage]);
+}
+
+template <int D>
+static __device__ inline void use_tile(const lab03_view *v, lab03_roles *r, lab03_place at, const uint16_t *tile,
+                                       int rows, int warps, int *turn, lab03_state<D> *state)
+{
+    const bool early = mistake_of(v) == ROLES_GIVEN_EARLY;
+    pk_async_barrier_wait(&r->full[at.stage], at.parity);
+    if (early && lab03_lane() == 0)
+        pk_async_barrier_arrive(&r->empty[at.stage]);
+    lab03_attend_tile<D>(state, v, tile, rows, warps, turn);
+    __syncwarp();
+    if (!early && lab03_lane() == 0)
+        pk_async_barrier_arrive(&r->empty[at.stage]);
+}
+
+static __device__ inline void meet_as_consumers(lab03_roles *r, unsigned *arrivals, unsigned target)
+{
+    lab03_meet_consumers(r);
+    if (threadIdx.x == 0) {
+        pk_add_release_device(arrivals, 1);
+        while ((int)(pk_load_acquire_device(arrivals) - target) < 0)
+            LAB03_POLL_PAUSE();
+    }
+    lab03_meet_consumers(r);
+}
+
+static __global__ void __launch_bounds__(LAB03_MOST_THREADS) attention_wrong_roles(wrong_view w)
+{
+    PK_DYNAMIC_SHARED(float, shared);
+    const lab03_view *const v = &w.view;
+    lab03_roles *const r = lab03_shared_roles<DIM>(v, shared);
+    lab03_begin_roles(v, r);
+    if ((int)threadIdx.x >= lab03_consumer_threads()) {
+        if ((int)threadIdx.x == lab03_consumer_threads())
+            lab03_produce<DIM>(v, r, lab03_shared_ring<DIM>(shared));
+        return;
+    }
+    lab03_place at = {0, 0};
+    unsigned target = v->barrier_start;
+    for (int step = 0; step < v->steps; step++) {
+        lab03_consume_step<DIM>(v, step, lab03_share(v, step, blockIdx.x, gridDim.x), r, &at, shared);
+        meet_as_consumers(r, v->barrier, target += gridDim.x);
+        lab03_tell_producer(v, r, step);
+    }
+    lab03_write_last_outputs<DIM>(v, lab03_shared_sources<DIM>(shared), lab03_consumer_threads());
+}
+
 /* ---- what is launched ---- */
 
 static __global__ void change_output(float *out, size_t index, float value)
@@ -327,8 +388,13 @@ static pk_status launch_wrong(pk_run *run, mistake wrong)
     }
     w.view.stages = lab->stages;
     bytes += lab->stages * lab03_tile_elements<DIM>(&w.view) * sizeof(uint16_t);
-    PK_CHECK(cudaFuncSetAttribute(attention_wrong_ring, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes));
-    PK_LAUNCH_COOPERATIVE(attention_wrong_ring, blocks, lab->threads, bytes, stream_of(run), w);
+    void (*attention_wrong_tiles)(wrong_view) = attention_wrong_ring;
+    if (wrong >= ROLES_RIGHT) {
+        attention_wrong_tiles = attention_wrong_roles;
+        bytes += sizeof(lab03_roles);
+    }
+    PK_CHECK(cudaFuncSetAttribute(attention_wrong_tiles, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes));
+    PK_LAUNCH_COOPERATIVE(attention_wrong_tiles, blocks, lab->threads, bytes, stream_of(run), w);
     return PK_OK;
 }
 
