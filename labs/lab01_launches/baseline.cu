@@ -6,14 +6,7 @@
 #include "pk_gpu.h"
 
 #include "lab01.h"
-
-/* One step. A thread owns one element; nothing crosses threads. */
-static __global__ void axpy_step(int n, float a, const float *x, float *y)
-{
-    const int i = blockIdx.x * blockDim.x + threadIdx.x;
-    if (i < n)
-        y[i] = y[i] + a * x[i];
-}
+#include "lab01_step.cuh"
 
 static pk_status launch_sync(pk_run *run)
 {

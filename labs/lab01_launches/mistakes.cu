@@ -5,13 +5,7 @@
 #include <math.h>
 
 #include "lab01.h"
-
-static __global__ void axpy_step(int n, float a, const float *x, float *y)
-{
-    const int i = blockIdx.x * blockDim.x + threadIdx.x;
-    if (i < n)
-        y[i] = y[i] + a * x[i];
-}
+#include "lab01_step.cuh"
 
 /* Right only where n is a multiple of the block. */
 static __global__ void axpy_step_without_check(float a, const float *x, float *y)
