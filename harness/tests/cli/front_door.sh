@@ -8,6 +8,8 @@ mkdir -p "$root/harness/cli" "$root/labs" "$tools"
 cp "$repository/lab" "$root/lab"
 cp -r "$repository/harness/cli/help" "$root/harness/cli/help"
 
+# The builds below are by the tools of that PATH, whatever the environment wraps around a compiler.
+unset CMAKE_C_COMPILER_LAUNCHER CMAKE_CXX_COMPILER_LAUNCHER
 # A PATH with only what the script itself needs, so that tools can be taken away.
 for tool in bash env awk cat cut sed tr grep head tail sort find dirname mkdir sleep nproc stat rm cp make cmake ctest cc \
     c++ ld as ar ranlib uname chmod touch sh; do
