@@ -11,7 +11,6 @@ K = along_n_k
 known(a, b) = (a == a ? a : b)
 t_sync = known(slope_of('launch-sync'), launch_sync_us)
 t_stream = known(slope_of('stream'), launch_us)
-larger(a, b) = (a > b ? a : b)
 
 # Percent. The sum: all launch overhead shows. The larger: issuing goes on while the device runs, gap by gap.
 sum_share(T, t_L) = 100 * K * t_L / (T + K * t_L)
@@ -21,7 +20,11 @@ measured(T_comp, T) = 100 * (1 - T_comp / T)
 stats 'along_n.dat' index block_of('work-only') using 1 nooutput
 low = STATS_min / 1.5
 high = STATS_max * 1.5
-set label 1003 sprintf('Launch overhead, K = %d kernels a token', K) at screen 0.53, name_at center
+stats 'along_n.dat' index block_of(baseline) using (measured($5, $1)) nooutput
+says = sprintf('%s: up to %.3g%% of its time is launching', baseline, STATS_max)
+about = sprintf('K = %d kernels a token', K)
+note = 'markers: measured; lines: the model'
+eval titles
 set xlabel 'memory work of a token, T_{comp} (µs)'
 set ylabel 'overhead share f (%)'
 set logscale x

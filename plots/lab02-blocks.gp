@@ -2,7 +2,7 @@
 chosen(c) = column(column_blocks) > 0
 candidates = 'requests'
 sweep = 'blocks'
-load theme[1:strlen(theme) - strlen('theme.gp')] . 'lab02.gp'
+load plots . 'lab02.gp'
 
 of_size(t) = (chosen(0) && column(column_threads) == t)
 sizes = ''
@@ -11,7 +11,7 @@ do for [t in values_threads] {
     if (STATS_sum > 1) { sizes = sizes . t . ' ' }
 }
 stats 'points.dat' index block_of('requests') using (chosen(0) ? column(column_n) : NaN) nooutput
-set label 1003 sprintf('Throughput of requests, n = %d', STATS_max) at screen 0.53, name_at center
+about = sprintf('requests, n = %d', STATS_max)
 set xlabel 'blocks'
 set ylabel 'million steps a second'
 set logscale xy
@@ -19,13 +19,16 @@ stats 'points.dat' index block_of('requests') using (chosen(0) ? column(column_b
 set xrange [STATS_min / 1.2 : STATS_max * 1.2]
 set xtics (1, '' 2 1, 4, '' 8 1, 16, '' 32 1, 64, '' 128 1, 256, '' 512 1, 1024)
 stats 'points.dat' index block_of('requests') using (chosen(0) ? 1 / $1 : NaN) nooutput
+best = STATS_max
 low = STATS_min / 1.3
-high = STATS_max * 1.3
+best_blocks = 0
+stats 'points.dat' index block_of('requests') using (chosen(0) && 1 / $1 == best ? (best_blocks = column(column_blocks), 1) : 0) nooutput
+says = sprintf('Most: %.3g million steps/s, of %d blocks', best, best_blocks)
+eval titles
+high = best * 1.3
 set yrange [low : high]
 eval 'set ytics (' . ticks_between(low, high) . ')'
-# One block a processor.
-set arrow 1 from processors, graph 0 to processors, graph 1 nohead linetype 12 back
-set label 1 sprintf('%d processors', processors) at processors, graph 0.06 right offset -0.5, 0
+eval mark_processors
 
 plot for [t in sizes] 'points.dat' index block_of('requests') \
          using (of_size(t + 0) ? column(column_blocks) : NaN):(1 / $1) \

@@ -3,9 +3,13 @@ chosen(c) = column(column_form) == 1 && column(column_arrival) == 0 && column(co
             column(column_requests) == headline_requests && column(column_in_flight) == headline_in_flight
 candidates = 'launch-sync launch-loop batched counter queue requests'
 sweep = 'dense'
-load theme[1:strlen(theme) - strlen('theme.gp')] . 'lab02.gp'
+load plots . 'lab02.gp'
 
-set label 1003 sprintf('Time of a step, dense, %d requests', headline_requests) at screen 0.53, name_at center
+best_column = column_n
+eval best_at
+says = best_says(sprintf('n = %d', found))
+about = sprintf('time of a step, dense, %d requests', headline_requests)
+eval titles
 set xlabel 'floats of a state, n'
 set ylabel 'time of a step (µs)'
 set logscale x 2

@@ -2,12 +2,18 @@
 chosen(c) = column(column_in_flight) > 0 && column(column_arrival) == 0
 candidates = 'launch-sync ping-pong queue requests'
 sweep = 'in flight'
-height = 540
+height = 560
 load theme
-load theme[1:strlen(theme) - strlen('theme.gp')] . 'lab02.gp'
+load plots . 'lab02.gp'
 
+fastest = 0
+fastest_variant = ''
+do for [v in shown] {
+    stats 'points.dat' index block_of(v) using (chosen(0) ? 1 / $1 : NaN) nooutput
+    if (STATS_max > fastest) { fastest = STATS_max; fastest_variant = v }
+}
 stats 'points.dat' using (chosen(0) ? column(column_n) : NaN) nooutput
-set label 1003 sprintf('Requests in flight, n = %d', STATS_max) at screen 0.53, name_at center
+about = sprintf('n = %d', STATS_max)
 set logscale x 2
 stats 'points.dat' using (chosen(0) ? column(column_in_flight) : NaN) nooutput
 set xrange [STATS_min / 1.15 : STATS_max * 1.15]
@@ -19,28 +25,30 @@ stats 'points.dat' using (chosen(0) ? column(column_p99) : NaN) nooutput
 set yrange [low : STATS_max * 1.5]
 eval 'set ytics (' . decades . ')'
 
+says = sprintf('%s: up to %.3g million steps/s', fastest_variant, fastest)
+note = 'marker: p50; the whisker ends at the p99' . (strlen(note) ? '; ' . note : '')
+eval titles
+# Whiskers of one number of requests stand beside each other.
+beside(v) = 1.045 ** (word_index(v, shown) - (words(shown) + 1) / 2.0)
+
 set multiplot
-set tmargin at screen 0.73
-set bmargin at screen 0.46
+set tmargin at screen 0.75
+set bmargin at screen 0.48
 set format x ''
 set ylabel 'latency (µs)' offset 0, 0
-plot for [v in shown] 'points.dat' index block_of(v) using (column(column_in_flight)):(latency(column_p50)) \
-         with linespoints linetype style(v) dashtype 1 notitle, \
-     for [v in shown] 'points.dat' index block_of(v) using (column(column_in_flight)):(latency(column_p99)) \
-         with linespoints linetype style(v) dashtype (4,3) pointtype filled(v) - 1 notitle, \
-     for [v in shown] keyentry with linespoints linetype style(v) dashtype 1 title v noenhanced, \
-     keyentry with points pointtype 7 pointsize 0.8 * marker linecolor rgb '#707070' title 'filled: p50', \
-     keyentry with points pointtype 6 pointsize 0.8 * marker linecolor rgb '#707070' title 'open: p99'
+plot for [v in shown] 'points.dat' index block_of(v) using (column(column_in_flight) * beside(v)):(latency(column_p50)):(0):(latency(column_p99) - latency(column_p50)) \
+         with vectors nohead linetype style(v) dashtype 1 notitle, \
+     for [v in shown] 'points.dat' index block_of(v) using (column(column_in_flight) * beside(v)):(latency(column_p50)) \
+         with linespoints linetype style(v) title v noenhanced
 
-unset label 1002
-unset label 1003
+do for [i in '1002 1003 1005'] { eval 'unset label ' . i }
 set key off
-set tmargin at screen 0.42
-set bmargin at screen 0.15
+set tmargin at screen 0.44
+set bmargin at screen 0.18
 set format x '%g'
 set xlabel 'requests in flight'
 set ylabel 'million steps/s'
 set yrange [* : *]
 plot for [v in shown] 'points.dat' index block_of(v) using (chosen(0) ? column(column_in_flight) : NaN):(1 / $1) \
-         with linespoints linetype style(v) dashtype 1
+         with linespoints linetype style(v)
 unset multiplot

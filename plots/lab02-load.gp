@@ -2,9 +2,16 @@
 chosen(c) = column(column_arrival) == 1
 candidates = 'batched queue requests'
 sweep = 'load'
-load theme[1:strlen(theme) - strlen('theme.gp')] . 'lab02.gp'
+load plots . 'lab02.gp'
 
-set label 1003 'Latency of a step, Poisson arrivals' at screen 0.53, name_at center
+most = 0
+stats 'points.dat' index block_of(word(shown, words(shown))) using (chosen(0) ? column(column_load) : NaN) nooutput
+most = STATS_max
+at_most(percentile) = (chosen(0) && column(column_load) == most ? column(percentile) : NaN)
+stats 'points.dat' index block_of(word(shown, words(shown))) using (at_most(column_p50)) nooutput
+p50 = STATS_max
+stats 'points.dat' index block_of(word(shown, words(shown))) using (at_most(column_p99)) nooutput
+p99 = STATS_max
 set xlabel 'load (% of what the variant can do)'
 set ylabel 'latency of a step (µs)' offset 0, 0
 set logscale y
@@ -17,10 +24,14 @@ high = STATS_max * 1.5
 set yrange [low : high]
 eval 'set ytics (' . (high < 200 * low ? ticks_1_2_5 : decades) . ')'
 
-plot for [v in shown] 'points.dat' index block_of(v) using (column(column_load)):(latency(column_p50)) \
-         with linespoints linetype style(v) dashtype 1 notitle, \
-     for [v in shown] 'points.dat' index block_of(v) using (column(column_load)):(latency(column_p99)) \
-         with linespoints linetype style(v) dashtype (4,3) pointtype filled(v) - 1 notitle, \
-     for [v in shown] keyentry with linespoints linetype style(v) dashtype 1 title v noenhanced, \
-     keyentry with points pointtype 7 pointsize 0.8 * marker linecolor rgb '#707070' title 'filled: p50', \
-     keyentry with points pointtype 6 pointsize 0.8 * marker linecolor rgb '#707070' title 'open: p99'
+says = sprintf('%s at %d%% load: p50 %.2g µs, p99 %.2g µs', word(shown, words(shown)), most, p50, p99)
+about = 'Poisson arrivals'
+note = 'marker: p50; the whisker ends at the p99'
+eval titles
+# Whiskers of one load stand beside each other.
+beside(v) = 0.7 * (word_index(v, shown) - (words(shown) + 1) / 2.0)
+
+plot for [v in shown] 'points.dat' index block_of(v) using (column(column_load) + beside(v)):(latency(column_p50)):(0):(latency(column_p99) - latency(column_p50)) \
+         with vectors nohead linetype style(v) dashtype 1 notitle, \
+     for [v in shown] 'points.dat' index block_of(v) using (column(column_load) + beside(v)):(latency(column_p50)) \
+         with linespoints linetype style(v) title v noenhanced

@@ -2,7 +2,7 @@
 chosen(c) = column(column_blocks) > 0
 candidates = 'requests'
 sweep = 'blocks'
-load theme[1:strlen(theme) - strlen('theme.gp')] . 'lab02.gp'
+load plots . 'lab02.gp'
 
 of_blocks(b) = (chosen(0) && column(column_blocks) == b)
 numbers = ''
@@ -11,11 +11,11 @@ do for [b in sprintf('1 %d %d %d %d %d', processors / 16, processors / 4, proces
     if (STATS_sum > 1 && !word_index(b, numbers)) { numbers = numbers . b . ' ' }
 }
 if (numbers eq '') {
-    print 'needs the sweep "' . sweep . '": ./lab run 02 --sweep'
+    print sweep_is_needed(sweep)
     exit status 77
 }
 stats 'points.dat' index block_of('requests') using (chosen(0) ? column(column_n) : NaN) nooutput
-set label 1003 sprintf('Throughput of requests, n = %d', STATS_max) at screen 0.53, name_at center
+about = sprintf('requests, n = %d', STATS_max)
 set xlabel 'threads of a block'
 set ylabel 'million steps a second'
 set logscale x 2
@@ -24,8 +24,13 @@ stats 'points.dat' index block_of('requests') using (chosen(0) ? column(column_t
 set xrange [STATS_min / 1.15 : STATS_max * 1.15]
 set xtics (32, 64, 128, 256, 512, 1024)
 stats 'points.dat' index block_of('requests') using (chosen(0) ? 1 / $1 : NaN) nooutput
+best = STATS_max
 low = STATS_min / 1.3
-high = STATS_max * 1.3
+best_threads = 0
+stats 'points.dat' index block_of('requests') using (chosen(0) && 1 / $1 == best ? (best_threads = column(column_threads), 1) : 0) nooutput
+says = sprintf('Most: %.3g million steps/s, of %d threads', best, best_threads)
+eval titles
+high = best * 1.3
 set yrange [low : high]
 eval 'set ytics (' . ticks_between(low, high) . ')'
 

@@ -3,9 +3,9 @@ chosen(c) = column(column_blocks) > 0 && (column(column_extra_barriers) == 0 || 
 candidates = 'grid-sync hand-barrier'
 sweep = 'barrier'
 further = words(values_extra_barriers) ? word(values_extra_barriers, words(values_extra_barriers)) + 0 : 0
-load theme[1:strlen(theme) - strlen('theme.gp')] . 'lab03.gp'
+load plots . 'lab03.gp'
 if (further == 0) {
-    print 'needs the sweep "' . sweep . '": ./lab run 03 --sweep'
+    print sweep_is_needed(sweep)
     exit status 77
 }
 
@@ -17,7 +17,14 @@ slope(c) = (chosen(0) ? (column(column_extra_barriers) == 0 ? (without = $1, NaN
 set key maxrows 1
 set tmargin at screen top_below_two_rows + 0.055
 stats 'points.dat' using (chosen(0) ? column(column_threads) : NaN) nooutput
-set label 1003 sprintf('Cost of a grid barrier, %d threads a block', STATS_max) at screen 0.53, name_at center
+about = sprintf('%d threads a block', STATS_max)
+lowest_slope = 1e30
+do for [v in shown] {
+    stats 'points.dat' index block_of(v) using (slope(0)) nooutput
+    if (STATS_max < lowest_slope) { lowest_slope = STATS_max; says = sprintf('A barrier of the grid: %.2g µs by %s', STATS_max, v) }
+}
+note = 'slope of a step over its further barriers'
+eval titles
 set xlabel 'blocks'
 set ylabel 'a barrier (µs)'
 set logscale x
@@ -25,9 +32,7 @@ stats 'points.dat' using (chosen(0) ? column(column_blocks) : NaN) nooutput
 set xrange [STATS_min / 1.2 : STATS_max * 1.2]
 set xtics (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 set yrange [0 : *]
-# One block a processor.
-set arrow 1 from processors, graph 0 to processors, graph 1 nohead linetype 12 back
-set label 1 sprintf('%d processors', processors) at processors, graph 0.06 right offset -0.5, 0
+eval mark_processors
 
 plot for [v in shown] 'points.dat' index block_of(v) using (slope(0) == slope(0) ? column(column_blocks) : NaN):(slope(0)) \
          with linespoints linetype style(v) title v noenhanced

@@ -3,14 +3,18 @@ chosen(c) = column(column_batch) == headline_batch && column(column_blocks) == h
             column(column_block_k) == headline_block_k && column(column_extra_barriers) == 0
 candidates = 'kernels fused grid-sync hand-barrier split-kv async-tiles warp-roles'
 sweep = 'length'
-height = 480
+height = 500
 load theme
-load theme[1:strlen(theme) - strlen('theme.gp')] . 'lab03.gp'
+load plots . 'lab03.gp'
 
 set key maxrows 4
 set tmargin at screen top_below_three_rows - 0.04
-set bmargin at screen 0.19 * 420 / height
-set label 1003 sprintf('Time of a step, B = %d', headline_batch) at screen 0.53, name_at center
+set bmargin at screen 0.23 * 440 / height
+best_column = column_seq_len
+eval best_at
+says = best_says(sprintf('L = %d', found))
+about = sprintf('time of a step, B = %d', headline_batch)
+eval titles
 set xlabel 'keys in the cache, L'
 set ylabel 'time of a step (µs)'
 set logscale x 2
@@ -33,4 +37,4 @@ read_us(c) = (chosen(0) && read_gb_per_s == read_gb_per_s ? kv_gb(0) / read_gb_p
 plot for [v in shown] 'points.dat' index block_of(v) using (chosen(0) ? column(column_seq_len) : NaN):1 \
          with linespoints linetype style(v) title v noenhanced, \
      'points.dat' index block_of(word(shown, 1)) using (chosen(0) ? column(column_seq_len) : NaN):(read_us(0)) \
-         with lines linetype 18 title 'K, V at B_{read}'
+         with lines linetype 19 title 'K, V at B_{read}'

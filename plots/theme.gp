@@ -5,7 +5,7 @@ set encoding utf8
 
 # 9 pt letters on 3.3 inches are 18 units on a canvas of 480. The PNG has two pixels a unit. A script that needs more room
 # sets `height` and loads the theme again.
-if (!exists('height')) { height = 420 }
+if (!exists('height')) { height = 440 }
 if (format eq 'svg') {
     set terminal svg size 480,height font 'Helvetica,18' linewidth 1.5 enhanced background '#ffffff'
     marker = 0.6 # these markers are as large as the other terminal's
@@ -30,16 +30,18 @@ set tics nomirror out scale 0.6
 set errorbars 0.5
 set grid linecolor rgb '#d4d4d4' linewidth 0.4 dashtype 1
 
-# From the top: the figure's name, the device, the key (two columns), the plot. Nothing floats over the data.
+# From the top: what the figure shows, under which conditions and on which device, the key (two columns), the plot, and
+# below it a line that explains its marks. Nothing floats over the data.
 name_at = 0.962
-device_at = 0.906
+device_at = 0.908
 key_at = 0.868
+note_at = 0.032
 top_without_key = 0.85
 top_below_two_rows = 0.74
 top_below_three_rows = 0.69
 set key at screen 0.53, key_at center top maxcols 2 maxrows 3 Left reverse samplen 2.2 spacing row
 set tmargin at screen top_below_three_rows
-set bmargin at screen 0.19
+set bmargin at screen 0.23
 set rmargin at screen 0.94
 set lmargin at screen 0.2
 set ylabel offset 0.7, 0
@@ -49,8 +51,16 @@ set xlabel offset 0, 0.4
 if (is_cpu) {
     set label 1001 'CPU device' at graph 0.5, graph 0.5 center rotate by 22 font ',44' textcolor rgb '#e4e4e4' back
 }
-# The device's name is its maker's: no letter of it is markup.
-set label 1002 device at screen 0.53, device_at center noenhanced
+# A script says the result in `says` (44 letters), its conditions in `about`, and what marks mean in `note`; then
+# eval titles. No letter of them is markup: names are labs', the device's is its maker's.
+says = ''
+about = ''
+note = ''
+titles = "set label 1003 says at screen 0.53, name_at center font ',17' noenhanced;" \
+       . "set label 1002 about . (strlen(about) ? ', ' : '') . device at screen 0.53, device_at center font ',15' noenhanced;" \
+       . "set label 1005 note at screen 0.53, note_at center font ',15' noenhanced"
+eval titles
+plots = theme[1:strlen(theme) - strlen('theme.gp')]
 
 # word_index(w, list): which word of the list it is; 0 when it is none.
 word_index(w, list) = sum [i = 1:words(list)] (word(list, i) eq w ? i : 0)
@@ -82,3 +92,16 @@ do for [e = -4:8] {
 decades = decades . '"10^{9}" 1e9 0'
 ticks_1_2_5 = ticks_1_2_5 . '"1e+09" 1e9 0'
 ticks_between(low, high) = (high < 60 * low ? ticks_1_2_5 : decades)
+
+# 2^10 for 1024, for eval 'set xtics (' . powers_of_two . ')'
+powers_of_two = ''
+do for [e = 4:24] { powers_of_two = powers_of_two . sprintf('"%s" 2**%d %d, ', e % 2 ? '' : sprintf('2^{%d}', e), e, e % 2) }
+powers_of_two = powers_of_two . '"2^{26}" 2**26 0'
+
+larger(a, b) = (a > b ? a : b)
+smaller(a, b) = (a < b ? a : b)
+sweep_is_needed(sweep) = sprintf('needs the sweep "%s": ./lab run %s --sweep', sweep, lab[4:])
+
+# One block a processor, on an axis of blocks: eval mark_processors
+mark_processors = "set arrow 1 from processors, graph 0 to processors, graph 1 nohead linetype 12 back;" \
+                . "set label 1 sprintf('%d processors', processors) at processors, graph 0.06 right offset -0.5, 0"

@@ -74,12 +74,15 @@ for figure in launch-cost overhead-share speedup latency; do
     (($(stat -c %s "$png") > 10000)) || fail "$png is nearly empty"
 done
 output=$(cat "$out/lab01-launch-cost.svg")
-expect 0 'kernels a token, K' 'time of a token (µs)' stream fused 'lines: model' 'bars: p10–p90'
+expect 0 'kernels a token, K' 'time of a token (µs)' stream fused \
+    'fused: 200× as fast as launch-sync, K = 150' 'n = 1024, NVIDIA H200' 'whiskers: p10 to p90; lines: the model'
 expect 0 '-1</tspan>' # the axis goes down to where that bar ends
 output=$(cat "$out/lab01-overhead-share.svg")
-expect 0 'K = 150 kernels' 'sync: sum' 'stream: sum' 'stream: max'
+expect 0 'launch-sync: up to' 'K = 150 kernels' 'sync: sum' 'stream: sum' 'stream: max'
 output=$(cat "$out/lab01-speedup.svg")
-expect 0 "skipped: it's not here" pdl '×'
+expect 0 "skipped: it's not here" pdl '×' 'as fast as launch-sync' 'whiskers: 95% interval'
+output=$(cat "$out/lab01-latency.svg")
+expect 0 'fused: half of the tokens within'
 
 # Beside the results when no folder is asked for; a folder's name may hold anything.
 run plot "$fixture/cpu's results"
@@ -231,11 +234,21 @@ for figure in "$repository"/plots/lab02-*.gp; do
     expect_no 'CPU device'
 done
 output=$(cat "$out/lab02-speedup.svg")
-expect 0 triton-counter 'hatched: another program'
+expect 0 triton-counter 'counter is 249× as fast as launch-sync' 'hatched: another program'
 output=$(cat "$out/lab02-load.svg")
-expect 0 requests batched 'filled: p50' 'open: p99'
+expect 0 requests batched 'requests at 95% load: p50' 'the whisker ends at the p99'
+output=$(cat "$out/lab02-blocks.svg")
+expect 0 'million steps/s, of 66 blocks'
 output=$(cat "$out/lab02-blocks.svg")
 expect 0 '132 processors' '1024 threads'
+# What is slower than the baseline has its value on the left of 1, at the bar's end; other values are right of it.
+python3 - "$out/lab02-speedup.svg" <<'CODE' || fail 'a value stands on the wrong side of 1'
+import re, sys
+page = open(sys.argv[1]).read()
+labels = re.findall(r'translate\(([0-9.]+),[0-9.]+\)"[^>]*text-anchor="(\w+)">\s*<text>(?:<tspan[^>]*>)?([0-9.]+)×<', page)
+sides = {anchor for _, anchor, value in labels if float(value) < 1}, {anchor for _, anchor, value in labels if float(value) >= 1}
+sys.exit(sides != ({"end"}, {"start"}))
+CODE
 run plot "$shipped/lab02-triton.json" "--out=$fixture/alone"
 expect 0 'not drawn: lab02-blocks: needs the sweep "blocks"' 'wrote lab02-speedup.svg'
 output=$(cat "$fixture/alone/lab02-speedup.svg")
@@ -250,6 +263,44 @@ run plot "$fixture/cpu2.json" "--out=$fixture/cpu2"
 for figure in "$fixture/cpu2"/*.svg; do
     [[ $(grep -c 'CPU device' "$figure") -ge 2 ]] || fail "$figure: title and watermark do not both say CPU device"
 done
+
+# ---- lab 03's: lines that lie on each other, and a sweep that ran and was skipped ----
+run plot "$shipped/lab03.json" "--out=$out"
+expect 0 'wrote lab03-tiles.svg'
+expect_no 'not drawn'
+output=$(cat "$out/lab03-length.svg")
+expect 0 'within 12%: hand-barrier = grid-sync; warp-roles = split-kv' 'grid-sync' '× as fast as kernels, L = 131072'
+[[ $(grep -c 'hand-barrier' <<<"$output") == 1 ]] || fail 'a line that cannot be seen is in the key'
+output=$(cat "$out/lab03-tiles.svg")
+expect 0 'warp-roles: 4.05 TB/s, 64 keys, 4 stages' 'open: async-tiles, all on one line'
+python3 - "$shipped/lab03.json" "$fixture/skipped3.json" <<'CODE'
+import json, sys
+result = json.load(open(sys.argv[1]))
+for point in result["results"]:
+    if point["variant"] in ("async-tiles", "warp-roles"):
+        point.update(status="skipped", reason="bulk copies: this device has none")
+json.dump(result, open(sys.argv[2], "w"))
+CODE
+run plot "$fixture/skipped3.json" "--out=$fixture/skipped3"
+expect 0 'not drawn: lab03-tiles: the sweep "tiles" has no times: warp-roles skipped: this device has none'
+expect_no 'needs the sweep'
+python3 - "$shipped/lab03.json" "$fixture/wrong3.json" <<'CODE' # with a time all the same
+import json, sys
+result = json.load(open(sys.argv[1]))
+for point in result["results"]:
+    if point["variant"] == "split-kv":
+        point.update(status="wrong", reason="of fresh inputs")
+json.dump(result, open(sys.argv[2], "w"))
+CODE
+run plot "$fixture/wrong3.json" "--out=$fixture/wrong3"
+for figure in speedup length; do
+    output=$(cat "$fixture/wrong3/lab03-$figure.svg")
+    expect_no '2.57×'
+done
+output=$(cat "$fixture/wrong3/lab03-length.svg")
+expect_no split-kv
+output=$(cat "$fixture/wrong3/lab03-speedup.svg")
+expect 0 'wrong: of fresh inputs'
 
 # ---- what cannot be drawn ----
 mkdir -p "$PK_LAB_SOURCE"/results/2026-01-0{1,2,3}T000000Z-d
