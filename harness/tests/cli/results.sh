@@ -318,7 +318,7 @@ done
 if command -v gnuplot >/dev/null; then
     rm "$PK_LAB_SOURCE/plots" # one of the figures has all kinds of text
     mkdir "$PK_LAB_SOURCE/plots"
-    ln -s "$repository"/plots/{theme,lab01-speedup}.gp "$PK_LAB_SOURCE/plots"
+    ln -s "$repository"/plots/{theme,speedup,lab01-speedup}.gp "$PK_LAB_SOURCE/plots"
     for i in 0 1 2 3 9; do
         run plot "hostile/text-$i.json" "hostile/peer-$i.json" "--out=$fixture/figures"
         expect 0 'wrote lab01-speedup.svg'
