@@ -227,7 +227,7 @@ static void add_jsonschema(pk_table *table)
     free(output);
     pk_table_row(table, (const char *[]){"jsonschema", here ? "here" : "missing",
                                          here ? "a module of python3"
-                                              : "result files go unchecked; apt-get install python3-jsonschema"});
+                                              : "no checks; apt-get install python3-jsonschema"});
 }
 
 static void print_tools(void)
@@ -237,7 +237,7 @@ static void print_tools(void)
     for (size_t i = 0; i < sizeof tools / sizeof tools[0]; i++)
         add_tool(table, &tools[i]);
     add_header(table, "Criterion", "/usr/include/criterion/criterion.h",
-               "no unit tests of the harness; apt-get install libcriterion-dev");
+               "no unit tests; apt-get install libcriterion-dev");
     add_jsonschema(table);
     add_header(table, "cJSON", "/usr/include/cjson/cJSON.h", "CMake builds it; apt-get install libcjson-dev");
     pk_table_print(table, stdout, pk_text_width(stdout), pk_use_colour(stdout));
