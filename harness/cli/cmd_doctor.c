@@ -225,9 +225,9 @@ static void add_jsonschema(pk_table *table)
     char *arguments[] = {"python3", "-c", "import jsonschema", NULL}, *output = NULL;
     bool here = cli_capture(arguments, &output) == 0;
     free(output);
-    pk_table_row(table, (const char *[]){"jsonschema", here ? "here" : "missing",
-                                         here ? "a module of python3"
-                                              : "no checks; apt-get install python3-jsonschema"});
+    pk_table_row(table,
+                 (const char *[]){"jsonschema", here ? "here" : "missing",
+                                  here ? "a module of python3" : "no checks; apt-get install python3-jsonschema"});
 }
 
 static void print_tools(void)
