@@ -154,7 +154,10 @@ static pk_status plot_chosen(const char *out)
         if (choice.path) {
             char *folder = out ? cli_copy(out, strlen(out)) : folder_of(choice.path);
             cli_say(2, "%s", choice.said);
-            status = cli_plot(choice.path, folder);
+            cli_groups group = {NULL, 0};
+            cli_groups_add_beside(&group, choice.path);
+            status = plot_group(&group.groups[0], folder);
+            cli_groups_free(&group);
             if (status == PK_OK)
                 say_where_a_sweep_is(choice.path);
             free(folder);

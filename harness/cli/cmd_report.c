@@ -161,7 +161,7 @@ static pk_status report_chosen(bool all)
         cli_choice choice = cli_choose_result(labs.labs[i].id);
         if (choice.path) {
             cli_groups group = {NULL, 0};
-            cli_groups_add(&group, choice.path);
+            cli_groups_add_beside(&group, choice.path);
             cli_say(0, "%s", choice.said);
             putchar('\n');
             status = report_group(&group.groups[0], all);

@@ -621,6 +621,23 @@ void cli_groups_add(cli_groups *groups, const char *path)
     cli_names_add(&groups->groups[groups->count++], path);
 }
 
+void cli_groups_add_beside(cli_groups *groups, const char *path)
+{
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    char *folder = slash ? cli_copy(path, (size_t)(slash - path)) : cli_copy(".", 1);
+    char *prefix = cli_format("%.*s-", (int)strcspn(name, "."), name);
+    cli_names peers = cli_list_folder(folder, prefix, ".json");
+    cli_groups_add(groups, path);
+    for (size_t i = 0; i < peers.count; i++) {
+        char *peer = cli_format("%s/%s", folder, peers.names[i]);
+        cli_names_add(&groups->groups[groups->count - 1], peer);
+        free(peer);
+    }
+    cli_names_free(&peers);
+    free(prefix);
+    free(folder);
+}
+
 void cli_groups_free(cli_groups *groups)
 {
     for (size_t i = 0; i < groups->count; i++)

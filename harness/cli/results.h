@@ -130,7 +130,8 @@ typedef struct cli_groups {
 /* The result files that the words (one at least) mean: one group of files; or all in a folder, where labNN-*.json
  * belong to labNN.json. PK_USAGE when there are none. */
 pk_status cli_result_groups(const char *const *words, size_t word_count, cli_groups *groups);
-void cli_groups_add(cli_groups *groups, const char *path); /* a group of that file */
+void cli_groups_add(cli_groups *groups, const char *path);        /* a group of that file */
+void cli_groups_add_beside(cli_groups *groups, const char *path); /* with the labNN-*.json that stand beside it */
 void cli_groups_free(cli_groups *groups);
 
 /* Load a group's first file, and join the others to it. */

@@ -42,10 +42,12 @@ place 05 "$gpu" lab01_solution full
 run report
 expect 0 '`lab01_optimized`, 2026-01-04' 'a quick run (`--quick`)' 'and 2 more.'
 place 06 "$gpu" lab01_optimized full
+sed 's/"variant": "/&other-/' "$gpu" >"$PK_LAB_SOURCE/results/2026-01-06T000000Z-d/lab01-other.json"
 place 07 "$gpu" lab01_optimized quick
 place 08 "$cpu" lab01_solution full
 run report
 expect 0 '`lab01_optimized`, 2026-01-06' 'a run of yours, 2026-01-06T00:00:00Z. Passed over: a run of the' 'a quick run of yours'
+expect 0 '| other-stream (' # what another program's file beside it has
 expect_no 'CPU device'
 [[ $(grep -c '^## ' <<<"$output") == 1 ]] || fail 'not one table'
 expect_width
@@ -53,6 +55,7 @@ if command -v gnuplot >/dev/null; then
     run plot "--out=$fixture/chosen" # the newest folder is the solution's, on another device
     expect 0 'a run of yours, 2026-01-06T00:00:00Z'
     grep -q 'NVIDIA H200' "$fixture/chosen/lab01-speedup.svg" || fail 'the figures are of another run'
+    grep -q other-stream "$fixture/chosen/lab01-speedup.svg" || fail 'what stands beside it is left out'
 fi
 rm -r "$PK_LAB_SOURCE/results"
 
