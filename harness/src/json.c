@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "pk/host.h"
-#include "throttle.h"
 #include "pk/utf8.h"
+#include "throttle.h"
 
 /* cJSON's functions take a NULL object or item and do nothing, and say so: one flag remembers that memory was out,
  * so that no call needs its own check. */
