@@ -213,3 +213,15 @@ CASE(outlives_its_stream)
     EXPECT_ERROR(cudaEventSynchronize(e), cudaSuccess);
     return PK_OK;
 }
+
+CASE(created_with_flags_in_one_call)
+{
+    cudaEvent_t e = NULL;
+    float ms;
+    PK_CHECK(cudaEventCreate(&e, cudaEventDisableTiming));
+    PK_CHECK(cudaEventRecord(e));
+    PK_CHECK(cudaEventSynchronize(e));
+    EXPECT_ERROR(cudaEventElapsedTime(&ms, e, e), cudaErrorInvalidResourceHandle);
+    PK_CHECK(cudaEventDestroy(e));
+    return PK_OK;
+}

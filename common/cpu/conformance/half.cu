@@ -273,3 +273,22 @@ CASE(bfloat_is_the_upper_half_of_a_float)
     EXPECT_EACH(float, sum, 32, 8 * (8 * (i % 8)) + 28);
     return PK_OK;
 }
+
+static __global__ void construct_pairs(float *out)
+{
+    const __half2 pair(1.5f, -2.0f);
+    const __half2 same = __half2(__float2half(0.25f), __float2half(8.0f));
+    out[0] = __low2float(pair);
+    out[1] = __high2float(pair);
+    out[2] = __low2float(same);
+    out[3] = __high2float(same);
+}
+
+CASE(pairs_by_constructor)
+{
+    const float want[4] = {1.5f, -2.0f, 0.25f, 8.0f};
+    DEVICE(float, out, 4);
+    PK_LAUNCH(construct_pairs, 1, 1, 0, 0, out);
+    EXPECT_EACH(float, out, 4, want[i]);
+    return PK_OK;
+}

@@ -501,3 +501,23 @@ CASE(minimum_and_maximum)
     EXPECT_EACH(double, out, 10, want[i]);
     return PK_OK;
 }
+
+static __global__ void named_integers(long long *out)
+{
+    out[0] = __mul24(0x1000003, -5);
+    out[1] = __umul24(0xff000003u, 0x00fffffeu);
+    out[2] = umin(3u, 0xffffffffu);
+    out[3] = umax(3u, 0xffffffffu);
+    out[4] = llmin(-1ll, 1ll << 40);
+    out[5] = llmax(-1ll, 1ll << 40);
+    out[6] = (long long)ullmin(5ull, ~0ull);
+}
+
+CASE(integers_by_named_functions)
+{
+    const long long want[7] = {-15, 3ll * 0xfffffe, 3, 0xffffffffll, -1, 1ll << 40, 5};
+    DEVICE(long long, out, 7);
+    PK_LAUNCH(named_integers, 1, 1, 0, 0, out);
+    EXPECT_EACH(long long, out, 7, want[i]);
+    return PK_OK;
+}

@@ -46,7 +46,13 @@ typedef void (*cudaHostFn_t)(void *user_data);
 #define cudaDeviceScheduleSpin 0x01u
 #define cudaDeviceScheduleYield 0x02u
 #define cudaDeviceScheduleBlockingSync 0x04u
+#define cudaDeviceBlockingSync cudaDeviceScheduleBlockingSync
+#define cudaDeviceScheduleMask 0x07u
 #define cudaDeviceMapHost 0x08u
+
+/* What other headers look for to know that CUDA's are there. */
+#define __DRIVER_TYPES_H__
+#define __CUDA_RUNTIME_H__
 
 #define cudaCpuDeviceId (-1)
 #define cudaInvalidDeviceId (-2)
@@ -72,6 +78,13 @@ typedef enum cudaMemoryType {
     cudaMemoryTypeDevice = 2,
     cudaMemoryTypeManaged = 3
 } cudaMemoryType;
+
+typedef enum cudaComputeMode {
+    cudaComputeModeDefault = 0,
+    cudaComputeModeExclusive = 1,
+    cudaComputeModeProhibited = 2,
+    cudaComputeModeExclusiveProcess = 3
+} cudaComputeMode;
 
 typedef struct cudaPointerAttributes {
     cudaMemoryType type;

@@ -348,6 +348,15 @@ static inline unsigned __umulhi(unsigned a, unsigned b)
 {
     return (unsigned)((uint64_t)a * b >> 32);
 }
+/* The low 24 bits of each, with and without a sign. */
+static inline int __mul24(int a, int b)
+{
+    return (int)((unsigned)((int)((unsigned)a << 8) >> 8) * (unsigned)((int)((unsigned)b << 8) >> 8));
+}
+static inline unsigned __umul24(unsigned a, unsigned b)
+{
+    return (a & 0xffffffu) * (b & 0xffffffu);
+}
 static inline int __mulhi(int a, int b)
 {
     return (int)((int64_t)a * b >> 32);
@@ -540,6 +549,30 @@ static inline double min(double a, double b)
 static inline double max(double a, double b)
 {
     return fmax(a, b);
+}
+static inline unsigned umin(unsigned a, unsigned b)
+{
+    return min(a, b);
+}
+static inline unsigned umax(unsigned a, unsigned b)
+{
+    return max(a, b);
+}
+static inline long long llmin(long long a, long long b)
+{
+    return min(a, b);
+}
+static inline long long llmax(long long a, long long b)
+{
+    return max(a, b);
+}
+static inline unsigned long long ullmin(unsigned long long a, unsigned long long b)
+{
+    return min(a, b);
+}
+static inline unsigned long long ullmax(unsigned long long a, unsigned long long b)
+{
+    return max(a, b);
 }
 
 #include "warp.h"

@@ -83,6 +83,10 @@ template <class Format> struct pk_cpu_small {
 
 template <class Format> struct __attribute__((aligned(4))) pk_cpu_small2 {
     pk_cpu_small<Format> x, y;
+    pk_cpu_small2() = default;
+    pk_cpu_small2(pk_cpu_small<Format> x_, pk_cpu_small<Format> y_) : x(x_), y(y_)
+    {
+    }
 };
 
 #define PK_CPU_H_ pk_cpu_small<F>

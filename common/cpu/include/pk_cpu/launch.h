@@ -526,6 +526,11 @@ inline cudaError_t cudaMemsetAsync(void *to, int byte, size_t bytes)
     return cudaMemsetAsync(to, byte, bytes, nullptr);
 }
 
+inline cudaError_t cudaEventCreate(cudaEvent_t *event, unsigned flags)
+{
+    return cudaEventCreateWithFlags(event, flags);
+}
+
 inline cudaError_t cudaEventRecord(cudaEvent_t event)
 {
     return cudaEventRecord(event, nullptr);
