@@ -1,5 +1,5 @@
-/* What drawing a result file is made of: cmd_plot.c chooses files, plot_tables.c writes what plots/<lab>-<figure>.gp
- * read, plot_draw.c has gnuplot draw them. */
+/* What drawing a result file is made of: cmd_plot.c chooses files, plot_points.c sorts their results, plot_tables.c
+ * writes writes what plots/<lab>-<figure>.gp read, plot_draw.c has gnuplot draw them. */
 #ifndef CLI_PLOT_H
 #define CLI_PLOT_H
 
@@ -25,6 +25,13 @@ typedef struct plot_figures { /* all that drawing one result file needs */
 
 plot_figures plot_figures_of(const cli_result *result, const char *folder);
 void plot_figures_free(plot_figures *all);
+
+bool plot_has_time(const cli_point *point); /* passed, in steady state ("hot"), and timed */
+const plot_variant *plot_variant_named(const plot_figures *all, const char *name);
+int plot_by_value(double a, double b); /* below, at or above 0, as qsort wants it */
+
+/* In the order of their knobs, `last` (knob_count: none) after all others; equal ones in the order of the file. */
+void plot_sort_by_knobs(const cli_result *result, const cli_point **points, size_t count, size_t last);
 
 /* The tables and variables in the temporary folder. */
 pk_status plot_write_tables(const plot_figures *all);

@@ -43,8 +43,7 @@
 enum {
     TITLE_WIDTH = 42,  /* letters that a figure's width holds */
     REASON_WIDTH = 30, /* letters that a bar's place holds */
-    REASON_LINES = 2,
-    MOST_VARIANTS = 40 /* bars that a page has room for */
+    REASON_LINES = 2
 };
 #define MEASURED_COLUMNS ((size_t)5) /* of a table of points, before its knobs */
 #define LATENCY_COLUMNS ((size_t)2)  /* behind them */
@@ -94,152 +93,12 @@ static char *gnuplot_name(const char *knob)
     return name;
 }
 
-/* ---- the results by variant, and by their knobs ---- */
-
-static bool is_hot(const cli_point *point)
-{
-    return !strcmp(point->cache, "hot");
-}
-
-static bool is_drawn(const cli_point *point)
-{
-    return cli_passed(point) && is_hot(point) && isfinite(point->us_per_token);
-}
-
-/* The knobs that qsort compares by: which is the last to count (any number for none), and how many there are. */
-static size_t compared_knobs, compared_last;
-
-static int by_value(double a, double b)
-{
-    return (a > b) - (a < b);
-}
-
-/* The knobs in their order, compared_last after all others; equal ones in the order of the file. */
-static int by_knobs(const void *a, const void *b)
-{
-    const cli_point *x = *(const cli_point *const *)a, *y = *(const cli_point *const *)b;
-    for (size_t i = 0; i < compared_knobs; i++)
-        if (i != compared_last && by_value(x->knobs[i], y->knobs[i]))
-            return by_value(x->knobs[i], y->knobs[i]);
-    if (compared_last < compared_knobs && by_value(x->knobs[compared_last], y->knobs[compared_last]))
-        return by_value(x->knobs[compared_last], y->knobs[compared_last]);
-    return (x > y) - (x < y);
-}
-
-static int by_variant(const void *a, const void *b)
-{
-    const cli_point *x = *(const cli_point *const *)a, *y = *(const cli_point *const *)b;
-    const int order = strcmp(x->variant, y->variant);
-    return order ? order : (x > y) - (x < y);
-}
-
-static void sort_by_knobs(const cli_result *result, const cli_point **points, size_t count, size_t last)
-{
-    compared_knobs = result->knob_count;
-    compared_last = last;
-    if (count)
-        qsort(points, count, sizeof *points, by_knobs);
-}
-
-/* Sorted, and the first of those that have the same knobs alone. */
-static size_t sort_out(const cli_result *result, const cli_point **points, size_t count)
-{
-    size_t kept = 0;
-    sort_by_knobs(result, points, count, result->knob_count);
-    for (size_t i = 0; i < count; i++)
-        if (!kept || !cli_same_knobs(result, points[kept - 1]->knobs, points[i]->knobs))
-            points[kept++] = points[i];
-    return kept;
-}
-
-/* From the variant's results, in the order of the file. */
-static plot_variant variant_of(const cli_result *result, const cli_point *const *points, size_t count)
-{
-    plot_variant variant = {.name = points[0]->variant,
-                            .swept = cli_grow(NULL, count, sizeof *variant.swept),
-                            .untimed = cli_grow(NULL, count, sizeof *variant.untimed)};
-    for (size_t i = 0; i < count; i++) {
-        const cli_point *point = points[i];
-        variant.is_drawn |= is_drawn(point);
-        variant.is_peer |= point->peer[0] != '\0';
-        /* The default point is measured at another time than the sweep, which may cover its knobs again: it is on no
-         * line. */
-        if (point->is_default && is_hot(point) && !variant.headline)
-            variant.headline = point;
-        else if (!point->is_default && is_drawn(point))
-            variant.swept[variant.swept_count++] = point;
-        else if (!point->is_default && is_hot(point))
-            variant.untimed[variant.untimed_count++] = point;
-    }
-    variant.swept_count = sort_out(result, variant.swept, variant.swept_count);
-    variant.untimed_count = sort_out(result, variant.untimed, variant.untimed_count);
-    return variant;
-}
-
-/* Where a variant's results are among those sorted by variant. */
-typedef struct run_of_points {
-    const cli_point *const *first;
-    size_t count;
-} run_of_points;
-
-static int by_place(const void *a, const void *b)
-{
-    const run_of_points *x = a, *y = b;
-    return (*x->first > *y->first) - (*x->first < *y->first);
-}
-
-plot_figures plot_figures_of(const cli_result *result, const char *folder)
-{
-    plot_figures all = {.result = result, .folder = folder};
-    const size_t count = result->point_count;
-    const cli_point **points = cli_grow(NULL, count + 1, sizeof *points);
-    run_of_points *runs = cli_grow(NULL, count + 1, sizeof *runs);
-    size_t run_count = 0;
-    for (size_t i = 0; i < count; i++)
-        points[i] = &result->points[i];
-    if (count)
-        qsort(points, count, sizeof *points, by_variant);
-    for (size_t i = 0; i < count; i++) {
-        if (i == 0 || strcmp(points[i]->variant, points[i - 1]->variant) != 0)
-            runs[run_count++] = (run_of_points){&points[i], 0};
-        runs[run_count - 1].count++;
-    }
-    if (run_count)
-        qsort(runs, run_count, sizeof *runs, by_place);
-    all.variant_count = run_count < MOST_VARIANTS ? run_count : MOST_VARIANTS;
-    all.left_out = run_count - all.variant_count;
-    all.variants = cli_grow(NULL, all.variant_count + 1, sizeof *all.variants);
-    for (size_t i = 0; i < all.variant_count; i++)
-        all.variants[i] = variant_of(result, runs[i].first, runs[i].count);
-    free(runs);
-    free(points);
-    return all;
-}
-
-void plot_figures_free(plot_figures *all)
-{
-    for (size_t i = 0; i < all->variant_count; i++) {
-        free(all->variants[i].swept);
-        free(all->variants[i].untimed);
-    }
-    free(all->variants);
-    *all = (plot_figures){0};
-}
-
-static const plot_variant *variant_named(const plot_figures *all, const char *name)
-{
-    for (size_t v = 0; v < all->variant_count; v++)
-        if (!strcmp(all->variants[v].name, name))
-            return &all->variants[v];
-    return NULL;
-}
-
 /* ---- rows ---- */
 
 /* What the reference variant took at the same knobs. */
 static double reference_us(const plot_figures *all, const cli_point *point)
 {
-    const plot_variant *reference = variant_named(all, REFERENCE_VARIANT);
+    const plot_variant *reference = plot_variant_named(all, REFERENCE_VARIANT);
     const size_t knobs = all->result->knob_count;
     size_t low = 0, high = reference ? reference->swept_count : 0;
     while (low < high) {
@@ -247,7 +106,7 @@ static double reference_us(const plot_figures *all, const cli_point *point)
         const double *at = reference->swept[middle]->knobs;
         int order = 0;
         for (size_t i = 0; i < knobs && !order; i++)
-            order = by_value(at[i], point->knobs[i]);
+            order = plot_by_value(at[i], point->knobs[i]);
         if (!order)
             return reference->swept[middle]->us_per_token;
         if (order < 0)
@@ -319,7 +178,7 @@ static void put_reason(FILE *file, const cli_point *point)
 
 static int ascending(const void *a, const void *b)
 {
-    return by_value(*(const double *)a, *(const double *)b);
+    return plot_by_value(*(const double *)a, *(const double *)b);
 }
 
 static void put_values(FILE *file, const plot_figures *all, size_t knob)
@@ -420,7 +279,7 @@ static line best_line(const plot_figures *all, size_t knob)
             continue;
         const cli_point **points = cli_grow(NULL, variant->swept_count, sizeof *points);
         memcpy(points, variant->swept, variant->swept_count * sizeof *points);
-        sort_by_knobs(result, points, variant->swept_count, knob); /* those of a line are neighbours */
+        plot_sort_by_knobs(result, points, variant->swept_count, knob); /* those of a line are neighbours */
         for (size_t i = 0, next; i < variant->swept_count; i = next) {
             line found = {points[i], 0, headline_knobs(result, points[i], knob)};
             for (next = i; next < variant->swept_count && on_line(result, points[i], points[next], knob); next++)
@@ -535,7 +394,7 @@ static pk_status write_headline(const plot_figures *all)
         if (!point)
             continue;
         fprintf(file, "%zu %s ", ++row, point->variant);
-        if (!is_drawn(point)) {
+        if (!plot_has_time(point)) {
             fputs("NaN NaN NaN ", file);
             put_reason(file, point);
             continue;
@@ -571,7 +430,7 @@ static pk_status write_latencies(const plot_figures *all, FILE *variables)
     fputs("latency_counts = '", variables);
     for (size_t v = 0; v < all->variant_count; v++) {
         const cli_point *point = all->variants[v].headline;
-        bool drawn = point && is_drawn(point) && point->wall.count + point->token.count > 0;
+        bool drawn = point && plot_has_time(point) && point->wall.count + point->token.count > 0;
         if (drawn)
             write_distribution(file, point);
         end_block(file, all->result, drawn);
