@@ -1,5 +1,5 @@
 /* What drawing a result file is made of: cmd_plot.c chooses files, plot_points.c sorts their results, plot_tables.c
- * writes writes what plots/<lab>-<figure>.gp read, plot_draw.c has gnuplot draw them. */
+ * writes what plots/<lab>-<figure>.gp read, plot_draw.c has gnuplot draw them. */
 #ifndef CLI_PLOT_H
 #define CLI_PLOT_H
 
