@@ -451,3 +451,35 @@ CASE(fan_out_and_in)
     EXPECT_EACH(unsigned, x, 10, i == 0 ? 3 : i == 9 ? 48 : 3 * i);
     return PK_OK;
 }
+
+typedef struct called {
+    cudaStream_t stream;
+    cudaError_t status;
+    unsigned seen;
+    const unsigned *x;
+} called;
+
+static void CUDART_CB note_call(cudaStream_t stream, cudaError_t status, void *data)
+{
+    called *c = (called *)data;
+    c->stream = stream;
+    c->status = status;
+    c->seen = *c->x;
+}
+
+CASE(callback_after_what_was_before)
+{
+    called c = {NULL, cudaErrorUnknown, 0, NULL};
+    STREAM(s);
+    DEVICE(unsigned, x, 1);
+    PINNED(unsigned, host, 1);
+    c.x = host;
+    PK_LAUNCH(cf_affine, 1, 1, 0, s, x, 3u, 7u);
+    PK_CHECK(cudaMemcpyAsync(host, x, sizeof *host, cudaMemcpyDeviceToHost, s));
+    PK_CHECK(cudaStreamAddCallback(s, note_call, &c, 0));
+    PK_CHECK(cudaStreamSynchronize(s));
+    EXPECT(c.stream == s);
+    EXPECT_EQ(c.status, cudaSuccess);
+    EXPECT_EQ(c.seen, 7);
+    return PK_OK;
+}

@@ -254,6 +254,41 @@ extern "C" cudaError_t cudaLaunchHostFunc(cudaStream_t handle, cudaHostFn_t func
     return pk_fail_with(error);
 }
 
+struct callback {
+    cudaStreamCallback_t function;
+    cudaStream_t stream;
+    void *user_data;
+};
+
+static void call_back(void *data)
+{
+    const struct callback callback = *(struct callback *)data;
+    free(data);
+    callback.function(callback.stream, cudaSuccess, callback.user_data);
+}
+
+/* The older form of a host function: it cannot be captured. After a fault it is not called. */
+extern "C" cudaError_t cudaStreamAddCallback(cudaStream_t handle, cudaStreamCallback_t function, void *user_data,
+                                             unsigned flags)
+{
+    PK_ENTER();
+    if (!function || flags)
+        return pk_fail_with(cudaErrorInvalidValue);
+    pk_lock();
+    const cudaError_t error = pk_capturing(handle) ? pk_capture_allows_wait(pk_stream_of(handle)) : cudaSuccess;
+    pk_unlock();
+    if (error)
+        return pk_fail_with(error);
+    struct callback *callback = (struct callback *)malloc(sizeof(*callback));
+    if (!callback)
+        return pk_fail_with(cudaErrorMemoryAllocation);
+    *callback = {function, handle, user_data};
+    const cudaError_t launched = cudaLaunchHostFunc(handle, call_back, callback);
+    if (launched)
+        free(callback);
+    return launched;
+}
+
 /* ---- events ---- */
 
 extern "C" cudaError_t cudaEventCreateWithFlags(cudaEvent_t *handle, unsigned flags)
