@@ -224,6 +224,10 @@ pk_status pk_device_open(pk_device_info *info)
         (void)cudaGetLastError();
         return no_device(counted);
     }
+#if defined(PK_BACKEND_CPU)
+    if (counted == cudaErrorInitializationError) /* a PK_CPU_... setting, for one: the device has said which */
+        return pk_fail(PK_USAGE, "the CPU device cannot start; the line above says why (docs/no-gpu.md)");
+#endif
     if (counted != cudaSuccess)
         return pk_gpu_failed("cudaGetDeviceCount", __FILE__, __LINE__, counted);
     PK_TRY(choose_device(&device, count));

@@ -166,6 +166,7 @@ int cmd_explore(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_demo(int argc, char **argv);
+int cmd_targets(int argc, char **argv); /* what ./lab has to build for the command line that follows, a line each */
 int cmd_hint(int argc, char **argv);
 int cmd_solution(int argc, char **argv);
 int cmd_reset(int argc, char **argv);

@@ -195,6 +195,31 @@ int cmd_check(int argc, char **argv)
     return run_named(argc, argv, "--check");
 }
 
+/* ---- what has to be built ---- */
+
+/* Nothing for a command line that is wrong: the command itself says so. */
+int cmd_targets(int argc, char **argv)
+{
+    const char *command = argc > 1 ? argv[1] : "";
+    cli_labs labs = cli_find_labs();
+    if (!strcmp(command, "doctor"))
+        puts("pk_probe");
+    if (!strcmp(command, "list"))
+        for (size_t i = 0; i < labs.count; i++)
+            printf("%s_solution\n", labs.labs[i].id);
+    const bool runs = !strcmp(command, "run") || !strcmp(command, "check");
+    const cli_lab *lab = runs && argc > 2 && argv[2][0] != '-' ? cli_lab_named(&labs, argv[2]) : NULL;
+    if (lab) {
+        request run = {.role = "optimized"};
+        for (int i = 3; i < argc; i++)
+            read_argument(&run, argv[i], i + 1 < argc ? argv[i + 1] : NULL);
+        printf("%s_%s\n", lab->id, run.role);
+        free(run.arguments);
+    }
+    cli_labs_free(&labs);
+    return 0;
+}
+
 /* ---- demo ---- */
 
 /* Short, so that a lab's whole sweep takes seconds: the demonstration shows shapes, `run` measures. */

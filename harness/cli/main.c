@@ -13,9 +13,10 @@ typedef struct command {
 } command;
 
 static const command commands[] = {
-    {"list", cmd_list}, {"status", cmd_status}, {"run", cmd_run},           {"check", cmd_check},
-    {"demo", cmd_demo}, {"hint", cmd_hint},     {"solution", cmd_solution}, {"reset", cmd_reset},
-    {"plot", cmd_plot}, {"report", cmd_report}, {"compare", cmd_compare},   {"doctor", cmd_doctor},
+    {"list", cmd_list},       {"status", cmd_status}, {"run", cmd_run},           {"check", cmd_check},
+    {"demo", cmd_demo},       {"hint", cmd_hint},     {"solution", cmd_solution}, {"reset", cmd_reset},
+    {"targets", cmd_targets}, /* for ./lab: no command of a user's */
+    {"plot", cmd_plot},       {"report", cmd_report}, {"compare", cmd_compare},   {"doctor", cmd_doctor},
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
 

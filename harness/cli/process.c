@@ -72,6 +72,8 @@ static int code_of(int status, bool interrupted, const char *program)
         return WEXITSTATUS(status) == CANNOT_START ? pk_exit_code(PK_USAGE) : WEXITSTATUS(status);
     if (interrupted || WTERMSIG(status) == SIGINT || WTERMSIG(status) == SIGTERM)
         return pk_exit_code(PK_INTERRUPTED);
+    if (WTERMSIG(status) == SIGPIPE) /* `./lab run 01 | head`: nobody reads on, and that is no fault */
+        return 128 + SIGPIPE;
     fprintf(stderr, "lab: %s was killed by signal %d (%s); run it under a debugger to see where\n", program,
             WTERMSIG(status), strsignal(WTERMSIG(status)));
     return pk_exit_code(PK_FAULT);

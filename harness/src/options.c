@@ -245,6 +245,9 @@ pk_status pk_options_parse(pk_options *options, const pk_lab *lab, int argc, cha
     if (!options->knobs || !options->knob_given)
         return pk_fail(PK_USAGE, "%s: out of host memory", lab->id);
     const char *quick = getenv("QUICK");
+    if (quick && strcmp(quick, "") != 0 && strcmp(quick, "0") != 0 && strcmp(quick, "1") != 0)
+        return pk_fail(PK_USAGE, "%s: QUICK=%s in the environment: QUICK=1 asks for smoke shapes, QUICK=0 does not",
+                       lab->id, quick);
     options->quick = quick && strcmp(quick, "1") == 0;
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {

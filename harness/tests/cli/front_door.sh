@@ -12,7 +12,7 @@ cp -r "$repository/harness/cli/help" "$root/harness/cli/help"
 unset CMAKE_C_COMPILER_LAUNCHER CMAKE_CXX_COMPILER_LAUNCHER
 # A PATH with only what the script itself needs, so that tools can be taken away.
 for tool in bash env awk cat cut sed tr grep head tail sort find dirname mkdir sleep nproc stat rm cp make cmake ctest cc \
-    c++ ld as ar ranlib uname chmod touch sh; do
+    c++ ld as ar ranlib uname chmod touch sh readlink flock; do
     path=$(command -v "$tool") && ln -s "$path" "$tools/$tool"
 done
 for tool in apt-get sudo; do
@@ -72,8 +72,11 @@ cp "$repository/CMakePresets.json" "$root"
 cat >"$root/main.c" <<'CODE'
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 int main(int argc, char **argv)
 {
+    if (argc > 2 && !strcmp(argv[1], "targets")) /* as cmd_targets */
+        return strcmp(argv[2], "run") || puts("lab01_optimized") < 0;
     printf("pk-lab");
     for (int i = 1; i < argc; i++)
         printf(" %s", argv[i]);
@@ -103,6 +106,21 @@ output=$(PK_BACKEND=cpu FAKE_CODE=77 PATH=$tools "$root/lab" run 01 2>&1)
 code=$?
 expect 77 'pk-lab run 01'
 [[ $output == 'pk-lab run 01' ]] || fail 'a build that is up to date is not quiet'
+
+# Whoever comes second waits; through a link it is the same; a copy is built anew, and runs its own programs.
+flock "$root/build/.lock-cpu" sleep 1 &
+lab --backend=cpu run 01
+expect 0 'Another ./lab builds in build/cpu: waiting for it' 'pk-lab run 01'
+ln -s "$root/lab" "$fixture/link"
+output=$(PATH=$tools "$fixture/link" --backend=cpu run 01 2>&1)
+code=$?
+expect 0 'pk-lab run 01'
+cp -r "$root" "$fixture/copy"
+sed -i 's/"pk-lab"/"pk-lab of the copy"/' "$fixture/copy/main.c"
+output=$(PATH=$tools "$fixture/copy/lab" --backend=cpu --no-install run 01 2>&1)
+code=$?
+expect 0 "build/cpu was built for $root" 'pk-lab of the copy run 01'
+rm -r "$fixture/copy"
 sed -i 's/"pk-lab"/"newer pk-lab"/' "$root/main.c"
 lab --backend=cpu list
 expect 0 'newer pk-lab list'

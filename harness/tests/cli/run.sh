@@ -52,6 +52,14 @@ expect_no 'Next:'
 as_run 77 todo stream=todo pdl=skipped -- check 01
 expect 77 'Next: fill in step lab01.1' 'Not checked on this device: lab01.2 (open), lab01.3 (open): pdl is skipped'
 
+# What ./lab has to build is what will run: a value that looks like a lab's number is none.
+run targets run 01 --explore 20
+expect 0 lab01_optimized
+run targets run 1 --k 20 --seed 2 --solution
+expect 0 lab01_solution
+run targets run --k 1
+[[ -z $output ]] || fail 'something is built for a command line without a lab'
+
 # A program that ends before its harness has reported has not passed, whatever its exit code says.
 FAKE=code:0 FAKE_SILENT=1 run run 01
 expect 3 'ended with exit code 0 before the harness had reported' 'Does a variant call exit'
