@@ -191,6 +191,7 @@ static __global__ void queue_kernel(lab02_problem problem, lab02_queue queue, bo
 {
     PK_DYNAMIC_SHARED(float, shared);
     __shared__ lookout out;
+    __shared__ unsigned asked; /* the number of the step */
     lab02_block block = lab02_begin_block(&problem, shared, keep_matrix);
     for (;;) {
         if (threadIdx.x == 0)
@@ -206,9 +207,9 @@ static __global__ void queue_kernel(lab02_problem problem, lab02_queue queue, bo
         }
         const unsigned r = lab02_id(item);
         if (threadIdx.x == 0)
-            out.base = wait_for_asked(&queue, item);
+            asked = wait_for_asked(&queue, item);
         __syncthreads();
-        const unsigned step = out.base;
+        const unsigned step = asked;
         lab02_begin_request(&problem, &block, r);
         lab02_step(&problem, &block, r, (int)step);
         if (threadIdx.x == blockDim.x - 1) /* to the block that does the next step, */
