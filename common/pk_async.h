@@ -31,7 +31,8 @@
  *   pk_warps_sync(barrier, id, threads)         what __syncthreads() is to a block, for `threads` of its threads, whole
  *                                               warps; id 1 to 15, one for each set of warps that meets. On NVIDIA the
  *                                               hardware's barrier of this number; the CPU device meets at `barrier`,
- *                                               which is initialised with `threads` everywhere
+ *                                               which is initialised with `threads` everywhere,
+ *                                               and refuses what a GPU would hang at
  *
  * Sources: PTX ISA, "Data Movement and Conversion Instructions: Asynchronous copy", "mbarrier", "Async proxy",
  * "barrier"; CUDA C++ Programming Guide, "Asynchronous Data Copies". */
@@ -104,7 +105,7 @@ static inline void pk_async_fence(void)
 
 static inline void pk_warps_sync(pk_async_barrier *barrier, unsigned id, unsigned threads, PK_CPU_PLACE_)
 {
-    (void)id, (void)threads;
+    pk_cpu_warps_arrive(pk_async_word_(barrier), id, threads, file, line);
     const __mbarrier_token_t token = __mbarrier_arrive(pk_async_word_(barrier));
     while (!__mbarrier_try_wait(pk_async_word_(barrier), token, 1000, file, line)) {
     }

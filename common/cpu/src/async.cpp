@@ -32,7 +32,19 @@ struct bulk {
     uint64_t *barrier;
 };
 
+/* A numbered barrier of some warps of the block, as hardware has 16: it counts warps, whoever they are. */
+struct numbered {
+    unsigned threads, came;        /* of the phase under way */
+    uint64_t here[PK_MAX_PAIRS];   /* the threads that came, a bit each */
+    uint64_t before[PK_MAX_PAIRS]; /* those of the phase before */
+    bool met;                      /* there was one */
+};
+
+enum { NUMBERED = 16 };
+
 struct pk_copies {
+    struct numbered numbered[NUMBERED];
+    bool any_numbered;
     struct entry *entries;
     int n_entries, max_entries, free_entry;
     struct bulk *bulks;
@@ -72,6 +84,9 @@ void pk_block_copies_reset(struct pk_cpu_block *block)
         return;
     copies->n_entries = copies->n_bulks = copies->arrivals = 0;
     copies->free_entry = NO_ENTRY;
+    if (copies->any_numbered)
+        memset(copies->numbered, 0, sizeof(copies->numbered));
+    copies->any_numbered = false;
     for (unsigned t = 0; t < PK_MAX_BLOCK_THREADS; ++t) {
         copies->threads[t].first = copies->threads[t].last = NO_ENTRY;
         copies->threads[t].groups = 0;
@@ -163,6 +178,64 @@ extern "C" void pk_cpu_mbarrier_expect(uint64_t *barrier, unsigned bytes)
 extern "C" unsigned pk_cpu_mbarrier_pending(uint64_t token)
 {
     return (unsigned)(token >> 21 & 0xfffff);
+}
+
+/* Whether of each warp that came all threads did: a GPU counts a whole warp for any of its threads. */
+static bool whole_warps_came(const struct numbered *n)
+{
+    const uint64_t low = warpSize == 64 ? ~(uint64_t)0 : 0xffffffffu;
+    for (unsigned pair = 0; pair < PK_MAX_PAIRS; ++pair)
+        for (unsigned shift = 0; shift < PK_PAIR_THREADS; shift += (unsigned)warpSize) {
+            const uint64_t warp = n->here[pair] >> shift & low;
+            if (warp != 0 && warp != low)
+                return false;
+        }
+    return true;
+}
+
+extern "C" void pk_cpu_warps_arrive(const uint64_t *barrier, unsigned id, unsigned threads, const char *file, int line)
+{
+    struct pk_copies *copies = copies_of(pk_running_block);
+    const char *const here = pk_file_name(file);
+    if (id == 0 || id >= NUMBERED)
+        pk_runner_fault_because(cudaErrorLaunchFailure, "barrier %u at %s:%d: %s; numbers 1 to 15 are free", id, here,
+                                line, id == 0 ? "number 0 is __syncthreads()'s own" : "a block has 16");
+    if (threads == 0 || threads % (unsigned)warpSize != 0 || threads > PK_MAX_BLOCK_THREADS)
+        pk_runner_fault_because(cudaErrorLaunchFailure,
+                                "barrier %u at %s:%d is for %u threads, which are not whole warps "
+                                "of %d: a GPU hangs",
+                                id, here, line, threads, warpSize);
+    if (unpack(barrier).expected != threads)
+        pk_runner_fault_because(cudaErrorLaunchFailure,
+                                "barrier %u at %s:%d is for %u threads, and its word was "
+                                "initialised for %u: a GPU goes by the first",
+                                id, here, line, threads, unpack(barrier).expected);
+    struct numbered *n = &copies->numbered[id];
+    copies->any_numbered = true;
+    if (n->came && n->threads != threads)
+        pk_runner_fault_because(cudaErrorLaunchFailure,
+                                "barrier %u at %s:%d is for %u threads here and for %u elsewhere: a "
+                                "GPU hangs",
+                                id, here, line, threads, n->threads);
+    const unsigned t = pk_thread_number();
+    n->threads = threads;
+    n->here[t / PK_PAIR_THREADS] |= (uint64_t)1 << t % PK_PAIR_THREADS;
+    if (++n->came < threads)
+        return;
+    if (!whole_warps_came(n))
+        pk_runner_fault_because(cudaErrorLaunchFailure,
+                                "barrier %u at %s:%d: only some threads of a warp came, and a GPU "
+                                "counts warps: it hangs, or lets others pass too early",
+                                id, here, line);
+    if (n->met && memcmp(n->here, n->before, sizeof(n->here)) != 0)
+        pk_runner_fault_because(cudaErrorLaunchFailure,
+                                "barrier %u at %s:%d met other warps before: a warp too many comes "
+                                "to it, and takes the place of one that belongs to it",
+                                id, here, line);
+    memcpy(n->before, n->here, sizeof(n->here));
+    memset(n->here, 0, sizeof(n->here));
+    n->came = 0;
+    n->met = true;
 }
 
 /* ---- landing ---- */

@@ -1,6 +1,7 @@
 /* The runners: OS threads that take work that is ready, and the ticker, which looks for blocks that wait. */
 #include "engine.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "copy.h"
@@ -19,6 +20,18 @@ static void *ticker_main(void *);
 
 /* ---- who is wanted ---- */
 
+/* Runners that are there will come to the work; but if there are none, nobody ever does. */
+static void cannot_start(const char *what)
+{
+    static bool told;
+    if (!told)
+        fprintf(stderr, "CPU device: the system does not give the device %s; %s\n", what,
+                pk_engine.n_runners ? "blocks that wait for each other may hang for that" : "no kernel can run");
+    told = true;
+    if (pk_engine.n_runners == 0)
+        pk_set_fault(cudaErrorLaunchOutOfResources);
+}
+
 /* There is work that one more runner could do. */
 static void want_runner(void)
 {
@@ -33,13 +46,16 @@ static void want_runner(void)
         return;
     }
     runner = (struct pk_runner *)calloc(1, sizeof(*runner));
-    if (!runner)
-        return; /* those that run will come to it */
+    if (!runner) {
+        cannot_start("memory for a thread");
+        return;
+    }
     runner->next = pk_engine.runners;
     pk_engine.runners = runner;
     if (!pk_start_thread(runner_main, runner)) {
         pk_engine.runners = runner->next;
         free(runner);
+        cannot_start("a thread (a limit on processes: ulimit -u, pids.max; or on memory: ulimit -v)");
         return;
     }
     pk_engine.n_runners++;
@@ -277,8 +293,10 @@ static void *runner_main(void *argument)
     struct pk_runner *runner = (struct pk_runner *)argument;
     pk_self = runner;
     runner->block = pk_block_new(&runner->batch);
-    if (!runner->block)
-        abort();
+    if (!runner->block) {
+        fprintf(stderr, "CPU device: no memory for the threads of a block\n");
+        pk_set_fault(cudaErrorMemoryAllocation); /* and so none is run here */
+    }
     pk_faults_prepare_thread();
     bool spun = false;
     pk_lock();

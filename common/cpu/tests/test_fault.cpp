@@ -1,5 +1,5 @@
 /* A kernel that faults: the error is CUDA's, it sticks, and waiting calls return. Argument: null, trap, assert,
- * overflow, late, host-pointer, freed or grid-barrier. */
+ * overflow, late, host-pointer, freed, grid-barrier or no-threads. */
 #include "check.h"
 
 #include <string.h>
@@ -8,6 +8,7 @@
 #include <assert.h>
 
 #include <cooperative_groups.h>
+#include <sys/resource.h>
 
 __global__ void write_to(int *x)
 {
@@ -77,6 +78,12 @@ int main(int argc, char **argv)
         OK(cudaMalloc(&large, 1 << 20));
         OK(cudaFree(large));
         LAUNCH(write_to, 1, 64, 0, nullptr, large);
+    } else if (argc == 2 && strcmp(argv[1], "no-threads") == 0) {
+        /* Less than the stack of a thread is left. */
+        const struct rlimit little = {1 << 20, 1 << 20};
+        setrlimit(RLIMIT_AS, &little);
+        expected = cudaErrorLaunchOutOfResources;
+        (void)PK_CPU_LAUNCH(write_to, 1, 1, 0, nullptr, x);
     } else if (argc == 2 && strcmp(argv[1], "grid-barrier") == 0) {
         expected = cudaErrorLaunchFailure;
         LAUNCH(meet_the_grid, 2, 4, 0, nullptr);

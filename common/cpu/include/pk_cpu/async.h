@@ -21,6 +21,9 @@ void pk_cpu_mbarrier_init(uint64_t *barrier, unsigned count);
 uint64_t pk_cpu_mbarrier_arrive(uint64_t *barrier, unsigned bytes, bool drop);
 void pk_cpu_mbarrier_expect(uint64_t *barrier, unsigned bytes);
 unsigned pk_cpu_mbarrier_pending(uint64_t token);
+/* The calling thread comes to a barrier of whole warps, number `id` of the block; `barrier` counts them. Ends the
+ * kernel where a GPU's would never meet, or meet with others: see async.cpp. */
+void pk_cpu_warps_arrive(const uint64_t *barrier, unsigned id, unsigned threads, const char *file, int line);
 /* Whether the phase has ended; gives way for about limit_ns if not. */
 bool pk_cpu_mbarrier_wait(uint64_t *barrier, uint64_t phase, unsigned limit_ns, const char *file, int line);
 }
