@@ -46,7 +46,9 @@
     X(BULK_REFILLED, bulk_refilled, "bulk-refilled", BULK, "a tile copied over the one that is read")                  \
     X(ROLES_RIGHT, roles_right, "roles-right", BULK, "the fifth rung's kernel, as it should be")                       \
     X(ROLES_GIVEN_EARLY, roles_given_early, "roles-given-early", BULK, "a buffer given back before it has been read")  \
-    X(ROLES_UNASKED, roles_unasked, "roles-unasked", BULK, "a buffer filled again before it was given back")
+    X(ROLES_UNASKED, roles_unasked, "roles-unasked", BULK, "a buffer filled again before it was given back")           \
+    X(ROLES_BARRIER_0, roles_barrier_0, "roles-barrier-0", BULK, "the consumers meet at __syncthreads' own barrier")   \
+    X(ROLES_PRODUCER_MEETS, roles_producer_meets, "roles-producer-meets", BULK, "the producer's warp comes to it too")
 
 #define NUMBER(mistake, ...) mistake,
 typedef enum mistake { MISTAKES(NUMBER) } mistake;
@@ -318,9 +320,9 @@ static __device__ inline void use_tile(const lab03_view *v, lab03_roles *r, lab0
         pk_async_barrier_arrive(&r->empty[at.stage]);
 }
 
-static __device__ inline void meet_as_consumers(lab03_roles *r, unsigned *arrivals, unsigned target)
+static __device__ inline void meet_as_consumers(lab03_roles *r, unsigned *arrivals, unsigned target, mistake wrong)
 {
-    lab03_meet_consumers(r);
+    pk_warps_sync(&r->meeting, wrong == ROLES_BARRIER_0 ? 0 : 1, lab03_consumer_threads());
     if (threadIdx.x == 0) {
         pk_add_release_device(arrivals, 1);
         while ((int)(pk_load_acquire_device(arrivals) - target) < 0)
@@ -336,6 +338,8 @@ static __global__ void __launch_bounds__(LAB03_MOST_THREADS) attention_wrong_rol
     lab03_roles *const r = lab03_shared_roles<DIM>(v, shared);
     lab03_begin_roles(v, r);
     if ((int)threadIdx.x >= lab03_consumer_threads()) {
+        if (w.wrong == ROLES_PRODUCER_MEETS)
+            lab03_meet_consumers(r);
         if ((int)threadIdx.x == lab03_consumer_threads())
             lab03_produce<DIM>(v, r, lab03_shared_ring<DIM>(shared));
         return;
@@ -344,7 +348,7 @@ static __global__ void __launch_bounds__(LAB03_MOST_THREADS) attention_wrong_rol
     unsigned target = v->barrier_start;
     for (int step = 0; step < v->steps; step++) {
         lab03_consume_step<DIM>(v, step, lab03_share(v, step, blockIdx.x, gridDim.x), r, &at, shared);
-        meet_as_consumers(r, v->barrier, target += gridDim.x);
+        meet_as_consumers(r, v->barrier, target += gridDim.x, w.wrong);
         lab03_tell_producer(v, r, step);
     }
     lab03_write_last_outputs<DIM>(v, lab03_shared_sources<DIM>(shared), lab03_consumer_threads());
