@@ -67,7 +67,7 @@ static char *first_line(const char *said)
 static pk_status draw(const plot_figures *all, const char *script, const char *format, const char *folder)
 {
     char *driver = cli_format("%s/driver.gp", all->folder), *output = NULL;
-    char *arguments[] = {"gnuplot", driver, NULL};
+    char *arguments[] = {"env", "LC_ALL=C.UTF-8", "gnuplot", driver, NULL}; /* it warns of UTF-8 in the C locale */
     char *name = cli_copy(script, strlen(script) - strlen(".gp"));
     char *path = cli_format("%s/%s.%s", folder, name, format);
     pk_status status = write_driver(all, script, format);
