@@ -5,6 +5,7 @@ sweep = 'in flight'
 height = 560
 load theme
 load plots . 'lab02.gp'
+eval find_one_look
 
 fastest = 0
 fastest_variant = ''
@@ -26,7 +27,7 @@ set yrange [low : STATS_max * 1.5]
 eval 'set ytics (' . decades . ')'
 
 says = sprintf('%s: up to %.3g million steps/s', fastest_variant, fastest)
-note = 'marker: p50; the whisker ends at the p99' . (strlen(note) ? '; ' . note : '')
+note = 'marker: p50; the whisker ends at the p99' . one_look_note . (strlen(note) ? '; ' . note : '')
 eval titles
 # Whiskers of one number of requests stand beside each other.
 beside(v) = 1.045 ** (word_index(v, shown) - (words(shown) + 1) / 2.0)

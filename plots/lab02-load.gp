@@ -3,6 +3,7 @@ chosen(c) = column(column_arrival) == 1
 candidates = 'batched queue requests'
 sweep = 'load'
 load plots . 'lab02.gp'
+eval find_one_look
 
 most = 0
 stats 'points.dat' index block_of(word(shown, words(shown))) using (chosen(0) ? column(column_load) : NaN) nooutput
@@ -24,9 +25,10 @@ high = STATS_max * 1.5
 set yrange [low : high]
 eval 'set ytics (' . (high < 200 * low ? ticks_1_2_5 : decades) . ')'
 
-says = sprintf('%s at %d%% load: p50 %.2g µs, p99 %.2g µs', word(shown, words(shown)), most, p50, p99)
+says = sprintf('%s at %d%% load: p50 %s µs, p99 %.2g µs', word(shown, words(shown)), most, \
+               p50 > 0 ? sprintf('%.2g', p50) : sprintf('below %.1f', one_look), p99)
 about = 'Poisson arrivals'
-note = 'marker: p50; the whisker ends at the p99'
+note = 'marker: p50; the whisker ends at the p99' . one_look_note
 eval titles
 # Whiskers of one load stand beside each other.
 beside(v) = 0.7 * (word_index(v, shown) - (words(shown) + 1) / 2.0)
