@@ -109,7 +109,55 @@ static void say_wrong(const situation *now, const char *variant)
 
 /* ---- after a run, and at any time ---- */
 
-void cli_advise_after_run(const cli_lab *lab, const cli_result *result, int code)
+/* The lab behind this one: its number, or NULL after the last. The caller frees it. */
+static char *next_lab(const cli_lab *lab)
+{
+    cli_labs labs = cli_find_labs();
+    char *number = NULL;
+    for (size_t i = 0; i + 1 < labs.count && !number; i++)
+        if (!strcmp(labs.labs[i].id, lab->id))
+            number = cli_copy(labs.labs[i + 1].number, strlen(labs.labs[i + 1].number));
+    cli_labs_free(&labs);
+    return number;
+}
+
+/* All that the run could judge is right. */
+static void say_after_pass(const situation *now, const char *again)
+{
+    const cli_step *open = first_open(now);
+    const bool judged = !strncmp(again, "check", strlen("check"));
+    const bool is_cpu = now->result && cli_is_cpu_device(now->result);
+    char *next = next_lab(now->lab);
+    if (open)
+        cli_say(2, "Next: step %s in %s\nStuck? ./lab hint %s", open->id, cli_relative(now->path),
+                open->id + strlen("lab"));
+    else if (!judged && !is_cpu)
+        cli_say(2, "Next: ./lab check %s judges the speed", now->lab->number);
+    else if (next)
+        cli_say(2, "Next: the page of lab %s, then ./lab run %s", next, next);
+    else
+        cli_say(2, "Next: ./lab report and ./lab plot, for a write-up");
+    free(next);
+}
+
+/* It ended without a verdict on the results, or missed a target. */
+static void say_after_end(const situation *now, const char *again, int code)
+{
+    if (code == pk_exit_code(PK_FAULT))
+        cli_say(2,
+                "Next: ./lab --backend=cpu-checked run %s names the access, where the CPU device can run it; "
+                "docs/troubleshooting.md#illegal-address",
+                now->lab->number);
+    else if (code == pk_exit_code(PK_TIMEOUT))
+        cli_say(2, "Next: who was to change what is waited for? docs/troubleshooting.md#watchdog");
+    else if (code == pk_exit_code(PK_MISSED))
+        cli_say(2, "Next: what limits it is in the notes, solutions/%s/NOTES.md; ./lab solution %s shows one way",
+                now->lab->name, now->lab->number);
+    else if (code == pk_exit_code(PK_INTERRUPTED))
+        cli_say(2, "Next: ./lab %s again", again);
+}
+
+void cli_advise_after_run(const cli_lab *lab, const cli_result *result, const char *again, int code)
 {
     situation now = look(lab, result);
     const cli_point *wrong = wrong_point(result);
@@ -121,6 +169,10 @@ void cli_advise_after_run(const cli_lab *lab, const cli_result *result, int code
     else if (open && code == pk_exit_code(PK_TODO))
         cli_say(2, "Next: fill in step %s in %s\nStuck? ./lab hint %s", open->id, cli_relative(now.path),
                 open->id + strlen("lab"));
+    else if (code == 0)
+        say_after_pass(&now, again);
+    else
+        say_after_end(&now, again, code);
     say_not_checked(&now);
     forget(&now);
 }

@@ -110,7 +110,7 @@ static void say_next(const cli_lab *lab, const request *run, const written *befo
     if (no_device)
         cli_say(2, "Next: ./lab --backend=cpu %s", run->again);
     else if (!strcmp(run->role, "optimized"))
-        cli_advise_after_run(lab, known ? &result : NULL, code);
+        cli_advise_after_run(lab, known ? &result : NULL, run->again, code);
     if (known)
         cli_result_free(&result);
     free(after.path);

@@ -95,9 +95,10 @@ bool cli_is_cpu_device(const cli_result *result);
 
 /* ---- advice.c ---- */
 
-/* Say where to go after a run of the student's program that ended with `code`: lost fences, the hints of a wrong
- * variant, the first open step; and which steps this device does not check. `result` may be NULL. */
-void cli_advise_after_run(const cli_lab *lab, const cli_result *result, int code);
+/* Say where to go after a run of the student's program that ended with `code`, in a line that begins with "Next:": lost
+ * fences, the hints of a wrong variant, the first open step, what judges the speed, the next lab, what a fault or a
+ * hang asks for; and which steps this device does not check. `result` may be NULL; `again` makes the run: "run 01". */
+void cli_advise_after_run(const cli_lab *lab, const cli_result *result, const char *again, int code);
 
 /* Say what is next in the lab, `result` (or NULL) being the last of the student's program; false when nothing is. */
 bool cli_advise(const cli_lab *lab, const cli_result *result);

@@ -116,6 +116,7 @@ esac
 PROGRAM
 chmod +x "$PK_LAB_BUILD/bin/lab01_optimized"
 cp "$PK_LAB_BUILD/bin/lab01_optimized" "$PK_LAB_BUILD/bin/lab01_baseline"
+# shellcheck disable=SC2016 # the program expands it
 printf '#!/usr/bin/env bash\n[[ -z ${PK_REPORTED_FD-} ]] || printf r >&$PK_REPORTED_FD\nprintf "baseline\\tsync\\ta sync a step\\nladder\\tstream\\tone sync a token\\n"\n' \
     >"$PK_LAB_BUILD/bin/lab01_solution"
 chmod +x "$PK_LAB_BUILD/bin/lab01_solution"

@@ -75,7 +75,13 @@ sed -i -e 's|(void)n, (void)blockIdx;|y[n] = 1;|' -e 's|return pk_todo(run, "lab
 as_run 1 wrong stream=pass pdl=wrong -- run 01
 expect 1 'Next: pdl is wrong: ./lab hint 01.2, ./lab hint 01.3, docs/troubleshooting.md'
 as_run 0 pass stream=pass pdl=pass -- run 01
-expect_no Next
+expect 0 'Next: the page of lab 02, then ./lab run 02'
+[[ $(grep -c Next <<<"$output") == 1 ]] || fail 'more than one next step'
+for ended in 3:illegal-address 4:watchdog '5:solutions/lab01_first/NOTES.md' '130:./lab run 01 again'; do
+    FAKE=code:${ended%%:*} run run 01
+    expect "${ended%%:*}" Next: "${ended#*:}"
+    expect_width
+done
 as_run 0 pass stream=pass pdl=skipped -- run 01
 expect 0 'Not checked on this device: lab01.2, lab01.3: pdl is skipped'
 expect_no open
