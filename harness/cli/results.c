@@ -297,8 +297,10 @@ pk_status cli_result_load(cli_result *result, const char *path)
     memset(result, 0, sizeof *result);
     size_t bytes;
     char *source = cli_read_bytes(path, &bytes);
-    if (!source)
-        return pk_fail(PK_USAGE, "cannot read %s: %s; name a result file, results/*/labNN.json", path, strerror(errno));
+    if (!source) {
+        (void)pk_fail(PK_USAGE, "cannot read %s: %s; name a result file, results/*/labNN.json", path, strerror(errno));
+        return PK_USAGE;
+    }
     cJSON *json = parsed(path, source, bytes);
     free(source);
     pk_status status = json ? judge_kind(json, path) : PK_USAGE;

@@ -399,7 +399,9 @@ static pk_status verify_awkward_sizes(session *s)
     const pk_lab *lab = s->report.lab;
     const size_t first = s->report.result_count, count = lab->awkward_count;
     long long *knobs = calloc(lab->knob_count + 1, sizeof *knobs);
-    pk_status status = knobs ? PK_OK : pk_fail(PK_USAGE, "%s: out of host memory", lab->id);
+    pk_status status = PK_OK;
+    if (!knobs)
+        return pk_fail(PK_USAGE, "%s: out of host memory", lab->id);
     for (size_t i = 0; i < count + (count > 1) && status == PK_OK && !pk_interrupted(); i++) {
         const char *size = lab->awkward[i % count];
         for (size_t k = 0; k < lab->knob_count; k++)
