@@ -16,6 +16,18 @@ static struct {
     uint64_t random;
 } turn; /* under the lock */
 
+/* Stored with the lock held. Read without it as well, where a runner asks whether it is the one: nobody else makes it
+ * so, and so relaxed is enough. */
+static struct pk_runner *holder(void)
+{
+    return __atomic_load_n(&turn.holder, __ATOMIC_RELAXED);
+}
+
+static void set_holder(struct pk_runner *runner)
+{
+    __atomic_store_n(&turn.holder, runner, __ATOMIC_RELAXED);
+}
+
 enum { START_LIMIT_NS = 50000000 }; /* that a runner takes to come for a block, before its turn goes back */
 
 static bool taken_in_turn(void)
@@ -51,7 +63,7 @@ static void enqueue(struct pk_runner *runner)
 
 static void take(struct pk_runner *runner)
 {
-    turn.holder = runner;
+    set_holder(runner);
     runner->still_ticks = 0;
     pk_runner_set_waits(runner, false);
     __atomic_store_n(&runner->has_turn, 1, __ATOMIC_RELEASE); /* pairs with wait_for_turn */
@@ -84,7 +96,7 @@ static void wait_for_turn(struct pk_runner *runner)
     while (!__atomic_load_n(&runner->has_turn, __ATOMIC_ACQUIRE)) {
         pk_futex_wait(&runner->has_turn, 0, &limit);
         pk_lock();
-        if (!turn.holder && !runner->has_turn) { /* nobody came for the block that was to begin */
+        if (!holder() && !runner->has_turn) { /* nobody came for the block that was to begin */
             dequeue(runner);
             take(runner);
         }
@@ -95,10 +107,10 @@ static void wait_for_turn(struct pk_runner *runner)
 void pk_turn_begin(void)
 {
     struct pk_runner *runner = pk_self;
-    if (!taken_in_turn() || turn.holder == runner)
+    if (!taken_in_turn() || holder() == runner)
         return;
     pk_lock();
-    const bool free = !turn.holder;
+    const bool free = !holder();
     if (free)
         take(runner);
     else
@@ -113,7 +125,7 @@ bool pk_turn_pass(void)
     struct pk_runner *runner = pk_self;
     if (!taken_in_turn())
         return false;
-    if (turn.holder != runner) { /* the ticker took it */
+    if (holder() != runner) { /* the ticker took it */
         pk_turn_begin();
         return true;
     }
@@ -129,7 +141,7 @@ bool pk_turn_pass(void)
         hand_to(next);
         enqueue(runner);
     } else {
-        turn.holder = nullptr;
+        set_holder(nullptr);
         enqueue(runner);
         pk_seats_fill();
     }
@@ -141,14 +153,14 @@ bool pk_turn_pass(void)
 /* With the lock held. */
 static void let_go(void)
 {
-    turn.holder = nullptr;
+    set_holder(nullptr);
     if (turn.n_waiting)
         hand_to(draw(turn.n_waiting));
 }
 
 void pk_turn_end(void)
 {
-    if (!taken_in_turn() || turn.holder != pk_self)
+    if (!taken_in_turn() || holder() != pk_self)
         return;
     pk_lock();
     let_go();
@@ -157,7 +169,7 @@ void pk_turn_end(void)
 
 void pk_turn_revoke(const struct pk_runner *runner)
 {
-    if (turn.holder == runner)
+    if (holder() == runner)
         let_go();
 }
 

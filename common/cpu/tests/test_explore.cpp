@@ -84,7 +84,7 @@ __global__ void meet(struct board *board)
 /* Blocks that serve the host, each until it says stop: one block is enough for it. */
 __global__ void serve(struct board *board)
 {
-    while (*(volatile unsigned *)&board->host == 0)
+    while (__atomic_load_n(&board->host, __ATOMIC_ACQUIRE) == 0) /* pairs with the release in launch */
         __nanosleep(100);
     if (atomicAdd(&board->next, 1u) == 0)
         for (unsigned i = 0; i < STEPS; ++i)
