@@ -187,13 +187,12 @@ pk_status lab02_analyse(const pk_limits *limits, const pk_point *points, size_t 
 
 /* ---- targets ---- */
 
-#define ON "NVIDIA H200"
 const pk_target lab02_targets[] = {
-    {"requests over launch-sync", PK_TARGET_SPEEDUP_AT_LEAST, "requests", 20, ON},
-    {"requests over batched", PK_TARGET_FIGURE_AT_LEAST, "requests over batched", 3, ON},
-    {"requests launches a token", PK_TARGET_LAUNCHES_AT_MOST, "requests", 0.001, ON},
-    {"queue launches a token", PK_TARGET_LAUNCHES_AT_MOST, "queue", 0.001, ON},
-    {"one in flight, queue over ping-pong", PK_TARGET_FIGURE_AT_MOST, "queue over ping-pong, p50", 1.15, ON},
-    {"launch and wait over queue", PK_TARGET_FIGURE_AT_LEAST, "launch and wait over queue, p50", 2.2, ON},
-    {"slices over launch-loop", PK_TARGET_FIGURE_AT_LEAST, "slices over launch-loop, n=1048576", 1.2, ON},
+    {"requests over launch-sync", PK_TARGET_SPEEDUP_AT_LEAST, "requests", 20, PK_H200},
+    {"requests over batched", PK_TARGET_FIGURE_AT_LEAST, "requests over batched", 3, PK_H200},
+    {"requests launches a token", PK_TARGET_LAUNCHES_AT_MOST, "requests", 0.001, PK_H200},
+    {"queue launches a token", PK_TARGET_LAUNCHES_AT_MOST, "queue", 0.001, PK_H200},
+    {"one in flight, queue over ping-pong", PK_TARGET_FIGURE_AT_MOST, "queue over ping-pong, p50", 1.15, PK_H200},
+    {"launch and wait over queue", PK_TARGET_FIGURE_AT_LEAST, "launch and wait over queue, p50", 2.2, PK_H200},
+    {"slices over launch-loop", PK_TARGET_FIGURE_AT_LEAST, "slices over launch-loop, n=1048576", 1.2, PK_H200},
 };

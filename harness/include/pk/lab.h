@@ -91,6 +91,7 @@ void pk_token_done(pk_run *run);
 void pk_token_latency(pk_run *run, double us);
 /* Before pk_token_latency: look at the token that is being reported, as pk_token_done does by itself. */
 void pk_token_look(pk_run *run);
+
 double pk_clock_us(void); /* a monotonic clock, microseconds */
 
 /* Results are looked at as they are reported in this repetition, and now is a time to look: in verified repetitions
@@ -236,8 +237,7 @@ typedef struct pk_lab {
     /* Draw inputs from the seed, upload what is constant, compute the reference in double. */
     pk_status (*fill)(pk_run *run, uint64_t seed);
     /* Judge what stands for token `token`, from 0, when pk_token_done reports it: where pk_run_peeks says so, by
-     * pk_run_peek. May be NULL. A lab whose tokens are reported by pk_token_latency asks for
-     * it by pk_token_look. */
+     * pk_run_peek. May be NULL. A lab whose tokens are reported by pk_token_latency asks for it by pk_token_look. */
     pk_status (*verify_token)(pk_run *run, size_t token, pk_verdict *verdict);
     /* How many launches a repetition of `variant` makes by what the rung is about, counted by PK_LAUNCH: other numbers
      * are a wrong result. {0, HUGE_VAL}: not judged. May be NULL. */
