@@ -124,15 +124,32 @@ static void clean(const char *root)
 
 /* ---- a folder of one's own ---- */
 
+static bool is_empty(const char *folder)
+{
+    DIR *stream = opendir(folder);
+    const struct dirent *entry;
+    bool empty = stream != NULL;
+    while (empty && (entry = readdir(stream)) != NULL)
+        empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
+    if (stream)
+        (void)closedir(stream);
+    return empty;
+}
+
 /* 0, EEXIST when it is another's, or an errno value; the folder stays locked until the process ends. */
 static int claim(const char *path)
 {
     if (mkdir(path, 0777) != 0)
         return errno;
-    if (pk_take_folder(path) >= 0)
-        return 0;
+    const int folder = pk_take_folder(path);
     /* Who cleaned up may have held it for a moment, and removed it. */
-    return errno == EWOULDBLOCK || errno == ENOENT ? EEXIST : 0;
+    if (folder < 0)
+        return errno == EWOULDBLOCK || errno == ENOENT ? EEXIST : 0;
+    /* Removed before it was locked, it may have been made anew by a run that has ended since: its result is in it. */
+    if (is_empty(path))
+        return 0;
+    (void)close(folder);
+    return EEXIST;
 }
 
 pk_status pk_claim_folder(char *path, size_t path_bytes, const char *root, const pk_report *report)
