@@ -85,9 +85,10 @@ static const pk_sweep_axis tile_axes[] = {PK_AXIS("block-k", tile_keys), PK_AXIS
                                           PK_AXIS("batch", batch_32), PK_AXIS("seq-len", long_context),
                                           PK_AXIS("steps", steps_8)};
 static const long long tile_keys_quick[] = {16, 32, 512}, tile_stages_quick[] = {2, 3};
+static const long long none_ragged[] = {0}; /* the bandwidth that the figures show is of sequences of one length */
 static const pk_sweep_axis tile_axes_quick[] = {PK_AXIS("block-k", tile_keys_quick),
                                                 PK_AXIS("stages", tile_stages_quick), PK_AXIS("seq-len", short_context),
-                                                PK_AXIS("steps", steps_3)};
+                                                PK_AXIS("steps", steps_3), PK_AXIS("ragged", none_ragged)};
 
 const pk_sweep lab03_sweeps[] = {
     PK_SWEEP("barrier", barrier_axes, "grid-sync,hand-barrier", false),
