@@ -4,8 +4,6 @@
 
 #include "runner.h"
 
-enum { PK_MAX_CONTENDERS = 32 };
-
 typedef struct pk_bench_request {
     pk_report *report;
     const long long *knobs; /* [lab.knob_count] */

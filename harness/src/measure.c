@@ -1,10 +1,12 @@
-/* Interleaved timing. A round runs every contender forwards and then backwards (A B C C B A), so that a drift of
- * clocks or temperature that is linear in time falls on all alike; a round gives each contender one paired ratio. */
+/* Interleaved timing. A round runs the contenders in an order that is drawn for it, and then backwards (B A C C A B):
+ * a drift of clocks or temperature that is linear in time falls on all alike, and what a place in the order costs too;
+ * a round gives each contender one paired ratio. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "num/pk_random.h"
 #include "pk/host.h"
 #include "runner.h"
 
@@ -82,13 +84,27 @@ static pk_status instrument_all(pk_report *report, pk_contender *contenders, siz
     return PK_OK;
 }
 
-static void run_round(pk_report *report, pk_contender *contenders, size_t count, const pk_measure_plan *plan)
+/* The order of a round, drawn anew for each: what comes first pays for what was done between the rounds, and what comes
+ * behind another finds the caches as that left them. Fisher and Yates. */
+static void draw_order(size_t *order, size_t count, pk_random *random)
 {
+    for (size_t i = 0; i < count; i++) {
+        const size_t j = pk_random_below(random, i + 1);
+        order[i] = order[j];
+        order[j] = i;
+    }
+}
+
+static void run_round(pk_report *report, pk_contender *contenders, size_t count, const pk_measure_plan *plan,
+                      pk_random *random)
+{
+    size_t order[PK_MAX_CONTENDERS];
+    draw_order(order, count, random);
     for (size_t i = 0; i < count; i++)
         contenders[i].tokens = report->results[contenders[i].result].token.count;
     for (size_t step = 0; step < 2 * count; step++) {
-        size_t half = step / count;
-        pk_contender *contender = &contenders[half == 0 ? step : 2 * count - 1 - step];
+        const size_t half = step / count;
+        pk_contender *contender = &contenders[order[half == 0 ? step : 2 * count - 1 - step]];
         if (!contender->active || contender->run.bench->stuck || pk_interrupted())
             continue;
         if (repeat(report, contender, plan->cache, &contender->walls[half]) && plan->keep_tokens)
@@ -130,11 +146,13 @@ static void drop_round(pk_report *report, pk_contender *contenders, size_t count
     }
 }
 
-/* Standard error of the median over the median, for samples near normal: 1.2533 sigma / sqrt(n). */
+/* Standard error of the median over the median, for samples near normal: 1.2533 sigma / sqrt(n), where n counts only
+ * what is independent. */
 static double median_error(const pk_samples *samples)
 {
-    pk_summary summary = pk_summarise(samples->values, samples->count);
-    return 1.2533 * summary.relative_spread / sqrt((double)samples->count);
+    const pk_summary summary = pk_summarise(samples->values, samples->count);
+    const double independent = (double)samples->count / pk_correlation_time(samples->values, samples->count);
+    return 1.2533 * summary.relative_spread / sqrt(independent);
 }
 
 static bool settled(const pk_report *report, const pk_contender *contenders, size_t count, double limit)
@@ -167,9 +185,11 @@ static void measure_rounds(pk_report *report, pk_contender *contenders, size_t c
                            void *begin, void *end)
 {
     double start = pk_now_us();
+    pk_random random; /* of other orders in each pass */
+    pk_random_seed(&random, plan->seed + (count ? report->results[contenders[0].result].rounds : 0));
     for (size_t round = 0, kept = 0; round < plan->max_rounds && !pk_interrupted(); round++) {
         bool throttled = throttled_now();
-        run_round(report, contenders, count, plan);
+        run_round(report, contenders, count, plan, &random);
         if (pk_interrupted() || contenders[0].run.bench->stuck)
             return;
         throttled = throttled_now() || throttled;
@@ -195,11 +215,12 @@ static void measure_rounds(pk_report *report, pk_contender *contenders, size_t c
 
 static void summarise_ratio(pk_result *result, uint64_t seed)
 {
-    if (result->ratio.count == 0)
+    const pk_samples *ratio = &result->ratio;
+    if (ratio->count == 0)
         return;
-    result->speedup = pk_median(result->ratio.values, result->ratio.count);
-    result->speedup_interval =
-        pk_bootstrap_median(result->ratio.values, result->ratio.count, BOOTSTRAP_RESAMPLES, 0.95, seed);
+    result->speedup = pk_median(ratio->values, ratio->count);
+    result->speedup_interval = pk_bootstrap_median(
+        ratio->values, ratio->count, pk_bootstrap_block(ratio->values, ratio->count), BOOTSTRAP_RESAMPLES, 0.95, seed);
 }
 
 pk_status pk_measure(pk_report *report, pk_contender *contenders, size_t count, const pk_measure_plan *plan)

@@ -166,6 +166,29 @@ static void print_reasons(const pk_report *report, size_t count)
     }
 }
 
+/* The interval is of this run's states alone: where rounds are far apart, another run may have others. */
+static void print_states(const pk_report *report, size_t count)
+{
+    const double far_apart = 2;
+    char text[1024] = "";
+    size_t length = 0;
+    for (size_t i = 0; i < count && length < sizeof text / 2; i++) {
+        const pk_result *result = &report->results[i];
+        const pk_samples *ratio = &result->ratio;
+        const double low = pk_quantile(ratio->values, ratio->count, 0.1),
+                     high = pk_quantile(ratio->values, ratio->count, 0.9);
+        if (result->status == PK_OK && !result->is_baseline && high > far_apart * low)
+            length += (size_t)snprintf(text + length, sizeof text - length, "%s%.64s (%.2f to %.2f)",
+                                       length ? ", " : "Rounds far apart: ", result->variant, low, high);
+    }
+    if (length == 0)
+        return;
+    (void)snprintf(text + length, sizeof text - length,
+                   ". The machine has several states, and another run may show another speedup "
+                   "(docs/measuring.md#states)");
+    pk_print_wrapped(stdout, text);
+}
+
 static void print_limits(const pk_report *report)
 {
     if (!report->limits.measured)
@@ -237,6 +260,7 @@ void pk_print_report(const pk_report *report, size_t count, bool targets)
     print_results(report, report->result_count, PK_COLD);
     print_reasons(report, count);
     print_limits(report);
+    print_states(report, count);
     print_dropped(report);
     print_analysis(report);
     if (targets)

@@ -83,6 +83,8 @@ void pk_buffers_free(pk_bench *bench);
 
 /* ---- measuring ---- */
 
+enum { PK_MAX_CONTENDERS = 32 };
+
 typedef struct pk_contender {
     pk_run run;
     size_t result;                              /* index in report.results */

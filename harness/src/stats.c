@@ -94,15 +94,86 @@ pk_summary pk_summarise(const double *values, size_t count)
     return summary;
 }
 
+/* ---- how long one value tells of the next ---- */
+
+/* -1, 0 or 1: on which side of the median. What a median's error is made of. */
+static double side_of(double value, double median)
+{
+    return (value > median) - (value < median);
+}
+
+static double side_correlation(const double *values, size_t count, double median, size_t lag)
+{
+    double sum = 0.0;
+    for (size_t i = 0; i + lag < count; i++)
+        sum += side_of(values[i], median) * side_of(values[i + lag], median);
+    return sum / (double)(count - lag);
+}
+
+double pk_correlation_time(const double *values, size_t count)
+{
+    const double median = pk_median(values, count), noise = 2.0 / sqrt((double)count);
+    double time = 1.0;
+    if (isnan(median))
+        return NAN;
+    for (size_t lag = 1; lag <= count / 4; lag++) {
+        const double correlation = side_correlation(values, count, median, lag);
+        if (!(correlation > noise))
+            break;
+        time += 2.0 * correlation;
+    }
+    return time;
+}
+
+size_t pk_bootstrap_block(const double *values, size_t count)
+{
+    const double wanted = 3.0 * pk_correlation_time(values, count), most = floor((double)count / 8.0);
+    const double block = wanted < most ? wanted : most;
+    return wanted > 3.0 && block > 1.0 ? (size_t)block : 1;
+}
+
 /* ---- bootstrap ---- */
+
+typedef struct ranked {
+    double value;
+    size_t at;
+} ranked;
+
+static int compare_ranked(const void *a, const void *b)
+{
+    return compare_doubles(&((const ranked *)a)->value, &((const ranked *)b)->value);
+}
+
+/* The place of each value among the sorted ones; false when memory is out. */
+static bool rank(const double *values, size_t count, size_t *ranks)
+{
+    ranked *all = malloc(count * sizeof *all);
+    if (!all)
+        return false;
+    for (size_t i = 0; i < count; i++)
+        all[i] = (ranked){values[i], i};
+    qsort(all, count, sizeof *all, compare_ranked);
+    for (size_t i = 0; i < count; i++)
+        ranks[all[i].at] = i;
+    free(all);
+    return true;
+}
+
+/* How often each value is drawn, by rank, in blocks of neighbours; behind the last comes the first. */
+static void draw(size_t *drawn, const size_t *ranks, size_t count, size_t block, pk_random *random)
+{
+    memset(drawn, 0, count * sizeof *drawn);
+    for (size_t taken = 0; taken < count;) {
+        const size_t first = pk_random_below(random, count);
+        for (size_t i = 0; i < block && taken < count; i++, taken++)
+            drawn[ranks[(first + i) % count]]++;
+    }
+}
 
 /* The median of one resample of `sorted`. Counting how often each value is drawn gives the resample's order
  * without sorting it. */
-static double resampled_median(const double *sorted, size_t count, size_t *drawn, pk_random *random)
+static double median_of_drawn(const double *sorted, size_t count, const size_t *drawn)
 {
-    memset(drawn, 0, count * sizeof *drawn);
-    for (size_t i = 0; i < count; i++)
-        drawn[pk_random_below(random, count)]++;
     const size_t lower_rank = (count - 1) / 2, upper_rank = count / 2; /* the two middle ones; the same when odd */
     size_t i = 0, seen = drawn[0];
     while (seen <= lower_rank)
@@ -113,23 +184,27 @@ static double resampled_median(const double *sorted, size_t count, size_t *drawn
     return lower + 0.5 * (sorted[i] - lower);
 }
 
-pk_interval pk_bootstrap_median(const double *values, size_t count, size_t resamples, double level, uint64_t seed)
+pk_interval pk_bootstrap_median(const double *values, size_t count, size_t block, size_t resamples, double level,
+                                uint64_t seed)
 {
     pk_interval interval = {NAN, NAN};
-    if (resamples == 0 || !(level > 0.0 && level < 1.0))
+    if (block == 0 || resamples == 0 || !(level > 0.0 && level < 1.0))
         return interval;
     double *sorted = sorted_copy(values, count);
     double *medians = malloc(resamples * sizeof *medians);
-    size_t *drawn = malloc((count ? count : 1) * sizeof *drawn);
-    if (sorted && medians && drawn) {
+    size_t *drawn = malloc((count ? count : 1) * sizeof *drawn), *ranks = malloc((count ? count : 1) * sizeof *ranks);
+    if (sorted && medians && drawn && ranks && rank(values, count, ranks)) {
         pk_random random;
         pk_random_seed(&random, seed);
-        for (size_t i = 0; i < resamples; i++)
-            medians[i] = resampled_median(sorted, count, drawn, &random);
+        for (size_t i = 0; i < resamples; i++) {
+            draw(drawn, ranks, count, block, &random);
+            medians[i] = median_of_drawn(sorted, count, drawn);
+        }
         qsort(medians, resamples, sizeof *medians, compare_doubles);
         interval.low = quantile_of_sorted(medians, resamples, 0.5 * (1.0 - level));
         interval.high = quantile_of_sorted(medians, resamples, 0.5 * (1.0 + level));
     }
+    free(ranks);
     free(drawn);
     free(medians);
     free(sorted);

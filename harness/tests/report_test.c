@@ -286,6 +286,26 @@ Test(report, no_time_stands_beside_what_is_no_pass)
     pk_report_free(&report);
 }
 
+Test(report, rounds_that_are_far_apart_are_told)
+{
+    pk_report report;
+    sample_gpu_report(&report);
+    char *text = printed(&report);
+    cr_assert_null(strstr(text, "Rounds far apart"), "%s", text);
+    free(text);
+    const pk_samples *ratio = &report.results[1].ratio;
+    for (size_t i = 0; i < ratio->count; i++)
+        ratio->values[i] = i % 2 ? 6 : 1.5;
+    text = printed(&report);
+    cr_assert_not_null(strstr(text, "Rounds far apart: stream (1.50 to 6.00)."), "%s", text);
+    free(text);
+    report.results[1].status = PK_WRONG;
+    text = printed(&report);
+    cr_assert_null(strstr(text, "Rounds far apart"), "%s", text);
+    free(text);
+    pk_report_free(&report);
+}
+
 Test(environment, describes_this_machine)
 {
     pk_environment environment;

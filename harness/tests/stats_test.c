@@ -2,6 +2,7 @@
 #include <criterion/criterion.h>
 #include <math.h>
 
+#include "num/pk_random.h"
 #include "pk/stats.h"
 
 static const double ten[] = {12.5, 3.25, 8.0, 8.0, 19.75, 1.5, 7.125, 30.0, 4.5, 11.0};
@@ -105,8 +106,8 @@ static const double thirty[] = {13.27, 10.94, 5.84,  17.41, 6.6,   10.28, 4.39, 
  * that ends that are nearly as likely lie next to each other. */
 Test(bootstrap, agrees_with_scipy)
 {
-    const pk_interval odd = pk_bootstrap_median(forty_one, 41, 20000, 0.95, 1);
-    const pk_interval even = pk_bootstrap_median(thirty, 30, 20000, 0.9, 1);
+    const pk_interval odd = pk_bootstrap_median(forty_one, 41, 1, 20000, 0.95, 1);
+    const pk_interval even = pk_bootstrap_median(thirty, 30, 1, 20000, 0.9, 1);
     near(odd.low, 8.05, 0);
     near(odd.high, 10.97, 0);
     near(even.low, 8.05, 0.02);
@@ -118,8 +119,8 @@ Test(bootstrap, agrees_with_scipy)
 Test(bootstrap, agrees_with_the_exact_distribution)
 {
     const double three[] = {1, 2, 3};
-    const pk_interval half = pk_bootstrap_median(three, 3, 100000, 0.5, 7);
-    const pk_interval wider = pk_bootstrap_median(three, 3, 100000, 0.46, 7);
+    const pk_interval half = pk_bootstrap_median(three, 3, 1, 100000, 0.5, 7);
+    const pk_interval wider = pk_bootstrap_median(three, 3, 1, 100000, 0.46, 7);
     near(half.low, 1, 0); /* 0.25 < 7/27 */
     near(half.high, 3, 0);
     near(wider.low, 2, 0); /* 0.27 > 7/27 */
@@ -128,13 +129,13 @@ Test(bootstrap, agrees_with_the_exact_distribution)
 
 Test(bootstrap, the_seed_decides)
 {
-    const pk_interval a = pk_bootstrap_median(thirty, 30, 200, 0.9, 5),
-                      b = pk_bootstrap_median(thirty, 30, 200, 0.9, 5);
+    const pk_interval a = pk_bootstrap_median(thirty, 30, 1, 200, 0.9, 5),
+                      b = pk_bootstrap_median(thirty, 30, 1, 200, 0.9, 5);
     bool other = false;
     near(a.low, b.low, 0);
     near(a.high, b.high, 0);
     for (uint64_t seed = 6; seed < 16; seed++) {
-        const pk_interval c = pk_bootstrap_median(thirty, 30, 200, 0.9, seed);
+        const pk_interval c = pk_bootstrap_median(thirty, 30, 1, 200, 0.9, seed);
         other = other || fabs(c.low - a.low) > 0 || fabs(c.high - a.high) > 0;
     }
     cr_assert(other);
@@ -143,12 +144,70 @@ Test(bootstrap, the_seed_decides)
 Test(bootstrap, edges)
 {
     const double one[] = {4}, bad[] = {1, NAN};
-    cr_assert(isnan(pk_bootstrap_median(one, 0, 100, 0.95, 1).low));
-    cr_assert(isnan(pk_bootstrap_median(one, 1, 0, 0.95, 1).low));
-    cr_assert(isnan(pk_bootstrap_median(one, 1, 100, 1.0, 1).high));
-    cr_assert(isnan(pk_bootstrap_median(bad, 2, 100, 0.95, 1).high));
-    near(pk_bootstrap_median(one, 1, 100, 0.95, 1).low, 4, 0);
-    near(pk_bootstrap_median(one, 1, 100, 0.95, 1).high, 4, 0);
+    cr_assert(isnan(pk_bootstrap_median(one, 0, 1, 100, 0.95, 1).low));
+    cr_assert(isnan(pk_bootstrap_median(one, 1, 1, 0, 0.95, 1).low));
+    cr_assert(isnan(pk_bootstrap_median(one, 1, 0, 100, 0.95, 1).low));
+    cr_assert(isnan(pk_bootstrap_median(one, 1, 1, 100, 1.0, 1).high));
+    cr_assert(isnan(pk_bootstrap_median(bad, 2, 1, 100, 0.95, 1).high));
+    near(pk_bootstrap_median(one, 1, 1, 100, 0.95, 1).low, 4, 0);
+    near(pk_bootstrap_median(one, 1, 1, 100, 0.95, 1).high, 4, 0);
+}
+
+/* ---- values that tell of the next ---- */
+
+enum { IN_A_ROW = 400 };
+
+/* A machine with two states: a value near 1 or near 2, and `stays` times in 100 the next is of the same state. The
+ * median is 1.5 in the long run, and no value is near it. */
+static void fill_from_two_states(double *values, unsigned stays, pk_random *random)
+{
+    bool high = pk_random_below(random, 2) == 1;
+    for (size_t i = 0; i < IN_A_ROW; i++) {
+        values[i] = (high ? 2.0 : 1.0) + 0.9 * ((double)pk_random_below(random, 1000) / 1000.0 - 0.5);
+        high = high != (pk_random_below(random, 100) >= stays);
+    }
+}
+
+/* In 200 series, how many intervals hold the median of the long run. */
+static int held(unsigned stays, bool in_blocks)
+{
+    double values[IN_A_ROW];
+    pk_random random;
+    int count = 0;
+    pk_random_seed(&random, stays);
+    for (uint64_t series = 0; series < 200; series++) {
+        fill_from_two_states(values, stays, &random);
+        const size_t block = in_blocks ? pk_bootstrap_block(values, IN_A_ROW) : 1;
+        const pk_interval interval = pk_bootstrap_median(values, IN_A_ROW, block, 500, 0.95, series);
+        count += interval.low <= 1.5 && 1.5 <= interval.high;
+    }
+    return count;
+}
+
+Test(bootstrap, blocks_take_spells_into_the_interval)
+{
+    cr_assert_geq(held(50, false), 184, "independent values"); /* 190 of 200 are due, with a standard error of 3 */
+    cr_assert_geq(held(50, true), 184, "independent values, in blocks");
+    cr_assert_lt(held(90, false), 120, "spells of ten: one value at a time would do, and the test shows nothing");
+    cr_assert_geq(held(90, true), 168, "spells of ten"); /* forty or so independent values are left */
+}
+
+Test(bootstrap, the_correlation_time_of_known_series)
+{
+    double same[IN_A_ROW], turns[IN_A_ROW], tens[IN_A_ROW];
+    for (size_t i = 0; i < IN_A_ROW; i++) {
+        same[i] = 5;
+        turns[i] = (double)(i % 2);
+        tens[i] = (double)(i / 10 % 2);
+    }
+    near(pk_correlation_time(same, IN_A_ROW), 1, 0);
+    near(pk_correlation_time(turns, IN_A_ROW), 1,
+         0); /* one that takes turns tells no more than an independent one here */
+    near(pk_correlation_time(tens, IN_A_ROW), 5, 0.05); /* 1 + 2 (0.8 + 0.6 + 0.4 + 0.2) */
+    cr_assert(isnan(pk_correlation_time(same, 0)));
+    cr_assert_eq(pk_bootstrap_block(turns, IN_A_ROW), (size_t)1);
+    cr_assert_eq(pk_bootstrap_block(tens, 20), (size_t)2, "eight blocks at least");
+    cr_assert_eq(pk_bootstrap_block(tens, 0), (size_t)1);
 }
 
 /* scipy.stats.t.ppf(0.5 + level / 2, degrees) */

@@ -29,10 +29,22 @@ double pk_median(const double *values, size_t count);
 /* All fields NaN and count 0 when there are no values. */
 pk_summary pk_summarise(const double *values, size_t count);
 
+/* How many values in a row, in the order in which they were taken, tell about as much of the median as one: 1 where
+ * they are independent, else 1 + 2 (rho_1 + rho_2 + ...), rho_k being the correlation over k places of which side of
+ * the median a value is on, up to the first that is not above its noise, 2 / sqrt(count). NaN when count is 0. */
+double pk_correlation_time(const double *values, size_t count);
+
+/* The length of a block for pk_bootstrap_median: three correlation times, since a spell of the machine (a clock, a
+ * worker that sleeps or wakes) lasts for rounds, with eight blocks at least; 1 where values are independent or too few.
+ */
+size_t pk_bootstrap_block(const double *values, size_t count);
+
 /* Percentile bootstrap interval of the median (Efron and Tibshirani 1993, ch. 13): `resamples` resamples drawn by
  * a generator seeded with `seed`, so that the same call gives the same interval. Level 0.95 gives the 2.5th and
- * 97.5th percentiles of the resampled medians. NaN bounds when count is 0. */
-pk_interval pk_bootstrap_median(const double *values, size_t count, size_t resamples, double level, uint64_t seed);
+ * 97.5th percentiles of the resampled medians. Values are drawn in blocks of `block` neighbours, circularly (Politis
+ * and Romano 1992): 1 for independent values. NaN bounds when count or block is 0. */
+pk_interval pk_bootstrap_median(const double *values, size_t count, size_t block, size_t resamples, double level,
+                                uint64_t seed);
 
 /* y = intercept + slope x by weighted least squares. */
 typedef struct pk_line {
