@@ -28,12 +28,26 @@ function(pk_add_lab_program program ladder)
     pk_gpu_sources(${program} baseline.cu ${gpu_sources})
     if(ladder MATCHES "[.]cu$")
         pk_gpu_sources(${program} ${ladder})
+        pk_add_source_text(${program} ${ladder})
     else()
         target_sources(${program} PRIVATE ${ladder})
     endif()
     target_include_directories(${program} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
     target_link_libraries(${program} PRIVATE pk_harness_main)
     pk_target_options(${program})
+endfunction()
+
+# The text of the ladder's file, in the program that is built from it: the run records which text it measured, whatever
+# the file has become since.
+function(pk_add_source_text program ladder)
+    get_filename_component(source ${ladder} ABSOLUTE)
+    set(text ${CMAKE_CURRENT_BINARY_DIR}/${program}_text.c)
+    add_custom_command(OUTPUT ${text}
+        COMMAND ${CMAKE_COMMAND} -DSOURCE=${source} -DOUTPUT=${text}
+                -P ${PROJECT_SOURCE_DIR}/harness/cmake/source_text.cmake
+        DEPENDS ${source} ${PROJECT_SOURCE_DIR}/harness/cmake/source_text.cmake
+        COMMENT "Writing ${program}_text.c" VERBATIM)
+    target_sources(${program} PRIVATE ${text})
 endfunction()
 
 # One at a time: on two cores a test beside another is a test of the scheduler.

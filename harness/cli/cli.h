@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "pk/steps.h"
 #include "pk_status.h"
 
 enum { CLI_WIDTH = 80 }; /* columns that every table and every line of prose fits */
@@ -84,22 +85,6 @@ bool cli_confirm(const char *question);
 
 /* ---- labs.c ---- */
 
-typedef struct cli_step {
-    char id[32];       /* "lab01.2" */
-    char title[96];    /* what the fence's comment says */
-    char rungs[128];   /* the variants that stand on it, as the comment names them:
-                          "stream, pdl", or "all rungs" */
-    bool open;         /* nothing is there yet, or pk_todo is still called; false where a fence is lost */
-    size_t begin, end; /* bytes of the file between the two fence comments */
-    const char *lost;  /* the fence comment that is not there, "STEP" or "END"; NULL when both are */
-    size_t line;       /* of the fence comment that is there, from 1; 0 when neither is */
-} cli_step;
-
-typedef struct cli_steps {
-    cli_step *steps;
-    size_t count;
-} cli_steps;
-
 typedef struct cli_lab {
     char number[8]; /* "01" */
     char id[16];    /* "lab01" */
@@ -122,22 +107,14 @@ char *cli_student_file(const cli_lab *lab);  /* labs/labNN_name/optimized.cu; th
 char *cli_solution_file(const cli_lab *lab); /* solutions/labNN_name/optimized.cu */
 const char *cli_relative(const char *path);  /* without the source folder in front, for messages */
 
-/* The steps fenced in a source text, by number: a comment
- * "STEP lab04.2 for capture: record the decode step (about 8 lines)" to a comment "END lab04.2". */
-cli_steps cli_find_steps(const char *source);
-
-/* Does the variant stand on the step? The step's fence says so. */
-bool cli_step_is_of(const cli_step *step, const char *variant);
-
 /* The steps of the student's file, those included that are lost there but are in the solution's. */
-cli_steps cli_student_steps(const cli_lab *lab);
+pk_steps cli_student_steps(const cli_lab *lab);
 
-void cli_steps_free(cli_steps *steps);
-size_t cli_open_steps(const cli_steps *steps);
-size_t cli_lost_steps(const cli_steps *steps);
+size_t cli_open_steps(const pk_steps *steps);
+size_t cli_lost_steps(const pk_steps *steps);
 
 /* Say which fences are lost, and how to mend them; nothing when all are there. */
-void cli_say_lost_steps(const cli_lab *lab, const cli_steps *steps);
+void cli_say_lost_steps(const cli_lab *lab, const pk_steps *steps);
 
 /* ---- process.c ---- */
 

@@ -112,8 +112,8 @@ static char *step_named(const cli_lab *lab, const char *word)
 {
     const char *dot = strchr(word, '.');
     char *path = cli_student_file(lab), *source = cli_read_file(path), *id = NULL;
-    cli_steps steps = source ? cli_find_steps(source) : (cli_steps){NULL, 0};
-    const cli_step *chosen = NULL;
+    pk_steps steps = source ? pk_find_steps(source) : (pk_steps){NULL, 0};
+    const pk_step *chosen = NULL;
     for (size_t i = 0; i < steps.count; i++) {
         const char *number = strchr(steps.steps[i].id, '.');
         if (dot ? number && !strcmp(number, dot) : steps.steps[i].open && !chosen)
@@ -128,7 +128,7 @@ static char *step_named(const cli_lab *lab, const char *word)
     else
         pk_fail(PK_USAGE, "%s has no step '%s'; its steps are %s to %s", lab->id, word, steps.steps[0].id + 3,
                 steps.steps[steps.count - 1].id + 3);
-    cli_steps_free(&steps);
+    pk_steps_free(&steps);
     free(source);
     free(path);
     return id;

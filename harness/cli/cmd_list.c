@@ -1,4 +1,4 @@
-/* `list`: the labs, their variants and steps. `status`: which steps are open, and the last result of each lab. */
+/* `list`: the labs, their variants and steps. `status`: where each step is, and the last result of each lab. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,12 +41,12 @@ int cmd_list(int argc, char **argv)
     pk_table_row(table, (const char *[]){"lab", "part", "name", "what it is"});
     for (size_t i = 0; i < labs.count; i++) {
         const cli_lab *lab = &labs.labs[i];
-        cli_steps steps = cli_student_steps(lab);
+        pk_steps steps = cli_student_steps(lab);
         pk_table_row(table, (const char *[]){lab->number, "page", lab->title, lab->name});
         list_variants(table, lab);
         for (size_t j = 0; j < steps.count; j++)
             pk_table_row(table, (const char *[]){lab->number, "step", steps.steps[j].id, steps.steps[j].title});
-        cli_steps_free(&steps);
+        pk_steps_free(&steps);
     }
     pk_table_print(table, stdout, pk_text_width(stdout), pk_use_colour(stdout));
     pk_table_free(table);
@@ -108,58 +108,48 @@ static char *last_result(const cli_lab *lab)
     return words;
 }
 
-static const char *state_of(const cli_step *step)
-{
-    return step->lost ? "damaged" : step->open ? "open" : "done";
-}
-
-static void print_steps(const cli_labs *labs)
+static void print_steps(const cli_progress *progress, size_t count)
 {
     pk_table *table = pk_table_new(3, 0);
     pk_table_row(table, (const char *[]){"step", "state", "what it is"});
-    for (size_t i = 0; i < labs->count; i++) {
-        cli_steps steps = cli_student_steps(&labs->labs[i]);
-        for (size_t j = 0; j < steps.count; j++) {
-            const cli_step *step = &steps.steps[j];
-            pk_table_row(table, (const char *[]){step->id, state_of(step), step->title});
+    for (size_t i = 0; i < count; i++) {
+        for (size_t j = 0; j < progress[i].steps.count; j++) {
+            const pk_step *step = &progress[i].steps.steps[j];
+            pk_table_row(table, (const char *[]){step->id, cli_state_word(progress[i].states[j]), step->title});
         }
-        cli_steps_free(&steps);
     }
     pk_table_print(table, stdout, pk_text_width(stdout), pk_use_colour(stdout));
     pk_table_free(table);
 }
 
-static void print_labs(const cli_labs *labs)
+static void print_labs(const cli_labs *labs, const cli_progress *progress)
 {
     pk_table *table = pk_table_new(4, 0);
-    pk_table_row(table, (const char *[]){"lab", "title", "steps done", "your last result"});
+    pk_table_row(table, (const char *[]){"lab", "title", "steps passed", "your last result"});
     for (size_t i = 0; i < labs->count; i++) {
-        cli_steps steps = cli_student_steps(&labs->labs[i]);
-        char *done =
-            cli_format("%zu of %zu", steps.count - cli_open_steps(&steps) - cli_lost_steps(&steps), steps.count);
+        char *passed = cli_format("%zu of %zu", cli_count_steps(&progress[i], CLI_PASSED), progress[i].steps.count);
         char *last = last_result(&labs->labs[i]);
-        pk_table_row(table, (const char *[]){labs->labs[i].number, labs->labs[i].title, done, last});
+        pk_table_row(table, (const char *[]){labs->labs[i].number, labs->labs[i].title, passed, last});
         free(last);
-        free(done);
-        cli_steps_free(&steps);
+        free(passed);
     }
     pk_table_print(table, stdout, pk_text_width(stdout), pk_use_colour(stdout));
     pk_table_free(table);
 }
 
-static void say_what_is_next(const cli_labs *labs)
+static void say_what_is_next(const cli_labs *labs, const cli_progress *progress)
 {
     bool said = false;
+    size_t not_checked = 0;
     putchar('\n');
     for (size_t i = 0; i < labs->count && !said; i++) {
-        cli_result result;
-        bool known = load_students(&labs->labs[i], &result);
-        said = cli_advise(&labs->labs[i], known ? &result : NULL);
-        if (known)
-            cli_result_free(&result);
+        said = cli_advise(&labs->labs[i], &progress[i]);
+        not_checked += cli_count_steps(&progress[i], CLI_NOT_CHECKED);
     }
-    if (!said && labs->count)
-        cli_say(2, "Every step is done. Judge the speed with ./lab check %s", labs->labs[0].number);
+    if (!said && not_checked)
+        cli_say(2, "Every step that could be checked has passed. Next: the same on a GPU, which can check the others");
+    else if (!said && labs->count)
+        cli_say(2, "Every step has passed. Judge the speed with ./lab check %s", labs->labs[0].number);
 }
 
 int cmd_status(int argc, char **argv)
@@ -169,10 +159,16 @@ int cmd_status(int argc, char **argv)
     if (status != PK_OK)
         return cli_failed(status);
     cli_labs labs = cli_find_labs();
-    print_labs(&labs);
+    cli_progress *progress = cli_grow(NULL, labs.count + 1, sizeof *progress);
+    for (size_t i = 0; i < labs.count; i++)
+        progress[i] = cli_progress_of(&labs.labs[i]);
+    print_labs(&labs, progress);
     putchar('\n');
-    print_steps(&labs);
-    say_what_is_next(&labs);
+    print_steps(progress, labs.count);
+    say_what_is_next(&labs, progress);
+    for (size_t i = 0; i < labs.count; i++)
+        cli_progress_free(&progress[i]);
+    free(progress);
     cli_labs_free(&labs);
     return 0;
 }

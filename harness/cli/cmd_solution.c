@@ -10,7 +10,7 @@
 
 /* ---- solution ---- */
 
-static bool is_asked(const cli_step *step, const char *number)
+static bool is_asked(const pk_step *step, const char *number)
 {
     const char *dot = strchr(step->id, '.');
     return !number || (dot && !strcmp(dot, number));
@@ -24,10 +24,10 @@ static pk_status print_steps(const cli_lab *lab, const char *number)
         free(path);
         return PK_USAGE;
     }
-    cli_steps steps = cli_find_steps(source);
+    pk_steps steps = pk_find_steps(source);
     size_t printed = 0;
     for (size_t i = 0; i < steps.count; i++) {
-        const cli_step *step = &steps.steps[i];
+        const pk_step *step = &steps.steps[i];
         if (!is_asked(step, number))
             continue;
         const char *body = source + step->begin;
@@ -43,7 +43,7 @@ static pk_status print_steps(const cli_lab *lab, const char *number)
                          number ? number : "");
     else
         cli_say(2, "\nWhy it is so: solutions/%s/NOTES.md\nThe whole file: %s", lab->name, cli_relative(path));
-    cli_steps_free(&steps);
+    pk_steps_free(&steps);
     free(source);
     free(path);
     return status;
@@ -102,9 +102,9 @@ int cmd_solution(int argc, char **argv)
 
 static bool is_as_shipped(const char *source)
 {
-    cli_steps steps = cli_find_steps(source);
+    pk_steps steps = pk_find_steps(source);
     bool all_open = steps.count > 0 && cli_open_steps(&steps) == steps.count;
-    cli_steps_free(&steps);
+    pk_steps_free(&steps);
     return all_open;
 }
 

@@ -126,6 +126,18 @@ static void read_device(cli_result *result, const cJSON *device)
         result->limits[i] = (cli_limit){names[i], number(field(field(device, "limits"), names[i]), "median")};
 }
 
+static void read_steps(cli_result *result, const cJSON *run)
+{
+    const cJSON *steps = field(run, "steps"), *step;
+    if (!cJSON_IsObject(steps))
+        return;
+    result->steps = cli_grow(NULL, (size_t)cJSON_GetArraySize(steps) + 1, sizeof *result->steps);
+    cJSON_ArrayForEach(step, steps)
+    {
+        result->steps[result->step_count++] = (cli_step_text){cli_plain(step->string), text(steps, step->string)};
+    }
+}
+
 static pk_status read_lab(cli_result *result, const cJSON *lab, char **odd)
 {
     result->lab = name(lab, "id", true, odd);
@@ -276,6 +288,7 @@ static pk_status read_document(cli_result *result, const cJSON *json, const char
     result->program = text(run, "program");
     result->started_utc = text(run, "started_utc");
     result->is_quick = cJSON_IsTrue(field(run, "quick"));
+    read_steps(result, run);
     result->status = text(json, "status");
     result->note = text(json, "note");
     read_device(result, field(json, "device"));
@@ -336,8 +349,13 @@ void cli_result_free(cli_result *result)
         free_point(&result->points[i]);
     for (size_t i = 0; i < result->fit_count; i++)
         free(result->fits[i].name);
+    for (size_t i = 0; i < result->step_count; i++) {
+        free(result->steps[i].id);
+        free(result->steps[i].digest);
+    }
     free(result->points);
     free(result->fits);
+    free(result->steps);
     cli_names_free(&result->peers);
     cli_names_free(&result->peers_started_utc);
     memset(result, 0, sizeof *result);
@@ -530,6 +548,24 @@ char *cli_newest_result(const char *lab_id, bool (*wanted)(const cli_result *res
     cli_names_free(&folders);
     free(root);
     return path;
+}
+
+void cli_visit_students(const char *lab_id, bool (*visit)(const cli_result *result, void *context), void *context)
+{
+    char *root = cli_format("%s/results", cli_source());
+    cli_names folders = cli_list_folder(root, "2", "");
+    bool enough = false;
+    for (size_t i = folders.count; i-- > 0 && !enough;) {
+        cli_result result;
+        char *path = cli_format("%s/%s/%s.json", root, folders.names[i], lab_id);
+        if (cli_exists(path) && cli_result_load(&result, path) == PK_OK) {
+            enough = cli_is_students(&result) && visit(&result, context);
+            cli_result_free(&result);
+        }
+        free(path);
+    }
+    cli_names_free(&folders);
+    free(root);
 }
 
 /* ---- which of a lab's results a command shows that was given none ---- */

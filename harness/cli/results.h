@@ -34,6 +34,10 @@ typedef struct cli_fit {
     double intercept, slope;
 } cli_fit;
 
+typedef struct cli_step_text { /* which text of a step was run */
+    char *id, *digest;         /* as pk_step_digest_text gives it */
+} cli_step_text;
+
 typedef struct cli_limit {
     const char *name; /* "launch_us": the field's name in the file */
     double median;
@@ -53,6 +57,8 @@ typedef struct cli_result {
     size_t point_count;
     cli_fit *fits;
     size_t fit_count;
+    cli_step_text *steps; /* none in files of programs that have none, and in those from before they were recorded */
+    size_t step_count;
     cli_names peers, peers_started_utc; /* of the files that were joined: their programs, and when each ran */
 } cli_result;
 
@@ -93,6 +99,39 @@ bool cli_is_students(const cli_result *result);
 
 bool cli_is_cpu_device(const cli_result *result);
 
+/* ---- progress.c ---- */
+
+typedef enum cli_state { /* of a step: what its text says, and then what came of that text when it was run */
+                         CLI_DAMAGED, /* a fence is lost */
+                         CLI_OPEN,
+                         CLI_FILLED_IN,   /* no rung that stands on it was judged since its text or what is outside the
+                                             fences changed, or   none can be: another step of it is open */
+                         CLI_NOT_CHECKED, /* its rungs were skipped: the device cannot run them */
+                         CLI_HANGS,       /* a rung that stands on it did, and none has passed; likewise the next two */
+                         CLI_FAULTS,
+                         CLI_WRONG,
+                         CLI_PASSED
+} cli_state;
+
+typedef struct cli_rung { /* a variant of the student's, run with its steps as they are now */
+    char *name;
+    cli_state state; /* CLI_NOT_CHECKED and up */
+} cli_rung;
+
+typedef struct cli_progress { /* in one lab */
+    pk_steps steps;
+    cli_state *states; /* [steps.count] */
+    cli_rung *rungs;
+    size_t rung_count;
+} cli_progress;
+
+/* By the student's file, and by the newest results of the student's program that are of this file's steps: a rung's
+ * verdict stands until one of its steps, or what is outside the fences, changes. */
+cli_progress cli_progress_of(const cli_lab *lab);
+void cli_progress_free(cli_progress *progress);
+size_t cli_count_steps(const cli_progress *progress, cli_state state); /* how many are in that state */
+const char *cli_state_word(cli_state state);
+
 /* ---- advice.c ---- */
 
 /* Say where to go after a run of the student's program that ended with `code`, in a line that begins with "Next:": lost
@@ -100,10 +139,13 @@ bool cli_is_cpu_device(const cli_result *result);
  * hang asks for; and which steps this device does not check. `result` may be NULL; `again` makes the run: "run 01". */
 void cli_advise_after_run(const cli_lab *lab, const cli_result *result, const char *again, int code);
 
-/* Say what is next in the lab, `result` (or NULL) being the last of the student's program; false when nothing is. */
-bool cli_advise(const cli_lab *lab, const cli_result *result);
+/* Say what is next in the lab, and which steps no run has checked for want of a device; false when nothing is next. */
+bool cli_advise(const cli_lab *lab, const cli_progress *progress);
 
 /* ---- where results are: results/<utc>-<device>/labNN.json; folder names sort by time ---- */
+
+/* Show `visit` a lab's results of the student's program, newest first, until it returns true or none is left. */
+void cli_visit_students(const char *lab_id, bool (*visit)(const cli_result *result, void *context), void *context);
 
 /* The newest result file of one lab ("lab01") that `wanted` (NULL: any) is true of, or NULL. The caller frees it. */
 char *cli_newest_result(const char *lab_id, bool (*wanted)(const cli_result *result));

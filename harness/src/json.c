@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "pk/host.h"
+#include "pk/steps.h"
 #include "pk/utf8.h"
 #include "throttle.h"
 
@@ -85,6 +86,23 @@ static void add_seed(cJSON *parent, uint64_t seed)
 
 /* ---- the run and its machine ---- */
 
+static void add_steps(cJSON *run, const char *ladder_text)
+{
+    if (!ladder_text) {
+        add_null(run, "steps");
+        return;
+    }
+    cJSON *object = add_object(run, "steps");
+    pk_steps steps = pk_find_steps(ladder_text);
+    for (size_t i = 0; i < steps.count; i++) {
+        char digest[PK_STEP_DIGEST_BYTES];
+        pk_step_digest_text(digest, &steps.steps[i]);
+        if (!steps.steps[i].lost)
+            add_text(object, steps.steps[i].id, digest);
+    }
+    pk_steps_free(&steps);
+}
+
 static void add_run(cJSON *root, const pk_report *report, const pk_environment *environment)
 {
     char id[128];
@@ -99,6 +117,7 @@ static void add_run(cJSON *root, const pk_report *report, const pk_environment *
     add_text(run, "program", report->program);
     add_seed(run, report->seed);
     add_bool(run, "quick", report->quick);
+    add_steps(run, report->ladder_text);
     if (!environment->git_known) {
         add_null(run, "git");
         return;

@@ -509,6 +509,7 @@ static void describe_run(session *s, int argc, char **argv)
     report->argv = argv;
     report->seed = s->options.seed;
     report->quick = s->options.quick;
+    report->ladder_text = pk_ladder_text();
 }
 
 /* One line on standard error, named once. */

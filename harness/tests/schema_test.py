@@ -27,6 +27,8 @@ BREAKAGES = [
     (["run", "seed"], "01"),
     (["run", "started_utc"], "2026-11-20 12:00"),
     (["run", "git"], {"commit": "abc", "dirty": False}),
+    (["run", "steps"], {"lab01.1": "done"}),
+    (["run", "steps"], {"first": "0123456789abcdef"}),
     (["environment", "tools", "nvml"], "yes"),
     (["environment", "cpu_cores"], 0),
     (["device", "kind"], "tpu"),
@@ -89,6 +91,8 @@ def main(program):
     for name, text in valid.items():
         complaints += [f"{name}: {fault}" for fault in validate_result.faults(validator, text)]
     document = json.loads(valid[f"{program} gpu"])
+    if list(document["run"]["steps"]) != ["lab99.1"]:
+        complaints.append(f"the steps of the ladder's file are not recorded: {document['run']['steps']}")
     texts = {f"{path} = {value if value is not REMOVED else 'removed'}": broken(document, path, value)
              for path, value in BREAKAGES}
     texts["NaN as a number"] = valid["example-gpu.json"].replace('"value": 3.2', '"value": NaN')

@@ -53,6 +53,7 @@ typedef struct pk_variant_list {
     }
 pk_variant_list pk_baseline_variants(void);
 pk_variant_list pk_ladder_variants(void); /* empty in the baseline program */
+const char *pk_ladder_text(void);         /* optimized.cu as it was built; NULL in the baseline program */
 
 /* ---- what a variant may ask of its run ---- */
 

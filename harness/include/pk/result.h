@@ -110,6 +110,7 @@ typedef struct pk_report {
     uint64_t seed;
     char started_utc[32]; /* 2026-01-31T23:59:59Z */
     bool quick;
+    const char *ladder_text; /* not owned; the ladder's file as it was built; NULL when there is none */
 
     pk_device_info device;
     pk_clock_state clocks_before, clocks_after;

@@ -5,51 +5,107 @@ source "$(dirname "$0")/fixture.sh"
 file=$PK_LAB_SOURCE/labs/lab01_first/optimized.cu
 
 # ---- status ----
+
+# states TEXT...: the steps' states in the last output, by number.
+states() {
+    local got
+    got=$(sed -n 's/^lab01\.[0-9]  *\(damaged\|open\|filled in\|not checked here\|hangs\|faults\|wrong\|passed\)  .*/\1/p' \
+        <<<"$output" | paste -sd,)
+    [[ $got == "$(IFS=, && echo "$*")" ]] || fail "the states are $got"
+}
+
 run status
 expect 0 '0 of 3' 'none yet' 'Next: step lab01.1' './lab hint 01.1'
 expect_width
+states open open open
 sed -i 's|    return pk_todo(run, "lab01.1");|    done(run); // pk_todo was here, "pk_todo" too|' "$file"
 run status
-expect 0 '1 of 3' 'Next: step lab01.2'
-[[ $output =~ lab01.1\ +done ]] || fail 'lab01.1 is not done: a remark about pk_todo is no call'
-[[ $output =~ lab01.2\ +open ]] || fail 'lab01.2 is not open'
-[[ $output =~ lab01.3\ +open ]] || fail 'lab01.3 is not open: its kernel is empty'
+expect 0 '0 of 3' 'Next: step lab01.2'
+states 'filled in' open open # a remark about pk_todo is no call, and in lab01.3 the kernel is empty
 cp "$file" "$fixture/before"
 sed -i 's|(void)n, (void)blockIdx;|(void)n; y[n] = 1;|' "$file"
 run status
-[[ $output =~ lab01.3\ +done ]] || fail 'lab01.3 is not done'
+states 'filled in' open 'filled in'
 # Filled in is not run, run is not passed, and the solution's pass is not the student's.
 sed -i 's|return pk_todo(run, "lab01.2");|done(run);|' "$file"
+cp "$file" "$fixture/filled_in"
 folder=$PK_LAB_SOURCE/results/2026-03-01T000000Z-d
-mkdir -p "$folder"
+older=$PK_LAB_SOURCE/results/2026-02-01T000000Z-d
+mkdir -p "$folder" "$older"
 run status
-expect 0 '3 of 3' 'Next: ./lab run 01'
+expect 0 '0 of 3' 'Next: ./lab run 01'
 make_result "$folder/lab01.json" lab01_solution pass stream=pass
 run status
 expect 0 'none of yours (solution pass)' 'Next: ./lab run 01'
-expect_no 'Every step is done'
-mkdir -p "$PK_LAB_SOURCE/results/2026-02-01T000000Z-d"
-make_result "$PK_LAB_SOURCE/results/2026-02-01T000000Z-d/lab01.json" lab01_optimized wrong stream=wrong
+expect_no 'Every step has passed'
+states 'filled in' 'filled in' 'filled in'
+
+# of_run STATE STATE STATE -- STATUS VARIANT=STATUS...: the states after such a run, the newest, of the file as it is.
+of_run() {
+    make_result "$folder/lab01.json" lab01_optimized "${@:5}"
+    run status
+    expect 0
+    expect_width
+    states "${@:1:3}"
+}
+of_run wrong 'filled in' 'filled in' -- wrong stream=wrong
+expect 0 'wrong, 2026-03-01' 'Next: stream is wrong: ./lab hint 01.1, docs/troubleshooting.md'
+of_run passed wrong wrong -- wrong stream=pass pdl=wrong
+expect 0 '1 of 3' 'Next: pdl is wrong: ./lab hint 01.2, ./lab hint 01.3'
+of_run passed hangs hangs -- timeout stream=pass pdl=timeout
+expect 0 'pdl hangs' 'docs/troubleshooting.md#watchdog'
+of_run faults faults faults -- fault stream=fault pdl=fault
+expect 0 'stream faults' 'docs/troubleshooting.md#illegal-address'
+of_run passed 'filled in' 'filled in' -- interrupted stream=pass pdl=interrupted
+expect 0 'Every step of lab 01 is filled in. Next: ./lab run 01'
+of_run passed hangs hangs -- timeout stream=pass pdl=pass pdl=timeout # after the pass, at an awkward size
+# What only a GPU can check has not passed without one; what has passed on one stands, until the file changes.
+of_run passed 'not checked here' 'not checked here' -- pass stream=pass pdl=skipped
+expect 0 'pass, 2026-03-01' 'Not checked on this device: lab01.2, lab01.3: pdl is skipped' 'Every step that could be checked'
+KIND=gpu make_result "$older/lab01.json" lab01_optimized pass stream=pass pdl=pass
 run status
-expect 0 'wrong, 2026-03-01' 'Next: ./lab run 01'
-make_result "$folder/lab01.json" lab01_optimized pass stream=pass pdl=skipped
+states passed passed passed
+expect 0 '3 of 3' 'Every step has passed' './lab check 01'
+expect_no 'Not checked'
+sed -i 's|done(run); // pk|done(run), again(run); // pk|' "$file"
 run status
-expect 0 'pass, 2026-03-01' 'Not checked on this device: lab01.2, lab01.3: pdl is skipped' 'Every step is done'
+states 'filled in' passed passed
+expect 0 '2 of 3' 'Next: ./lab run 01'
+sed -i 's|(void)n; y\[n\] = 1;|y[n] = 2;|' "$file" # one step of a rung: nothing is known of the others
+run status
+states 'filled in' 'filled in' 'filled in'
+cp "$fixture/filled_in" "$file"
+sed -i 's|(void)kernel;|(void)kernel, changed();|' "$file" # outside the fences
+run status
+states 'filled in' 'filled in' 'filled in'
+cp "$fixture/filled_in" "$file"
+touch "$file" # the same text, whenever it was written
+run status
+states passed passed passed
+sed -i 's|lab01.1 for stream:|lab01.1 for stream, pdl:|' "$file" # a step that two rungs stand on
+of_run passed wrong wrong -- wrong stream=pass pdl=wrong
+sed -i 's|done(run);$|return pk_todo(run, "lab01.2");|' "$file"
+of_run passed open 'filled in' -- wrong stream=pass pdl=wrong # the open step says why
+expect 0 'Next: step lab01.2'
+sed -i 's|"[0-9a-f]\{16\}"|"none"|g' "$folder/lab01.json" "$older/lab01.json" # files from before they held digests
+run status
+states 'filled in' open 'filled in'
+cp "$fixture/filled_in" "$file"
 rm -r "$PK_LAB_SOURCE/results"
 
-# Damaged fences: no step counts as done that cannot be told.
+# Damaged fences: nothing is said of a step that cannot be told.
 sed -i 's|/\* END lab01.2|/* END lab1.2|' "$file"
 run status
-expect 0 '2 of 3' 'lab01.2 has no END line: labs/lab01_first/optimized.cu:9' './lab reset 01'
+expect 0 'lab01.2 has no END line: labs/lab01_first/optimized.cu:9' './lab reset 01'
 expect_no 'Every step'
+states 'filled in' damaged 'filled in'
 expect_width
-[[ $output =~ lab01.2\ +damaged ]] || fail 'lab01.2 is not damaged'
 echo '/* END lab01.2 */' >>"$file" # behind the next step's
 run status
 expect 0 'lab01.2 has no END line'
 sed -i '/STEP lab01.1/d' "$file"
 run status
-expect 0 '1 of 3' 'lab01.1 has no STEP line: labs/lab01_first/optimized.cu:4'
+expect 0 'lab01.1 has no STEP line: labs/lab01_first/optimized.cu:4'
 sed -i -e '/STEP lab01/d' -e '/END lab/d' "$file"
 run status
 expect 0 '0 of 3' 'lab01.3 has no STEP line: labs/lab01_first/optimized.cu'
