@@ -20,6 +20,17 @@ static const pk_step *first_open(const situation *now)
     return NULL;
 }
 
+/* `then` follows what is to be done in the file: "", or ", then ./lab run 01". */
+static void say_open(const situation *now, const pk_step *step, const char *then)
+{
+    if (step->todo_left)
+        cli_say(2, "Next: when its code is complete, delete the pk_todo line of %s in %s%s", step->id,
+                cli_relative(now->path), then);
+    else
+        cli_say(2, "Next: fill in step %s in %s%s\nStuck? ./lab hint %s", step->id, cli_relative(now->path), then,
+                step->id + strlen("lab"));
+}
+
 /* ---- what this device does not check ---- */
 
 static bool has_variant_with(const situation *now, const pk_step *step, bool skipped, const char **name)
@@ -143,8 +154,7 @@ static void say_after_pass(const situation *now, const char *again)
     const bool is_cpu = now->result && cli_is_cpu_device(now->result);
     char *next = next_lab(now->lab);
     if (open)
-        cli_say(2, "Next: step %s in %s\nStuck? ./lab hint %s", open->id, cli_relative(now->path),
-                open->id + strlen("lab"));
+        say_open(now, open, "");
     else if (!judged && !is_cpu)
         cli_say(2, "Next: ./lab check %s judges the speed", now->lab->number);
     else if (next)
@@ -192,8 +202,7 @@ void cli_advise_after_run(const cli_lab *lab, const cli_result *result, const ch
     else if (wrong)
         say_wrong(&now, wrong->variant);
     else if (open && code == pk_exit_code(PK_TODO))
-        cli_say(2, "Next: fill in step %s in %s\nStuck? ./lab hint %s", open->id, cli_relative(now.path),
-                open->id + strlen("lab"));
+        say_open(&now, open, "");
     else if (code == 0)
         say_after_pass(&now, again);
     else
@@ -238,8 +247,9 @@ bool cli_advise(const cli_lab *lab, const cli_progress *progress)
     } else if (bad) {
         say_bad(&now, bad);
     } else if (open) {
-        cli_say(2, "Next: step %s in %s, then ./lab run %s\nStuck? ./lab hint %s", open->id, cli_relative(now.path),
-                lab->number, open->id + strlen("lab"));
+        char *then = cli_format(", then ./lab run %s", lab->number);
+        say_open(&now, open, then);
+        free(then);
     } else if (cli_count_steps(progress, CLI_FILLED_IN)) {
         cli_say(2, "Every step of lab %s is filled in. Next: ./lab run %s", lab->number, lab->number);
     } else {

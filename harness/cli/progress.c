@@ -91,7 +91,7 @@ static cli_state state_of_step(const cli_progress *progress, const pk_step *step
     if (step->lost)
         return CLI_DAMAGED;
     if (step->open)
-        return CLI_OPEN;
+        return step->todo_left ? CLI_TODO_LEFT : CLI_OPEN;
     cli_state state = CLI_FILLED_IN;
     for (size_t i = 0; i < progress->rung_count; i++)
         if (pk_step_is_of(step, progress->rungs[i].name) && progress->rungs[i].state > state)
@@ -157,10 +157,15 @@ size_t cli_count_steps(const cli_progress *progress, cli_state state)
 const char *cli_state_word(cli_state state)
 {
     static const char *const words[] = {
-        [CLI_DAMAGED] = "damaged",     [CLI_OPEN] = "open",
-        [CLI_FILLED_IN] = "filled in", [CLI_NOT_CHECKED] = "not checked here",
-        [CLI_HANGS] = "hangs",         [CLI_FAULTS] = "faults",
-        [CLI_WRONG] = "wrong",         [CLI_PASSED] = "passed",
+        [CLI_DAMAGED] = "damaged",
+        [CLI_OPEN] = "open",
+        [CLI_TODO_LEFT] = "pk_todo left",
+        [CLI_FILLED_IN] = "filled in",
+        [CLI_NOT_CHECKED] = "not checked here",
+        [CLI_HANGS] = "hangs",
+        [CLI_FAULTS] = "faults",
+        [CLI_WRONG] = "wrong",
+        [CLI_PASSED] = "passed",
     };
     return words[state];
 }

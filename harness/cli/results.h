@@ -101,16 +101,19 @@ bool cli_is_cpu_device(const cli_result *result);
 
 /* ---- progress.c ---- */
 
-typedef enum cli_state { /* of a step: what its text says, and then what came of that text when it was run */
-                         CLI_DAMAGED, /* a fence is lost */
-                         CLI_OPEN,
-                         CLI_FILLED_IN,   /* no rung that stands on it was judged since its text or what is outside the
-                                             fences changed, or   none can be: another step of it is open */
-                         CLI_NOT_CHECKED, /* its rungs were skipped: the device cannot run them */
-                         CLI_HANGS,       /* a rung that stands on it did, and none has passed; likewise the next two */
-                         CLI_FAULTS,
-                         CLI_WRONG,
-                         CLI_PASSED
+/* Of a step: what its text says, and then what came of that text when it was run. */
+typedef enum cli_state {
+    CLI_DAMAGED, /* a fence is lost */
+    CLI_OPEN,
+    CLI_TODO_LEFT, /* open, but for the call of pk_todo beside its code */
+    /* No rung that stands on it was judged since its text or what is outside the fences changed, or none can be:
+     * another step of it is open. */
+    CLI_FILLED_IN,
+    CLI_NOT_CHECKED, /* its rungs were skipped: the device cannot run them */
+    CLI_HANGS,       /* a rung that stands on it did, and none has passed; likewise the next two */
+    CLI_FAULTS,
+    CLI_WRONG,
+    CLI_PASSED
 } cli_state;
 
 typedef struct cli_rung { /* a variant of the student's, run with its steps as they are now */

@@ -44,19 +44,30 @@ static char *bare_code(const char *code, const char *end)
     return bare;
 }
 
-/* A step is open while it calls pk_todo (a remark about it is no call) or, in a kernel, which cannot call it, while
- * nothing is there but casts to void that keep the compiler quiet. */
-static bool is_open(const char *code, const char *end)
+/* Does a statement stand there that a step does not have as shipped? As shipped it has a call of pk_todo, or, in a
+ * kernel, which cannot call it, nothing but casts to void that keep the compiler quiet. */
+static bool has_code(const char *bare)
+{
+    static const char *const shipped[] = {"(void)", "returnpk_todo("};
+    while (*bare) {
+        const bool is_shipped = !strncmp(bare, shipped[0], strlen(shipped[0])) ||
+                                !strncmp(bare, shipped[1], strlen(shipped[1])) || *bare == ';';
+        if (!is_shipped)
+            return true;
+        bare += strcspn(bare, ";");
+        bare += *bare == ';';
+    }
+    return false;
+}
+
+/* A step is open until code stands there and pk_todo is not called any more (a remark about it is no call). */
+static void judge_code(pk_step *step, const char *code, const char *end)
 {
     char *bare = bare_code(code, end);
-    const char *at = bare;
-    while (!strncmp(at, "(void)", 6)) {
-        at += strcspn(at, ";");
-        at += *at == ';';
-    }
-    bool open = *at == '\0' || strstr(bare, "pk_todo") != NULL;
+    const bool filled = has_code(bare), todo = strstr(bare, "pk_todo") != NULL;
+    step->open = !filled || todo;
+    step->todo_left = filled && todo;
     free(bare);
-    return open;
 }
 
 static void copy_title(char *title, size_t bytes, const char *from, const char *end)
@@ -132,7 +143,7 @@ static const char *read_step(const char *source, const char *comment, pk_step *s
         return close;
     }
     step->end = (size_t)(end - source);
-    step->open = is_open(close + 2, end);
+    judge_code(step, close + 2, end);
     return end;
 }
 

@@ -17,6 +17,7 @@ typedef struct pk_step {
     char rungs[128];   /* the variants that stand on it, as the comment names them:
                           "stream, pdl", or "all rungs" */
     bool open;         /* nothing is there yet, or pk_todo is still called; false where a fence is lost */
+    bool todo_left;    /* open, and only for the call of pk_todo that stands beside code */
     size_t begin, end; /* bytes of the file between the two fence comments */
     const char *lost;  /* the fence comment that is not there, "STEP" or "END"; NULL when both are */
     size_t line;       /* of the fence comment that is there, from 1; 0 when neither is */

@@ -52,6 +52,11 @@ expect_no 'Next:'
 as_run 77 todo stream=todo pdl=skipped -- check 01
 expect 77 'Next: fill in step lab01.1' 'Not checked on this device: lab01.2 (open), lab01.3 (open): pdl is skipped'
 
+sed -i 's|return pk_todo(run, "lab01.1");|done(run); &|' "$file"
+as_run 77 todo stream=todo pdl=todo -- run 01
+expect 77 'Next: when its code is complete, delete the pk_todo line of lab01.1'
+cp "$fixture/shipped" "$file"
+
 # What ./lab has to build is what will run: a value that looks like a lab's number is none.
 run targets run 01 --explore 20
 expect 0 lab01_optimized

@@ -9,23 +9,39 @@ file=$PK_LAB_SOURCE/labs/lab01_first/optimized.cu
 # states TEXT...: the steps' states in the last output, by number.
 states() {
     local got
-    got=$(sed -n 's/^lab01\.[0-9]  *\(damaged\|open\|filled in\|not checked here\|hangs\|faults\|wrong\|passed\)  .*/\1/p' \
+    got=$(sed -n 's/^lab01\.[0-9]  *\(damaged\|open\|pk_todo left\|filled in\|not checked here\|hangs\|faults\|wrong\|passed\)  .*/\1/p' \
         <<<"$output" | paste -sd,)
     [[ $got == "$(IFS=, && echo "$*")" ]] || fail "the states are $got"
 }
 
 run status
-expect 0 '0 of 3' 'none yet' 'Next: step lab01.1' './lab hint 01.1'
+expect 0 '0 of 3' 'none yet' 'Next: fill in step lab01.1' './lab hint 01.1'
 expect_width
 states open open open
 sed -i 's|    return pk_todo(run, "lab01.1");|    done(run); // pk_todo was here, "pk_todo" too|' "$file"
 run status
-expect 0 '0 of 3' 'Next: step lab01.2'
+expect 0 '0 of 3' 'Next: fill in step lab01.2'
 states 'filled in' open open # a remark about pk_todo is no call, and in lab01.3 the kernel is empty
 cp "$file" "$fixture/before"
 sed -i 's|(void)n, (void)blockIdx;|(void)n; y[n] = 1;|' "$file"
 run status
 states 'filled in' open 'filled in'
+# A pk_todo that was left behind: whatever stands beside it, and not in a remark or a text.
+for left in 'done(run); return pk_todo(run, "lab01.2");' 'if (done(run)) return pk_todo(run, "lab01.2");' \
+    '(void)run; { done(run); } return pk_todo(run, "lab01.2"); // (void)'; do
+    sed "s|return pk_todo(run, \"lab01.2\");|$left|" "$fixture/before" >"$file"
+    run status
+    expect 0 'Next: when its code is complete, delete the pk_todo line of lab01.2 in labs/lab01_first/optimized.cu, then ./lab run 01'
+    expect_no 'hint'
+    states 'filled in' 'pk_todo left' open
+done
+for open in '(void)run; return pk_todo(run, "lab01.2");' '; (void)run, (void)"done(run)"; // done(run);' ''; do
+    sed "s|return pk_todo(run, \"lab01.2\");|$open|" "$fixture/before" >"$file"
+    run status
+    states 'filled in' open open
+done
+cp "$fixture/before" "$file"
+sed -i 's|(void)n, (void)blockIdx;|(void)n; y[n] = 1;|' "$file"
 # Filled in is not run, run is not passed, and the solution's pass is not the student's.
 sed -i 's|return pk_todo(run, "lab01.2");|done(run);|' "$file"
 cp "$file" "$fixture/filled_in"
@@ -86,7 +102,7 @@ sed -i 's|lab01.1 for stream:|lab01.1 for stream, pdl:|' "$file" # a step that t
 of_run passed wrong wrong -- wrong stream=pass pdl=wrong
 sed -i 's|done(run);$|return pk_todo(run, "lab01.2");|' "$file"
 of_run passed open 'filled in' -- wrong stream=pass pdl=wrong # the open step says why
-expect 0 'Next: step lab01.2'
+expect 0 'Next: fill in step lab01.2'
 sed -i 's|"[0-9a-f]\{16\}"|"none"|g' "$folder/lab01.json" "$older/lab01.json" # files from before they held digests
 run status
 states 'filled in' open 'filled in'
@@ -121,7 +137,7 @@ kernel, list_ = kernel.split("PK_VARIANTS")
 open(sys.argv[1], "w").write("__global__" + kernel + head + "PK_VARIANTS" + list_)
 CODE
 run status
-expect 0 'Next: step lab01.2'
+expect 0 'Next: fill in step lab01.2'
 cp "$fixture/before" "$file"
 
 # ---- hints ----
