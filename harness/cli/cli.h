@@ -151,6 +151,10 @@ int cmd_plot(int argc, char **argv);
 int cmd_report(int argc, char **argv);
 int cmd_compare(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
+int cmd_cc(int argc, char **argv);
+
+/* The library that `cc` links for its arguments; NULL when they are wrong. */
+const char *cli_cc_target(int argc, char **argv);
 
 /* Draw the figures of one result file into `folder` and name them; cmd_plot and cmd_demo. */
 pk_status cli_plot(const char *result_path, const char *folder);

@@ -204,6 +204,9 @@ int cmd_targets(int argc, char **argv)
     cli_labs labs = cli_find_labs();
     if (!strcmp(command, "doctor"))
         puts("pk_probe");
+    const char *library = !strcmp(command, "cc") ? cli_cc_target(argc - 1, argv + 1) : NULL;
+    if (library)
+        puts(library);
     if (!strcmp(command, "list"))
         for (size_t i = 0; i < labs.count; i++)
             printf("%s_solution\n", labs.labs[i].id);

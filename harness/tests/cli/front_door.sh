@@ -124,6 +124,11 @@ rm -r "$fixture/copy"
 sed -i 's/"pk-lab"/"newer pk-lab"/' "$root/main.c"
 lab --backend=cpu list
 expect 0 'newer pk-lab list'
+# cc is for the CPU device, whatever else there is.
+output=$(PK_BACKEND='' PATH=$tools "$root/lab" cc a.cu 2>&1)
+code=$?
+expect 0 'newer pk-lab cc a.cu'
+[[ ! -e $root/build/auto ]] || fail 'cc made a build folder of its own'
 lab demo --backend=cpu --no-install
 expect 0 'newer pk-lab demo' Building
 lab test --backend=cpu --no-install
