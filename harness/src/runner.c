@@ -70,6 +70,11 @@ void pk_run_set_reference(pk_run *run, void *reference)
     run->bench->reference = reference;
 }
 
+const pk_variant *pk_run_variant(const pk_run *run)
+{
+    return run->variant;
+}
+
 void *pk_run_variant_data(const pk_run *run)
 {
     return run->variant_data;

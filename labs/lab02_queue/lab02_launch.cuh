@@ -25,6 +25,14 @@ static inline pk_status all_known(pk_run *run)
     return PK_OK;
 }
 
+/* For the prepare of slices. */
+static inline pk_status elementwise_only(pk_run *run)
+{
+    if (lab_of(run)->problem.dense)
+        return pk_fail(PK_SKIP, "a dense step needs the whole state before it: slices depend on each other");
+    return all_known(run);
+}
+
 /* A fits into a block's shared memory beside the states? */
 static inline bool keeps_matrix(const pk_run *run)
 {
@@ -33,13 +41,14 @@ static inline bool keeps_matrix(const pk_run *run)
 
 /* ---- pace: what a variant does when requests come over time ---- */
 
-static inline pk_status find_pace(pk_run *run, pk_status (*execute)(pk_run *run))
+/* For a variant's prepare: how long a request takes when all are there at once. */
+static inline pk_status find_pace(pk_run *run)
 {
     double *us_per_request = (double *)malloc(sizeof *us_per_request);
     if (!us_per_request)
         return pk_fail(PK_USAGE, "lab02: out of host memory");
     double found;
-    pk_status status = lab02_pace(run, execute, &found);
+    pk_status status = lab02_pace(run, pk_run_variant(run)->execute, &found);
     *us_per_request = found;
     pk_run_set_variant_data(run, us_per_request);
     return status;

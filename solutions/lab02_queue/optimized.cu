@@ -29,13 +29,6 @@ static __global__ void slices_kernel(lab02_problem problem)
     /* END lab02.1 */
 }
 
-static pk_status prepare_slices(pk_run *run)
-{
-    if (lab_of(run)->problem.dense)
-        return pk_fail(PK_SKIP, "a dense step needs the whole state before it: slices depend on each other");
-    return all_known(run);
-}
-
 static pk_status slices(pk_run *run)
 {
     lab02 *lab = lab_of(run);
@@ -306,21 +299,10 @@ static pk_status requests(pk_run *run)
     return PK_OK;
 }
 
-static pk_status prepare_queue(pk_run *run)
-{
-    return find_pace(run, queue_variant);
-}
-
-static pk_status prepare_requests(pk_run *run)
-{
-    return find_pace(run, requests);
-}
-
 PK_VARIANTS(ladder) = {
-    {"slices", "one launch, a block owns a slice of every state", 0, prepare_slices, slices, NULL},
+    {"slices", "one launch, a block owns a slice of every state", 0, elementwise_only, slices, NULL},
     {"counter", "one launch, blocks claim whole steps from a counter", 0, all_known, counter, NULL},
-    {"queue", "the host feeds steps through a ring", PK_NEED_MAPPED_HOST, prepare_queue, queue_variant, forget_pace},
-    {"requests", "the host feeds requests, blocks share them", PK_NEED_MAPPED_HOST, prepare_requests, requests,
-     forget_pace},
+    {"queue", "the host feeds steps through a ring", PK_NEED_MAPPED_HOST, find_pace, queue_variant, forget_pace},
+    {"requests", "the host feeds requests, blocks share them", PK_NEED_MAPPED_HOST, find_pace, requests, forget_pace},
 };
 PK_VARIANTS_END(ladder)

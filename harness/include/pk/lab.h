@@ -79,6 +79,9 @@ void pk_run_set_lab_data(pk_run *run, void *data);
 void *pk_run_reference(const pk_run *run);
 void pk_run_set_reference(pk_run *run, void *reference);
 
+/* The variant that runs, as its table has it. */
+const pk_variant *pk_run_variant(const pk_run *run);
+
 /* The variant's own data, set by its prepare. */
 void *pk_run_variant_data(const pk_run *run);
 void pk_run_set_variant_data(pk_run *run, void *data);
