@@ -180,7 +180,8 @@ bool pk_cpu_interleaves;
 static unsigned rate_of(const struct pk_grid *grid)
 {
     const unsigned rate = 2u << 2 * (pk_settings.seed % 3);
-    return grid->changes < 1024 ? rate : grid->changes < 8192 ? 8 * rate : 64 * rate;
+    const unsigned changes = __atomic_load_n(&grid->changes, __ATOMIC_RELAXED); /* other runners add */
+    return changes < 1024 ? rate : changes < 8192 ? 8 * rate : 64 * rate;
 }
 
 extern "C" void pk_cpu_interleave(void)
