@@ -2,7 +2,10 @@
 #ifndef PK_ANALYSIS_H
 #define PK_ANALYSIS_H
 
-#include "runner.h"
+#include <stddef.h>
+
+#include "options.h"
+#include "pk/result.h"
 
 /* Give the lab its measured points; what it records goes into the report. */
 pk_status pk_analyse(pk_report *report);

@@ -3,26 +3,16 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "buffers.h"
+#include "contender.h"
 #include "device_limits.h"
 #include "pk/host.h"
+#include "runner.h"
+#include "watchdog.h"
 
-enum { MAX_TOKENS_KEPT = 256 }; /* a repetition */
-
-/* ---- failures ---- */
-
-void pk_contender_fail(pk_report *report, pk_contender *contender, pk_status status)
-{
-    pk_result *result = &report->results[contender->result];
-    contender->active = false;
-    result->status = status;
-    free(result->reason);
-    result->reason = strdup(pk_error_text());
-    if (status == PK_TODO && !result->open_step)
-        result->open_step = strdup(contender->run.open_step);
-}
+/* ---- one verified repetition ---- */
 
 static pk_status judge(const char *when, uint64_t seed, const pk_verdict *verdict)
 {
@@ -37,8 +27,6 @@ static pk_status judge(const char *when, uint64_t seed, const pk_verdict *verdic
                    (unsigned long long)seed, (unsigned long long)verdict->first_wrong, verdict->got, verdict->want,
                    verdict->note[0] ? ": " : "", verdict->note, page);
 }
-
-/* ---- one verified repetition ---- */
 
 static pk_status execute_and_judge(pk_run *run, const char *when, bool held, pk_validation *validation, double *wall_us)
 {
@@ -156,8 +144,7 @@ static void close_contender(pk_report *report, pk_contender *contender)
     for (size_t i = 0; i < run->stream_count; i++)
         pk_device_stream_destroy(run->streams[i]);
     run->stream_count = 0;
-    free(run->token_us);
-    run->token_us = NULL;
+    pk_contender_release(contender);
 }
 
 /* ---- the contenders ---- */
@@ -197,17 +184,6 @@ static size_t add_result(const pk_bench_request *request, const pk_bench *bench,
     return (size_t)(result - request->report->results);
 }
 
-static void init_contender(pk_contender *contender, pk_bench *bench, const pk_variant *variant, size_t result)
-{
-    memset(contender, 0, sizeof *contender);
-    contender->run.bench = bench;
-    contender->run.variant = variant;
-    contender->run.token_us = calloc(MAX_TOKENS_KEPT, sizeof *contender->run.token_us);
-    contender->run.token_capacity = contender->run.token_us ? MAX_TOKENS_KEPT : 0;
-    contender->run.token_stride = 1; /* a variant's prepare may try a repetition */
-    contender->result = result;
-}
-
 typedef struct choice {
     const pk_variant *variant;
     bool is_baseline;
@@ -237,7 +213,7 @@ static void add_contenders(const pk_bench_request *request, pk_bench *bench, con
     for (size_t i = 0; i < count; i++) {
         size_t result = request->pass == 0 ? add_result(request, bench, choices[i].variant, choices[i].is_baseline)
                                            : request->first_result + i;
-        init_contender(&contenders[i], bench, choices[i].variant, result);
+        pk_contender_init(&contenders[i], bench, choices[i].variant, result);
     }
 }
 
@@ -432,7 +408,7 @@ pk_status pk_bench_count_kernels(const pk_bench_request *request)
             continue;
         pk_contender contender;
         *request->current = i;
-        init_contender(&contender, &bench, variant_of(&report->results[i]), i);
+        pk_contender_init(&contender, &bench, variant_of(&report->results[i]), i);
         open_contender(request, &contender, false);
         if (contender.active)
             count_kernels(report, &contender);

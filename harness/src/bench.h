@@ -2,7 +2,12 @@
 #ifndef PK_BENCH_H
 #define PK_BENCH_H
 
-#include "runner.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "measure.h"
+#include "pk/result.h"
 
 typedef struct pk_bench_request {
     pk_report *report;

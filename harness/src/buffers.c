@@ -1,9 +1,7 @@
 /* Device buffers between guard bytes, and the poison that makes an unwritten element show. */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "buffers.h"
 
-#include "runner.h"
+#include <stdio.h>
 
 enum {
     GUARD_BYTES = 4096, /* a block of 1024 threads that misses by one element a thread lands inside */

@@ -1,7 +1,8 @@
-/* Between limits.c, which decides sizes and records, and limits.cu, which launches. */
+/* What the device can do at best: limits.c decides sizes and records, limits.cu launches. */
 #ifndef PK_LIMITS_H
 #define PK_LIMITS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "pk/result.h"
@@ -9,6 +10,13 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/* Measure the limits and record them in the report. */
+pk_status pk_measure_limits(const pk_device_info *device, void *stream, bool quick, pk_report *report);
+pk_status pk_flush_l2(const pk_device_info *device, void *stream);
+void pk_limits_free(void); /* what the flushes hold */
+
+/* ---- limits.cu ---- */
 
 typedef struct pk_limit_workspace {
     void *words; /* device, [bytes], 16-byte aligned */

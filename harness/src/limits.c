@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "runner.h"
-
 /* What one block of the read kernel takes divides it. */
 enum { WORKSPACE_UNIT = 1 << 20 };
 

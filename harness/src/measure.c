@@ -1,14 +1,15 @@
 /* Interleaved timing. A round runs the contenders in an order that is drawn for it, and then backwards (B A C C A B):
  * a drift of clocks or temperature that is linear in time falls on all alike, and what a place in the order costs too;
  * a round gives each contender one paired ratio. */
+#include "measure.h"
+
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "num/pk_random.h"
 #include "pk/host.h"
 #include "runner.h"
+#include "watchdog.h"
 
 enum { BOOTSTRAP_RESAMPLES = 2000 };
 static const double SENSOR_PERIOD_US = 20000; /* an NVML query costs tens of microseconds */

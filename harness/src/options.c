@@ -1,11 +1,13 @@
 /* The command line of a lab program. */
+#include "options.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "pk/host.h"
-#include "runner.h"
+#include "print.h"
 
 enum { MAX_NAMES = 128 };
 

@@ -1,10 +1,11 @@
 /* What a lab program prints: its help, its variants, its table of results. 80 columns. */
+#include "print.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "pk/host.h"
-#include "runner.h"
 
 enum { WIDTH = 80, CELL = 64 };
 

@@ -7,7 +7,9 @@
 #include <string.h>
 #include <time.h>
 
+#include "device_limits.h"
 #include "pk/host.h"
+#include "watchdog.h"
 
 /* ---- what a variant may ask ---- */
 

@@ -11,7 +11,13 @@
 
 #include "analysis.h"
 #include "bench.h"
+#include "device_limits.h"
+#include "measure.h"
+#include "options.h"
 #include "pk/host.h"
+#include "print.h"
+#include "runner.h"
+#include "watchdog.h"
 
 /* Sweeps hold hundreds of points: each has a sixth of the default point's time, and fewer samples are kept.
  *
@@ -570,7 +576,8 @@ static int run_session(const pk_lab *lab, int argc, char **argv)
     setvbuf(stdout, NULL, _IOLBF, 0);
     describe_run(s, argc, argv);
     /* Before the device: its runtime's threads must inherit the blocked signals. */
-    status = pk_watchdog_start(s->options.watchdog_s, give_up);
+    const pk_watchdog_calls calls = {.give_up = give_up, .describe = pk_repetition_describe};
+    status = pk_watchdog_start(s->options.watchdog_s, &calls);
     if (status == PK_OK)
         status = open_device(s);
     if (status == PK_OK && s->options.cold && !s->report.device.is_gpu)

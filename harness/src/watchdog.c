@@ -1,5 +1,7 @@
 /* One thread owns SIGINT and SIGTERM and watches for progress, so that a hung kernel or Ctrl-C always ends the run
  * with a report: everything it does happens in a thread's ordinary context, not in a signal handler. */
+#include "watchdog.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
@@ -10,7 +12,7 @@
 #include <time.h>
 
 #include "pk/host.h"
-#include "runner.h"
+#include "pk_device.h"
 
 enum {
     POLL_MS = 50,
@@ -25,7 +27,7 @@ static struct {
     pthread_t thread;
     bool started;
     double limit_us;
-    void (*give_up)(pk_status why, const char *text);
+    pk_watchdog_calls calls;
     pthread_mutex_t lock;
     char what[128];         /* under lock */
     double progress_us;     /* under lock */
@@ -41,7 +43,7 @@ static void describe_hang(char *text, size_t bytes, double seconds)
     pthread_mutex_unlock(&watchdog.lock);
     pk_launch_describe_last(launch, sizeof launch);
     pk_device_describe_blocked(blocked, sizeof blocked);
-    pk_repetition_describe(held, sizeof held);
+    watchdog.calls.describe(held, sizeof held);
     snprintf(text, bytes,
              "no progress for %.0f s in %s; last launch: %s; a kernel or a wait never ends "
              "(docs/troubleshooting.md#watchdog)%s%s%s%s",
@@ -126,7 +128,7 @@ static void end_run(pk_status why, const char *how, double quiet_s)
     char hang[2560], text[2624];
     describe_hang(hang, sizeof hang, quiet_s);
     snprintf(text, sizeof text, "%s%s%s", how, how[0] ? "; " : "", hang);
-    watchdog.give_up(why, text);
+    watchdog.calls.give_up(why, text);
 }
 
 static void *watch(void *unused)
@@ -159,7 +161,7 @@ static void *watch(void *unused)
     return NULL;
 }
 
-pk_status pk_watchdog_start(double seconds, void (*give_up)(pk_status why, const char *text))
+pk_status pk_watchdog_start(double seconds, const pk_watchdog_calls *calls)
 {
     sigset_t signals;
     sigemptyset(&signals);
@@ -167,7 +169,7 @@ pk_status pk_watchdog_start(double seconds, void (*give_up)(pk_status why, const
     sigaddset(&signals, SIGTERM);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     watchdog.limit_us = seconds * 1e6;
-    watchdog.give_up = give_up;
+    watchdog.calls = *calls;
     pk_watchdog_progress("start");
     int error = pthread_create(&watchdog.thread, NULL, watch, NULL);
     if (error)

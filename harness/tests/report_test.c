@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../src/runner.h"
+#include "../src/print.h"
 #include "pk/host.h"
 #include "sample_report.h"
 
@@ -232,7 +232,7 @@ Test(report, samples_keep_their_order)
 
 /* ---- the run's own table ---- */
 
-/* What runner.h's print.c asks of a lab's program. */
+/* What print.c asks of a lab's program. */
 pk_variant_list pk_baseline_variants(void)
 {
     return (pk_variant_list){NULL, 0};

@@ -1,0 +1,31 @@
+/* A variant that is verified and measured beside others. */
+#ifndef PK_CONTENDER_H
+#define PK_CONTENDER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "pk/result.h"
+#include "run.h"
+
+enum { PK_MAX_CONTENDERS = 32 };
+
+typedef struct pk_contender {
+    pk_run run;
+    size_t result;                              /* index in report.results */
+    bool active;                                /* verified, and still in the race */
+    bool sits_out;                              /* verified but not timed: the device only emulates what it needs */
+    double *walls;                              /* this round's two samples */
+    size_t tokens;                              /* latencies kept before this round */
+    unsigned repetitions_verified, times_grown; /* verified repetitions, and how many of the last ones kept memory */
+} pk_contender;
+
+/* For the report's result of that index. */
+void pk_contender_init(pk_contender *contender, pk_bench *bench, const pk_variant *variant, size_t result);
+
+/* The contender leaves the race with `status` and the text of the last failure. */
+void pk_contender_fail(pk_report *report, pk_contender *contender, pk_status status);
+
+void pk_contender_release(pk_contender *contender); /* its host memory */
+
+#endif

@@ -1,0 +1,53 @@
+/* One set of knobs with its buffers, shared by the variants that are measured on it, and a run of one of them: what is
+ * behind the pk_run of pk/lab.h. */
+#ifndef PK_RUN_H
+#define PK_RUN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "pk/lab.h"
+#include "pk_device.h"
+
+typedef struct pk_buffer {
+    char name[32];
+    pk_buffer_role role;
+    unsigned char *base; /* guard, data, guard */
+    size_t bytes;        /* of data */
+} pk_buffer;
+
+enum { PK_MAX_BUFFERS = 64, PK_MAX_STREAMS = 8 };
+
+typedef struct pk_bench {
+    const pk_lab *lab;
+    const long long *knobs;
+    const pk_device_info *device;
+    void *stream;
+    pk_buffer buffers[PK_MAX_BUFFERS];
+    size_t buffer_count;
+    void *lab_data, *reference;
+    void *peek_stream; /* of pk_run_peek; NULL until the first */
+    bool variant_runs; /* the reference is out of reach */
+    bool stuck;        /* a kernel that does not end holds the stream: nothing more can run on it */
+} pk_bench;
+
+struct pk_run {
+    pk_bench *bench;
+    const pk_variant *variant; /* NULL while the lab itself runs */
+    void *variant_data;
+    void *streams[PK_MAX_STREAMS]; /* added by the variant */
+    size_t stream_count;
+    char open_step[32];
+    bool check_tokens; /* look, at each token's end, whether its work has ended: in verified repetitions only, since
+                          the look costs a microsecond */
+    bool token_early;  /* one was reported before that */
+    bool peeks;        /* results are looked at as they are reported: in verified repetitions only */
+    pk_status peeked;  /* PK_OK, or what a look at a token came to, its text in peeked_text */
+    char peeked_text[384];
+    double *token_us; /* latencies of the tokens of this repetition, [token_capacity] */
+    size_t token_count, token_capacity, token_seen, token_stride;
+    double last_token_us;      /* when the last token, or the repetition, began or ended */
+    pk_launch_counts launches; /* of the last repetition */
+};
+
+#endif
