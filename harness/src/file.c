@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "folder.h"
+#include "lock.h"
 #include "pk/result.h"
 
 /* 0, or an errno value. */

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "../src/folder.h"
+#include "../src/lock.h"
 #include "pk/result.h"
 
 static char home[] = "/tmp/pk_file_test.XXXXXX";
