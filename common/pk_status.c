@@ -54,3 +54,11 @@ pk_status pk_fail(pk_status status, const char *format, ...)
     memcpy(error_text, text, strlen(text) + 1);
     return status;
 }
+
+pk_status pk_out_of_memory(const char *who)
+{
+    return pk_fail(PK_FAULT,
+                   "%s: out of host memory: end what else takes it, raise the limit (ulimit -v), or ask for smaller "
+                   "sizes or a shorter run (docs/troubleshooting.md#out-of-memory)",
+                   who);
+}

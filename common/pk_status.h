@@ -10,7 +10,7 @@ typedef enum pk_status {
     PK_OK = 0,     /* ran, and what could be checked was right */
     PK_WRONG,      /* ran, and the result, order or count is wrong */
     PK_USAGE,      /* the request cannot be met: option, size, file */
-    PK_FAULT,      /* the device or its runtime reported an error */
+    PK_FAULT,      /* the device or its runtime reported an error, or host memory ran out */
     PK_TIMEOUT,    /* the watchdog ended it */
     PK_MISSED,     /* right, but a speed target was not reached */
     PK_TODO,       /* a step of the lab is still open */
@@ -41,6 +41,9 @@ __attribute__((format(printf, 2, 3)))
 #endif
 pk_status
 pk_fail(pk_status status, const char *format, ...);
+
+/* Host memory ran out: record that, and what to do, and return PK_FAULT. `who` had none: "lab01", a file's path. */
+pk_status pk_out_of_memory(const char *who);
 
 #ifdef __cplusplus
 }

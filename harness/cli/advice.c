@@ -167,7 +167,8 @@ static void say_after_pass(const situation *now, const char *again)
 static void say_after_fault(const cli_lab *lab)
 {
     cli_say(2,
-            "Next: ./lab --backend=cpu-checked run %s names the access, where the CPU device can run it; "
+            "Next: where a kernel's access is at fault, ./lab --backend=cpu-checked run %s names it, if the CPU device "
+            "can run it; "
             "docs/troubleshooting.md#illegal-address",
             lab->number);
 }

@@ -7,6 +7,7 @@
 struct pk_analysis {
     pk_report *report;
     const size_t *result_of; /* [points] */
+    bool out_of_memory;      /* what the lab wanted recorded is not all there */
 };
 
 /* ---- what a lab's analysis records ---- */
@@ -15,10 +16,15 @@ void pk_analysis_fit(pk_analysis *analysis, const char *name, const char *unit, 
 {
     pk_report *report = analysis->report;
     pk_fit *fits = realloc(report->fits, (report->fit_count + 1) * sizeof *fits);
-    if (!fits)
+    pk_fit fit = {.name = strdup(name), .unit = strdup(unit), .line = *line};
+    report->fits = fits ? fits : report->fits;
+    if (fits && fit.name && fit.unit) {
+        report->fits[report->fit_count++] = fit;
         return;
-    report->fits = fits;
-    report->fits[report->fit_count++] = (pk_fit){.name = strdup(name), .unit = strdup(unit), .line = *line};
+    }
+    free(fit.name);
+    free(fit.unit);
+    analysis->out_of_memory = true;
 }
 
 void pk_analysis_prediction(pk_analysis *analysis, size_t point, const char *model, double predicted_us_per_token)
@@ -32,10 +38,15 @@ void pk_analysis_figure(pk_analysis *analysis, const char *name, const char *uni
 {
     pk_report *report = analysis->report;
     pk_figure *figures = realloc(report->figures, (report->figure_count + 1) * sizeof *figures);
-    if (!figures)
+    pk_figure figure = {.name = strdup(name), .unit = strdup(unit), .value = value};
+    report->figures = figures ? figures : report->figures;
+    if (figures && figure.name && figure.unit) {
+        report->figures[report->figure_count++] = figure;
         return;
-    report->figures = figures;
-    report->figures[report->figure_count++] = (pk_figure){.name = strdup(name), .unit = strdup(unit), .value = value};
+    }
+    free(figure.name);
+    free(figure.unit);
+    analysis->out_of_memory = true;
 }
 
 static pk_point as_point(const pk_result *result)
@@ -60,7 +71,7 @@ pk_status pk_analyse(pk_report *report)
     pk_point *points = calloc(report->result_count, sizeof *points);
     size_t *result_of = calloc(report->result_count, sizeof *result_of);
     size_t count = 0;
-    pk_status status = PK_OK;
+    pk_status status = points && result_of ? PK_OK : pk_out_of_memory(report->lab->id);
     for (size_t i = 0; points && result_of && i < report->result_count; i++) {
         const pk_result *result = &report->results[i];
         if (result->status != PK_OK || result->cache != PK_HOT || result->wall.count == 0)
@@ -71,6 +82,8 @@ pk_status pk_analyse(pk_report *report)
     if (count > 0) {
         pk_analysis analysis = {.report = report, .result_of = result_of};
         status = report->lab->analyse(&report->limits, points, count, &analysis);
+        if (status == PK_OK && analysis.out_of_memory)
+            status = pk_out_of_memory(report->lab->id);
     }
     free(points);
     free(result_of);
@@ -129,7 +142,7 @@ pk_status pk_judge_targets(pk_report *report, const pk_options *options, size_t 
     const pk_lab *lab = report->lab;
     report->targets = calloc(lab->target_count + 1, sizeof *report->targets);
     if (!report->targets)
-        return pk_fail(PK_USAGE, "%s: out of host memory", lab->id);
+        return pk_out_of_memory(lab->id);
     bool speed_counts = report->device.is_gpu && default_knobs(report, options);
     for (size_t i = 0; i < lab->target_count; i++) {
         const pk_target *target = &lab->targets[i];

@@ -144,7 +144,6 @@ static void close_contender(pk_report *report, pk_contender *contender)
     for (size_t i = 0; i < run->stream_count; i++)
         pk_device_stream_destroy(run->streams[i]);
     run->stream_count = 0;
-    pk_contender_release(contender);
 }
 
 /* ---- the contenders ---- */
@@ -173,15 +172,17 @@ static bool excluded(const pk_bench_request *request, const pk_variant *variant)
     return false;
 }
 
-static size_t add_result(const pk_bench_request *request, const pk_bench *bench, const pk_variant *variant,
-                         bool is_baseline)
+static pk_status add_result(const pk_bench_request *request, const pk_bench *bench, const pk_variant *variant,
+                            bool is_baseline)
 {
     pk_result *result = pk_report_add(request->report, bench->knobs);
+    if (!result)
+        return PK_FAULT;
     result->variant = variant->name;
     result->summary = variant->summary;
     result->is_baseline = is_baseline;
     result->cache = request->cache;
-    return (size_t)(result - request->report->results);
+    return PK_OK;
 }
 
 typedef struct choice {
@@ -207,14 +208,21 @@ static size_t choose(const pk_bench_request *request, choice choices[PK_MAX_CONT
     return count;
 }
 
-static void add_contenders(const pk_bench_request *request, pk_bench *bench, const choice *choices,
-                           pk_contender *contenders, size_t count)
+/* How many there are now is `*added`, however it ends. */
+static pk_status add_contenders(const pk_bench_request *request, pk_bench *bench, const choice *choices,
+                                pk_contender *contenders, size_t count, size_t *added)
 {
-    for (size_t i = 0; i < count; i++) {
-        size_t result = request->pass == 0 ? add_result(request, bench, choices[i].variant, choices[i].is_baseline)
-                                           : request->first_result + i;
-        pk_contender_init(&contenders[i], bench, choices[i].variant, result);
+    const size_t first = request->pass == 0 ? request->report->result_count : request->first_result;
+    pk_status status = PK_OK;
+    for (*added = 0; *added < count && status == PK_OK; ++*added) {
+        const choice *chosen = &choices[*added];
+        if (request->pass == 0)
+            status = add_result(request, bench, chosen->variant, chosen->is_baseline);
+        if (status != PK_OK)
+            return status;
+        status = pk_contender_init(&contenders[*added], bench, chosen->variant, first + *added);
     }
+    return status;
 }
 
 /* The variant that a result is of. */
@@ -254,7 +262,8 @@ static pk_status check_device_lost(pk_report *report, pk_contender *contenders, 
             pk_fail(PK_SKIP, "not run: %s; run it alone with --variant=%s", text, contenders[i].run.variant->name));
     for (size_t i = 0; i < culprit; i++)
         contenders[i].active = false;
-    return pk_fail(stuck ? status : PK_FAULT, "%s: %s", text, report->results[contenders[culprit].result].reason);
+    const char *reason = report->results[contenders[culprit].result].reason;
+    return pk_fail(stuck ? status : PK_FAULT, "%s: %s", text, reason ? reason : pk_status_word(status));
 }
 
 static pk_status open_contenders(const pk_bench_request *request, pk_contender *contenders, size_t count)
@@ -354,17 +363,21 @@ pk_status pk_bench_run(const pk_bench_request *request)
     choice choices[PK_MAX_CONTENDERS];
     pk_contender contenders[PK_MAX_CONTENDERS];
     const size_t count = choose(request, choices);
+    size_t added = 0;
     if (count == 0)
         return PK_OK;
     pk_status status = set_up(&lab_run, request->seed);
+    if (status == PK_OK)
+        status = add_contenders(request, &bench, choices, contenders, count, &added);
+    if (status == PK_OK && request->pass == 0)
+        note_sizes(request->report, contenders, count);
     if (status == PK_OK) {
-        add_contenders(request, &bench, choices, contenders, count);
-        if (request->pass == 0)
-            note_sizes(request->report, contenders, count);
         status = run_contenders(request, &lab_run, contenders, count);
         for (size_t i = 0; i < count && !bench.stuck; i++)
             close_contender(request->report, &contenders[i]);
     }
+    for (size_t i = 0; i < added; i++)
+        pk_contender_release(&contenders[i]);
     if (bench.stuck)
         *request->stuck = true; /* releasing would wait for the kernel: the process's end releases */
     else
@@ -408,11 +421,14 @@ pk_status pk_bench_count_kernels(const pk_bench_request *request)
             continue;
         pk_contender contender;
         *request->current = i;
-        pk_contender_init(&contender, &bench, variant_of(&report->results[i]), i);
-        open_contender(request, &contender, false);
-        if (contender.active)
-            count_kernels(report, &contender);
-        close_contender(report, &contender);
+        status = pk_contender_init(&contender, &bench, variant_of(&report->results[i]), i);
+        if (status == PK_OK) {
+            open_contender(request, &contender, false);
+            if (contender.active)
+                count_kernels(report, &contender);
+            close_contender(report, &contender);
+        }
+        pk_contender_release(&contender);
     }
     tear_down(&lab_run);
     return status;

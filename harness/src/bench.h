@@ -28,7 +28,7 @@ typedef struct pk_bench_request {
 } pk_bench_request;
 
 /* PK_OK when every variant could be judged, whatever came of it: outcomes stand in the report. PK_USAGE when the
- * knobs are refused or do not fit, PK_FAULT when the device was lost. */
+ * knobs are refused or do not fit, PK_FAULT when the device was lost or memory ran out. */
 pk_status pk_bench_run(const pk_bench_request *request);
 
 /* Count, by CUPTI where it is there, the kernels that one repetition of each passed variant among the results from

@@ -6,15 +6,16 @@
 
 enum { MAX_TOKENS_KEPT = 256 }; /* a repetition */
 
-void pk_contender_init(pk_contender *contender, pk_bench *bench, const pk_variant *variant, size_t result)
+pk_status pk_contender_init(pk_contender *contender, pk_bench *bench, const pk_variant *variant, size_t result)
 {
     memset(contender, 0, sizeof *contender);
     contender->run.bench = bench;
     contender->run.variant = variant;
     contender->run.token_us = calloc(MAX_TOKENS_KEPT, sizeof *contender->run.token_us);
-    contender->run.token_capacity = contender->run.token_us ? MAX_TOKENS_KEPT : 0;
+    contender->run.token_capacity = MAX_TOKENS_KEPT;
     contender->run.token_stride = 1; /* a variant's prepare may try a repetition */
     contender->result = result;
+    return contender->run.token_us ? PK_OK : pk_out_of_memory(bench->lab->id);
 }
 
 void pk_contender_fail(pk_report *report, pk_contender *contender, pk_status status)

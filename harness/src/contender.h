@@ -20,12 +20,12 @@ typedef struct pk_contender {
     unsigned repetitions_verified, times_grown; /* verified repetitions, and how many of the last ones kept memory */
 } pk_contender;
 
-/* For the report's result of that index. */
-void pk_contender_init(pk_contender *contender, pk_bench *bench, const pk_variant *variant, size_t result);
+/* For the report's result of that index. PK_FAULT when memory is out. */
+pk_status pk_contender_init(pk_contender *contender, pk_bench *bench, const pk_variant *variant, size_t result);
 
 /* The contender leaves the race with `status` and the text of the last failure. */
 void pk_contender_fail(pk_report *report, pk_contender *contender, pk_status status);
 
-void pk_contender_release(pk_contender *contender); /* its host memory */
+void pk_contender_release(pk_contender *contender); /* its host memory, once or more often */
 
 #endif

@@ -27,6 +27,8 @@ static const char *remedy(int error)
         return "a part of the path is a file: choose another folder or move that file";
     case EISDIR:
         return "the path is a folder: give a file's name in it";
+    case ENOMEM:
+        return "end what else takes memory or raise the limit (ulimit -v)";
     case ENAMETOOLONG:
         return "choose a shorter path";
     default:
@@ -36,7 +38,8 @@ static const char *remedy(int error)
 
 pk_status pk_file_failed(const char *path, const char *tried, int error)
 {
-    return pk_fail(PK_USAGE, "%s: cannot %s: %s; %s", path, tried, strerror(error), remedy(error));
+    return pk_fail(error == ENOMEM ? PK_FAULT : PK_USAGE, "%s: cannot %s: %s; %s", path, tried, strerror(error),
+                   remedy(error));
 }
 
 void pk_folder_of(char *folder, size_t bytes, const char *path)

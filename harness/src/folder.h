@@ -14,7 +14,7 @@ void pk_folder_of(char *folder, size_t bytes, const char *path);
 pk_status pk_make_folder(const char *folder);
 
 /* The message of a failed file operation: "results/a.json: cannot write: No space left on device; free some ...".
- * `error` is an errno value. Returns PK_USAGE. */
+ * `error` is an errno value. Returns PK_USAGE; PK_FAULT when memory ran out. */
 pk_status pk_file_failed(const char *path, const char *tried, int error);
 
 #endif

@@ -14,6 +14,10 @@
  * so that no call needs its own check. */
 static _Thread_local bool out_of_memory;
 
+/* The latencies of single tokens are most of a large file, and what it can do without: they are left out of one that
+ * does not fit into memory with them. */
+static _Thread_local bool without_tokens;
+
 static cJSON *checked(cJSON *item)
 {
     if (!item)
@@ -291,7 +295,10 @@ static void add_timing(cJSON *parent, const pk_result *result)
     add_samples(timing, "wall", &result->wall);
     add_samples(timing, "device", &result->device);
     add_samples(timing, "submit", &result->submit);
-    add_samples(timing, "token", &result->token);
+    if (without_tokens)
+        add_null(timing, "token");
+    else
+        add_samples(timing, "token", &result->token);
 }
 
 static void add_speedup(cJSON *parent, const pk_result *result)
@@ -447,17 +454,33 @@ static cJSON *document_of(const pk_report *report)
     return root;
 }
 
-pk_status pk_report_write_json(const pk_report *report, const char *path)
+/* For the caller to release with cJSON_free; NULL when memory is out. */
+static char *text_of(const pk_report *report, bool tokens)
 {
     out_of_memory = false;
+    without_tokens = !tokens;
     cJSON *document = document_of(report);
     char *text = out_of_memory ? NULL : cJSON_Print(document);
     cJSON_Delete(document);
+    return text;
+}
+
+pk_status pk_report_write_json(const pk_report *report, const char *path)
+{
+    char *text = text_of(report, true);
+    const bool whole = text != NULL;
+    if (!whole)
+        text = text_of(report, false);
     if (!text)
-        return pk_fail(PK_USAGE, "%s: cannot write: out of memory; ask for a shorter run", path);
+        return pk_out_of_memory(path);
     const size_t length = strlen(text);
     text[length] = '\n'; /* in place of the final NUL, which pk_write_file does not need */
-    const pk_status status = pk_write_file(path, text, length + 1);
+    pk_status status = pk_write_file(path, text, length + 1);
     cJSON_free(text);
+    if (status == PK_OK && !whole)
+        status = pk_fail(PK_FAULT,
+                         "%s: written without the latencies of single tokens: out of host memory; raise the limit "
+                         "(ulimit -v), or ask for a shorter run (docs/troubleshooting.md#out-of-memory)",
+                         path);
     return status;
 }

@@ -43,8 +43,15 @@ static double record(pk_report *report, const char *name, const char *unit, pk_s
     entry->name = name;
     entry->unit = unit;
     entry->summary = pk_summarise(samples->values, samples->count);
-    pk_samples_free(samples);
     return entry->summary.median / scale;
+}
+
+static void free_samples(pk_limit_samples *samples)
+{
+    pk_samples_free(&samples->launch);
+    pk_samples_free(&samples->launch_sync);
+    pk_samples_free(&samples->gap);
+    pk_samples_free(&samples->read);
 }
 
 pk_status pk_measure_limits(const pk_device_info *device, void *stream, bool quick, pk_report *report)
@@ -62,13 +69,16 @@ pk_status pk_measure_limits(const pk_device_info *device, void *stream, bool qui
         status = pk_limits_time(&space, stream, &samples);
     workspace_close(&space);
     report->limit_summaries = calloc(4, sizeof *report->limit_summaries);
-    if (status == PK_OK && report->limit_summaries) {
+    if (status == PK_OK && !report->limit_summaries)
+        status = pk_out_of_memory("the device's limits");
+    if (status == PK_OK) {
         report->limits.launch_us = record(report, "launch_us", "us", &samples.launch, 1);
         report->limits.launch_sync_us = record(report, "launch_sync_us", "us", &samples.launch_sync, 1);
         report->limits.gap_us = record(report, "gap_us", "us", &samples.gap, 1);
         report->limits.read_bytes_per_us = record(report, "read_gb_per_s", "GB/s", &samples.read, 1e-3);
         report->limits.measured = true;
     }
+    free_samples(&samples);
     return status;
 }
 

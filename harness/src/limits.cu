@@ -115,11 +115,11 @@ static pk_status launch_figures(cudaStream_t stream, pk_limit_samples *samples)
     double us = 0;
     for (int i = 0; i < BATCHES; i++) {
         PK_TRY(launch_batch(stream, &us));
-        pk_samples_add(&samples->launch, us);
+        PK_TRY(pk_samples_add(&samples->launch, us));
     }
     for (int i = 0; i < SINGLES; i++) {
         PK_TRY(launch_and_wait(stream, &us));
-        pk_samples_add(&samples->launch_sync, us);
+        PK_TRY(pk_samples_add(&samples->launch_sync, us));
     }
     return PK_OK;
 }
@@ -133,7 +133,7 @@ static pk_status gap_figure(cudaStream_t stream, cudaEvent_t begin, cudaEvent_t 
         double us = 0;
         status = queued_gap(stream, (int *)gate, (const int *)device_gate, begin, end, &us);
         if (status == PK_OK && i > 0) /* the first fills the runtime's own queues */
-            pk_samples_add(&samples->gap, us);
+            status = pk_samples_add(&samples->gap, us);
     }
     __atomic_store_n((int *)gate, 1, __ATOMIC_RELEASE); /* let a gate that was launched go before its memory does */
     (void)cudaStreamSynchronize(stream);
@@ -156,7 +156,7 @@ pk_status pk_limits_time(const pk_limit_workspace *space, void *stream_handle, p
         double rate = 0;
         status = read_once(space, stream, (cudaEvent_t)begin, (cudaEvent_t)end, &rate);
         if (status == PK_OK && i > 0)
-            pk_samples_add(&samples->read, rate);
+            status = pk_samples_add(&samples->read, rate);
     }
     pk_device_event_destroy(begin);
     pk_device_event_destroy(end);

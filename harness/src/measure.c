@@ -38,15 +38,17 @@ static void warm_up(pk_report *report, pk_contender *contender, const pk_measure
     }
 }
 
-static void keep_tokens(pk_result *result, const pk_run *run)
+static pk_status keep_tokens(pk_result *result, const pk_run *run)
 {
-    for (size_t i = 0; i < run->token_count; i++)
-        pk_samples_add(&result->token, run->token_us[i]);
+    pk_status status = PK_OK;
+    for (size_t i = 0; i < run->token_count && status == PK_OK; i++)
+        status = pk_samples_add(&result->token, run->token_us[i]);
+    return status;
 }
 
 /* The instrumented repetition: events around execute, and the clock around each launch call. Its wall time is not
  * kept, since the instruments are in it. */
-static pk_status instrumented(pk_report *report, pk_contender *contender, pk_cache_state cache, void *begin, void *end)
+static pk_status instrumented(pk_contender *contender, pk_cache_state cache, void *begin, void *end, double *device_us)
 {
     pk_run *run = &contender->run;
     pk_status status = pk_repetition_prepare(run, cache);
@@ -54,7 +56,7 @@ static pk_status instrumented(pk_report *report, pk_contender *contender, pk_cac
         status = pk_device_event_record(begin, run->bench->stream);
     if (status != PK_OK)
         return status;
-    double wall, device;
+    double wall;
     pk_launch_time_calls(true);
     status = pk_repetition_execute(run, &wall);
     pk_launch_time_calls(false);
@@ -63,12 +65,8 @@ static pk_status instrumented(pk_report *report, pk_contender *contender, pk_cac
     if (status == PK_OK)
         status = pk_device_event_synchronize(end);
     if (status == PK_OK)
-        status = pk_device_event_elapsed_us(&device, begin, end);
-    if (status != PK_OK)
-        return status;
-    pk_samples_add(&report->results[contender->result].device, device);
-    pk_samples_add(&report->results[contender->result].submit, run->launches.submit_us);
-    return PK_OK;
+        status = pk_device_event_elapsed_us(device_us, begin, end);
+    return status;
 }
 
 static pk_status instrument_all(pk_report *report, pk_contender *contenders, size_t count, pk_cache_state cache,
@@ -78,9 +76,18 @@ static pk_status instrument_all(pk_report *report, pk_contender *contenders, siz
         if (!contenders[i].active)
             continue;
         pk_watchdog_progress(contenders[i].run.variant->name);
-        pk_status status = instrumented(report, &contenders[i], cache, begin, end);
-        if (status != PK_OK)
+        double device_us;
+        pk_status status = instrumented(&contenders[i], cache, begin, end, &device_us);
+        if (status != PK_OK) {
             pk_contender_fail(report, &contenders[i], status);
+            continue;
+        }
+        pk_result *result = &report->results[contenders[i].result];
+        status = pk_samples_add(&result->device, device_us);
+        if (status == PK_OK)
+            status = pk_samples_add(&result->submit, contenders[i].run.launches.submit_us);
+        if (status != PK_OK)
+            return status;
     }
     return PK_OK;
 }
@@ -96,21 +103,23 @@ static void draw_order(size_t *order, size_t count, pk_random *random)
     }
 }
 
-static void run_round(pk_report *report, pk_contender *contenders, size_t count, const pk_measure_plan *plan,
-                      pk_random *random)
+static pk_status run_round(pk_report *report, pk_contender *contenders, size_t count, const pk_measure_plan *plan,
+                           pk_random *random)
 {
+    pk_status status = PK_OK;
     size_t order[PK_MAX_CONTENDERS];
     draw_order(order, count, random);
     for (size_t i = 0; i < count; i++)
         contenders[i].tokens = report->results[contenders[i].result].token.count;
-    for (size_t step = 0; step < 2 * count; step++) {
+    for (size_t step = 0; step < 2 * count && status == PK_OK; step++) {
         const size_t half = step / count;
         pk_contender *contender = &contenders[order[half == 0 ? step : 2 * count - 1 - step]];
         if (!contender->active || contender->run.bench->stuck || pk_interrupted())
             continue;
         if (repeat(report, contender, plan->cache, &contender->walls[half]) && plan->keep_tokens)
-            keep_tokens(&report->results[contender->result], &contender->run);
+            status = keep_tokens(&report->results[contender->result], &contender->run);
     }
+    return status;
 }
 
 static pk_contender *first_baseline(const pk_report *report, pk_contender *contenders, size_t count)
@@ -121,7 +130,7 @@ static pk_contender *first_baseline(const pk_report *report, pk_contender *conte
     return NULL;
 }
 
-static void keep_round(pk_report *report, pk_contender *contenders, size_t count)
+static pk_status keep_round(pk_report *report, pk_contender *contenders, size_t count)
 {
     const pk_contender *baseline = first_baseline(report, contenders, count);
     for (size_t i = 0; i < count; i++) {
@@ -129,12 +138,16 @@ static void keep_round(pk_report *report, pk_contender *contenders, size_t count
             continue;
         pk_result *result = &report->results[contenders[i].result];
         const double *walls = contenders[i].walls;
-        pk_samples_add(&result->wall, walls[0]);
-        pk_samples_add(&result->wall, walls[1]);
-        if (baseline && baseline != &contenders[i])
-            pk_samples_add(&result->ratio, (baseline->walls[0] + baseline->walls[1]) / (walls[0] + walls[1]));
+        pk_status status = pk_samples_add(&result->wall, walls[0]);
+        if (status == PK_OK)
+            status = pk_samples_add(&result->wall, walls[1]);
+        if (status == PK_OK && baseline && baseline != &contenders[i])
+            status = pk_samples_add(&result->ratio, (baseline->walls[0] + baseline->walls[1]) / (walls[0] + walls[1]));
+        if (status != PK_OK)
+            return status;
         result->rounds++;
     }
+    return PK_OK;
 }
 
 static void drop_round(pk_report *report, pk_contender *contenders, size_t count)
@@ -182,46 +195,51 @@ static bool throttled_now(void)
     return last;
 }
 
-static void measure_rounds(pk_report *report, pk_contender *contenders, size_t count, const pk_measure_plan *plan,
-                           void *begin, void *end)
+static pk_status measure_rounds(pk_report *report, pk_contender *contenders, size_t count, const pk_measure_plan *plan,
+                                void *begin, void *end)
 {
     double start = pk_now_us();
     pk_random random; /* of other orders in each pass */
     pk_random_seed(&random, plan->seed + (count ? report->results[contenders[0].result].rounds : 0));
     for (size_t round = 0, kept = 0; round < plan->max_rounds && !pk_interrupted(); round++) {
         bool throttled = throttled_now();
-        run_round(report, contenders, count, plan, &random);
-        if (pk_interrupted() || contenders[0].run.bench->stuck)
-            return;
+        pk_status status = run_round(report, contenders, count, plan, &random);
+        if (status != PK_OK || pk_interrupted() || contenders[0].run.bench->stuck)
+            return status;
         throttled = throttled_now() || throttled;
         if (throttled) {
             drop_round(report, contenders, count);
         } else {
-            keep_round(report, contenders, count);
+            status = keep_round(report, contenders, count);
             kept++;
         }
-        if (plan->instrument_every > 0 && round % plan->instrument_every == 0)
-            instrument_all(report, contenders, count, plan->cache, begin, end);
+        if (status == PK_OK && plan->instrument_every > 0 && round % plan->instrument_every == 0)
+            status = instrument_all(report, contenders, count, plan->cache, begin, end);
+        if (status != PK_OK)
+            return status;
         bool late = pk_now_us() - start > plan->time_limit_s * 1e6;
         if (kept >= plan->min_rounds && settled(report, contenders, count, plan->settle)) {
             for (size_t i = 0; i < count; i++)
                 report->results[contenders[i].result].settled |= contenders[i].active;
-            return;
+            return PK_OK;
         }
         /* Past the time limit a few rounds are owed still, unless every one of them is throttled. */
         if (late && (kept >= plan->min_rounds || round >= 4 * plan->min_rounds))
-            return;
+            return PK_OK;
     }
+    return PK_OK;
 }
 
-static void summarise_ratio(pk_result *result, uint64_t seed)
+static pk_status summarise_ratio(pk_result *result, uint64_t seed)
 {
     const pk_samples *ratio = &result->ratio;
     if (ratio->count == 0)
-        return;
+        return PK_OK;
     result->speedup = pk_median(ratio->values, ratio->count);
     result->speedup_interval = pk_bootstrap_median(
         ratio->values, ratio->count, pk_bootstrap_block(ratio->values, ratio->count), BOOTSTRAP_RESAMPLES, 0.95, seed);
+    /* Of ratios that are numbers neither is NaN, unless there was no memory to sort them in. */
+    return isnan(result->speedup) || isnan(result->speedup_interval.low) ? pk_out_of_memory("the speedups") : PK_OK;
 }
 
 pk_status pk_measure(pk_report *report, pk_contender *contenders, size_t count, const pk_measure_plan *plan)
@@ -229,7 +247,7 @@ pk_status pk_measure(pk_report *report, pk_contender *contenders, size_t count, 
     void *begin = NULL, *end = NULL;
     double *walls = calloc(2 * count + 1, sizeof *walls);
     if (!walls)
-        return pk_fail(PK_USAGE, "out of host memory for %zu variants", count);
+        return pk_out_of_memory("the timing");
     pk_status status = pk_device_event_create(&begin);
     if (status == PK_OK)
         status = pk_device_event_create(&end);
@@ -239,9 +257,11 @@ pk_status pk_measure(pk_report *report, pk_contender *contenders, size_t count, 
             if (contenders[i].active)
                 warm_up(report, &contenders[i], plan);
         }
-        measure_rounds(report, contenders, count, plan, begin, end);
-        for (size_t i = 0; i < count; i++)
-            summarise_ratio(&report->results[contenders[i].result], plan->seed);
+        status = measure_rounds(report, contenders, count, plan, begin, end);
+        for (size_t i = 0; i < count; i++) {
+            const pk_status summarised = summarise_ratio(&report->results[contenders[i].result], plan->seed);
+            status = status == PK_OK ? summarised : status;
+        }
     }
     pk_device_event_destroy(begin);
     pk_device_event_destroy(end);

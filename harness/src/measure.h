@@ -22,7 +22,8 @@ typedef struct pk_measure_plan {
 } pk_measure_plan;
 
 /* Time the active contenders in interleaved rounds; the first active baseline is the one that ratios are against.
- * A contender that faults or turns out wrong is recorded and leaves the race. */
+ * A contender that faults or turns out wrong is recorded and leaves the race. PK_FAULT when the timing itself cannot go
+ * on: what was measured until then is kept. */
 pk_status pk_measure(pk_report *report, pk_contender *contenders, size_t count, const pk_measure_plan *plan);
 
 #endif

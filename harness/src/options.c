@@ -245,7 +245,7 @@ pk_status pk_options_parse(pk_options *options, const pk_lab *lab, int argc, cha
     options->knobs = calloc(lab->knob_count + 1, sizeof *options->knobs);
     options->knob_given = calloc(lab->knob_count + 1, sizeof *options->knob_given);
     if (!options->knobs || !options->knob_given)
-        return pk_fail(PK_USAGE, "%s: out of host memory", lab->id);
+        return pk_out_of_memory(lab->id);
     const char *quick = getenv("QUICK");
     if (quick && strcmp(quick, "") != 0 && strcmp(quick, "0") != 0 && strcmp(quick, "1") != 0)
         return pk_fail(PK_USAGE, "%s: QUICK=%s in the environment: QUICK=1 asks for smoke shapes, QUICK=0 does not",

@@ -6,24 +6,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Results that cannot be kept are no results: a run that is out of memory ends here. */
-static void *grown(void *memory, size_t count, size_t element_bytes)
-{
-    void *larger = realloc(memory, count * element_bytes);
-    if (!larger) {
-        (void)fprintf(stderr, "results: out of memory for %zu more values; ask for a shorter run\n", count);
-        exit(pk_exit_code(PK_USAGE));
-    }
-    return larger;
-}
-
-void pk_samples_add(pk_samples *samples, double value)
+pk_status pk_samples_add(pk_samples *samples, double value)
 {
     if (samples->count == samples->capacity) {
-        samples->capacity = samples->capacity ? 2 * samples->capacity : 64;
-        samples->values = grown(samples->values, samples->capacity, sizeof *samples->values);
+        const size_t capacity = samples->capacity ? 2 * samples->capacity : 64;
+        double *values = realloc(samples->values, capacity * sizeof *values);
+        if (!values)
+            return pk_out_of_memory("results");
+        samples->values = values;
+        samples->capacity = capacity;
     }
     samples->values[samples->count++] = value;
+    return PK_OK;
 }
 
 void pk_samples_free(pk_samples *samples)
@@ -32,14 +26,32 @@ void pk_samples_free(pk_samples *samples)
     *samples = (pk_samples){0};
 }
 
+static bool room_for_one(pk_report *report)
+{
+    if (report->result_count < report->result_capacity)
+        return true;
+    const size_t capacity = report->result_capacity ? 2 * report->result_capacity : 16;
+    pk_result *results = realloc(report->results, capacity * sizeof *results);
+    if (!results)
+        return false;
+    report->results = results;
+    report->result_capacity = capacity;
+    return true;
+}
+
 pk_result *pk_report_add(pk_report *report, const long long *knobs)
 {
-    if (report->result_count == report->result_capacity) {
-        report->result_capacity = report->result_capacity ? 2 * report->result_capacity : 16;
-        report->results = grown(report->results, report->result_capacity, sizeof *report->results);
+    long long *own_knobs = malloc((report->knob_count + 1) * sizeof *own_knobs);
+    if (!own_knobs || !room_for_one(report)) {
+        free(own_knobs);
+        (void)pk_out_of_memory("results");
+        return NULL;
     }
+    if (report->knob_count > 0)
+        memcpy(own_knobs, knobs, report->knob_count * sizeof *knobs);
     pk_result *result = &report->results[report->result_count++];
     *result = (pk_result){
+        .knobs = own_knobs,
         .tokens = NAN,
         .prepare_us = NAN,
         .first_execute_us = NAN,
@@ -53,10 +65,6 @@ pk_result *pk_report_add(pk_report *report, const long long *knobs)
         .flops_per_token = NAN,
         .predicted_us_per_token = NAN,
     };
-    if (report->knob_count > 0) {
-        result->knobs = grown(NULL, report->knob_count, sizeof *result->knobs);
-        memcpy(result->knobs, knobs, report->knob_count * sizeof *knobs);
-    }
     return result;
 }
 

@@ -35,38 +35,47 @@ typedef struct session {
     size_t default_results; /* results of the first point, the default knobs */
     size_t current;         /* result in work */
     bool stuck;             /* a kernel does not end: nothing that the device holds can be released */
+    void *reserve;          /* memory held back, so that what was measured can be told when there is no more */
 } session;
+
+enum { RESERVE_BYTES = 4 << 20 }; /* some hundred results as JSON; never touched, it takes address space only */
 
 static session the_session; /* one a process; the watchdog's thread must reach it */
 
 /* ---- files ---- */
 
-static pk_status write_one(pk_status (*write)(const pk_report *, const char *), const pk_report *report,
-                           const char *path)
+typedef struct output {
+    pk_status (*write)(const pk_report *, const char *);
+    const char *path; /* NULL: not asked for */
+} output;
+
+static void release_reserve(session *s)
 {
-    pk_status status = write(report, path);
-    if (status == PK_OK)
-        printf("wrote %s\n", path);
-    return status;
+    free(s->reserve);
+    s->reserve = NULL;
 }
 
 static pk_status write_results(session *s)
 {
     const pk_options *options = &s->options;
-    pk_status status = PK_OK;
-    char path[600];
-    if (s->folder[0]) {
-        snprintf(path, sizeof path, "%s/%s.json", s->folder, s->report.lab->id);
-        status = write_one(pk_report_write_json, &s->report, path);
-        snprintf(path, sizeof path, "%s/%s.csv", s->folder, s->report.lab->id);
-        if (status == PK_OK)
-            status = write_one(pk_report_write_csv, &s->report, path);
+    char json[600], csv[600], failure[2048] = "";
+    snprintf(json, sizeof json, "%s/%s.json", s->folder, s->report.lab->id);
+    snprintf(csv, sizeof csv, "%s/%s.csv", s->folder, s->report.lab->id);
+    const output outputs[] = {{pk_report_write_json, s->folder[0] ? json : NULL},
+                              {pk_report_write_csv, s->folder[0] ? csv : NULL},
+                              {pk_report_write_json, options->json},
+                              {pk_report_write_csv, options->csv}};
+    pk_status first = PK_OK;
+    for (size_t i = 0; i < PK_COUNT(outputs); i++) { /* one that fails does not take the others with it */
+        const pk_status status = outputs[i].path ? outputs[i].write(&s->report, outputs[i].path) : PK_OK;
+        if (status == PK_OK && outputs[i].path)
+            printf("wrote %s\n", outputs[i].path);
+        if (status == PK_OK || first != PK_OK)
+            continue;
+        first = status;
+        snprintf(failure, sizeof failure, "%s", pk_error_text());
     }
-    if (status == PK_OK && options->json)
-        status = write_one(pk_report_write_json, &s->report, options->json);
-    if (status == PK_OK && options->csv)
-        status = write_one(pk_report_write_csv, &s->report, options->csv);
-    return status;
+    return first == PK_OK ? PK_OK : pk_fail(first, "%s", failure);
 }
 
 /* A result that was not verified to its end has not passed, when a run ends before its time. */
@@ -100,6 +109,7 @@ static void give_up(pk_status why, const char *text)
 {
     session *s = &the_session;
     char line[3072];
+    release_reserve(s);
     snprintf(line, sizeof line, "%s: %s: %s", s->report.lab->id, pk_status_word(why), text);
     pk_print_wrapped(stderr, line);
     s->report.status = why;
@@ -352,8 +362,7 @@ static pk_status run_sweep(session *s, const pk_sweep *of)
     w.knobs = calloc(s->report.lab->knob_count + 1, sizeof *w.knobs);
     w.first_result = calloc(of->axes[0].count, sizeof *w.first_result);
     w.refused = calloc(of->axes[0].count, sizeof *w.refused);
-    pk_status status = w.knobs && w.first_result && w.refused ? run_lines(s, &w)
-                                                              : pk_fail(PK_USAGE, "out of host memory for the sweep");
+    pk_status status = w.knobs && w.first_result && w.refused ? run_lines(s, &w) : pk_out_of_memory(s->report.lab->id);
     free(w.knobs);
     free(w.first_result);
     free(w.refused);
@@ -407,7 +416,7 @@ static pk_status verify_awkward_sizes(session *s)
     long long *knobs = calloc(lab->knob_count + 1, sizeof *knobs);
     pk_status status = PK_OK;
     if (!knobs)
-        return pk_fail(PK_USAGE, "%s: out of host memory", lab->id);
+        return pk_out_of_memory(lab->id);
     for (size_t i = 0; i < count + (count > 1) && status == PK_OK && !pk_interrupted(); i++) {
         const char *size = lab->awkward[i % count];
         for (size_t k = 0; k < lab->knob_count; k++)
@@ -539,6 +548,7 @@ static int finish(session *s, pk_status status)
 {
     pk_report *report = &s->report;
     char ended[512] = "";
+    release_reserve(s);
     if (status != PK_OK)
         snprintf(ended, sizeof ended, "%s", pk_error_text());
     else if (pk_interrupted())
@@ -552,7 +562,8 @@ static int finish(session *s, pk_status status)
         pk_print_report(report, s->default_results, s->options.check);
         pk_status written = write_results(s);
         if (written != PK_OK)
-            return report_error(report, pk_status_worse(report->status, written));
+            say(report, pk_error_text());
+        report->status = pk_status_worse(report->status, written);
     }
     if (ended[0])
         say(report, ended);
@@ -575,6 +586,9 @@ static int run_session(const pk_lab *lab, int argc, char **argv)
         s->options.sweep = PK_SWEEP_AUTO;
     setvbuf(stdout, NULL, _IOLBF, 0);
     describe_run(s, argc, argv);
+    s->reserve = malloc(RESERVE_BYTES);
+    if (!s->reserve)
+        return report_error(&s->report, pk_out_of_memory(lab->id));
     /* Before the device: its runtime's threads must inherit the blocked signals. */
     const pk_watchdog_calls calls = {.give_up = give_up, .describe = pk_repetition_describe};
     status = pk_watchdog_start(s->options.watchdog_s, &calls);
@@ -600,6 +614,7 @@ static int run_session(const pk_lab *lab, int argc, char **argv)
     if (s->folder[0])
         (void)rmdir(s->folder); /* a run that ended without a result leaves none behind */
     pk_watchdog_stop();
+    release_reserve(s);
     pk_options_free(&s->options);
     pk_report_free(&s->report);
     return code;

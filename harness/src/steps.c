@@ -13,8 +13,9 @@ static void *grown(void *memory, size_t count, size_t element_bytes)
 {
     void *larger = realloc(memory, count * element_bytes);
     if (!larger) {
-        (void)fprintf(stderr, "steps: out of memory; end other processes and try again\n");
-        exit(pk_exit_code(PK_USAGE));
+        const int code = pk_exit_code(pk_out_of_memory("steps"));
+        (void)fprintf(stderr, "%s\n", pk_error_text());
+        exit(code);
     }
     return larger;
 }

@@ -22,8 +22,9 @@ enum {
 
 static void out_of_memory(void)
 {
-    (void)fputs("table: out of memory\n", stderr);
-    exit(pk_exit_code(PK_USAGE));
+    const int code = pk_exit_code(pk_out_of_memory("table"));
+    (void)fprintf(stderr, "%s\n", pk_error_text());
+    exit(code);
 }
 
 pk_table *pk_table_new(size_t columns, unsigned right)

@@ -173,7 +173,10 @@ pk_status pk_watchdog_start(double seconds, const pk_watchdog_calls *calls)
     pk_watchdog_progress("start");
     int error = pthread_create(&watchdog.thread, NULL, watch, NULL);
     if (error)
-        return pk_fail(PK_USAGE, "cannot start the watchdog's thread: %s", strerror(error));
+        return pk_fail(PK_FAULT,
+                       "cannot start the watchdog's thread: %s: end what else runs, or raise the limits on memory and "
+                       "threads (ulimit -v, ulimit -u)",
+                       strerror(error));
     watchdog.started = true;
     return PK_OK;
 }

@@ -230,6 +230,50 @@ Test(report, samples_keep_their_order)
     cr_assert_null(samples.values);
 }
 
+/* A sanitizer takes a request that is too large for a mistake, and ends the program. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+#define UNDER_SANITIZER
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define UNDER_SANITIZER
+#endif
+
+static void pass_over_sanitizers(void)
+{
+#if defined(UNDER_SANITIZER)
+    cr_skip_test("a sanitizer ends the program at once");
+#endif
+}
+
+Test(results, that_do_not_fit_into_memory_leave_the_others_as_they_are, .init = pass_over_sanitizers)
+{
+    pk_samples samples = {0};
+    cr_assert_eq(pk_samples_add(&samples, 7), PK_OK);
+    const size_t capacity = samples.capacity;
+    samples.count = samples.capacity = SIZE_MAX / 64; /* as if there were so many: twice that is too many */
+    cr_assert_eq(pk_samples_add(&samples, 8), PK_FAULT);
+    cr_assert(strstr(pk_error_text(), "out of host memory") && strstr(pk_error_text(), "ulimit -v"), "%s",
+              pk_error_text());
+    cr_assert_eq(samples.count, SIZE_MAX / 64);
+    cr_assert_eq(samples.values[0], 7);
+    samples.count = 1;
+    samples.capacity = capacity;
+    pk_samples_free(&samples);
+
+    const long long knobs[] = {1, 2};
+    pk_report report = {.knob_count = 2};
+    cr_assert_not_null(pk_report_add(&report, knobs));
+    const size_t results = report.result_capacity;
+    report.result_count = report.result_capacity = SIZE_MAX / sizeof(pk_result) / 4;
+    cr_assert_null(pk_report_add(&report, knobs));
+    report.result_count = 1;
+    report.result_capacity = results;
+    cr_assert_eq(report.results[0].knobs[1], 2);
+    pk_report_free(&report);
+}
+
 /* ---- the run's own table ---- */
 
 /* What print.c asks of a lab's program. */

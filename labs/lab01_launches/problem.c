@@ -71,7 +71,7 @@ static pk_status allocate_host(pk_run *run, int n)
         host->got = malloc(bytes);
     }
     if (!host || !host->x || !host->start || !host->want || !host->got)
-        return pk_fail(PK_USAGE, "lab01: no host memory for four vectors of %d floats: use a smaller --n", n);
+        return pk_fail(PK_FAULT, "lab01: no host memory for four vectors of %d floats: use a smaller --n", n);
     return PK_OK;
 }
 
@@ -79,7 +79,7 @@ static pk_status setup(pk_run *run)
 {
     lab01 *lab = calloc(1, sizeof *lab);
     if (!lab)
-        return pk_fail(PK_USAGE, "lab01: out of host memory");
+        return pk_out_of_memory("lab01");
     pk_run_set_lab_data(run, lab);
     lab->n = (int)pk_knob_value(run, "n");
     lab->k = (int)pk_knob_value(run, "k");

@@ -146,7 +146,7 @@ static pk_status allocate(pk_run *run)
     const size_t requests = (size_t)lab->problem.requests;
     baseline *mine = (baseline *)calloc(1, sizeof *mine);
     if (!mine)
-        return pk_fail(PK_USAGE, "lab02: out of host memory");
+        return pk_out_of_memory("lab02");
     pk_run_set_variant_data(run, mine);
     if (lab->problem.dense) {
         PK_TRY(pk_device_alloc((void **)&mine->other, requests * (size_t)lab->problem.n * sizeof(float)));

@@ -54,7 +54,7 @@ void lab02_teardown(pk_run *run)
 
 pk_status lab02_out_of_memory(void)
 {
-    return pk_fail(PK_USAGE, "lab02: no host memory for the inputs: use a smaller --n, --requests or --steps");
+    return pk_fail(PK_FAULT, "lab02: no host memory for the inputs: use a smaller --n, --requests or --steps");
 }
 
 static pk_status allocate_inputs(pk_run *run, lab02 *lab)

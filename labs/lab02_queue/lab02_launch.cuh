@@ -46,7 +46,7 @@ static inline pk_status find_pace(pk_run *run)
 {
     double *us_per_request = (double *)malloc(sizeof *us_per_request);
     if (!us_per_request)
-        return pk_fail(PK_USAGE, "lab02: out of host memory");
+        return pk_out_of_memory("lab02");
     double found;
     pk_status status = lab02_pace(run, pk_run_variant(run)->execute, &found);
     *us_per_request = found;

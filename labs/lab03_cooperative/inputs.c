@@ -228,7 +228,7 @@ static pk_status check_reference(const lab03 *lab, const lab03_expected *expecte
     double *scratch = malloc(2 * (size_t)(v->head_dim + v->capacity) * sizeof *scratch);
     pk_status status = PK_OK;
     if (!in.k_cache || !in.v_cache || !in.k_new || !in.v_new || !in.q_base || !scratch)
-        status = pk_fail(PK_USAGE, "lab03: out of host memory");
+        status = pk_out_of_memory("lab03");
     if (status == PK_OK)
         status = pk_device_download(in.k_cache, v->k_cache, cache * sizeof(uint16_t), stream);
     if (status == PK_OK)

@@ -58,7 +58,7 @@ static inline pk_status lab03_make_plan(pk_run *run, lab03_kernel kernel, size_t
     const pk_device_info *device = pk_run_device(run);
     lab03_plan *plan = (lab03_plan *)calloc(1, sizeof *plan);
     if (!plan)
-        return pk_fail(PK_USAGE, "lab03: out of host memory");
+        return pk_out_of_memory("lab03");
     pk_run_set_variant_data(run, plan);
     plan->kernel = kernel;
     plan->view = lab->view;

@@ -457,7 +457,7 @@ static pk_status ulp_drift(pk_run *run)
     if (!repetition) {
         repetition = (int *)calloc(1, sizeof *repetition);
         if (!repetition)
-            return pk_fail(PK_USAGE, "lab03: out of host memory");
+            return pk_out_of_memory("lab03");
         pk_run_set_variant_data(run, repetition);
     }
     PK_TRY(launch_wrong(run, NOTHING_WRONG));

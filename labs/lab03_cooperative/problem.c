@@ -179,7 +179,7 @@ static pk_status allocate_host(pk_run *run, lab03 *lab)
     }
     if (!lab->host_lengths || !lab->host_line || !lab->host_source || !expected || !expected->want ||
         !expected->bound || !expected->got)
-        return pk_fail(PK_USAGE, "lab03: no host memory for %zu outputs and their reference: use fewer --steps",
+        return pk_fail(PK_FAULT, "lab03: no host memory for %zu outputs and their reference: use fewer --steps",
                        outputs);
     return PK_OK;
 }
@@ -225,7 +225,7 @@ static pk_status setup(pk_run *run)
 {
     lab03 *lab = calloc(1, sizeof *lab);
     if (!lab)
-        return pk_fail(PK_USAGE, "lab03: out of host memory");
+        return pk_out_of_memory("lab03");
     pk_run_set_lab_data(run, lab);
     read_knobs(run, lab);
     pk_status status = allocate_device(run, lab);
@@ -308,7 +308,7 @@ static pk_status check_repeatable(const pk_run *run, const lab03_view *v, pk_ver
     if (!again) {
         seen = malloc(sizeof *seen + steps * sizeof *seen->hash);
         if (!seen)
-            return pk_fail(PK_USAGE, "lab03: out of host memory");
+            return pk_out_of_memory("lab03");
         seen->run = run;
         seen->next = expected->seen;
         expected->seen = seen;

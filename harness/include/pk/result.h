@@ -40,7 +40,7 @@ typedef struct pk_samples { /* raw samples, oldest first, in microseconds a repe
     size_t count, capacity;
 } pk_samples;
 
-void pk_samples_add(pk_samples *samples, double value); /* ends the program when memory is out */
+pk_status pk_samples_add(pk_samples *samples, double value); /* PK_FAULT when memory is out: nothing is added */
 void pk_samples_free(pk_samples *samples);
 
 typedef enum pk_cache_state { PK_HOT, PK_COLD } pk_cache_state; /* steady state; L2 flushed before each repetition */
@@ -131,7 +131,8 @@ typedef struct pk_report {
     char *note;       /* what ended the run early; NULL when it ran to its end */
 } pk_report;
 
-/* A new empty result with `knobs` copied and every number NaN. The pointer is valid until the next call. */
+/* A new empty result with `knobs` copied and every number NaN. The pointer is valid until the next call; NULL, with a
+ * message, when memory is out. */
 pk_result *pk_report_add(pk_report *report, const long long *knobs);
 /* Forget the results from the `first` one on. */
 void pk_report_drop(pk_report *report, size_t first);
@@ -157,7 +158,8 @@ const pk_summary *pk_report_limit(const pk_report *report, const char *name);
 const char *pk_target_kind_word(pk_target_kind kind);
 
 /* Write the whole file or none of it: temporary file in the same folder, fsync, rename, fsync of the folder.
- * Creates the folder (and its parents). Errors: PK_USAGE with the path, the system's reason and what to do. */
+ * Creates the folder (and its parents). Errors: PK_USAGE with the path, the system's reason and what to do; PK_FAULT
+ * when memory is out: a JSON file may then be there all the same, without the latencies of single tokens. */
 pk_status pk_report_write_json(const pk_report *report, const char *path);
 pk_status pk_report_write_csv(const pk_report *report, const char *path); /* one line a result */
 
