@@ -38,7 +38,7 @@ static void give_blocks_back(struct pk_op *op, uint64_t at, uint64_t end)
 {
     struct pk_returned *blocks = (struct pk_returned *)malloc(sizeof(*blocks));
     if (!blocks)
-        abort(); /* some bytes: the process cannot go on */
+        pk_records_do_not_fit();
     *blocks = {at, end, op->as.kernel.returned};
     op->as.kernel.returned = blocks;
     __atomic_store_n(&op->as.kernel.n_returned, op->as.kernel.n_returned + (end - at), __ATOMIC_RELAXED);

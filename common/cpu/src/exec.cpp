@@ -35,7 +35,7 @@ static struct CUgraphNode_st *find_cycle(const struct CUgraph_st *graph)
     struct pk_nodes free_of_debt = {};
     struct CUgraphNode_st *stuck = nullptr;
     if (!left)
-        abort();
+        pk_records_do_not_fit();
     for (size_t i = 0; i < n; ++i) {
         left[i] = graph->nodes.at[i]->before.count;
         if (left[i] == 0)
@@ -109,7 +109,7 @@ extern "C" cudaError_t cudaGraphInstantiateWithParams(cudaGraphExec_t *handle, c
         else
             exec = (struct CUgraphExec_st *)malloc(sizeof(*exec));
         if (!exec)
-            abort();
+            pk_records_do_not_fit();
         memset(exec, 0, sizeof(*exec));
         exec->magic = PK_EXEC_ALIVE;
         exec->flags = params->flags;

@@ -20,7 +20,7 @@ static void grow(void **at, size_t count, size_t *room, size_t size)
     *room = *room ? 2 * *room : 4;
     *at = realloc(*at, *room * size);
     if (!*at)
-        abort(); /* some bytes a node: the process cannot go on */
+        pk_records_do_not_fit();
 }
 
 void pk_nodes_add(struct pk_nodes *list, struct CUgraphNode_st *node)
@@ -80,7 +80,7 @@ struct CUgraph_st *pk_graph_new(void)
     else
         graph = (struct CUgraph_st *)malloc(sizeof(*graph));
     if (!graph)
-        abort();
+        pk_records_do_not_fit();
     memset(graph, 0, sizeof(*graph));
     graph->magic = PK_GRAPH_ALIVE;
     return graph;
@@ -127,7 +127,7 @@ void pk_node_set_work(struct CUgraphNode_st *node, struct pk_op *work)
     free(node->arguments);
     node->arguments = (void **)calloc(code->n_params + 1, sizeof(*node->arguments));
     if (!node->arguments)
-        abort();
+        pk_records_do_not_fit();
     for (unsigned i = 0; i < code->n_params; ++i)
         node->arguments[i] = work->as.kernel.grid.packet + code->offsets[i];
 }
@@ -145,7 +145,7 @@ struct CUgraphNode_st *pk_graph_add(struct CUgraph_st *graph, cudaGraphNodeType 
     struct CUgraphNode_st *node =
         free_nodes.count ? free_nodes.at[--free_nodes.count] : (struct CUgraphNode_st *)calloc(1, sizeof(*node));
     if (!node)
-        abort();
+        pk_records_do_not_fit();
     node->magic = PK_NODE_ALIVE;
     node->type = type;
     node->id = ++last_id;
@@ -166,7 +166,7 @@ void pk_node_give_child(struct CUgraphNode_st *node, struct CUgraph_st *child)
     node->children =
         (struct CUgraph_st **)realloc(node->children, (size_t)(node->n_children + 1) * sizeof(*node->children));
     if (!node->children)
-        abort();
+        pk_records_do_not_fit();
     child->owner = node;
     child->in_conditional = node->graph->in_conditional || node->type == cudaGraphNodeTypeConditional;
     node->children[node->n_children++] = child;

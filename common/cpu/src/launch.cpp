@@ -36,7 +36,7 @@ static struct known *find_or_add(const void *function)
         return entry;
     entry = (struct known *)calloc(1, sizeof(*entry));
     if (!entry)
-        abort();
+        pk_records_do_not_fit();
     entry->kernel.function = function;
     entry->static_shared_bytes = pk_static_shared_bytes(function);
     entry->max_dynamic_shared_bytes = PK_SHARED_BYTES - (int)entry->static_shared_bytes;
@@ -94,7 +94,7 @@ static void fill_packet(struct pk_op *op, const pk_cpu_kernel *kernel, void **ar
     if (kernel->packet_bytes > sizeof(op->packet_inline)) {
         op->as.kernel.grid.packet = (unsigned char *)malloc(kernel->packet_bytes);
         if (!op->as.kernel.grid.packet)
-            abort();
+            pk_records_do_not_fit();
     }
     for (unsigned i = 0; i < kernel->n_params; ++i)
         memcpy(op->as.kernel.grid.packet + kernel->offsets[i], arguments[i], kernel->sizes[i]);

@@ -2,8 +2,10 @@
 #include "op.h"
 
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "engine.h"
 #include "error.h"
@@ -12,13 +14,21 @@
 
 enum { SPIN_NS = 50000 }; /* of a host thread that waits: about what a sleep and wake-up costs */
 
+void pk_records_do_not_fit(void)
+{
+    fprintf(stderr, "CPU device: out of host memory for its own records: end what else takes memory, raise the limit "
+                    "(ulimit -v), or ask for smaller sizes\n");
+    fflush(stdout);
+    _exit(3); /* not exit(): the device's threads run, and one holds the lock */
+}
+
 struct pk_op *pk_op_new(enum pk_op_kind kind)
 {
     struct pk_op *op = pk_engine.free_ops;
     if (op)
         pk_engine.free_ops = op->next;
     else if (posix_memalign((void **)&op, 64, sizeof(*op)) != 0)
-        abort(); /* less than 1 KB: the process cannot go on */
+        pk_records_do_not_fit();
     memset(op, 0, offsetof(struct pk_op, packet_inline));
     op->kind = kind;
     op->references = 1;
@@ -68,7 +78,7 @@ void pk_op_follow(struct pk_op *later, struct pk_op *earlier)
         const int max = 4 * earlier->max_after;
         struct pk_op **after = (struct pk_op **)malloc((size_t)max * sizeof(*after));
         if (!after)
-            abort();
+            pk_records_do_not_fit();
         memcpy(after, earlier->after, (size_t)earlier->n_after * sizeof(*after));
         if (earlier->after != earlier->after_inline)
             free(earlier->after);

@@ -91,6 +91,10 @@ void pk_unlock(void);
 
 /* ---- op.cpp ---- */
 
+/* What the device itself has to remember (an op, a node: some bytes) does not fit into memory: it cannot go on. Says so
+ * and what to do, and ends the process as a device's fault does (exit code 3). */
+void pk_records_do_not_fit(void) __attribute__((noreturn));
+
 /* With the lock held: a new op, with one reference for the caller. */
 struct pk_op *pk_op_new(enum pk_op_kind kind);
 void pk_op_release(struct pk_op *op);

@@ -21,7 +21,7 @@ void pk_op_copy_work(struct pk_op *to, const struct pk_op *from)
     const unsigned bytes = from->as.kernel.grid.code->packet_bytes;
     to->as.kernel.grid.packet = bytes > sizeof(to->packet_inline) ? (unsigned char *)malloc(bytes) : to->packet_inline;
     if (!to->as.kernel.grid.packet)
-        abort();
+        pk_records_do_not_fit();
     memcpy(to->as.kernel.grid.packet, from->as.kernel.grid.packet, bytes);
 }
 
@@ -30,7 +30,7 @@ static void *more(void *list, int count, int room)
 {
     list = realloc(list, (size_t)(count + room) * sizeof(void *));
     if (!list)
-        abort();
+        pk_records_do_not_fit();
     return list;
 }
 
@@ -45,7 +45,7 @@ static struct pk_body *build_body(struct pk_image *image, struct CUgraph_st *gra
     const int n = (int)graph->nodes.count;
     struct pk_body *body = (struct pk_body *)calloc(1, sizeof(*body));
     if (!body)
-        abort();
+        pk_records_do_not_fit();
     image->bodies = (struct pk_body **)more(image->bodies, image->n_bodies, 1);
     image->bodies[image->n_bodies++] = body;
     collect_conditions(image, graph);
@@ -90,7 +90,7 @@ struct pk_image *pk_image_build(struct CUgraph_st *snapshot)
 {
     struct pk_image *image = (struct pk_image *)calloc(1, sizeof(*image));
     if (!image)
-        abort();
+        pk_records_do_not_fit();
     image->references = 1;
     build_body(image, snapshot);
     for (size_t i = 0; i < image->conditions.count; ++i)
@@ -129,7 +129,7 @@ static struct pk_op **prepare_events(struct pk_image *image)
         return nullptr;
     struct pk_op **events = (struct pk_op **)calloc((size_t)image->n_events, sizeof(*events));
     if (!events)
-        abort();
+        pk_records_do_not_fit();
     for (int i = 0; i < image->n_events; ++i) {
         const struct pk_op *op = image->event_ops[i];
         if (op->kind == PK_OP_WAIT && op->as.event.event->record) {
