@@ -1,8 +1,10 @@
 /* What to do next: from the steps in the student's file and from what came of running them. */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli_config.h"
 #include "results.h"
 
 typedef struct situation {
@@ -12,12 +14,27 @@ typedef struct situation {
     const pk_steps *steps;
 } situation;
 
-static const pk_step *first_open(const situation *now)
+/* Of the steps that the variant (NULL: any) stands on. */
+static const pk_step *first_open(const situation *now, const char *variant)
 {
     for (size_t i = 0; i < now->steps->count; i++)
-        if (now->steps->steps[i].open)
+        if (now->steps->steps[i].open && (!variant || pk_step_is_of(&now->steps->steps[i], variant)))
             return &now->steps->steps[i];
     return NULL;
+}
+
+static const cli_point *first_with(const cli_result *result, const char *status)
+{
+    for (size_t i = 0; result && i < result->point_count; i++)
+        if (!strcmp(result->points[i].status, status))
+            return &result->points[i];
+    return NULL;
+}
+
+/* Where a run left no result to tell, a build for the CPU device ran there. */
+static bool ran_on_cpu(const situation *now)
+{
+    return now->result ? cli_is_cpu_device(now->result) : !strcmp(PK_CLI_BACKEND, "cpu");
 }
 
 /* `then` follows what is to be done in the file: "", or ", then ./lab run 01". */
@@ -103,14 +120,6 @@ static void say_never_checked(const cli_progress *progress)
 
 /* ---- a wrong result ---- */
 
-static const cli_point *wrong_point(const cli_result *result)
-{
-    for (size_t i = 0; result && i < result->point_count; i++)
-        if (!strcmp(result->points[i].status, "wrong"))
-            return &result->points[i];
-    return NULL;
-}
-
 static void say_wrong(const situation *now, const char *variant)
 {
     const pk_step *open = NULL;
@@ -146,16 +155,24 @@ static char *next_lab(const cli_lab *lab)
     return number;
 }
 
+/* A step that the run did not check for want of a device comes after all others. */
+static const pk_step *next_open(const situation *now)
+{
+    for (size_t i = 0; i < now->steps->count; i++)
+        if (now->steps->steps[i].open && !skipped_variant(now, &now->steps->steps[i]))
+            return &now->steps->steps[i];
+    return first_open(now, NULL);
+}
+
 /* All that the run could judge is right. */
 static void say_after_pass(const situation *now, const char *again)
 {
-    const pk_step *open = first_open(now);
-    const bool judged = !strncmp(again, "check", strlen("check"));
-    const bool is_cpu = now->result && cli_is_cpu_device(now->result);
+    const pk_step *open = next_open(now);
+    const bool judged = !strncmp(again, "check", strlen("check")) || strstr(again, " --check");
     char *next = next_lab(now->lab);
     if (open)
         say_open(now, open, "");
-    else if (!judged && !is_cpu)
+    else if (!judged && !ran_on_cpu(now))
         cli_say(2, "Next: ./lab check %s judges the speed", now->lab->number);
     else if (next)
         cli_say(2, "Next: the page of lab %s, then ./lab run %s", next, next);
@@ -164,13 +181,64 @@ static void say_after_pass(const situation *now, const char *again)
     free(next);
 }
 
-static void say_after_fault(const cli_lab *lab)
+/* Nothing was judged: a step is open, the device can run no rung that was asked for, or there is none. */
+static void say_after_nothing(const situation *now, const char *again)
 {
-    cli_say(2,
-            "Next: where a kernel's access is at fault, ./lab --backend=cpu-checked run %s names it, if the CPU device "
-            "can run it; "
-            "docs/troubleshooting.md#illegal-address",
-            lab->number);
+    const cli_point *todo = first_with(now->result, "todo");
+    const pk_step *open = todo ? first_open(now, todo->variant) : NULL;
+    if (!open && (todo || !now->result))
+        open = next_open(now);
+    if (open)
+        say_open(now, open, "");
+    else if (ran_on_cpu(now))
+        cli_say(2, "Next: ./lab %s on a machine with a GPU; ./lab list names the other rungs", again);
+    else
+        cli_say(2, "Next: ./lab --backend=cpu %s, on the CPU device", again);
+}
+
+/* The section of docs/troubleshooting.md that the first fault, or what ended the run, names: "illegal-address", in new
+ * memory. NULL: unknown. */
+static char *section_of_fault(const cli_result *result)
+{
+    static const char page[] = "docs/troubleshooting.md#";
+    const cli_point *fault = first_with(result, "fault");
+    const char *said = fault ? fault->reason : result ? result->note : "";
+    const char *section = strstr(said, page);
+    if (!section)
+        return NULL;
+    section += strlen(page);
+    return cli_copy(section, strspn(section, "abcdefghijklmnopqrstuvwxyz-"));
+}
+
+/* The harness has reported it: a call failed, or a kernel did. */
+static void say_after_fault(const situation *now, const char *again)
+{
+    char *section = section_of_fault(now->result);
+    if (!section)
+        cli_say(2, "Next: the section of docs/troubleshooting.md that the message names");
+    else if (!strcmp(section, "illegal-address"))
+        cli_say(2,
+                "Next: ./lab --backend=cpu-checked %s names the access, where the CPU device can run it; "
+                "docs/troubleshooting.md#illegal-address",
+                again);
+    else
+        cli_say(2, "Next: docs/troubleshooting.md#%s", section);
+    free(section);
+}
+
+static void say_after_signal(const char *again, int killed_by)
+{
+    if (killed_by == SIGSEGV || killed_by == SIGBUS)
+        cli_say(
+            2,
+            "Next: ./lab --backend=cpu-checked %s names the access if it is a kernel's, ./lab --backend=cpu-asan %s "
+            "if it is the host's",
+            again, again);
+    else if (killed_by == SIGKILL)
+        cli_say(2, "Next: if nobody ended it, memory was out (dmesg says so): ./lab %s with smaller sizes, see --help",
+                again);
+    else
+        cli_say(2, "Next: what it said last, above; ./lab --backend=cpu-asan %s may say more", again);
 }
 
 static void say_after_hang(void)
@@ -179,35 +247,38 @@ static void say_after_hang(void)
 }
 
 /* It ended without a verdict on the results, or missed a target. */
-static void say_after_end(const situation *now, const char *again, int code)
+static void say_after_end(const situation *now, const char *again, const cli_end *end)
 {
-    if (code == pk_exit_code(PK_FAULT))
-        say_after_fault(now->lab);
-    else if (code == pk_exit_code(PK_TIMEOUT))
+    if (end->killed_by)
+        say_after_signal(again, end->killed_by);
+    else if (end->code == pk_exit_code(PK_FAULT) && !end->reported)
+        cli_say(2, "Next: take what ends the process out of %s; a variant returns", cli_relative(now->path));
+    else if (end->code == pk_exit_code(PK_FAULT))
+        say_after_fault(now, again);
+    else if (end->code == pk_exit_code(PK_TIMEOUT))
         say_after_hang();
-    else if (code == pk_exit_code(PK_MISSED))
+    else if (end->code == pk_exit_code(PK_MISSED))
         cli_say(2, "Next: what limits it is in the notes, solutions/%s/NOTES.md; ./lab solution %s shows one way",
                 now->lab->name, now->lab->number);
-    else if (code == pk_exit_code(PK_INTERRUPTED))
+    else if (end->code == pk_exit_code(PK_INTERRUPTED))
         cli_say(2, "Next: ./lab %s again", again);
 }
 
-void cli_advise_after_run(const cli_lab *lab, const cli_result *result, const char *again, int code)
+void cli_advise_after_run(const cli_lab *lab, const cli_result *result, const char *again, const cli_end *end)
 {
     pk_steps steps = cli_student_steps(lab);
     const situation now = {lab, result, cli_student_file(lab), &steps};
-    const cli_point *wrong = wrong_point(result);
-    const pk_step *open = first_open(&now);
+    const cli_point *wrong = first_with(result, "wrong");
     if (cli_lost_steps(&steps))
         cli_say_lost_steps(lab, &steps);
     else if (wrong)
         say_wrong(&now, wrong->variant);
-    else if (open && code == pk_exit_code(PK_TODO))
-        say_open(&now, open, "");
-    else if (code == 0)
+    else if (end->code == pk_exit_code(PK_TODO))
+        say_after_nothing(&now, again);
+    else if (end->code == 0)
         say_after_pass(&now, again);
     else
-        say_after_end(&now, again, code);
+        say_after_end(&now, again, end);
     say_not_checked(&now);
     free(now.path);
     pk_steps_free(&steps);
@@ -233,13 +304,14 @@ static void say_bad(const situation *now, const cli_rung *rung)
     if (rung->state == CLI_HANGS)
         say_after_hang();
     else
-        say_after_fault(now->lab);
+        cli_say(2, "Next: ./lab run %s --variant=%s, and the section of docs/troubleshooting.md that it names",
+                now->lab->number, rung->name);
 }
 
 bool cli_advise(const cli_lab *lab, const cli_progress *progress)
 {
     const situation now = {lab, NULL, cli_student_file(lab), &progress->steps};
-    const pk_step *open = first_open(&now);
+    const pk_step *open = first_open(&now, NULL);
     const cli_rung *bad = first_bad(progress);
     bool something = true;
     say_never_checked(progress);

@@ -122,8 +122,14 @@ void cli_say_lost_steps(const cli_lab *lab, const pk_steps *steps);
  * code, 130 when it was interrupted, 3 when a signal killed it otherwise, 2 when it cannot be started. */
 int cli_run(char *const argv[]);
 
+typedef struct cli_end {
+    int code;      /* the exit code */
+    bool reported; /* its harness has, to the end */
+    int killed_by; /* a signal; 0: none */
+} cli_end;
+
 /* The same for a lab's program: one that ends before its harness has reported has failed, whatever its exit code. */
-int cli_run_lab(char *const argv[]);
+cli_end cli_run_lab(char *const argv[]);
 
 /* Run a program quietly; *output is what it wrote on stdout and stderr together (the caller frees it). Its exit
  * code, or -1 when it cannot be started. Found through PATH when the name has no slash. */

@@ -16,7 +16,7 @@ typedef struct request {
     const char *out, *json; /* where results go; NULL: not there */
     bool writes_itself;     /* the caller said where results go, or asked for no run */
     bool asks_only;         /* for the list of variants or for help */
-    char *again;            /* the command that makes this run: "run 01 --solution" */
+    char *again;            /* the command that makes this run: "run 01 --solution --n=4" */
 } request;
 
 static void add_argument(request *run, char *argument)
@@ -101,16 +101,16 @@ static bool is_new(const written *before, const written *after)
 /* ---- running ---- */
 
 /* An open step is no failure of the run, and a machine without its device none of the student's: say where to go. */
-static void say_next(const cli_lab *lab, const request *run, const written *before, int code)
+static void say_next(const cli_lab *lab, const request *run, const written *before, const cli_end *end)
 {
     written after = newest_written(lab, run);
     cli_result result;
     bool known = is_new(before, &after) && cli_result_load(&result, after.path) == PK_OK;
-    bool no_device = !known && (run->json || run->out) && code == pk_exit_code(PK_SKIP);
+    bool no_device = !known && (run->json || run->out) && end->code == pk_exit_code(PK_SKIP);
     if (no_device)
         cli_say(2, "Next: ./lab --backend=cpu %s", run->again);
     else if (!strcmp(run->role, "optimized"))
-        cli_advise_after_run(lab, known ? &result : NULL, run->again, code);
+        cli_advise_after_run(lab, known ? &result : NULL, run->again, end);
     if (known)
         cli_result_free(&result);
     free(after.path);
@@ -126,15 +126,46 @@ static int start(const cli_lab *lab, request *run)
     }
     run->arguments[0] = program;
     written before = newest_written(lab, run);
-    int code = cli_run_lab(run->arguments);
+    const cli_end end = cli_run_lab(run->arguments);
     if (!run->asks_only)
-        say_next(lab, run, &before, code);
+        say_next(lab, run, &before, &end);
     free(before.path);
     free(program);
-    return code;
+    return end.code;
 }
 
-/* `again`: the command that would make the same kind of run, for its advice; NULL: `run` and the lab. */
+/* A word as a shell reads it: in single quotes where it has more than letters, digits and what means nothing there. */
+static char *shell_word(const char *word)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_=+./,:@%^";
+    if (*word && word[strspn(word, plain)] == '\0')
+        return cli_copy(word, strlen(word));
+    char *quoted = cli_copy("'", 1);
+    for (bool more = true; more; word++) {
+        const size_t length = strcspn(word, "'");
+        more = word[length] != '\0';
+        char *longer = cli_format("%s%.*s%s", quoted, (int)length, word, more ? "'\\''" : "'");
+        free(quoted);
+        quoted = longer;
+        word += length;
+    }
+    return quoted;
+}
+
+/* "run 01 --n=4": the command that makes this run again. */
+static char *command_again(const char *command, const cli_lab *lab, int argc, char **argv)
+{
+    char *again = cli_format("%s %s", command, lab->number);
+    for (int i = 0; i < argc; i++) {
+        char *word = shell_word(argv[i]), *longer = cli_format("%s %s", again, word);
+        free(word);
+        free(again);
+        again = longer;
+    }
+    return again;
+}
+
+/* `again`: the command that would make the same kind of run, for its advice; NULL: this very one. */
 static int run_lab(const cli_lab *lab, int argc, char **argv, char *extra, const char *again)
 {
     request run = {.role = "optimized"};
@@ -148,10 +179,7 @@ static int run_lab(const cli_lab *lab, int argc, char **argv, char *extra, const
         add_argument(&run, out);
         run.out = results;
     }
-    bool own = !strcmp(run.role, "optimized");
-    run.again =
-        again ? cli_copy(again, strlen(again))
-              : cli_format("%s %s%s%s", extra ? "check" : "run", lab->number, own ? "" : " --", own ? "" : run.role);
+    run.again = again ? cli_copy(again, strlen(again)) : command_again(extra ? "check" : "run", lab, argc, argv);
     int code = start(lab, &run);
     free(run.again);
     free(run.arguments);

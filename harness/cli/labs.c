@@ -146,14 +146,13 @@ void cli_say_lost_steps(const cli_lab *lab, const pk_steps *steps)
             continue;
         char *path = cli_student_file(lab);
         char *line = step->line ? cli_format(":%zu", step->line) : cli_copy("", 0);
-        cli_say(2,
-                "%s has no %s line: %s%s\n"
-                "  Write /* %s %s%s */ again, or restore the file: ./lab reset %s",
-                step->id, step->lost, cli_relative(path), line, step->lost, step->id,
-                strcmp(step->lost, "STEP") ? "" : ": ...", lab->number);
+        cli_say(2, "%s has no %s line: %s%s\n  Write /* %s %s%s */ again", step->id, step->lost, cli_relative(path),
+                line, step->lost, step->id, strcmp(step->lost, "STEP") ? "" : ": ...");
         free(line);
         free(path);
     }
+    if (cli_lost_steps(steps))
+        cli_say(2, "Next: mend the fences, or restore the file: ./lab reset %s", lab->number);
 }
 
 size_t cli_open_steps(const pk_steps *steps)

@@ -66,6 +66,11 @@ static int wait_passing_signals(pid_t child, const sigset_t *watched, bool *inte
     }
 }
 
+static int signal_of(int status, bool interrupted)
+{
+    return WIFSIGNALED(status) && !interrupted ? WTERMSIG(status) : 0;
+}
+
 static int code_of(int status, bool interrupted, const char *program)
 {
     if (WIFEXITED(status))
@@ -74,13 +79,14 @@ static int code_of(int status, bool interrupted, const char *program)
         return pk_exit_code(PK_INTERRUPTED);
     if (WTERMSIG(status) == SIGPIPE) /* `./lab run 01 | head`: nobody reads on, and that is no fault */
         return 128 + SIGPIPE;
-    fprintf(stderr, "lab: %s was killed by signal %d (%s); run it under a debugger to see where\n", program,
-            WTERMSIG(status), strsignal(WTERMSIG(status)));
-    return pk_exit_code(PK_FAULT);
+    return cli_failed(pk_fail(PK_FAULT, "%s was killed by signal %d (%s); run it under a debugger to see where",
+                              program, WTERMSIG(status), strsignal(WTERMSIG(status))));
 }
 
-int cli_run(char *const argv[])
+/* As cli_run; *killed_by is the signal that killed it, 0 where none did or we were asked to end. */
+static int run(char *const argv[], int *killed_by)
 {
+    *killed_by = 0;
     sigset_t watched, before;
     watched_signals(&watched);
     fflush(NULL);
@@ -97,7 +103,14 @@ int cli_run(char *const argv[])
     bool interrupted = false;
     int status = wait_passing_signals(child, &watched, &interrupted);
     sigprocmask(SIG_SETMASK, &before, NULL);
+    *killed_by = signal_of(status, interrupted);
     return code_of(status, interrupted, argv[0]);
+}
+
+int cli_run(char *const argv[])
+{
+    int killed_by;
+    return run(argv, &killed_by);
 }
 
 /* A pipe on which a lab program says that its harness has reported, as its last act (session.c, PK_REPORTED_FD). */
@@ -147,11 +160,14 @@ static int code_with_report(int code, bool reported, const char *program)
                               program, code));
 }
 
-int cli_run_lab(char *const argv[])
+cli_end cli_run_lab(char *const argv[])
 {
     const word_of_report word = expect_report();
-    const int code = cli_run(argv);
-    return code_with_report(code, has_reported(word), argv[0]);
+    cli_end end;
+    const int code = run(argv, &end.killed_by);
+    end.reported = has_reported(word);
+    end.code = code_with_report(code, end.reported, argv[0]);
+    return end;
 }
 
 static char *read_all(int descriptor)

@@ -137,10 +137,10 @@ const char *cli_state_word(cli_state state);
 
 /* ---- advice.c ---- */
 
-/* Say where to go after a run of the student's program that ended with `code`, in a line that begins with "Next:": lost
- * fences, the hints of a wrong variant, the first open step, what judges the speed, the next lab, what a fault or a
- * hang asks for; and which steps this device does not check. `result` may be NULL; `again` makes the run: "run 01". */
-void cli_advise_after_run(const cli_lab *lab, const cli_result *result, const char *again, int code);
+/* Say where to go after a run of the student's program, in a line that begins with "Next:": lost fences, the hints of a
+ * wrong variant, a rung's first open step, what judges the speed, the next lab, what a fault or a hang asks for; and
+ * which steps this device does not check. `result` may be NULL; `again` makes the run: "run 01 --n=4". */
+void cli_advise_after_run(const cli_lab *lab, const cli_result *result, const char *again, const cli_end *end);
 
 /* Say what is next in the lab, and which steps no run has checked for want of a device; false when nothing is next. */
 bool cli_advise(const cli_lab *lab, const cli_progress *progress);

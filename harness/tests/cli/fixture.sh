@@ -96,7 +96,7 @@ wrote:*) # the result file that $FAKE_RESULT names, as `--out` and `--json` say
     done
     exit "${FAKE#wrote:}"
     ;;
-crash) kill -SEGV $$ ;;
+killed:*) kill -"${FAKE#killed:}" $$ ;;
 seed:*)
     echo ran "$@"
     [[ ${PK_CPU_SCHEDULE-} != "random:${FAKE#seed:}" ]]
@@ -160,7 +160,7 @@ expect_width() {
 }
 
 # make_result FILE PROGRAM STATUS VARIANT=STATUS...: a small result file of lab01 at one point, of a build of the student's
-# file as it is now, on a device of the kind $KIND: gpu, or cpu by default.
+# file as it is now, on a device of the kind $KIND: gpu, or cpu by default. What did not pass has $REASON.
 make_result() {
     python3 - "$PK_LAB_SOURCE/labs/lab01_first/optimized.cu" "$@" <<'CODE'
 import json, os, re, sys
@@ -170,7 +170,7 @@ results = []
 for pair in ["sync=pass", *variants]:
     variant, outcome = pair.split("=")
     results.append(dict(variant=variant, role="baseline" if variant == "sync" else "ladder", cache="hot", status=outcome,
-                        reason=None if outcome == "pass" else "because", params=dict(n=1)))
+                        reason=None if outcome == "pass" else os.environ.get("REASON", "because"), params=dict(n=1)))
 
 def digest(text):
     value = 0xcbf29ce484222325

@@ -70,6 +70,27 @@ FAKE=code:0 FAKE_SILENT=1 run run 01
 expect 3 'ended with exit code 0 before the harness had reported' 'Does a variant call exit'
 expect_width
 
+# A rung's first open step, whichever of them called pk_todo; one that this device skips comes last.
+sed -i -e 's|return pk_todo(run, "lab01.1");|done(run);|' -e 's|lab01.3 for pdl:|lab01.3 for pdl, fused:|' \
+    -e 's|lab01.2 for pdl:|lab01.2 for fused, pdl:|' "$file"
+as_run 77 todo fused=todo -- run 01 --variant=fused
+expect 77 'Next: fill in step lab01.2'
+sed -i 's|lab01.2 for fused, pdl:|lab01.2 for pdl:|' "$file"
+as_run 77 todo stream=pass pdl=skipped fused=todo -- run 01
+expect 77 'Next: fill in step lab01.3'
+as_run 0 pass stream=pass pdl=skipped -- run 01
+expect 0 'Next: fill in step lab01.2'
+sed -i 's|lab01.3 for pdl, fused:|lab01.3 for fused:|' "$file"
+as_run 0 pass stream=pass pdl=skipped -- run 01
+expect 0 'Next: fill in step lab01.3'
+# Every rung that was asked for is skipped: no step of theirs is to blame.
+as_run 77 skipped pdl=skipped -- run 01 --variant=pdl
+expect 77 'Next: ./lab run 01 --variant=pdl on a machine with a GPU'
+expect_no 'fill in'
+KIND=gpu as_run 77 skipped pdl=skipped -- run 01 --variant=pdl
+expect 77 'Next: ./lab --backend=cpu run 01 --variant=pdl'
+cp "$fixture/shipped" "$file"
+
 # Wrong while a step of that variant is open, its kernel's; then with all of them filled in.
 sed -i 's|return pk_todo(run, "lab01.2");|overlap(run); // as one|' "$file"
 as_run 1 wrong stream=todo pdl=wrong -- run 01
@@ -82,11 +103,48 @@ expect 1 'Next: pdl is wrong: ./lab hint 01.2, ./lab hint 01.3, docs/troubleshoo
 as_run 0 pass stream=pass pdl=pass -- run 01
 expect 0 'Next: the page of lab 02, then ./lab run 02'
 [[ $(grep -c Next <<<"$output") == 1 ]] || fail 'more than one next step'
-for ended in 3:illegal-address 4:watchdog '5:solutions/lab01_first/NOTES.md' '130:./lab run 01 again'; do
+for ended in '3:the section of docs/troubleshooting.md that' 4:watchdog '5:solutions/lab01_first/NOTES.md' \
+    '130:./lab run 01 again'; do
     FAKE=code:${ended%%:*} run run 01
     expect "${ended%%:*}" Next: "${ended#*:}"
     expect_width
 done
+FAKE=code:130 run check 01 --n=4 --variant stream "--note=it's two words"
+expect 130 "Next: ./lab check 01 --n=4 --variant stream '--note=it'\\''s two words' again"
+# A fault is a memory access only where it says so.
+REASON='an illegal access (docs/troubleshooting.md#illegal-address)' as_run 3 fault stream=fault -- run 01 --n=4
+expect 3 'Next: ./lab --backend=cpu-checked run 01 --n=4 names the access' 'docs/troubleshooting.md#illegal-address'
+REASON='not launched (docs/troubleshooting.md#launch-limits).' as_run 3 fault stream=fault -- run 01
+expect 3 'Next: docs/troubleshooting.md#launch-limits'
+expect_no cpu-checked
+for ended in code:0 code:3; do
+    FAKE=$ended FAKE_SILENT=1 run run 01
+    expect 3 'Next: take what ends the process out of labs/lab01_first/optimized.cu'
+    expect_no cpu-checked
+done
+for ended in 'SEGV:cpu-checked run 01' 'ABRT:Next: what it said last' 'KILL:memory was out'; do
+    FAKE=killed:${ended%%:*} run run 01
+    expect 3 'killed by signal' Next: "${ended#*:}"
+    expect_no illegal-address
+    expect_width
+done
+# A GPU judges speed, the CPU device does not, and a check has judged.
+KIND=gpu as_run 0 pass stream=pass pdl=pass -- run 01
+expect 0 'Next: ./lab check 01 judges the speed'
+KIND=gpu as_run 0 pass stream=pass pdl=pass -- run 01 --check
+expect 0 'Next: the page of lab 02'
+for kind in gpu cpu; do
+    KIND=$kind as_run 0 pass stream=pass pdl=pass -- check 01
+    expect 0 'Next: the page of lab 02'
+done
+KIND=gpu as_run 5 missed stream=pass pdl=pass -- check 01
+expect 5 'Next: what limits it is in the notes'
+FAKE=code:0 run run 01 "--csv=$fixture/x.csv" # nothing says where it ran, but for the build
+if [[ $("$pk_lab" run 01 --explore=1 2>&1) == *'needs the CPU device'* ]]; then
+    expect 0 'Next: ./lab check 01'
+else
+    expect 0 'Next: the page of lab 02'
+fi
 as_run 0 pass stream=pass pdl=skipped -- run 01
 expect 0 'Not checked on this device: lab01.2, lab01.3: pdl is skipped'
 expect_no open
@@ -101,7 +159,7 @@ expect 0 'Not checked on this device: lab01.2 (open), lab01.3 (open)'
 # A fence that is damaged is said instead of anything that its steps would say.
 sed -i 's|END lab01.2|END lab1.2|' "$file"
 as_run 0 pass stream=pass pdl=pass -- run 01
-expect 0 'lab01.2 has no END line: labs/lab01_first/optimized.cu:9' './lab reset 01'
+expect 0 'lab01.2 has no END line: labs/lab01_first/optimized.cu:9' 'Next: mend the fences' './lab reset 01'
 as_run 0 pass stream=pass pdl=pass -- run 01 --solution
 expect_no 'has no END'
 cp "$fixture/shipped" "$file"
@@ -125,8 +183,6 @@ run run 01 --baseline --solution --explore=3
 expect_error 'two programs'
 run run 01 --baseline --baseline
 expect 0 lab01_baseline
-FAKE=crash run run 01
-expect 3 'killed by signal 11'
 run run 02
 expect_error 'is not built'
 chmod -x "$PK_LAB_BUILD/bin/lab01_baseline"
@@ -157,7 +213,7 @@ else
         'PK_CPU_SCHEDULE=random:4 ./lab run 01 --n=8 --variant=stream --no-timing'
     FAKE=seed:4 run run 01 --explore=3
     expect 0
-    FAKE=crash run run 01 --explore=3
+    FAKE=killed:SEGV run run 01 --explore=3
     expect 3 'Seed 1 of 3'
 fi
 
