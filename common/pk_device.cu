@@ -8,6 +8,9 @@
 #include <string.h>
 
 #include "pk_hints.h"
+#if defined(PK_BACKEND_CPU)
+#include "pk_cpu/memory.h"
+#endif
 
 #if defined(PK_BACKEND_HIP)
 #define VISIBLE_DEVICES "HIP_VISIBLE_DEVICES"
@@ -285,6 +288,15 @@ pk_status pk_device_alloc(void **device, size_t bytes)
 void pk_device_free(void *device)
 {
     (void)cudaFree(device);
+}
+
+void pk_device_guard(void *device, size_t before, size_t after)
+{
+#if defined(PK_BACKEND_CPU)
+    pk_cpu_memory_guards(device, before, after);
+#else
+    (void)device, (void)before, (void)after;
+#endif
 }
 
 pk_status pk_device_alloc_mapped(void **host, void **device, size_t bytes)

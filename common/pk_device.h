@@ -60,6 +60,9 @@ pk_status pk_device_memory(size_t *free_bytes, size_t *total_bytes);
 /* Device memory, 256-byte aligned, uninitialised. The caller frees it. */
 pk_status pk_device_alloc(void **device, size_t bytes);
 void pk_device_free(void *device);
+/* Kernels may not touch the first `before` bytes and the last `after` of what pk_device_alloc gave. Only the CPU
+ * device's checked build looks; a GPU has no such thing. */
+void pk_device_guard(void *device, size_t before, size_t after);
 
 /* Pinned host memory mapped into the device: `*host` for the host, `*device` for kernels. */
 pk_status pk_device_alloc_mapped(void **host, void **device, size_t bytes);

@@ -353,7 +353,8 @@ static pk_bench bench_for(const pk_bench_request *request)
     return (pk_bench){.lab = request->report->lab,
                       .knobs = request->knobs,
                       .device = &request->report->device,
-                      .stream = request->stream};
+                      .stream = request->stream,
+                      .shift = request->shift};
 }
 
 pk_status pk_bench_run(const pk_bench_request *request)

@@ -27,12 +27,26 @@ static pk_status check_fits(const pk_bench *bench, const char *name, size_t byte
                    (double)total_bytes / 1e6);
 }
 
+static size_t bytes_before(const pk_bench *bench)
+{
+    return GUARD_BYTES + bench->shift;
+}
+
+static size_t bytes_after(const pk_buffer *buffer)
+{
+    return padded(buffer->bytes) - buffer->bytes + GUARD_BYTES;
+}
+
+static unsigned char *data_of(const pk_bench *bench, const pk_buffer *buffer)
+{
+    return buffer->base + bytes_before(bench);
+}
+
 static pk_status fill_guards(const pk_bench *bench, const pk_buffer *buffer)
 {
-    size_t after = padded(buffer->bytes) - buffer->bytes + GUARD_BYTES;
-    pk_status status = pk_device_fill(buffer->base, GUARD_BYTE, GUARD_BYTES, bench->stream);
+    pk_status status = pk_device_fill(buffer->base, GUARD_BYTE, bytes_before(bench), bench->stream);
     if (status == PK_OK)
-        status = pk_device_fill(buffer->base + GUARD_BYTES + buffer->bytes, GUARD_BYTE, after, bench->stream);
+        status = pk_device_fill(data_of(bench, buffer) + buffer->bytes, GUARD_BYTE, bytes_after(buffer), bench->stream);
     return status == PK_OK ? pk_device_stream_synchronize(bench->stream) : status;
 }
 
@@ -44,7 +58,7 @@ pk_status pk_run_buffer(pk_run *run, const char *name, size_t bytes, pk_buffer_r
     if (bytes > SIZE_MAX / 2)
         return pk_fail(PK_USAGE, "%s: buffer '%s' is larger than memory can be: use a smaller size", bench->lab->id,
                        name);
-    size_t whole = padded(bytes) + 2 * (size_t)GUARD_BYTES;
+    size_t whole = bytes_before(bench) + padded(bytes) + GUARD_BYTES;
     pk_status status = check_fits(bench, name, whole);
     if (status != PK_OK)
         return status;
@@ -59,7 +73,8 @@ pk_status pk_run_buffer(pk_run *run, const char *name, size_t bytes, pk_buffer_r
     buffer->base = base;
     buffer->bytes = bytes;
     bench->buffer_count++;
-    *device = buffer->base + GUARD_BYTES;
+    *device = data_of(bench, buffer);
+    pk_device_guard(base, bytes_before(bench), bytes_after(buffer));
     return fill_guards(bench, buffer);
 }
 
@@ -69,7 +84,7 @@ pk_status pk_buffers_poison(pk_bench *bench)
         pk_buffer *buffer = &bench->buffers[i];
         if (buffer->role == PK_BUFFER_INPUT)
             continue;
-        pk_status status = pk_device_fill(buffer->base + GUARD_BYTES, POISON_BYTE, buffer->bytes, bench->stream);
+        pk_status status = pk_device_fill(data_of(bench, buffer), POISON_BYTE, buffer->bytes, bench->stream);
         if (status != PK_OK)
             return status;
     }
@@ -88,8 +103,9 @@ static size_t intact_bytes(const unsigned char *text, size_t count)
 static pk_status check_guard(const pk_bench *bench, const pk_buffer *buffer, bool after)
 {
     unsigned char bytes[GUARD_BYTES + 256];
-    size_t count = after ? padded(buffer->bytes) - buffer->bytes + GUARD_BYTES : GUARD_BYTES;
-    const unsigned char *from = after ? buffer->base + GUARD_BYTES + buffer->bytes : buffer->base;
+    size_t count = after ? bytes_after(buffer) : GUARD_BYTES;
+    const unsigned char *from = data_of(bench, buffer);
+    from = after ? from + buffer->bytes : from - GUARD_BYTES;
     pk_status status = pk_device_download(bytes, from, count, bench->stream);
     if (status == PK_OK)
         status = pk_device_stream_synchronize(bench->stream);

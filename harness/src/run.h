@@ -25,6 +25,7 @@ typedef struct pk_bench {
     void *stream;
     pk_buffer buffers[PK_MAX_BUFFERS];
     size_t buffer_count;
+    size_t shift; /* bytes that its buffers begin later in their allocations than another bench's */
     void *lab_data, *reference;
     void *peek_stream; /* of pk_run_peek; NULL until the first */
     bool variant_runs; /* the reference is out of reach */

@@ -390,7 +390,7 @@ static pk_result *default_result(session *s, const char *variant)
 }
 
 /* What came of a variant at an awkward size goes to its result at the sizes that were asked for. */
-static void carry_over(session *s, const char *size, const pk_result *at)
+static void carry_over(session *s, const char *where, const pk_result *at)
 {
     pk_result *result = default_result(s, at->variant);
     if (!result || result->status != PK_OK || at->status == PK_SKIP)
@@ -400,39 +400,54 @@ static void carry_over(session *s, const char *size, const pk_result *at)
         return;
     }
     char reason[1024];
-    snprintf(reason, sizeof reason, "right at the sizes asked for, and not with %s: %s", size,
+    snprintf(reason, sizeof reason, "right at the sizes asked for, and %s: %s", where,
              at->reason ? at->reason : pk_status_word(at->status));
     result->status = at->status;
     result->reason = strdup(reason);
 }
 
-/* Every variant that passed, once more with other buffers: at the lab's awkward sizes, from the first to the last, and
- * at the first again, when what a variant has kept from an earlier one is old. Not timed, and no results of their own.
- */
+/* Every variant that passed once more, with other buffers, at one size: not timed, and no result of its own. */
+static pk_status verify_again(session *s, const long long *knobs, size_t turn, const char *where)
+{
+    enum { SHIFT = 256 }; /* memory that was freed and given out again is not where it was */
+    const size_t first = s->report.result_count;
+    pk_bench_request request = {.knobs = knobs,
+                                .cache = PK_HOT,
+                                .only_passed_before = s->default_results,
+                                .of_sweep = true,
+                                .shift = (turn + 1) * SHIFT,
+                                .passes = 1};
+    const pk_status status = run_bench(s, &request, NULL);
+    for (size_t r = first; r < s->report.result_count; r++)
+        carry_over(s, where, &s->report.results[r]);
+    s->current = SIZE_MAX;
+    pk_report_drop(&s->report, first);
+    return status;
+}
+
+/* At the lab's awkward sizes, from the first to the last, at the first again, and at the sizes that were asked for:
+ * what a variant has kept from an earlier size, or from earlier buffers, is old by then. */
 static pk_status verify_awkward_sizes(session *s)
 {
     const pk_lab *lab = s->report.lab;
-    const size_t first = s->report.result_count, count = lab->awkward_count;
+    const size_t count = lab->awkward_count, turns = count + (count > 1);
     long long *knobs = calloc(lab->knob_count + 1, sizeof *knobs);
     pk_status status = PK_OK;
     if (!knobs)
         return pk_out_of_memory(lab->id);
-    for (size_t i = 0; i < count + (count > 1) && status == PK_OK && !pk_interrupted(); i++) {
+    for (size_t i = 0; i < turns && status == PK_OK && !pk_interrupted(); i++) {
         const char *size = lab->awkward[i % count];
+        char where[160];
+        (void)snprintf(where, sizeof where, "not with %s", size);
         for (size_t k = 0; k < lab->knob_count; k++)
             knobs[k] = lab->knobs[k].quick;
         status = pk_options_set_knobs(knobs, lab, size);
-        if (status != PK_OK)
-            break;
-        pk_bench_request request = {
-            .knobs = knobs, .cache = PK_HOT, .only_passed_before = s->default_results, .of_sweep = true, .passes = 1};
-        status = run_bench(s, &request, NULL);
-        for (size_t r = first; r < s->report.result_count; r++)
-            carry_over(s, size, &s->report.results[r]);
-        s->current = SIZE_MAX;
-        pk_report_drop(&s->report, first);
+        if (status == PK_OK)
+            status = verify_again(s, knobs, i, where);
     }
     free(knobs);
+    if (status == PK_OK && !pk_interrupted())
+        status = verify_again(s, s->options.knobs, turns, "not again behind other sizes");
     return status;
 }
 

@@ -233,6 +233,37 @@ static pk_status capped_grid(pk_run *run)
 }
 
 /* The size of the first run is taken for that of all. */
+static pk_status kept_pointer(pk_run *run)
+{
+    static float *y;
+    const lab01 *lab = lab_of(run);
+    y = y ? y : lab->y;
+    for (int step = 0; step < lab->k * lab->tokens; step++)
+        PK_LAUNCH(axpy_step, lab01_blocks(lab), LAB01_THREADS, 0, stream_of(run), lab->n, lab->a, lab->x, y);
+    PK_CHECK(cudaStreamSynchronize(stream_of(run)));
+    return PK_OK;
+}
+
+/* Reads a row too far, as a loop does that fetches ahead and does not ask whether there is more. Nothing comes of it
+ * here; beyond the guard it would be another's memory, or none. */
+enum { ROW = 256 };
+
+static __global__ void reads_beyond(int n, const float *x, float *y)
+{
+    const int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i < n)
+        y[i] += x[i + ROW] > 1e30f ? 1.0f : 0.0f;
+}
+
+static pk_status row_beyond(pk_run *run)
+{
+    const lab01 *lab = lab_of(run);
+    PK_TRY(all_steps(run));
+    PK_LAUNCH(reads_beyond, lab01_blocks(lab), LAB01_THREADS, 0, stream_of(run), lab->n, lab->x, lab->y);
+    PK_CHECK(cudaStreamSynchronize(stream_of(run)));
+    return PK_OK;
+}
+
 static pk_status kept_size(pk_run *run)
 {
     static int n;
@@ -275,6 +306,8 @@ PK_VARIANTS(ladder) = {
      NULL},
     {"hangs", "a kernel that never ends", 0, NULL, hangs, NULL},
     {"capped-grid", "four blocks at most, and no loop", 0, NULL, capped_grid, NULL},
+    {"kept-pointer", "the buffer of the first run for all", 0, NULL, kept_pointer, NULL},
+    {"row-beyond", "a row read beyond the buffer, and not used", 0, NULL, row_beyond, NULL},
     {"kept-size", "the size of the first run for all", 0, NULL, kept_size, NULL},
     {"leaks", "device memory in every repetition", 0, NULL, leaks, NULL},
     {"idle-token", "tokens reported before their work has begun", 0, NULL, idle_token, NULL},

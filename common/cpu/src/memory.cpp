@@ -14,6 +14,7 @@
 
 #include "capture.h"
 #include "error.h"
+#include "pk_cpu/memory.h"
 #include "settings.h"
 #include "symbols.h"
 
@@ -22,7 +23,8 @@ struct range {
     size_t bytes;
     enum cudaMemoryType kind;
     enum { ALLOCATED, REGISTERED, SYMBOL } origin;
-    const void *caller; /* code that asked for it, or null */
+    const void *caller;   /* code that asked for it, or null */
+    size_t before, after; /* bytes at its ends that are no kernel's: pk_cpu_memory_guards */
 };
 
 static pthread_mutex_t memory_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -268,6 +270,14 @@ static void name_stray(const void *address, char *what, size_t bytes)
     }
 }
 
+/* What an address in the guards of a buffer is. */
+static void name_guarded(const struct range *range, const char *at, char *what, size_t bytes)
+{
+    const char *low = range->base + range->before, *high = range->base + range->bytes - range->after;
+    snprintf(what, bytes, "%zu bytes %s a buffer of %zu bytes", (size_t)(at < low ? low - at : at - high),
+             at < low ? "before" : "past the end of", (size_t)(high - low));
+}
+
 bool pk_memory_reachable(const void *address, size_t bytes, char *what, size_t what_bytes)
 {
     /* Most accesses are to an allocation of the last few. */
@@ -283,11 +293,15 @@ bool pk_memory_reachable(const void *address, size_t bytes, char *what, size_t w
             return true;
     pthread_mutex_lock(&memory_lock);
     const struct range *range = find(address);
-    if (range)
-        known[++newest % 8] = {range->base, range->base + range->bytes, __atomic_load_n(&removals, __ATOMIC_RELAXED)};
-    const bool inside = range && (size_t)(range->base + range->bytes - (const char *)address) >= bytes;
-    if (!inside)
-        name_stray(range ? range->base + range->bytes : address, what, what_bytes);
+    const char *low = range ? range->base + range->before : nullptr;
+    const char *high = range ? range->base + range->bytes - range->after : nullptr;
+    const bool inside = range && at >= low && at < high && (size_t)(high - at) >= bytes;
+    if (inside)
+        known[++newest % 8] = {low, high, __atomic_load_n(&removals, __ATOMIC_RELAXED)};
+    else if (range && range->before + range->after > 0)
+        name_guarded(range, at < low ? at : at < high ? high : at, what, what_bytes);
+    else
+        name_stray(range ? high : address, what, what_bytes);
     pthread_mutex_unlock(&memory_lock);
     return inside;
 }
@@ -301,8 +315,10 @@ bool pk_memory_may_be_argument(const void *pointer, char *what, size_t what_byte
     if ((uintptr_t)at < NO_MEMORY_BELOW || (at >= __start_pk_managed && at < __stop_pk_managed) ||
         pk_memory_reachable(at, 1, what, what_bytes))
         return true;
-    char unused[1];
-    return pk_memory_reachable(at - 1, 1, unused, sizeof(unused));
+    pthread_mutex_lock(&memory_lock);
+    const bool inside = find(at) || find(at - 1); /* a guard may be pointed to, and the byte past the end */
+    pthread_mutex_unlock(&memory_lock);
+    return inside;
 }
 
 bool pk_memory_is_device_only(const void *address, char *what, size_t what_bytes)
@@ -355,7 +371,7 @@ static cudaError_t allocate(void **pointer, size_t bytes, enum cudaMemoryType ki
         error = cudaErrorMemoryAllocation;
     else if (pk_settings.check ? !(base = heap_allocate(bytes, kind)) : posix_memalign(&base, 256, bytes) != 0)
         error = cudaErrorMemoryAllocation;
-    else if (!add({(char *)base, bytes, kind, range::ALLOCATED, caller}))
+    else if (!add({(char *)base, bytes, kind, range::ALLOCATED, caller, 0, 0}))
         error = cudaErrorMemoryAllocation;
     if (error == cudaSuccess && counts)
         used_bytes += bytes;
@@ -420,6 +436,18 @@ extern "C" cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total_bytes)
     pthread_mutex_unlock(&memory_lock);
     *total_bytes = (size_t)pk_settings.memory_bytes;
     return cudaSuccess;
+}
+
+extern "C" void pk_cpu_memory_guards(void *base, size_t before, size_t after)
+{
+    pthread_mutex_lock(&memory_lock);
+    struct range *range = find(base);
+    if (range && range->base == base && before <= range->bytes && after <= range->bytes - before) {
+        range->before = before;
+        range->after = after;
+        __atomic_add_fetch(&removals, 1, __ATOMIC_RELEASE); /* what pk_memory_reachable knew of it holds no longer */
+    }
+    pthread_mutex_unlock(&memory_lock);
 }
 
 extern "C" cudaError_t cudaMalloc(void **device, size_t bytes)
@@ -507,7 +535,7 @@ extern "C" cudaError_t cudaHostRegister(void *host, size_t bytes, unsigned flags
     pthread_mutex_lock(&memory_lock);
     const size_t above = upper_bound(host);
     const bool overlaps = find(host) || (above < n_ranges && (uintptr_t)ranges[above].base < (uintptr_t)host + bytes);
-    const bool added = !overlaps && add({(char *)host, bytes, cudaMemoryTypeHost, range::REGISTERED, nullptr});
+    const bool added = !overlaps && add({(char *)host, bytes, cudaMemoryTypeHost, range::REGISTERED, nullptr, 0, 0});
     pthread_mutex_unlock(&memory_lock);
     return added ? cudaSuccess
                  : pk_fail_with(overlaps ? cudaErrorHostMemoryAlreadyRegistered : cudaErrorMemoryAllocation);
@@ -561,7 +589,7 @@ extern "C" cudaError_t pk_cpu_symbol_address(void **device, const void *symbol, 
     pthread_mutex_lock(&memory_lock);
     const struct range *range = find(symbol);
     const bool known =
-        range || add({(char *)const_cast<void *>(symbol), bytes, cudaMemoryTypeDevice, range::SYMBOL, nullptr});
+        range || add({(char *)const_cast<void *>(symbol), bytes, cudaMemoryTypeDevice, range::SYMBOL, nullptr, 0, 0});
     pthread_mutex_unlock(&memory_lock);
     *device = const_cast<void *>(symbol);
     return known ? cudaSuccess : pk_fail_with(cudaErrorMemoryAllocation);

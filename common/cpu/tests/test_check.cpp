@@ -6,6 +6,8 @@
 #include <cuda_pipeline_primitives.h>
 #include <string.h>
 
+#include "pk_cpu/memory.h"
+
 enum { THREADS = 64 };
 
 /* Each thread reads what its neighbour wrote, and writes the next round's value. */
@@ -126,7 +128,12 @@ static int run(const char *mistake, bool right)
         LAUNCH(read_unwritten, 1, THREADS, 0, nullptr, x, right ? THREADS : THREADS - 1);
     else if (strcmp(mistake, "bounds") == 0)
         LAUNCH(write_from, 1, THREADS, 0, nullptr, x, right ? 63 * THREADS : 63 * THREADS + 1);
-    else if (strcmp(mistake, "freed") == 0) {
+    else if (strcmp(mistake, "guards") == 0) {
+        pk_cpu_memory_guards(x, 256, 16384 - 512);
+        LAUNCH(write_from, 1, THREADS, 0, nullptr, x, right ? THREADS : THREADS + 1);
+        if (right)
+            OK(cudaMemset(x, 0, 16384));
+    } else if (strcmp(mistake, "freed") == 0) {
         if (!right)
             OK(cudaFree(y));
         LAUNCH(write_from, 1, THREADS, 0, nullptr, y, 0);
