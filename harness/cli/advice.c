@@ -252,7 +252,9 @@ static void say_after_end(const situation *now, const char *again, const cli_end
     if (end->killed_by)
         say_after_signal(again, end->killed_by);
     else if (end->code == pk_exit_code(PK_FAULT) && !end->reported)
-        cli_say(2, "Next: take what ends the process out of %s; a variant returns", cli_relative(now->path));
+        cli_say(2,
+                "Next: what it said last, above; if nothing, take what ends the process out of %s: a variant returns",
+                cli_relative(now->path));
     else if (end->code == pk_exit_code(PK_FAULT))
         say_after_fault(now, again);
     else if (end->code == pk_exit_code(PK_TIMEOUT))

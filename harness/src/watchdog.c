@@ -35,7 +35,8 @@ static struct {
     atomic_int interrupted; /* relaxed: a flag polled between repetitions, it publishes nothing else */
 } watchdog = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-static void describe_hang(char *text, size_t bytes, double seconds)
+/* "HOW in WHAT; last launch: ...ADVICE; ...": with what is held at that time. */
+static void describe_work(char *text, size_t bytes, const char *how, const char *advice)
 {
     char what[128], launch[256], blocked[1024], held[512];
     pthread_mutex_lock(&watchdog.lock);
@@ -44,10 +45,8 @@ static void describe_hang(char *text, size_t bytes, double seconds)
     pk_launch_describe_last(launch, sizeof launch);
     pk_device_describe_blocked(blocked, sizeof blocked);
     watchdog.calls.describe(held, sizeof held);
-    snprintf(text, bytes,
-             "no progress for %.0f s in %s; last launch: %s; a kernel or a wait never ends "
-             "(docs/troubleshooting.md#watchdog)%s%s%s%s",
-             seconds, what, launch[0] ? launch : "none", held[0] ? "; " : "", held, blocked[0] ? "; " : "", blocked);
+    snprintf(text, bytes, "%s in %s; last launch: %s%s%s%s%s%s", how, what, launch[0] ? launch : "none", advice,
+             held[0] ? "; " : "", held, blocked[0] ? "; " : "", blocked);
 }
 
 /* ---- quiet time: how long the process has got nowhere although it could ---- */
@@ -122,13 +121,20 @@ static void say_quiet(const quiet *q, double *said_since)
     pthread_mutex_unlock(&watchdog.lock);
 }
 
-/* With what was held at that time, whatever ended it. */
-static void end_run(pk_status why, const char *how, double quiet_s)
+static void end_hung(double quiet_s)
 {
-    char hang[2560], text[2624];
-    describe_hang(hang, sizeof hang, quiet_s);
-    snprintf(text, sizeof text, "%s%s%s", how, how[0] ? "; " : "", hang);
-    watchdog.calls.give_up(why, text);
+    char how[64], text[2624];
+    snprintf(how, sizeof how, "no progress for %.0f s", quiet_s);
+    describe_work(text, sizeof text, how, "; a kernel or a wait never ends (docs/troubleshooting.md#watchdog)");
+    watchdog.calls.give_up(PK_TIMEOUT, text);
+}
+
+/* Whether it would have ended by itself is not known. */
+static void end_interrupted(const char *how)
+{
+    char text[2624];
+    describe_work(text, sizeof text, how, "");
+    watchdog.calls.give_up(PK_INTERRUPTED, text);
 }
 
 static void *watch(void *unused)
@@ -146,17 +152,17 @@ static void *watch(void *unused)
         if (signal_number > 0) {
             /* A second signal means: now. */
             if (interrupted_at > 0 && pk_now_us() - interrupted_at > (double)SECOND_SIGNAL_MS * 1e3)
-                end_run(PK_INTERRUPTED, "interrupted twice", q.us / 1e6);
+                end_interrupted("interrupted twice");
             atomic_store_explicit(&watchdog.interrupted, 1, memory_order_relaxed);
             if (interrupted_at <= 0)
                 interrupted_at = pk_now_us();
         }
         if (interrupted_at > 0 && pk_now_us() - interrupted_at > (double)INTERRUPT_GRACE_MS * 1e3)
-            end_run(PK_INTERRUPTED, "interrupted while the device was busy", q.us / 1e6);
+            end_interrupted("interrupted while the device was busy");
         count_quiet(&q);
         say_quiet(&q, &said_since);
         if (watchdog.limit_us > 0 && q.us > watchdog.limit_us)
-            end_run(PK_TIMEOUT, "", q.us / 1e6);
+            end_hung(q.us / 1e6);
     }
     return NULL;
 }

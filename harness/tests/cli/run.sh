@@ -119,7 +119,7 @@ expect 3 'Next: docs/troubleshooting.md#launch-limits'
 expect_no cpu-checked
 for ended in code:0 code:3; do
     FAKE=$ended FAKE_SILENT=1 run run 01
-    expect 3 'Next: take what ends the process out of labs/lab01_first/optimized.cu'
+    expect 3 'Next: what it said last' 'take what ends the process out of labs/lab01_first/optimized.cu'
     expect_no cpu-checked
 done
 for ended in 'SEGV:cpu-checked run 01' 'ABRT:Next: what it said last' 'KILL:memory was out'; do

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# interrupt_hang.sh PROGRAM ARGUMENT...: Ctrl-C, twice, while a kernel hangs. It ends at once, and says what was being done:
+# not for how long there was no progress, which is the watchdog's reason and not this one. The sign to send it is the line
+# that says that nothing goes on.
+set -uo pipefail
+folder=$(mktemp -d) || exit 1
+trap 'rm -rf "$folder"' EXIT
+
+set -m # or the program would begin with Ctrl-C ignored
+"$@" >"$folder/out" 2>"$folder/err" </dev/null &
+program=$!
+set +m
+until grep -q '^no progress for' "$folder/err" || ! kill -0 "$program" 2>/dev/null; do
+    sleep 0.05
+done
+kill -INT "$program" 2>/dev/null
+sleep 0.7 # two that are nearer are one: the terminal sends it, and what started the program passes it on
+kill -INT "$program" 2>/dev/null
+wait "$program"
+code=$?
+said=$(tr -s ' \n' ' ' <"$folder/err")
+echo "$said"
+if ((code == 77)); then
+    exit 77
+fi
+((code == 130)) || { echo "FAILED: exit code $code, not 130"; exit 1; }
+[[ $said =~ "interrupted: interrupted twice in variant".*"last launch: " ]] || { echo 'FAILED: no word of what was done'; exit 1; }
+[[ ${said##*interrupted: } != *'no progress'* ]] || { echo 'FAILED: a time that is no reason'; exit 1; }
