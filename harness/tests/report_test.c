@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../src/contender.h"
 #include "../src/print.h"
 #include "pk/host.h"
 #include "sample_report.h"
@@ -272,6 +273,44 @@ Test(results, that_do_not_fit_into_memory_leave_the_others_as_they_are, .init = 
     report.result_capacity = results;
     cr_assert_eq(report.results[0].knobs[1], 2);
     pk_report_free(&report);
+}
+
+/* ---- an open step ---- */
+
+static void todo_is(const char *ladder_text, const char *step, const char *said)
+{
+    const pk_variant variant = {.name = "fused"};
+    pk_bench bench = {.lab = NULL};
+    pk_contender contender;
+    pk_report report = {.ladder_text = ladder_text};
+    cr_assert_not_null(pk_report_add(&report, NULL));
+    cr_assert_eq(pk_contender_init(&contender, &bench, &variant, 0), PK_OK);
+    pk_contender_fail(&report, &contender, pk_todo(&contender.run, "lab99.5"));
+    const pk_result *result = &report.results[0];
+    cr_assert_eq(result->status, PK_TODO);
+    cr_assert_str_eq(result->open_step, step);
+    cr_assert_not_null(strstr(result->reason, said), "%s", result->reason);
+    pk_contender_release(&contender);
+    pk_report_free(&report);
+}
+
+Test(todo, names_the_first_open_step_of_the_rung)
+{
+    static const char last[] =
+        "/* STEP lab99.5 for fused: launch */ return pk_todo(run, \"lab99.5\"); /* END lab99.5 */";
+    char text[1024];
+    todo_is(NULL, "lab99.5", "step lab99.5 is open: fill it in, or ask `./lab hint 99.5`");
+    todo_is(last, "lab99.5", "step lab99.5 is open");
+    (void)snprintf(text, sizeof text,
+                   "/* STEP lab99.3 for stream: of another */ (void)x; /* END lab99.3 */\n"
+                   "/* STEP lab99.4 for pdl, fused: in a kernel */ (void)n; /* END lab99.4 */\n%s",
+                   last);
+    todo_is(text, "lab99.4", "step lab99.4 is open: fill it in, or ask `./lab hint 99.4`");
+    (void)snprintf(
+        text, sizeof text,
+        "/* STEP lab99.4 for fused: done */ y[n] = 1; /* END lab99.4 */\n"
+        "/* STEP lab99.5 for fused: both */ launch(run); return pk_todo(run, \"lab99.5\"); /* END lab99.5 */");
+    todo_is(text, "lab99.5", "delete that line");
 }
 
 /* ---- the run's own table ---- */
