@@ -296,6 +296,26 @@ static const cli_rung *first_bad(const cli_progress *progress)
     return NULL;
 }
 
+/* Was every rung that stands on the step skipped? Of a step of all rungs that is not known. */
+static bool is_skipped(const cli_progress *progress, const pk_step *step)
+{
+    size_t named = 1, skipped = 0;
+    for (const char *at = step->rungs; *at; at++)
+        named += *at == ',';
+    for (size_t i = 0; i < progress->rung_count; i++)
+        skipped += progress->rungs[i].state == CLI_NOT_CHECKED && pk_step_is_of(step, progress->rungs[i].name);
+    return skipped == named && strcmp(step->rungs, "all rungs") != 0;
+}
+
+/* As after a run: a step that nothing could check comes after all others. */
+static const pk_step *next_open_of(const situation *now, const cli_progress *progress)
+{
+    for (size_t i = 0; i < progress->steps.count; i++)
+        if (progress->steps.steps[i].open && !is_skipped(progress, &progress->steps.steps[i]))
+            return &progress->steps.steps[i];
+    return first_open(now, NULL);
+}
+
 static void say_bad(const situation *now, const cli_rung *rung)
 {
     if (rung->state == CLI_WRONG) {
@@ -313,7 +333,7 @@ static void say_bad(const situation *now, const cli_rung *rung)
 bool cli_advise(const cli_lab *lab, const cli_progress *progress)
 {
     const situation now = {lab, NULL, cli_student_file(lab), &progress->steps};
-    const pk_step *open = first_open(&now, NULL);
+    const pk_step *open = next_open_of(&now, progress);
     const cli_rung *bad = first_bad(progress);
     bool something = true;
     say_never_checked(progress);

@@ -61,13 +61,15 @@ static bool has_text(const cli_result *result, const pk_step *step)
     return false;
 }
 
-/* Was it run with all its steps as they are now, and none of them to be filled in? Otherwise the run says nothing of
- * those that are. */
-static bool is_of_these_steps(const cli_result *result, const char *variant, const pk_steps *steps)
+/* Does what came of the variant hold of its steps as they are now? A verdict does if they are what was run, and none of
+ * them is open; a skip does whatever stands in those that are. */
+static bool holds_now(const cli_result *result, const char *variant, cli_state state, const pk_steps *steps)
 {
     for (size_t i = 0; i < steps->count; i++) {
         const pk_step *step = &steps->steps[i];
-        if (pk_step_is_of(step, variant) && (step->lost || step->open || !has_text(result, step)))
+        if (!pk_step_is_of(step, variant) || (step->open && state == CLI_NOT_CHECKED))
+            continue;
+        if (step->lost || step->open || !has_text(result, step))
             return false;
     }
     return true;
@@ -114,7 +116,7 @@ static bool take(const cli_result *result, void *context)
         const cli_point *point = &result->points[i];
         const cli_state state = state_in(result, point->variant);
         if (!strcmp(point->role, "baseline") || state == CLI_FILLED_IN ||
-            !is_of_these_steps(result, point->variant, &progress->steps))
+            !holds_now(result, point->variant, state, &progress->steps))
             continue;
         cli_rung *rung = rung_named(progress, point->variant);
         if (rung->state == CLI_NOT_CHECKED)

@@ -3,6 +3,7 @@
 # shellcheck source=fixture.sh
 source "$(dirname "$0")/fixture.sh"
 file=$PK_LAB_SOURCE/labs/lab01_first/optimized.cu
+cp "$file" "$fixture/as_shipped"
 
 # ---- status ----
 
@@ -103,6 +104,17 @@ of_run passed wrong wrong -- wrong stream=pass pdl=wrong
 sed -i 's|done(run);$|return pk_todo(run, "lab01.2");|' "$file"
 of_run passed open 'filled in' -- wrong stream=pass pdl=wrong # the open step says why
 expect 0 'Next: fill in step lab01.2'
+# An open step that this device skips comes after the others, as after a run.
+sed -e 's|return pk_todo(run, "lab01.1");|done(run);|' -e 's|lab01.3 for pdl:|lab01.3 for fused:|' \
+    -e 's|lab01.2 for pdl:|lab01.2 for fused, pdl:|' "$fixture/as_shipped" >"$file"
+of_run passed open open -- todo stream=pass pdl=skipped fused=todo
+expect 0 'Next: fill in step lab01.2'
+sed -i 's|lab01.2 for fused, pdl:|lab01.2 for pdl:|' "$file"
+of_run passed open open -- todo stream=pass pdl=skipped fused=todo
+expect 0 'Next: fill in step lab01.3'
+cp "$fixture/filled_in" "$file"
+sed -i -e 's|lab01.1 for stream:|lab01.1 for stream, pdl:|' -e 's|done(run);$|return pk_todo(run, "lab01.2");|' "$file"
+of_run passed open 'filled in' -- wrong stream=pass pdl=wrong
 sed -i 's|"[0-9a-f]\{16\}"|"none"|g' "$folder/lab01.json" "$older/lab01.json" # files from before they held digests
 run status
 states 'filled in' open 'filled in'
