@@ -266,6 +266,15 @@ static void say_after_end(const situation *now, const char *again, const cli_end
         cli_say(2, "Next: ./lab %s again", again);
 }
 
+/* It was edited meanwhile; or it came back with an old time, from a copy for instance, and was not built again. */
+static bool has_other_text(const situation *now)
+{
+    for (size_t i = 0; now->result && now->result->step_count && i < now->steps->count; i++)
+        if (!now->steps->steps[i].lost && !cli_has_text(now->result, &now->steps->steps[i]))
+            return true;
+    return false;
+}
+
 void cli_advise_after_run(const cli_lab *lab, const cli_result *result, const char *again, const cli_end *end)
 {
     pk_steps steps = cli_student_steps(lab);
@@ -273,6 +282,9 @@ void cli_advise_after_run(const cli_lab *lab, const cli_result *result, const ch
     const cli_point *wrong = first_with(result, "wrong");
     if (cli_lost_steps(&steps))
         cli_say_lost_steps(lab, &steps);
+    else if (has_other_text(&now))
+        cli_say(2, "%s has another text than what was run.\nNext: touch %s, then ./lab %s", cli_relative(now.path),
+                cli_relative(now.path), again);
     else if (wrong)
         say_wrong(&now, wrong->variant);
     else if (end->code == pk_exit_code(PK_TODO))

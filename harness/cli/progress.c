@@ -51,16 +51,6 @@ static cli_state state_in(const cli_result *result, const char *variant)
     return state;
 }
 
-static bool has_text(const cli_result *result, const pk_step *step)
-{
-    char digest[PK_STEP_DIGEST_BYTES];
-    pk_step_digest_text(digest, step);
-    for (size_t i = 0; i < result->step_count; i++)
-        if (!strcmp(result->steps[i].id, step->id))
-            return !strcmp(result->steps[i].digest, digest);
-    return false;
-}
-
 /* Does what came of the variant hold of its steps as they are now? A verdict does if they are what was run, and none of
  * them is open; a skip does whatever stands in those that are. */
 static bool holds_now(const cli_result *result, const char *variant, cli_state state, const pk_steps *steps)
@@ -69,7 +59,7 @@ static bool holds_now(const cli_result *result, const char *variant, cli_state s
         const pk_step *step = &steps->steps[i];
         if (!pk_step_is_of(step, variant) || (step->open && state == CLI_NOT_CHECKED))
             continue;
-        if (step->lost || step->open || !has_text(result, step))
+        if (step->lost || step->open || !cli_has_text(result, step))
             return false;
     }
     return true;

@@ -512,6 +512,16 @@ bool cli_is_students(const cli_result *result)
     return role && !strcmp(role, "_optimized");
 }
 
+bool cli_has_text(const cli_result *result, const pk_step *step)
+{
+    char digest[PK_STEP_DIGEST_BYTES];
+    pk_step_digest_text(digest, step);
+    for (size_t i = 0; i < result->step_count; i++)
+        if (!strcmp(result->steps[i].id, step->id))
+            return !strcmp(result->steps[i].digest, digest);
+    return false;
+}
+
 bool cli_is_cpu_device(const cli_result *result)
 {
     return strcmp(result->kind, "gpu") != 0;

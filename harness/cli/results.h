@@ -99,6 +99,9 @@ bool cli_is_students(const cli_result *result);
 
 bool cli_is_cpu_device(const cli_result *result);
 
+/* Was this text of the step run, in these surroundings? */
+bool cli_has_text(const cli_result *result, const pk_step *step);
+
 /* ---- progress.c ---- */
 
 /* Of a step: what its text says, and then what came of that text when it was run. */

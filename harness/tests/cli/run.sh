@@ -45,6 +45,13 @@ as_run 77 todo stream=todo pdl=todo -- run 01
 expect 77 'Next: fill in step lab01.1 in labs/lab01_first/optimized.cu' './lab hint 01.1'
 expect_no 'Not checked'
 [[ -s $results/2026-03-01T000000Z-d/lab01.json ]] || fail 'no result was written'
+expect_no 'another text'
+sed -i 's|launch in order|launch|' "$file" # the build is of another text, which the result knows
+FAKE=wrote:77 run run 01
+expect 77 'labs/lab01_first/optimized.cu has another text than what was run' 'Next: touch labs/lab01_first/optimized.cu, then ./lab run 01'
+expect_no 'fill in'
+expect_width
+cp "$fixture/shipped" "$file"
 as_run 77 todo stream=todo pdl=todo -- run 01 "--json=$fixture/elsewhere.json"
 expect 77 'Next: fill in step lab01.1'
 as_run 77 todo stream=todo pdl=todo -- run 01 --baseline
