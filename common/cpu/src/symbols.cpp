@@ -144,13 +144,28 @@ const char *pk_shared_variable(const void *address, size_t *offset)
     return nullptr;
 }
 
-/* Ask addr2line, which reads the debug information; where it or that is missing, the function's name has to do. */
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+/* One of this device's, whose inline functions stand between a program and what it asked for. */
+static bool is_own_header(const char *path)
+{
+    return strstr(path, "cpu/include/") || strncmp(base_name(path), "pk_atomic.h:", 12) == 0;
+}
+
+/* Ask addr2line, with the lines that an inline function was called from, innermost first: it reads the debug
+ * information; where it or that is missing, the function's name has to do. An address is where a call returns to, maybe
+ * on the next line already, or a function's own. */
 void pk_describe_code(const void *address, char *text, size_t bytes)
 {
     need_symbols();
     char command[700], line[512] = "";
     snprintf(text, bytes, "%p", address);
     const Elf64_Sym *function = function_at(address);
+    const bool begins = function && function->st_value == (uintptr_t)address - program.load_address;
     if (function) {
         int failed = 1;
         char *readable = abi::__cxa_demangle(program.names + function->st_name, nullptr, nullptr, &failed);
@@ -160,17 +175,22 @@ void pk_describe_code(const void *address, char *text, size_t bytes)
     }
     if (strchr(program.path, '\''))
         return;
-    snprintf(command, sizeof(command), "addr2line -e '%s' %#zx 2>/dev/null", program.path,
-             (size_t)((uintptr_t)address - program.load_address));
+    snprintf(command, sizeof(command), "addr2line -i -e '%s' %#zx 2>/dev/null", program.path,
+             (size_t)((uintptr_t)address - program.load_address) - (begins ? 0 : 1));
     FILE *pipe = popen(command, "re");
     if (!pipe)
         return;
-    if (fgets(line, sizeof(line), pipe) && line[0] != '?') {
+    bool found = false, own = true;
+    while (own && fgets(line, sizeof(line), pipe) && line[0] != '?') {
         line[strcspn(line, "\n (")] = '\0';
-        const char *file = strrchr(line, '/');
-        file = file ? file + 1 : line;
-        if (strstr(file, ":?") == nullptr)
-            snprintf(text, bytes, "%s", file);
+        if (strstr(line, ":?") != nullptr)
+            continue;
+        own = is_own_header(line);
+        if (!found || !own)
+            snprintf(text, bytes, "%s", base_name(line));
+        found = true;
     }
+    while (fgets(line, sizeof(line), pipe)) /* or addr2line would write to nobody */
+        ;
     pclose(pipe);
 }
