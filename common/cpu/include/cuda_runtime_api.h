@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 #include "pk_cpu/errors.h"
+#include "pk_cpu/pool.h"
 #include "vector_types.h"
 
 /* The API level that is offered: what CUDA 13 took away (clockRate in cudaDeviceProp, ...) is not here either. */

@@ -141,6 +141,13 @@ bool pk_capturing(cudaStream_t handle)
     return stream && stream->capture;
 }
 
+cudaError_t pk_capture_graph(cudaStream_t handle, struct CUgraph_st **graph)
+{
+    const struct CUstream_st *stream = pk_stream_of(handle);
+    *graph = stream && stream->capture ? stream->capture->graph : nullptr;
+    return stream ? allows_work(stream) : cudaErrorInvalidResourceHandle;
+}
+
 static void set_tip(struct CUstream_st *stream, struct CUgraphNode_st *node)
 {
     stream->tips.count = 0;
@@ -174,6 +181,10 @@ static cudaGraphNodeType type_of(const struct pk_op *op)
         return cudaGraphNodeTypeEventRecord;
     case PK_OP_WAIT:
         return cudaGraphNodeTypeWaitEvent;
+    case PK_OP_ALLOCATE:
+        return cudaGraphNodeTypeMemAlloc;
+    case PK_OP_FREE:
+        return cudaGraphNodeTypeMemFree;
     case PK_OP_MARK:
     case PK_OP_GRAPH:
         break;

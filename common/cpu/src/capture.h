@@ -11,6 +11,8 @@ cudaError_t pk_stream_put(struct pk_op *op, cudaStream_t handle);
 cudaError_t pk_capture_allows_wait(const struct CUstream_st *stream);
 /* Whether a call that works on the whole device is allowed: cudaDeviceSynchronize. */
 cudaError_t pk_capture_allows_device_wait(void);
+/* The graph that the stream records into, to which work may be added; null: it does not capture. */
+cudaError_t pk_capture_graph(cudaStream_t handle, struct CUgraph_st **graph);
 /* The stream records: what is given to it does not run. */
 bool pk_capturing(cudaStream_t handle);
 /* Events in captures; *done says whether the call needs no more than this. */

@@ -6,6 +6,7 @@
 
 #include "error.h"
 #include "memory.h"
+#include "ordered.h"
 #include "settings.h"
 
 extern "C" cudaError_t cudaGetDeviceCount(int *count)
@@ -78,8 +79,10 @@ extern "C" cudaError_t cudaDeviceReset(void)
         return cudaSuccess;
     }
     const cudaError_t error = cudaDeviceSynchronize();
-    if (!error)
+    if (!error) {
+        pk_ordered_reset();
         pk_memory_reset();
+    }
     return error;
 }
 

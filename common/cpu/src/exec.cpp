@@ -12,7 +12,11 @@ struct CUgraphExec_st {
     unsigned long long flags;
     struct CUgraph_st *snapshot;
     struct pk_image *image;
-    bool stale;         /* the snapshot has changed and the image has not: it was in use */
+    bool stale; /* the snapshot has changed and the image has not: it was in use */
+    /* With memory nodes: the graph that may not be instantiated again before this is destroyed. Handles of graphs are
+     * used again, ids are not. */
+    struct CUgraph_st *source;
+    uint64_t source_id;
     struct pk_op *last; /* the newest launch, or null: an exec never runs beside itself */
     struct CUgraphExec_st *next;
 };
@@ -97,6 +101,8 @@ extern "C" cudaError_t cudaGraphInstantiateWithParams(cudaGraphExec_t *handle, c
         return pk_fail_with(cudaErrorNotSupported);
     pk_lock();
     cudaError_t error = pk_graph_alive(graph) ? cudaSuccess : cudaErrorInvalidValue;
+    if (!error && graph->instantiated)
+        error = cudaErrorNotSupported;
     if (!error) {
         params->result_out = check_structure(graph, &params->errNode_out);
         if (params->result_out != cudaGraphInstantiateSuccess)
@@ -115,6 +121,11 @@ extern "C" cudaError_t cudaGraphInstantiateWithParams(cudaGraphExec_t *handle, c
         exec->flags = params->flags;
         exec->snapshot = pk_graph_copy(graph, nullptr);
         exec->image = pk_image_build(exec->snapshot);
+        if (pk_graph_has_memory(graph)) {
+            exec->source = graph;
+            exec->source_id = graph->id;
+            graph->instantiated = true;
+        }
         *handle = exec;
     }
     pk_unlock();
@@ -146,6 +157,8 @@ extern "C" cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec)
     pk_lock();
     const bool valid = exec_alive(exec);
     if (valid) {
+        if (exec->source && exec->source->id == exec->source_id)
+            exec->source->instantiated = false;
         pk_graph_free(exec->snapshot);
         pk_image_release(exec->image);
         pk_op_release(exec->last);
@@ -187,6 +200,12 @@ extern "C" cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t handle
     cudaError_t error = exec_alive(exec) ? cudaSuccess : cudaErrorInvalidValue;
     if (!error && pk_capturing(handle)) /* CUDA records no launch of an exec; a graph is added as a child node */
         error = pk_capture_allows_wait(pk_stream_of(handle));
+    if (!error && exec->source) { /* first all that could refuse the launch: from then on its memory is live */
+        struct CUgraph_st *captured;
+        error = pk_capture_graph(handle, &captured);
+        if (!error)
+            error = pk_graph_memory_launch(exec->snapshot, exec->flags & cudaGraphInstantiateFlagAutoFreeOnLaunch);
+    }
     if (!error) {
         refresh_image(exec);
         struct pk_op *op = pk_image_launch(exec->image);
@@ -336,6 +355,8 @@ static cudaGraphExecUpdateResult compare(const struct CUgraph_st *old, const str
         info->errorNode = graph->nodes.at[i];
         if (a->type != b->type)
             return cudaGraphExecUpdateErrorNodeTypeChanged;
+        if (a->type == cudaGraphNodeTypeMemAlloc || a->type == cudaGraphNodeTypeMemFree)
+            return cudaGraphExecUpdateErrorNotSupported;
         bool same = a->before.count == b->before.count;
         for (size_t e = 0; same && e < b->before.count; ++e)
             same = pk_nodes_has(&a->before, old->nodes.at[b->before.at[e]->index]);

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static uint64_t last_id;
+static uint64_t last_id, last_graph_id;
 
 /* Freed handles are kept for the next ones, never given back: a stale handle is an error, not a crash. */
 static struct CUgraph_st *free_graphs;
@@ -83,6 +83,7 @@ struct CUgraph_st *pk_graph_new(void)
         pk_records_do_not_fit();
     memset(graph, 0, sizeof(*graph));
     graph->magic = PK_GRAPH_ALIVE;
+    graph->id = ++last_graph_id;
     return graph;
 }
 

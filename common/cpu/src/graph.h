@@ -41,11 +41,13 @@ struct pk_conditions {
 
 struct CUgraph_st {
     uint32_t magic;
+    uint64_t id;           /* no two graphs ever have the same */
     struct pk_nodes nodes; /* in the order of creation */
     struct pk_conditions conditions;
     struct CUgraphNode_st *owner; /* whose child or body it is, or null */
     bool in_conditional;          /* a conditional's body, or inside one */
     int captures;                 /* that record into it now */
+    bool instantiated;            /* has memory nodes, and an exec: there may be one only */
     struct CUgraph_st *next;      /* in the list of free ones */
 };
 
@@ -103,6 +105,23 @@ void pk_node_change(struct CUgraphNode_st *node, struct pk_op *work);
 /* The node of the copy whose origin is `original`, also in its children; or null. */
 struct CUgraphNode_st *pk_graph_find_copy(const struct CUgraph_st *copy, const struct CUgraphNode_st *original);
 bool pk_graph_has_conditional(const struct CUgraph_st *graph);
+
+/* ---- graph_make.cpp ---- */
+
+/* Whether a node may be added to the graph after these. */
+cudaError_t pk_check_place(cudaGraphNode_t *node, cudaGraph_t graph, const cudaGraphNode_t *before, size_t n);
+
+/* ---- graph_memory.cpp ---- */
+
+/* Whether it has memory nodes: its nodes and edges stay, it cannot be copied, and has one exec at a time. */
+bool pk_graph_has_memory(const struct CUgraph_st *graph);
+/* A new op for a node of this graph that allocates, and tells the address in params->dptr; or that frees. */
+cudaError_t pk_work_of_allocation(struct pk_op **op, struct CUgraph_st *graph, cudaMemAllocNodeParams *params,
+                                  const void *caller);
+cudaError_t pk_work_of_free(struct pk_op **op, const struct CUgraph_st *graph, const void *address);
+/* A launch of the snapshot allocates and frees; or why it may not. With `auto_free`, what an earlier launch has left is
+ * freed first. */
+cudaError_t pk_graph_memory_launch(const struct CUgraph_st *snapshot, bool auto_free);
 
 /* ---- graph_work.cpp ---- */
 

@@ -32,7 +32,7 @@ extern "C" cudaError_t cudaGraphClone(cudaGraph_t *clone, cudaGraph_t graph)
     PK_ENTER();
     pk_lock();
     cudaError_t error = clone && pk_graph_alive(graph) ? cudaSuccess : cudaErrorInvalidValue;
-    if (!error && pk_graph_has_conditional(graph))
+    if (!error && (pk_graph_has_conditional(graph) || pk_graph_has_memory(graph)))
         error = cudaErrorNotSupported;
     if (!error)
         *clone = pk_graph_copy(graph, nullptr);
@@ -70,8 +70,7 @@ extern "C" cudaError_t cudaGraphConditionalHandleCreate(cudaGraphConditionalHand
 
 /* ---- nodes ---- */
 
-/* With the lock held: whether nodes may be added to the graph after these. */
-static cudaError_t check_place(cudaGraphNode_t *node, cudaGraph_t graph, const cudaGraphNode_t *before, size_t n)
+cudaError_t pk_check_place(cudaGraphNode_t *node, cudaGraph_t graph, const cudaGraphNode_t *before, size_t n)
 {
     if (!node || !pk_graph_alive(graph) || (n && !before))
         return cudaErrorInvalidValue;
@@ -94,7 +93,7 @@ static cudaError_t add_node(cudaGraphNode_t *node, cudaGraph_t graph, const cuda
     pk_lock();
     cudaError_t error = pk_work_of(&work, type, params);
     if (!error)
-        error = check_place(node, graph, before, n);
+        error = pk_check_place(node, graph, before, n);
     if (!error)
         *node = pk_graph_add(graph, type, work, before, n);
     pk_op_release(work);
@@ -156,10 +155,10 @@ extern "C" cudaError_t cudaGraphAddChildGraphNode(cudaGraphNode_t *node, cudaGra
 {
     PK_ENTER();
     pk_lock();
-    cudaError_t error = check_place(node, graph, before, n);
+    cudaError_t error = pk_check_place(node, graph, before, n);
     if (!error && !pk_graph_alive(child))
         error = cudaErrorInvalidValue;
-    if (!error && pk_graph_has_conditional(child))
+    if (!error && (pk_graph_has_conditional(child) || pk_graph_has_memory(child)))
         error = cudaErrorNotSupported;
     if (!error)
         *node = pk_graph_add_child(graph, child, before, n);
@@ -205,7 +204,7 @@ static cudaError_t add_conditional(cudaGraphNode_t *node, cudaGraph_t graph, con
 {
     PK_ENTER();
     pk_lock();
-    cudaError_t error = check_place(node, graph, before, n);
+    cudaError_t error = pk_check_place(node, graph, before, n);
     if (!error)
         error = make_conditional(node, graph, before, n, params);
     pk_unlock();
@@ -219,6 +218,10 @@ extern "C" cudaError_t cudaGraphAddNode(cudaGraphNode_t *node, cudaGraph_t graph
         return cudaGraphAddChildGraphNode(node, graph, before, n, params->graph.graph);
     if (params && params->type == cudaGraphNodeTypeConditional)
         return add_conditional(node, graph, before, n, &params->conditional);
+    if (params && params->type == cudaGraphNodeTypeMemAlloc)
+        return cudaGraphAddMemAllocNode(node, graph, before, n, &params->alloc);
+    if (params && params->type == cudaGraphNodeTypeMemFree)
+        return cudaGraphAddMemFreeNode(node, graph, before, n, params->free.dptr);
     return add_node(node, graph, before, n, params ? params->type : cudaGraphNodeTypeCount, pk_own_params(params));
 }
 
@@ -226,7 +229,8 @@ extern "C" cudaError_t cudaGraphDestroyNode(cudaGraphNode_t node)
 {
     PK_ENTER();
     pk_lock();
-    const bool valid = pk_node_alive(node) && !node->graph->captures && node->type != cudaGraphNodeTypeConditional;
+    const bool valid = pk_node_alive(node) && !node->graph->captures && node->type != cudaGraphNodeTypeConditional &&
+                       !pk_graph_has_memory(node->graph);
     if (valid) {
         struct CUgraph_st *graph = node->graph;
         for (size_t i = 0; i < node->before.count; ++i)

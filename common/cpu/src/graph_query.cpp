@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "ordered.h"
 
 /* ---- edges and queries ---- */
 
@@ -143,7 +144,9 @@ extern "C" cudaError_t cudaGraphRemoveDependencies(cudaGraph_t graph, const cuda
 {
     PK_ENTER();
     pk_lock();
-    const cudaError_t error = check_edges(graph, from, to, n, true);
+    cudaError_t error = check_edges(graph, from, to, n, true);
+    if (!error && n && pk_graph_has_memory(graph))
+        error = cudaErrorInvalidValue;
     for (size_t i = 0; !error && i < n; ++i) {
         pk_nodes_remove(&from[i]->after, to[i]);
         pk_nodes_remove(&to[i]->before, from[i]);
@@ -173,6 +176,9 @@ static void print_label(FILE *file, const struct CUgraphNode_st *node)
                 work->as.graph.how == PK_GRAPH_WHILE ? "while"
                 : work->as.graph.how == PK_GRAPH_IF  ? "if"
                                                      : "switch");
+    else if (node->type == cudaGraphNodeTypeMemAlloc || node->type == cudaGraphNodeTypeMemFree)
+        fprintf(file, "%s\\n%zu bytes at %p", node->type == cudaGraphNodeTypeMemAlloc ? "allocate" : "free",
+                work->as.memory->bytes, work->as.memory->base);
     else
         fprintf(file, "%s", words[node->type]);
 }

@@ -129,6 +129,8 @@ cudaError_t pk_work_of(struct pk_op **op, cudaGraphNodeType type, const void *pa
         return pk_work_of_event(op, PK_OP_RECORD, *(const cudaEvent_t *)params);
     case cudaGraphNodeTypeEmpty:
     case cudaGraphNodeTypeGraph:
+    case cudaGraphNodeTypeMemAlloc:
+    case cudaGraphNodeTypeMemFree:
     case cudaGraphNodeTypeConditional:
     case cudaGraphNodeTypeCount:
         break;

@@ -14,6 +14,8 @@
 
 #include "capture.h"
 #include "error.h"
+#include "graph.h"
+#include "ordered.h"
 #include "pk_cpu/memory.h"
 #include "settings.h"
 #include "symbols.h"
@@ -22,9 +24,11 @@ struct range {
     char *base;
     size_t bytes;
     enum cudaMemoryType kind;
-    enum { ALLOCATED, REGISTERED, SYMBOL } origin;
-    const void *caller;   /* code that asked for it, or null */
-    size_t before, after; /* bytes at its ends that are no kernel's: pk_cpu_memory_guards */
+    enum { ALLOCATED, REGISTERED, SYMBOL, ORDERED } origin;
+    const void *caller;                   /* code that asked for it, or null */
+    size_t before, after;                 /* bytes at its ends that are no kernel's: pk_cpu_memory_guards */
+    struct pk_ordered *ordered = nullptr; /* ORDERED: whose it is */
+    bool absent = false;                  /* ORDERED: not allocated, by what has run */
 };
 
 static pthread_mutex_t memory_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -194,6 +198,8 @@ static void release_base(const struct range *range)
     if (pk_memory_in_heap(range->base))
         mmap(pages_of(range), whole_pages(range->bytes), PROT_NONE,
              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+    else if (range->origin == range::ORDERED)
+        munmap(range->base, whole_pages(range->bytes));
     else
         free(range->base);
 }
@@ -205,7 +211,8 @@ void pk_memory_open(bool open)
     pthread_mutex_lock(&memory_lock);
     heap.open = open;
     for (size_t i = 0; i < n_ranges; ++i)
-        if (ranges[i].origin == range::ALLOCATED && ranges[i].kind == cudaMemoryTypeDevice)
+        if ((ranges[i].origin == range::ALLOCATED || ranges[i].origin == range::ORDERED) &&
+            ranges[i].kind == cudaMemoryTypeDevice)
             mprotect(pages_of(&ranges[i]), whole_pages(ranges[i].bytes), open ? PROT_READ | PROT_WRITE : PROT_NONE);
     pthread_mutex_unlock(&memory_lock);
 }
@@ -278,6 +285,14 @@ static void name_guarded(const struct range *range, const char *at, char *what, 
              at < low ? "before" : "past the end of", (size_t)(high - low));
 }
 
+/* What memory is that work has to allocate first, or has freed. */
+static void name_absent(const struct range *range, char *what, size_t bytes)
+{
+    char range_text[320];
+    name_range(range, range_text, sizeof(range_text));
+    snprintf(what, bytes, "%s, which the work before this has not allocated, or has freed", range_text);
+}
+
 bool pk_memory_reachable(const void *address, size_t bytes, char *what, size_t what_bytes)
 {
     /* Most accesses are to an allocation of the last few. */
@@ -296,14 +311,19 @@ bool pk_memory_reachable(const void *address, size_t bytes, char *what, size_t w
     const char *low = range ? range->base + range->before : nullptr;
     const char *high = range ? range->base + range->bytes - range->after : nullptr;
     const bool inside = range && at >= low && at < high && (size_t)(high - at) >= bytes;
-    if (inside)
+    const bool present = inside && !range->absent;
+    if (present)
         known[++newest % 8] = {low, high, __atomic_load_n(&removals, __ATOMIC_RELAXED)};
+    else if (what_bytes == 0)
+        ; /* only asked whether: a name costs much more */
+    else if (inside)
+        name_absent(range, what, what_bytes);
     else if (range && range->before + range->after > 0)
         name_guarded(range, at < low ? at : at < high ? high : at, what, what_bytes);
     else
         name_stray(range ? high : address, what, what_bytes);
     pthread_mutex_unlock(&memory_lock);
-    return inside;
+    return present;
 }
 
 /* Variables that are __managed__, if the program has any. */
@@ -313,12 +333,13 @@ bool pk_memory_may_be_argument(const void *pointer, char *what, size_t what_byte
 {
     const char *at = (const char *)pointer;
     if ((uintptr_t)at < NO_MEMORY_BELOW || (at >= __start_pk_managed && at < __stop_pk_managed) ||
-        pk_memory_reachable(at, 1, what, what_bytes))
+        pk_memory_reachable(at, 1, nullptr, 0))
         return true;
     pthread_mutex_lock(&memory_lock);
-    const bool inside = find(at) || find(at - 1); /* a guard may be pointed to, and the byte past the end */
+    /* A guard may be pointed to, the byte past the end, and memory that the work before the kernel will allocate. */
+    const bool inside = find(at) || find(at - 1);
     pthread_mutex_unlock(&memory_lock);
-    return inside;
+    return inside || pk_memory_reachable(at, 1, what, what_bytes);
 }
 
 bool pk_memory_is_device_only(const void *address, char *what, size_t what_bytes)
@@ -342,7 +363,7 @@ void pk_memory_report_leaks(void)
     char text[320];
     pthread_mutex_lock(&memory_lock);
     for (size_t i = 0; i < n_ranges; ++i) {
-        if (ranges[i].origin != range::ALLOCATED)
+        if (ranges[i].origin != range::ALLOCATED && (ranges[i].origin != range::ORDERED || ranges[i].absent))
             continue;
         name_range(&ranges[i], text, sizeof(text));
         fprintf(stderr, "CPU device: check: never freed: %s\n", text);
@@ -385,6 +406,85 @@ static cudaError_t allocate(void **pointer, size_t bytes, enum cudaMemoryType ki
     return cudaSuccess;
 }
 
+/* ---- address space for memory that comes and goes ---- */
+
+void *pk_memory_reserve(size_t bytes, struct pk_ordered *ordered, const void *caller)
+{
+    if (bytes > SIZE_MAX / 2)
+        return nullptr;
+    pthread_mutex_lock(&memory_lock);
+    void *base = pk_settings.check ? heap_allocate(bytes, cudaMemoryTypeDevice)
+                                   : mmap(nullptr, whole_pages(bytes), PROT_READ | PROT_WRITE,
+                                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (base == MAP_FAILED)
+        base = nullptr;
+    const struct range range = {(char *)base, bytes, cudaMemoryTypeDevice, range::ORDERED, caller, 0, 0, ordered, true};
+    if (base && !add(range)) {
+        release_base(&range);
+        base = nullptr;
+    }
+    pthread_mutex_unlock(&memory_lock);
+    return base;
+}
+
+void pk_memory_unreserve(const void *base)
+{
+    pthread_mutex_lock(&memory_lock);
+    struct range *range = find(base);
+    const struct range gone = *range;
+    remove(range);
+    pthread_mutex_unlock(&memory_lock);
+    release_base(&gone);
+}
+
+void pk_memory_set_present(const void *base, bool present)
+{
+    pthread_mutex_lock(&memory_lock);
+    find(base)->absent = !present;
+    if (!present)
+        __atomic_add_fetch(&removals, 1, __ATOMIC_RELEASE); /* nobody may know it as a place to go to */
+    pthread_mutex_unlock(&memory_lock);
+}
+
+void pk_memory_drop_pages(const void *base)
+{
+    pthread_mutex_lock(&memory_lock);
+    const struct range *range = find(base);
+    madvise(pages_of(range), whole_pages(range->bytes), MADV_DONTNEED);
+    pthread_mutex_unlock(&memory_lock);
+}
+
+struct pk_ordered *pk_memory_ordered(const void *address)
+{
+    pthread_mutex_lock(&memory_lock);
+    const struct range *range = find(address);
+    struct pk_ordered *ordered = range && range->base == address ? range->ordered : nullptr;
+    pthread_mutex_unlock(&memory_lock);
+    return ordered;
+}
+
+bool pk_memory_fits(size_t bytes)
+{
+    pthread_mutex_lock(&memory_lock);
+    const bool fits = bytes <= free_bytes_now();
+    pthread_mutex_unlock(&memory_lock);
+    return fits;
+}
+
+void pk_memory_charge(size_t bytes)
+{
+    pthread_mutex_lock(&memory_lock);
+    used_bytes += bytes;
+    pthread_mutex_unlock(&memory_lock);
+}
+
+void pk_memory_refund(size_t bytes)
+{
+    pthread_mutex_lock(&memory_lock);
+    used_bytes -= bytes;
+    pthread_mutex_unlock(&memory_lock);
+}
+
 /* `host`: pinned memory is meant, else device or managed memory. */
 static cudaError_t release(void *pointer, bool host)
 {
@@ -417,7 +517,7 @@ void pk_memory_reset(void)
     for (size_t i = 0; i < n_ranges; ++i) {
         if (ranges[i].origin == range::ALLOCATED)
             release_base(&ranges[i]);
-        else if (ranges[i].origin == range::SYMBOL)
+        else if (ranges[i].origin == range::SYMBOL || ranges[i].origin == range::ORDERED)
             ranges[kept++] = ranges[i];
     }
     __atomic_add_fetch(&removals, 1, __ATOMIC_RELEASE);
@@ -483,7 +583,13 @@ static cudaError_t release_when_idle(void *pointer, bool host)
     cudaError_t error = pk_capture_allows_unsafe();
     if (!error)
         error = pk_device_wait();
-    return pk_fail_with(error ? error : release(pointer, host));
+    if (error)
+        return pk_fail_with(error);
+    pk_lock();
+    struct pk_ordered *ordered = pk_ordered_at(pointer);
+    const bool freed = ordered && !host && pk_ordered_free_now(ordered);
+    pk_unlock();
+    return freed ? cudaSuccess : pk_fail_with(release(pointer, host));
 }
 
 extern "C" cudaError_t cudaFree(void *device)
@@ -499,12 +605,26 @@ extern "C" cudaError_t cudaFreeHost(void *host)
 extern "C" cudaError_t cudaMallocAsync(void **device, size_t bytes, cudaStream_t stream)
 {
     PK_ENTER();
+    if (!device)
+        return pk_fail_with(cudaErrorInvalidValue);
+    const void *caller = __builtin_return_address(0);
+    struct CUgraph_st *graph;
+    struct pk_op *op = nullptr;
     pk_lock();
-    const bool valid = pk_stream_of(stream) != nullptr, records = pk_capturing(stream);
+    cudaError_t error = pk_capture_graph(stream, &graph);
+    if (!error && graph) {
+        cudaMemAllocNodeParams params = {};
+        params.poolProps.allocType = cudaMemAllocationTypePinned;
+        params.poolProps.location.type = cudaMemLocationTypeDevice;
+        params.bytesize = bytes;
+        error = pk_work_of_allocation(&op, graph, &params, caller);
+        *device = params.dptr;
+    }
+    if (op)
+        error = pk_stream_put(op, stream);
+    pk_op_release(op);
     pk_unlock();
-    if (!valid || records) /* memory nodes are not supported */
-        return pk_fail_with(valid ? cudaErrorNotSupported : cudaErrorInvalidResourceHandle);
-    return allocate(device, bytes, cudaMemoryTypeDevice, __builtin_return_address(0));
+    return error || graph ? pk_fail_with(error) : allocate(device, bytes, cudaMemoryTypeDevice, caller);
 }
 
 static void release_in_stream(void *pointer)
@@ -514,16 +634,30 @@ static void release_in_stream(void *pointer)
 
 extern "C" cudaError_t cudaFreeAsync(void *device, cudaStream_t stream)
 {
+    PK_ENTER();
+    struct CUgraph_st *graph;
+    struct pk_op *op = nullptr;
+    pk_lock();
+    cudaError_t error = pk_capture_graph(stream, &graph);
+    struct pk_ordered *ordered = pk_ordered_at(device);
+    if (!error && graph)
+        error = pk_work_of_free(&op, graph, device);
+    else if (!error && ordered && ordered->live)
+        op = pk_ordered_op(PK_OP_FREE, ordered);
+    if (op)
+        error = pk_stream_put(op, stream);
+    if (op && !error && !graph)
+        pk_ordered_set_live(ordered, false);
+    pk_op_release(op);
+    pk_unlock();
+    if (error || op)
+        return pk_fail_with(error);
+
     pthread_mutex_lock(&memory_lock);
     const struct range *range = find(device);
     const bool valid =
         range && range->base == device && range->origin == range::ALLOCATED && range->kind == cudaMemoryTypeDevice;
     pthread_mutex_unlock(&memory_lock);
-    pk_lock();
-    const bool records = pk_capturing(stream);
-    pk_unlock();
-    if (records)
-        return pk_fail_with(cudaErrorNotSupported);
     return valid ? cudaLaunchHostFunc(stream, release_in_stream, device) : pk_fail_with(cudaErrorInvalidValue);
 }
 

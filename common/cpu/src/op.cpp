@@ -43,6 +43,8 @@ void pk_op_drop_payload(struct pk_op *op)
         free(op->as.kernel.grid.packet);
     if (op->kind == PK_OP_COPY)
         free(op->as.copy.staged);
+    if (op->kind == PK_OP_ALLOCATE || op->kind == PK_OP_FREE)
+        pk_ordered_release(op->as.memory);
     op->kind = PK_OP_MARK;
 }
 
@@ -92,6 +94,10 @@ void pk_op_follow(struct pk_op *later, struct pk_op *earlier)
 void pk_op_become_ready(struct pk_op *op, struct pk_op **finished)
 {
     switch (op->kind) {
+    case PK_OP_ALLOCATE:
+    case PK_OP_FREE:
+        pk_ordered_run(op);
+        [[fallthrough]];
     case PK_OP_MARK:
         op->next = *finished;
         *finished = op;

@@ -12,10 +12,12 @@ enum pk_op_kind {
     PK_OP_COPY,
     PK_OP_FILL,
     PK_OP_HOST,
-    PK_OP_MARK,   /* does nothing but end */
-    PK_OP_GRAPH,  /* runs other ops: a launch of a graph, a child graph, a conditional node */
-    PK_OP_RECORD, /* in a graph: records an event */
-    PK_OP_WAIT    /* in a graph: waits for what an event had recorded when the graph was launched */
+    PK_OP_MARK,     /* does nothing but end */
+    PK_OP_GRAPH,    /* runs other ops: a launch of a graph, a child graph, a conditional node */
+    PK_OP_RECORD,   /* in a graph: records an event */
+    PK_OP_WAIT,     /* in a graph: waits for what an event had recorded when the graph was launched */
+    PK_OP_ALLOCATE, /* from here on `memory` may be used */
+    PK_OP_FREE      /* and from here on not any more */
 };
 enum { PK_OP_PENDING, PK_OP_DONE, PK_OP_SLEPT_ON };
 
@@ -78,6 +80,7 @@ struct pk_op {
             struct CUevent_st *event;
             int slot; /* in `events` of the launch */
         } event;
+        struct pk_ordered *memory; /* held */
     } as;
     struct pk_op *after_inline[2];
     alignas(16) unsigned char packet_inline[PK_INLINE_PACKET_BYTES];
@@ -130,7 +133,11 @@ const struct pk_op *pk_running_kernel(void);
 /* Blocks of a kernel that no OS thread has claimed. */
 uint64_t pk_blocks_left(const struct pk_op *op);
 
-/* ---- asked of the floor above: replay.cpp has it ---- */
+/* ---- asked of the floors above: ordered.cpp and replay.cpp have it ---- */
+
+/* An ALLOCATE or FREE op is done, its memory let go of. */
+void pk_ordered_run(struct pk_op *op);
+void pk_ordered_release(struct pk_ordered *memory);
 
 /* A GRAPH, RECORD or WAIT op may go on. */
 void pk_graph_ready(struct pk_op *op, struct pk_op **finished);

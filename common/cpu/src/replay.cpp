@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "ordered.h"
 
 /* ---- building ---- */
 
@@ -16,6 +17,8 @@ void pk_op_copy_work(struct pk_op *to, const struct pk_op *from)
     pk_op_drop_payload(to);
     to->kind = from->kind;
     to->as = from->as;
+    if (from->kind == PK_OP_ALLOCATE || from->kind == PK_OP_FREE)
+        to->as.memory->references++;
     if (from->kind != PK_OP_KERNEL)
         return;
     const unsigned bytes = from->as.kernel.grid.code->packet_bytes;

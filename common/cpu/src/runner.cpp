@@ -243,6 +243,8 @@ static void run_op(struct pk_runner *runner, struct pk_op *op)
     case PK_OP_GRAPH:
     case PK_OP_RECORD:
     case PK_OP_WAIT:
+    case PK_OP_ALLOCATE:
+    case PK_OP_FREE:
         break;
     }
 }

@@ -41,6 +41,8 @@ typedef enum cudaGraphNodeType {
     cudaGraphNodeTypeEmpty = 5,
     cudaGraphNodeTypeWaitEvent = 6,
     cudaGraphNodeTypeEventRecord = 7,
+    cudaGraphNodeTypeMemAlloc = 10,
+    cudaGraphNodeTypeMemFree = 11,
     cudaGraphNodeTypeConditional = 13,
     cudaGraphNodeTypeCount
 } cudaGraphNodeType;
@@ -87,6 +89,13 @@ typedef enum cudaGraphDebugDotFlags {
     cudaGraphDebugDotFlagsEventNodeParams = 1 << 6,
     cudaGraphDebugDotFlagsHandles = 1 << 10
 } cudaGraphDebugDotFlags;
+
+typedef enum cudaGraphMemAttributeType {
+    cudaGraphMemAttrUsedMemCurrent = 0,
+    cudaGraphMemAttrUsedMemHigh = 1,
+    cudaGraphMemAttrReservedMemCurrent = 2,
+    cudaGraphMemAttrReservedMemHigh = 3
+} cudaGraphMemAttributeType;
 
 typedef struct cudaGraphInstantiateParams {
     unsigned long long flags;
@@ -177,6 +186,19 @@ typedef struct cudaConditionalNodeParams {
     cudaGraph_t *phGraph_out; /* [size] the bodies, owned by the node */
 } cudaConditionalNodeParams;
 
+typedef struct cudaMemAllocNodeParams {
+    cudaMemPoolProps poolProps;
+    const cudaMemAccessDesc *accessDescs; /* [accessDescCount] */
+    size_t accessDescCount;
+    size_t bytesize;
+    void *dptr; /* out: the address, the same in every launch */
+} cudaMemAllocNodeParams;
+typedef cudaMemAllocNodeParams cudaMemAllocNodeParamsV2;
+
+typedef struct cudaMemFreeNodeParams {
+    void *dptr;
+} cudaMemFreeNodeParams;
+
 typedef struct cudaGraphNodeParams {
     cudaGraphNodeType type;
     int reserved0[3];
@@ -189,6 +211,8 @@ typedef struct cudaGraphNodeParams {
         cudaChildGraphNodeParams graph;
         cudaEventWaitNodeParams eventWait;
         cudaEventRecordNodeParams eventRecord;
+        cudaMemAllocNodeParamsV2 alloc;
+        cudaMemFreeNodeParams free;
         cudaConditionalNodeParams conditional;
     };
     long long reserved2;
@@ -234,6 +258,10 @@ cudaError_t cudaGraphAddEventWaitNode(cudaGraphNode_t *node, cudaGraph_t graph, 
                                       size_t n, cudaEvent_t event);
 cudaError_t cudaGraphAddChildGraphNode(cudaGraphNode_t *node, cudaGraph_t graph, const cudaGraphNode_t *dependencies,
                                        size_t n, cudaGraph_t child);
+cudaError_t cudaGraphAddMemAllocNode(cudaGraphNode_t *node, cudaGraph_t graph, const cudaGraphNode_t *dependencies,
+                                     size_t n, cudaMemAllocNodeParams *params);
+cudaError_t cudaGraphAddMemFreeNode(cudaGraphNode_t *node, cudaGraph_t graph, const cudaGraphNode_t *dependencies,
+                                    size_t n, void *address);
 cudaError_t cudaGraphConditionalHandleCreate(cudaGraphConditionalHandle *handle, cudaGraph_t graph,
                                              unsigned default_value, unsigned flags);
 cudaError_t cudaGraphDestroyNode(cudaGraphNode_t node);
@@ -254,6 +282,13 @@ cudaError_t cudaGraphEventRecordNodeSetEvent(cudaGraphNode_t node, cudaEvent_t e
 cudaError_t cudaGraphEventWaitNodeGetEvent(cudaGraphNode_t node, cudaEvent_t *event);
 cudaError_t cudaGraphEventWaitNodeSetEvent(cudaGraphNode_t node, cudaEvent_t event);
 cudaError_t cudaGraphChildGraphNodeGetGraph(cudaGraphNode_t node, cudaGraph_t *graph);
+cudaError_t cudaGraphMemAllocNodeGetParams(cudaGraphNode_t node, cudaMemAllocNodeParams *params);
+cudaError_t cudaGraphMemFreeNodeGetParams(cudaGraphNode_t node, void *address);
+
+/* ---- memory of graphs ---- */
+cudaError_t cudaDeviceGraphMemTrim(int device);
+cudaError_t cudaDeviceGetGraphMemAttribute(int device, cudaGraphMemAttributeType attribute, void *value);
+cudaError_t cudaDeviceSetGraphMemAttribute(int device, cudaGraphMemAttributeType attribute, void *value);
 
 /* ---- edges ---- */
 cudaError_t cudaGraphGetNodes(cudaGraph_t graph, cudaGraphNode_t *nodes, size_t *n);

@@ -1,0 +1,218 @@
+/* Memory nodes: memory that a graph allocates, and frees itself or leaves to the program. The allocation belongs to its
+ * node from the node's making on, so its address is the same in every launch. Source of the rules: CUDA Runtime API,
+ * cudaGraphAddMemAllocNode, cudaGraphAddMemFreeNode, cudaGraphLaunch; CUDA C++ Programming Guide, "Graph Memory Nodes".
+ */
+#include "graph.h"
+
+#include "error.h"
+#include "ordered.h"
+
+bool pk_graph_has_memory(const struct CUgraph_st *graph)
+{
+    for (size_t i = 0; i < graph->nodes.count; ++i)
+        if (graph->nodes.at[i]->type == cudaGraphNodeTypeMemAlloc ||
+            graph->nodes.at[i]->type == cudaGraphNodeTypeMemFree)
+            return true;
+    return false;
+}
+
+static bool is_this_device(const cudaMemLocation *location)
+{
+    return location->type == cudaMemLocationTypeDevice && location->id == 0;
+}
+
+static bool valid_params(const cudaMemAllocNodeParams *params)
+{
+    return params && params->bytesize > 0 && params->poolProps.allocType == cudaMemAllocationTypePinned &&
+           params->poolProps.handleTypes == cudaMemHandleTypeNone && is_this_device(&params->poolProps.location) &&
+           (params->accessDescCount == 0 ||
+            (params->accessDescCount == 1 && params->accessDescs && is_this_device(&params->accessDescs->location)));
+}
+
+cudaError_t pk_work_of_allocation(struct pk_op **op, struct CUgraph_st *graph, cudaMemAllocNodeParams *params,
+                                  const void *caller)
+{
+    *op = nullptr;
+    if (!valid_params(params))
+        return cudaErrorInvalidValue;
+    if (graph->owner) /* a child graph or a body: what it allocates would be another graph's */
+        return cudaErrorNotSupported;
+    struct pk_ordered *memory = pk_ordered_new(params->bytesize, caller);
+    if (!memory)
+        return cudaErrorMemoryAllocation;
+    memory->graph = graph->id;
+    memory->properties = params->poolProps;
+    memory->n_access = params->accessDescCount;
+    if (memory->n_access)
+        memory->access = *params->accessDescs;
+    params->dptr = memory->base;
+    *op = pk_ordered_op(PK_OP_ALLOCATE, memory);
+    pk_ordered_release(memory);
+    return cudaSuccess;
+}
+
+cudaError_t pk_work_of_free(struct pk_op **op, const struct CUgraph_st *graph, const void *address)
+{
+    struct pk_ordered *memory = pk_ordered_at(address);
+    *op = nullptr;
+    if (!memory || !memory->graph || memory->freed_here)
+        return cudaErrorInvalidValue;
+    if (graph->owner)
+        return cudaErrorNotSupported;
+    if (memory->graph == graph->id) {
+        if (memory->freed_elsewhere)
+            return cudaErrorInvalidValue;
+        memory->freed_here = true;
+    } else {
+        for (size_t i = 0; i < graph->nodes.count; ++i)
+            if (graph->nodes.at[i]->type == cudaGraphNodeTypeMemFree && graph->nodes.at[i]->work->as.memory == memory)
+                return cudaErrorInvalidValue;
+        memory->freed_elsewhere = true;
+    }
+    *op = pk_ordered_op(PK_OP_FREE, memory);
+    return cudaSuccess;
+}
+
+static cudaError_t add_node(cudaGraphNode_t *node, cudaGraph_t graph, const cudaGraphNode_t *before, size_t n,
+                            cudaMemAllocNodeParams *allocation, const void *freed, const void *caller)
+{
+    PK_ENTER();
+    struct pk_op *work = nullptr;
+    pk_lock();
+    cudaError_t error = pk_check_place(node, graph, before, n);
+    if (!error)
+        error = freed ? pk_work_of_free(&work, graph, freed) : pk_work_of_allocation(&work, graph, allocation, caller);
+    if (!error)
+        *node = pk_graph_add(graph, freed ? cudaGraphNodeTypeMemFree : cudaGraphNodeTypeMemAlloc, work, before, n);
+    pk_op_release(work);
+    pk_unlock();
+    return pk_fail_with(error);
+}
+
+extern "C" cudaError_t cudaGraphAddMemAllocNode(cudaGraphNode_t *node, cudaGraph_t graph, const cudaGraphNode_t *before,
+                                                size_t n, cudaMemAllocNodeParams *params)
+{
+    return add_node(node, graph, before, n, params, nullptr, __builtin_return_address(0));
+}
+
+extern "C" cudaError_t cudaGraphAddMemFreeNode(cudaGraphNode_t *node, cudaGraph_t graph, const cudaGraphNode_t *before,
+                                               size_t n, void *address)
+{
+    return address ? add_node(node, graph, before, n, nullptr, address, nullptr) : pk_fail_with(cudaErrorInvalidValue);
+}
+
+/* The memory of a node of this type, or null. */
+static struct pk_ordered *memory_of(cudaGraphNode_t node, cudaGraphNodeType type)
+{
+    return pk_node_alive(node) && node->type == type ? node->work->as.memory : nullptr;
+}
+
+extern "C" cudaError_t cudaGraphMemAllocNodeGetParams(cudaGraphNode_t node, cudaMemAllocNodeParams *params)
+{
+    PK_ENTER();
+    pk_lock();
+    const struct pk_ordered *memory = params ? memory_of(node, cudaGraphNodeTypeMemAlloc) : nullptr;
+    if (memory)
+        *params = {memory->properties, memory->n_access ? &memory->access : nullptr, memory->n_access, memory->bytes,
+                   memory->base};
+    pk_unlock();
+    return pk_fail_with(memory ? cudaSuccess : cudaErrorInvalidValue);
+}
+
+extern "C" cudaError_t cudaGraphMemFreeNodeGetParams(cudaGraphNode_t node, void *address)
+{
+    PK_ENTER();
+    pk_lock();
+    const struct pk_ordered *memory = address ? memory_of(node, cudaGraphNodeTypeMemFree) : nullptr;
+    if (memory)
+        *(void **)address = memory->base;
+    pk_unlock();
+    return pk_fail_with(memory ? cudaSuccess : cudaErrorInvalidValue);
+}
+
+/* ---- launches ---- */
+
+/* First what is refused, so that a refused launch has changed nothing. */
+static cudaError_t may_launch(const struct CUgraph_st *snapshot, bool auto_free)
+{
+    size_t wanted = 0;
+    for (size_t i = 0; i < snapshot->nodes.count; ++i) {
+        const struct CUgraphNode_st *node = snapshot->nodes.at[i];
+        const struct pk_ordered *memory = node->work->as.memory;
+        if (node->type == cudaGraphNodeTypeMemAlloc && memory->live && !auto_free)
+            return cudaErrorInvalidValue;
+        if (node->type == cudaGraphNodeTypeMemFree && memory->freed_elsewhere && !memory->live)
+            return cudaErrorInvalidValue;
+        if (node->type == cudaGraphNodeTypeMemAlloc && !memory->live)
+            wanted += memory->bytes;
+    }
+    return pk_ordered_make_room(wanted) ? cudaSuccess : cudaErrorMemoryAllocation;
+}
+
+cudaError_t pk_graph_memory_launch(const struct CUgraph_st *snapshot, bool auto_free)
+{
+    const cudaError_t error = may_launch(snapshot, auto_free);
+    for (size_t i = 0; !error && i < snapshot->nodes.count; ++i) {
+        const struct CUgraphNode_st *node = snapshot->nodes.at[i];
+        if (node->type == cudaGraphNodeTypeMemAlloc)
+            pk_ordered_set_live(node->work->as.memory, true);
+    }
+    for (size_t i = 0; !error && i < snapshot->nodes.count; ++i) {
+        const struct CUgraphNode_st *node = snapshot->nodes.at[i];
+        if (node->type == cudaGraphNodeTypeMemFree)
+            pk_ordered_set_live(node->work->as.memory, false);
+    }
+    return error;
+}
+
+/* ---- the device's memory for graphs ---- */
+
+extern "C" cudaError_t cudaDeviceGraphMemTrim(int device)
+{
+    PK_ENTER();
+    if (device != 0)
+        return pk_fail_with(cudaErrorInvalidDevice);
+    pk_lock();
+    pk_ordered_trim();
+    pk_unlock();
+    return cudaSuccess;
+}
+
+static cudaError_t check_attribute(int device, cudaGraphMemAttributeType attribute, const void *value)
+{
+    if (device != 0)
+        return cudaErrorInvalidDevice;
+    return value && (unsigned)attribute <= cudaGraphMemAttrReservedMemHigh ? cudaSuccess : cudaErrorInvalidValue;
+}
+
+extern "C" cudaError_t cudaDeviceGetGraphMemAttribute(int device, cudaGraphMemAttributeType attribute, void *value)
+{
+    PK_ENTER();
+    const cudaError_t error = check_attribute(device, attribute, value);
+    if (error)
+        return pk_fail_with(error);
+    pk_lock();
+    const struct pk_ordered_sizes *sizes = pk_ordered_counts();
+    const uint64_t values[] = {sizes->used, sizes->used_high, sizes->reserved, sizes->reserved_high};
+    *(uint64_t *)value = values[attribute];
+    pk_unlock();
+    return cudaSuccess;
+}
+
+/* Only the high marks can be set, and only to zero: they begin anew at what there is now. */
+extern "C" cudaError_t cudaDeviceSetGraphMemAttribute(int device, cudaGraphMemAttributeType attribute, void *value)
+{
+    PK_ENTER();
+    const cudaError_t error = check_attribute(device, attribute, value);
+    const bool high = attribute == cudaGraphMemAttrUsedMemHigh || attribute == cudaGraphMemAttrReservedMemHigh;
+    if (error || !high || *(const uint64_t *)value != 0)
+        return pk_fail_with(error ? error : cudaErrorInvalidValue);
+    pk_lock();
+    struct pk_ordered_sizes *sizes = pk_ordered_counts();
+    if (attribute == cudaGraphMemAttrUsedMemHigh)
+        sizes->used_high = sizes->used;
+    else
+        sizes->reserved_high = sizes->reserved;
+    pk_unlock();
+    return cudaSuccess;
+}
