@@ -251,7 +251,7 @@ extern "C" cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr attribu
     case cudaDevAttrConcurrentManagedAccess:
         *value = p.concurrentManagedAccess;
         break;
-    case cudaDevAttrMemoryPoolsSupported: /* cudaMallocAsync and cudaFreeAsync; no pool has a handle */
+    case cudaDevAttrMemoryPoolsSupported:
     case cudaDevAttrCanUseHostPointerForRegisteredMem:
     case cudaDevAttrHostRegisterSupported:
         *value = 1;

@@ -37,7 +37,7 @@ cudaError_t pk_work_of_allocation(struct pk_op **op, struct CUgraph_st *graph, c
         return cudaErrorInvalidValue;
     if (graph->owner) /* a child graph or a body: what it allocates would be another graph's */
         return cudaErrorNotSupported;
-    struct pk_ordered *memory = pk_ordered_new(params->bytesize, caller);
+    struct pk_ordered *memory = pk_ordered_new(params->bytesize, &pk_graph_sizes, caller);
     if (!memory)
         return cudaErrorMemoryAllocation;
     memory->graph = graph->id;
@@ -135,7 +135,7 @@ extern "C" cudaError_t cudaGraphMemFreeNodeGetParams(cudaGraphNode_t node, void 
 /* First what is refused, so that a refused launch has changed nothing. */
 static cudaError_t may_launch(const struct CUgraph_st *snapshot, bool auto_free)
 {
-    size_t wanted = 0;
+    uint64_t wanted = pk_graph_sizes.used;
     for (size_t i = 0; i < snapshot->nodes.count; ++i) {
         const struct CUgraphNode_st *node = snapshot->nodes.at[i];
         const struct pk_ordered *memory = node->work->as.memory;
@@ -146,7 +146,8 @@ static cudaError_t may_launch(const struct CUgraph_st *snapshot, bool auto_free)
         if (node->type == cudaGraphNodeTypeMemAlloc && !memory->live)
             wanted += memory->bytes;
     }
-    return pk_ordered_make_room(wanted) ? cudaSuccess : cudaErrorMemoryAllocation;
+    return wanted <= pk_graph_sizes.reserved || pk_ordered_reserve(&pk_graph_sizes, wanted) ? cudaSuccess
+                                                                                            : cudaErrorMemoryAllocation;
 }
 
 cudaError_t pk_graph_memory_launch(const struct CUgraph_st *snapshot, bool auto_free)
@@ -173,7 +174,7 @@ extern "C" cudaError_t cudaDeviceGraphMemTrim(int device)
     if (device != 0)
         return pk_fail_with(cudaErrorInvalidDevice);
     pk_lock();
-    pk_ordered_trim();
+    pk_ordered_trim_graphs();
     pk_unlock();
     return cudaSuccess;
 }
@@ -192,8 +193,8 @@ extern "C" cudaError_t cudaDeviceGetGraphMemAttribute(int device, cudaGraphMemAt
     if (error)
         return pk_fail_with(error);
     pk_lock();
-    const struct pk_ordered_sizes *sizes = pk_ordered_counts();
-    const uint64_t values[] = {sizes->used, sizes->used_high, sizes->reserved, sizes->reserved_high};
+    const uint64_t values[] = {pk_graph_sizes.used, pk_graph_sizes.used_high, pk_graph_sizes.reserved,
+                               pk_graph_sizes.reserved_high};
     *(uint64_t *)value = values[attribute];
     pk_unlock();
     return cudaSuccess;
@@ -208,11 +209,10 @@ extern "C" cudaError_t cudaDeviceSetGraphMemAttribute(int device, cudaGraphMemAt
     if (error || !high || *(const uint64_t *)value != 0)
         return pk_fail_with(error ? error : cudaErrorInvalidValue);
     pk_lock();
-    struct pk_ordered_sizes *sizes = pk_ordered_counts();
     if (attribute == cudaGraphMemAttrUsedMemHigh)
-        sizes->used_high = sizes->used;
+        pk_graph_sizes.used_high = pk_graph_sizes.used;
     else
-        sizes->reserved_high = sizes->reserved;
+        pk_graph_sizes.reserved_high = pk_graph_sizes.reserved;
     pk_unlock();
     return cudaSuccess;
 }

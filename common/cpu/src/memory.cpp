@@ -14,7 +14,6 @@
 
 #include "capture.h"
 #include "error.h"
-#include "graph.h"
 #include "ordered.h"
 #include "pk_cpu/memory.h"
 #include "settings.h"
@@ -602,57 +601,13 @@ extern "C" cudaError_t cudaFreeHost(void *host)
     return release_when_idle(host, true);
 }
 
-extern "C" cudaError_t cudaMallocAsync(void **device, size_t bytes, cudaStream_t stream)
-{
-    PK_ENTER();
-    if (!device)
-        return pk_fail_with(cudaErrorInvalidValue);
-    const void *caller = __builtin_return_address(0);
-    struct CUgraph_st *graph;
-    struct pk_op *op = nullptr;
-    pk_lock();
-    cudaError_t error = pk_capture_graph(stream, &graph);
-    if (!error && graph) {
-        cudaMemAllocNodeParams params = {};
-        params.poolProps.allocType = cudaMemAllocationTypePinned;
-        params.poolProps.location.type = cudaMemLocationTypeDevice;
-        params.bytesize = bytes;
-        error = pk_work_of_allocation(&op, graph, &params, caller);
-        *device = params.dptr;
-    }
-    if (op)
-        error = pk_stream_put(op, stream);
-    pk_op_release(op);
-    pk_unlock();
-    return error || graph ? pk_fail_with(error) : allocate(device, bytes, cudaMemoryTypeDevice, caller);
-}
-
 static void release_in_stream(void *pointer)
 {
     (void)release(pointer, false);
 }
 
-extern "C" cudaError_t cudaFreeAsync(void *device, cudaStream_t stream)
+cudaError_t pk_memory_free_in_stream(void *device, cudaStream_t stream)
 {
-    PK_ENTER();
-    struct CUgraph_st *graph;
-    struct pk_op *op = nullptr;
-    pk_lock();
-    cudaError_t error = pk_capture_graph(stream, &graph);
-    struct pk_ordered *ordered = pk_ordered_at(device);
-    if (!error && graph)
-        error = pk_work_of_free(&op, graph, device);
-    else if (!error && ordered && ordered->live)
-        op = pk_ordered_op(PK_OP_FREE, ordered);
-    if (op)
-        error = pk_stream_put(op, stream);
-    if (op && !error && !graph)
-        pk_ordered_set_live(ordered, false);
-    pk_op_release(op);
-    pk_unlock();
-    if (error || op)
-        return pk_fail_with(error);
-
     pthread_mutex_lock(&memory_lock);
     const struct range *range = find(device);
     const bool valid =

@@ -13,6 +13,8 @@ void pk_memory_reset(void);
 /* PK_CPU_CHECK: the device has work, or none, so that nobody has business in its memory. */
 void pk_memory_open(bool open);
 void pk_memory_report_leaks(void);
+/* cudaFreeAsync of what cudaMalloc has allocated. */
+cudaError_t pk_memory_free_in_stream(void *device, cudaStream_t stream);
 /* The kind of `bytes` at `pointer`. cudaErrorInvalidValue when they run past the end of an allocation. */
 cudaError_t pk_memory_kind(const void *pointer, size_t bytes, enum cudaMemoryType *kind);
 /* Address space for memory that comes and goes: none of it is there yet. Null where there is none. */

@@ -1,6 +1,6 @@
 /* Memory in the order of the device's work. Each has address space of its own from the call that named it on, so that
- * nothing has to move; pages come as they are touched, and go when what is reserved is trimmed. A GPU lets graphs share
- * pages that are never in use at once: the sizes here are counted as if these did. */
+ * nothing has to move; pages come as they are touched. A GPU lets graphs share pages that are never in use at once:
+ * what graphs reserve is counted as if these did. */
 #include "ordered.h"
 
 #include <stdlib.h>
@@ -8,15 +8,15 @@
 #include "memory.h"
 
 static struct pk_ordered *all;
-static struct pk_ordered_sizes sizes;
-static uint64_t live_bytes;
+struct pk_ordered_sizes pk_graph_sizes;
 
-struct pk_ordered *pk_ordered_new(size_t bytes, const void *caller)
+struct pk_ordered *pk_ordered_new(size_t bytes, struct pk_ordered_sizes *sizes, const void *caller)
 {
     struct pk_ordered *memory = (struct pk_ordered *)calloc(1, sizeof(*memory));
     if (!memory)
         abort();
     memory->bytes = bytes;
+    memory->sizes = sizes;
     memory->references = 1;
     memory->base = pk_memory_reserve(bytes, memory, caller);
     if (!memory->base) {
@@ -31,32 +31,10 @@ struct pk_ordered *pk_ordered_new(size_t bytes, const void *caller)
     return memory;
 }
 
-static void set_present(struct pk_ordered *memory, bool present)
-{
-    if (memory->present == present)
-        return;
-    memory->present = present;
-    pk_memory_set_present(memory->base, present);
-    if (!present) {
-        sizes.used -= memory->bytes;
-        return;
-    }
-    sizes.used += memory->bytes;
-    if (sizes.used > sizes.used_high)
-        sizes.used_high = sizes.used;
-    if (sizes.used > sizes.reserved) { /* launches beside each other: each had room for its own */
-        pk_memory_charge(sizes.used - sizes.reserved);
-        sizes.reserved = sizes.used;
-    }
-    if (sizes.reserved > sizes.reserved_high)
-        sizes.reserved_high = sizes.reserved;
-}
-
 void pk_ordered_release(struct pk_ordered *memory)
 {
     if (--memory->references > 0)
         return;
-    set_present(memory, false);
     pk_memory_unreserve(memory->base);
     *memory->link = memory->next;
     if (memory->next)
@@ -77,6 +55,14 @@ struct pk_op *pk_ordered_op(enum pk_op_kind kind, struct pk_ordered *memory)
     return op;
 }
 
+static void set_present(struct pk_ordered *memory, bool present)
+{
+    if (memory->present == present)
+        return;
+    memory->present = present;
+    pk_memory_set_present(memory->base, present);
+}
+
 void pk_ordered_run(struct pk_op *op)
 {
     set_present(op->as.memory, op->kind == PK_OP_ALLOCATE);
@@ -84,29 +70,32 @@ void pk_ordered_run(struct pk_op *op)
 
 void pk_ordered_set_live(struct pk_ordered *memory, bool live)
 {
+    struct pk_ordered_sizes *sizes = memory->sizes;
     if (memory->live == live)
         return;
     memory->live = live;
-    if (live) {
-        live_bytes += memory->bytes;
-        memory->references++;
-    } else {
-        live_bytes -= memory->bytes;
+    if (!live) {
+        sizes->used -= memory->bytes;
         pk_ordered_release(memory);
+        return;
     }
+    memory->references++;
+    sizes->used += memory->bytes;
+    if (sizes->used > sizes->used_high)
+        sizes->used_high = sizes->used;
 }
 
-bool pk_ordered_make_room(size_t bytes)
+bool pk_ordered_reserve(struct pk_ordered_sizes *sizes, uint64_t bytes)
 {
-    const uint64_t wanted = live_bytes + bytes;
-    if (wanted <= sizes.reserved)
-        return true;
-    if (!pk_memory_fits(wanted - sizes.reserved))
+    if (bytes <= sizes->reserved)
+        pk_memory_refund(sizes->reserved - bytes);
+    else if (pk_memory_fits(bytes - sizes->reserved))
+        pk_memory_charge(bytes - sizes->reserved);
+    else
         return false;
-    pk_memory_charge(wanted - sizes.reserved);
-    sizes.reserved = wanted;
-    if (sizes.reserved > sizes.reserved_high)
-        sizes.reserved_high = sizes.reserved;
+    sizes->reserved = bytes;
+    if (sizes->reserved > sizes->reserved_high)
+        sizes->reserved_high = sizes->reserved;
     return true;
 }
 
@@ -115,25 +104,18 @@ bool pk_ordered_free_now(struct pk_ordered *memory)
     if (!memory->live)
         return false;
     set_present(memory, false);
+    if (memory->pool)
+        pk_pool_take_back(memory, nullptr, nullptr);
     pk_ordered_set_live(memory, false);
     return true;
 }
 
-void pk_ordered_trim(void)
+void pk_ordered_trim_graphs(void)
 {
-    const uint64_t kept = live_bytes > sizes.used ? live_bytes : sizes.used;
     for (struct pk_ordered *memory = all; memory; memory = memory->next)
-        if (!memory->present && !memory->live)
+        if (!memory->pool && !memory->present && !memory->live)
             pk_memory_drop_pages(memory->base);
-    if (sizes.reserved > kept) {
-        pk_memory_refund(sizes.reserved - kept);
-        sizes.reserved = kept;
-    }
-}
-
-struct pk_ordered_sizes *pk_ordered_counts(void)
-{
-    return &sizes;
+    (void)pk_ordered_reserve(&pk_graph_sizes, pk_graph_sizes.used);
 }
 
 void pk_ordered_reset(void)
@@ -143,6 +125,7 @@ void pk_ordered_reset(void)
         next = memory->next;
         (void)pk_ordered_free_now(memory);
     }
-    pk_ordered_trim();
+    pk_ordered_trim_graphs();
+    pk_pools_reset();
     pk_unlock();
 }

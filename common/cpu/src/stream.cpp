@@ -5,6 +5,7 @@
 
 #include "capture.h"
 #include "error.h"
+#include "ordered.h"
 
 enum : uint32_t { STREAM_ALIVE = 0x5354524d, EVENT_ALIVE = 0x4556454e };
 enum { PRIORITY_LEAST = 0, PRIORITY_GREATEST = -5 };
@@ -127,6 +128,7 @@ static cudaError_t wait_for(struct pk_op *op)
     const cudaError_t error = pk_op_wait(op);
     pk_lock();
     pk_op_release(op);
+    pk_pools_settle();
     pk_unlock();
     return error;
 }

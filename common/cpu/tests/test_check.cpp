@@ -113,21 +113,27 @@ __global__ void copy_by_barrier(const int *from, int *to)
     to[threadIdx.x] = tile[THREADS - 1 - threadIdx.x];
 }
 
-/* Memory that a graph allocates and frees, written before or after that. */
-static void write_graph_memory(bool right)
+/* Memory that the stream allocates and frees, written before or after that. */
+static void write_stream_memory(cudaStream_t stream, bool right)
 {
-    cudaStream_t stream;
-    cudaGraph_t graph;
-    cudaGraphExec_t exec;
     int *y;
-    OK(cudaStreamCreate(&stream));
-    OK(cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal));
     OK(cudaMallocAsync(&y, THREADS * sizeof(int), stream));
     if (right)
         LAUNCH(write_from, 1, THREADS, 0, stream, y, 0);
     OK(cudaFreeAsync(y, stream));
     if (!right)
         LAUNCH(write_from, 1, THREADS, 0, stream, y, 0);
+}
+
+/* The same in a graph. */
+static void write_graph_memory(bool right)
+{
+    cudaStream_t stream;
+    cudaGraph_t graph;
+    cudaGraphExec_t exec;
+    OK(cudaStreamCreate(&stream));
+    OK(cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal));
+    write_stream_memory(stream, right);
     OK(cudaStreamEndCapture(stream, &graph));
     OK(cudaGraphInstantiate(&exec, graph));
     OK(cudaGraphLaunch(exec, stream));
@@ -173,6 +179,8 @@ static int run(const char *mistake, bool right)
         LAUNCH(copy_tile, 1, THREADS, 0, nullptr, x, y, right);
     else if (strcmp(mistake, "graph-memory") == 0)
         write_graph_memory(right);
+    else if (strcmp(mistake, "stream-memory") == 0)
+        write_stream_memory(nullptr, right);
     else if (strcmp(mistake, "mbarrier") == 0)
         LAUNCH(copy_by_barrier, 1, THREADS, 0, nullptr, x, y);
     const cudaError_t error = cudaDeviceSynchronize();

@@ -467,6 +467,17 @@ template <class T> cudaError_t cudaMallocAsync(T **device, size_t bytes, cudaStr
     return cudaMallocAsync(reinterpret_cast<void **>(device), bytes, stream);
 }
 
+template <class T>
+cudaError_t cudaMallocFromPoolAsync(T **device, size_t bytes, cudaMemPool_t pool, cudaStream_t stream)
+{
+    return cudaMallocFromPoolAsync(reinterpret_cast<void **>(device), bytes, pool, stream);
+}
+
+template <class T> cudaError_t cudaMallocAsync(T **device, size_t bytes, cudaMemPool_t pool, cudaStream_t stream)
+{
+    return cudaMallocFromPoolAsync(reinterpret_cast<void **>(device), bytes, pool, stream);
+}
+
 template <class T> cudaError_t cudaMallocHost(T **host, size_t bytes, unsigned flags = cudaHostAllocDefault)
 {
     return cudaHostAlloc(reinterpret_cast<void **>(host), bytes, flags);

@@ -1,9 +1,22 @@
-/* What describes memory that is allocated in the order of work: where it lies and who may use it. Semantics are those of
- * the CUDA Runtime API reference, "Stream Ordered Memory Allocator". */
+/* Pools, and what describes memory that is allocated in the order of work: where it lies, who may use it. Semantics are
+ * those of the CUDA Runtime API reference, "Stream Ordered Memory Allocator". */
 #ifndef PK_CPU_POOL_H
 #define PK_CPU_POOL_H
 
 #include <stddef.h>
+
+typedef struct CUmemPoolHandle_st *cudaMemPool_t;
+
+typedef enum cudaMemPoolAttr {
+    cudaMemPoolReuseFollowEventDependencies = 1, /* these three are int */
+    cudaMemPoolReuseAllowOpportunistic = 2,
+    cudaMemPoolReuseAllowInternalDependencies = 3,
+    cudaMemPoolAttrReleaseThreshold = 4, /* and these uint64_t */
+    cudaMemPoolAttrReservedMemCurrent = 5,
+    cudaMemPoolAttrReservedMemHigh = 6,
+    cudaMemPoolAttrUsedMemCurrent = 7,
+    cudaMemPoolAttrUsedMemHigh = 8
+} cudaMemPoolAttr;
 
 typedef enum cudaMemLocationType {
     cudaMemLocationTypeInvalid = 0,
