@@ -1,15 +1,16 @@
 /* Atomic accesses of a kernel with their memory order and scope written out, the same on every backend. Included by
  * .cu files after pk_gpu.h.
  *
- *   pk_load_{relaxed,acquire}_{device,system}(const T *)             the word's value
- *   pk_store_{relaxed,release}_{device,system}(T *, T)
- *   pk_add_{relaxed,acquire_release}_{device,system}(T *, T)         the value before
- *   pk_add_release_device(unsigned *, unsigned)                      nothing comes back, so nothing waits for it
- *   pk_exchange_if_{device,system}(T *, T expected, T desired)       compare and swap, acquire and release; the value
- *                                                                    before
- * T is unsigned (32 bits) or unsigned long long (64 bits). `device`: all threads of this device, in device memory.
- * `system`: the host and other devices too; mapped host memory that the host accesses with __atomic_load_n and
- * __atomic_store_n, plain loads and stores of a naturally aligned word.
+ *   pk_load_{relaxed,acquire}_{block,device,system}(const T *)        the word's value
+ *   pk_store_{relaxed,release}_{block,device,system}(T *, T)
+ *   pk_add_{relaxed,acquire_release}_{block,device,system}(T *, T)    the value before
+ *   pk_add_release_device(unsigned *, unsigned)                       nothing comes back, so nothing waits for it
+ *   pk_exchange_if_{block,device,system}(T *, T expected, T desired)  compare and swap, acquire and release; the value
+ *                                                                     before
+ * T is unsigned (32 bits) or unsigned long long (64 bits). `block`: the threads of one block. `device`: all threads of
+ * this device, in device memory. `system`: the host and other devices too; mapped host memory that the host accesses
+ * with __atomic_load_n and __atomic_store_n, plain loads and stores of a naturally aligned word. Threads that a scope
+ * does not reach may never see what was stored: the CPU device's checked build reports such a pair (docs/no-gpu.md).
  *
  * An acquire that reads what a release wrote orders everything before that release, by any thread that the releasing
  * thread had itself synchronised with (so a whole block after its __syncthreads), before everything after the acquire.
@@ -26,43 +27,53 @@
 #define PK_ATOMIC_SCOPE_(T, scope)                                                                                     \
     static inline T pk_load_relaxed_##scope(const T *p)                                                                \
     {                                                                                                                  \
+        PK_CPU_SCOPE_(scope);                                                                                          \
         return pk_cpu_after_point(__atomic_load_n(p, __ATOMIC_RELAXED));                                               \
     }                                                                                                                  \
     static inline T pk_load_acquire_##scope(const T *p)                                                                \
     {                                                                                                                  \
+        PK_CPU_SCOPE_(scope);                                                                                          \
         return pk_cpu_after_point(__atomic_load_n(p, __ATOMIC_ACQUIRE));                                               \
     }                                                                                                                  \
     static inline void pk_store_relaxed_##scope(T *p, T value)                                                         \
     {                                                                                                                  \
+        PK_CPU_SCOPE_(scope);                                                                                          \
         __atomic_store_n(p, value, __ATOMIC_RELAXED);                                                                  \
         pk_cpu_point();                                                                                                \
     }                                                                                                                  \
     static inline void pk_store_release_##scope(T *p, T value)                                                         \
     {                                                                                                                  \
+        PK_CPU_SCOPE_(scope);                                                                                          \
         __atomic_store_n(p, value, __ATOMIC_RELEASE);                                                                  \
         pk_cpu_point();                                                                                                \
     }                                                                                                                  \
     static inline T pk_add_relaxed_##scope(T *p, T value)                                                              \
     {                                                                                                                  \
+        PK_CPU_SCOPE_(scope);                                                                                          \
         return pk_cpu_after_point(__atomic_fetch_add(p, value, __ATOMIC_RELAXED));                                     \
     }                                                                                                                  \
     static inline T pk_add_acquire_release_##scope(T *p, T value)                                                      \
     {                                                                                                                  \
+        PK_CPU_SCOPE_(scope);                                                                                          \
         return pk_cpu_after_point(__atomic_fetch_add(p, value, __ATOMIC_ACQ_REL));                                     \
     }                                                                                                                  \
     static inline T pk_exchange_if_##scope(T *p, T expected, T desired)                                                \
     {                                                                                                                  \
+        PK_CPU_SCOPE_(scope);                                                                                          \
         (void)__atomic_compare_exchange_n(p, &expected, desired, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);           \
         return pk_cpu_after_point(expected);                                                                           \
     }
 
 static inline void pk_add_release_device(unsigned *p, unsigned value)
 {
+    PK_CPU_SCOPE_(device);
     (void)pk_cpu_after_point(__atomic_fetch_add(p, value, __ATOMIC_RELEASE));
 }
 
+PK_ATOMIC_SCOPE_(unsigned, block)
 PK_ATOMIC_SCOPE_(unsigned, device)
 PK_ATOMIC_SCOPE_(unsigned, system)
+PK_ATOMIC_SCOPE_(unsigned long long, block)
 PK_ATOMIC_SCOPE_(unsigned long long, device)
 PK_ATOMIC_SCOPE_(unsigned long long, system)
 
@@ -105,8 +116,10 @@ static __device__ inline void pk_add_release_device(unsigned *p, unsigned value)
     (void)__hip_atomic_fetch_add(p, value, __ATOMIC_RELEASE, __HIP_MEMORY_SCOPE_AGENT);
 }
 
+PK_ATOMIC_SCOPE_(unsigned, block, __HIP_MEMORY_SCOPE_WORKGROUP)
 PK_ATOMIC_SCOPE_(unsigned, device, __HIP_MEMORY_SCOPE_AGENT)
 PK_ATOMIC_SCOPE_(unsigned, system, __HIP_MEMORY_SCOPE_SYSTEM)
+PK_ATOMIC_SCOPE_(unsigned long long, block, __HIP_MEMORY_SCOPE_WORKGROUP)
 PK_ATOMIC_SCOPE_(unsigned long long, device, __HIP_MEMORY_SCOPE_AGENT)
 PK_ATOMIC_SCOPE_(unsigned long long, system, __HIP_MEMORY_SCOPE_SYSTEM)
 
@@ -167,8 +180,10 @@ static __device__ inline void pk_add_release_device(unsigned *p, unsigned value)
     asm volatile("red.release.gpu.add.u32 [%0], %1;" : : "l"(p), "r"(value) : "memory");
 }
 
+PK_ATOMIC_SCOPE_(unsigned, block, "cta", "32", "r")
 PK_ATOMIC_SCOPE_(unsigned, device, "gpu", "32", "r")
 PK_ATOMIC_SCOPE_(unsigned, system, "sys", "32", "r")
+PK_ATOMIC_SCOPE_(unsigned long long, block, "cta", "64", "l")
 PK_ATOMIC_SCOPE_(unsigned long long, device, "gpu", "64", "l")
 PK_ATOMIC_SCOPE_(unsigned long long, system, "sys", "64", "l")
 

@@ -17,6 +17,19 @@ function(pk_add_lab number)
         add_test(NAME ${lab}.${role} COMMAND ${lab}_${role} --quick --no-timing)
         pk_lab_test_properties(${lab} ${lab}.${role})
     endforeach()
+    if(PK_CPU_CHECKED) # nothing to report
+        foreach(role baseline solution)
+            pk_add_checked_test(${lab} ${role} ${lab}_${role} --quick --no-timing)
+            set_tests_properties(${lab}.checked.${role} PROPERTIES FAIL_REGULAR_EXPRESSION "CPU device: check: ")
+        endforeach()
+    endif()
+endfunction()
+
+# lab01.checked.NAME: a program of a checked build, with PK_CPU_CHECK=1.
+function(pk_add_checked_test lab name)
+    add_test(NAME ${lab}.checked.${name} COMMAND ${ARGN})
+    pk_lab_test_properties(${lab} ${lab}.checked.${name})
+    set_tests_properties(${lab}.checked.${name} PROPERTIES ENVIRONMENT PK_CPU_CHECK=1)
 endfunction()
 
 function(pk_add_lab_program program ladder)
@@ -71,6 +84,16 @@ function(pk_add_race number variant code match)
             BY ${CMAKE_COMMAND} -E env TSAN_OPTIONS=halt_on_error=1 -- --quick --no-timing --variant=${variant} ${ARGN})
     else()
         pk_add_mistake(${number} ${variant} ${code} "${match}" ${ARGN})
+    endif()
+endfunction()
+
+# pk_add_checked_mistake(02 posts-at-device "and the host reads it"): a mistake that only a checked build sees, where the
+# test lab02.checked.posts-at-device demands the report. It ends the kernel, or by a signal the host: whichever comes second.
+function(pk_add_checked_mistake number variant match)
+    if(PK_CPU_CHECKED)
+        pk_add_checked_test(lab${number} ${variant} sh -c
+            "'$<TARGET_FILE:lab${number}_mistakes>' --quick --no-timing --variant=${variant}; true")
+        set_tests_properties(lab${number}.checked.${variant} PROPERTIES PASS_REGULAR_EXPRESSION "${match}")
     endif()
 endfunction()
 

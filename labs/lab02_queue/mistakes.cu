@@ -29,19 +29,21 @@ typedef enum mistake {
     LOSES_ITEM,   /* a request is taken and forgotten */
     LEAVES_EARLY, /* the kernel ends though requests follow */
     CRASHES,
-    POSTS_TWICE,    /* one completion too many */
-    DOES_TOO_MUCH,  /* a step more than it says */
-    REPORTS_FIRST,  /* says that all steps are done, and does them then */
-    CANCEL_LIES,    /* says that a request was cancelled, and goes on with it */
-    CANCEL_IGNORED, /* answers a cancel, and does the request to its end */
-    CANCEL_DROPPED, /* the client's: a cancel for which there is no room is taken for submitted */
-    STOP_IGNORED,   /* answers a stop, and does what it has begun to its end */
-    STOP_FORGETS,   /* ends at a stop, and does not say what it had begun */
-    WRAPS_WRONG,    /* compares positions by size, which fails where they wrap */
-    TAKES_TWICE,    /* reads a slot again and does the request twice */
-    NOT_FAIR,       /* the first request to the end, then the next */
-    RUNS_ELSEWHERE, /* on a stream that is not timed */
-    DOES_NOT_WAIT   /* returns while the kernel runs */
+    POSTS_TWICE,     /* one completion too many */
+    DOES_TOO_MUCH,   /* a step more than it says */
+    REPORTS_FIRST,   /* says that all steps are done, and does them then */
+    CANCEL_LIES,     /* says that a request was cancelled, and goes on with it */
+    CANCEL_IGNORED,  /* answers a cancel, and does the request to its end */
+    CANCEL_DROPPED,  /* the client's: a cancel for which there is no room is taken for submitted */
+    STOP_IGNORED,    /* answers a stop, and does what it has begun to its end */
+    STOP_FORGETS,    /* ends at a stop, and does not say what it had begun */
+    WRAPS_WRONG,     /* compares positions by size, which fails where they wrap */
+    TAKES_TWICE,     /* reads a slot again and does the request twice */
+    NOT_FAIR,        /* the first request to the end, then the next */
+    TAKES_AT_DEVICE, /* reads what the host writes at device scope */
+    POSTS_AT_DEVICE, /* writes what the host reads at device scope */
+    RUNS_ELSEWHERE,  /* on a stream that is not timed */
+    DOES_NOT_WAIT    /* returns while the kernel runs */
 } mistake;
 
 /* ---- claiming ---- */
@@ -195,13 +197,16 @@ static pk_status share(pk_run *run, mistake wrong)
 
 /* ---- serving: one block, the items of the submissions in order ---- */
 
-static __device__ void answer(const lab02_queue *queue, unsigned *posted, unsigned kind, unsigned id)
+static __device__ void answer(const lab02_queue *queue, unsigned *posted, unsigned kind, unsigned id, mistake wrong)
 {
     if (threadIdx.x != 0)
         return;
     wait_for_room(queue, *posted, pk_load_relaxed_device(&queue->control->consumed_seen.value));
-    pk_store_release_system(&queue->completions[lab02_slot(*posted, queue->ring)],
-                            lab02_word(*posted, lab02_payload(kind, id)));
+    unsigned long long *const slot = &queue->completions[lab02_slot(*posted, queue->ring)];
+    if (wrong == POSTS_AT_DEVICE)
+        pk_store_release_device(slot, lab02_word(*posted, lab02_payload(kind, id)));
+    else
+        pk_store_release_system(slot, lab02_word(*posted, lab02_payload(kind, id)));
     ++*posted;
 }
 
@@ -214,7 +219,8 @@ static __device__ unsigned wait_for_item(const lab02_queue *queue, unsigned posi
         bool there;
         do {
             PK_SPIN_PAUSE();
-            word = pk_load_acquire_system(&queue->submissions[lab02_slot(position, queue->ring)]);
+            const unsigned long long *const slot = &queue->submissions[lab02_slot(position, queue->ring)];
+            word = wrong == TAKES_AT_DEVICE ? pk_load_acquire_device(slot) : pk_load_acquire_system(slot);
             there = wrong == WRAPS_WRONG ? (unsigned)(word >> 32) > position : lab02_is_there(word, position);
             if (wrong == LEAVES_EARLY && position - queue->first == 3u) {
                 there = false;
@@ -252,7 +258,7 @@ static __device__ bool serve_request(const lab02_problem *problem, const lab02_q
     lab02_block block = {problem->matrix, NULL, NULL};
     const int steps = problem->steps;
     for (int step = 0; step + 1 < steps && wrong == REPORTS_FIRST; step++)
-        answer(queue, posted, LAB02_STEP, r);
+        answer(queue, posted, LAB02_STEP, r, wrong);
     if (wrong == REPORTS_FIRST)
         wait_for_host(queue, *posted);
     for (int step = 0; step < steps; step++) {
@@ -262,7 +268,7 @@ static __device__ bool serve_request(const lab02_problem *problem, const lab02_q
             *item = !ignored && told_to_end(queue, position + 1u, &kind) ? kind : (unsigned)LAB02_STEP;
         __syncthreads();
         if ((wrong == CANCEL_IGNORED && *item == LAB02_CANCEL) || (wrong == STOP_IGNORED && *item == LAB02_STOP)) {
-            answer(queue, posted, *item, r);
+            answer(queue, posted, *item, r, wrong);
             ignored = true;
             __syncthreads(); /* all have read */
             if (threadIdx.x == 0)
@@ -270,7 +276,7 @@ static __device__ bool serve_request(const lab02_problem *problem, const lab02_q
             __syncthreads();
         }
         if (*item != LAB02_STEP && !(wrong == STOP_FORGETS && *item == LAB02_STOP)) {
-            answer(queue, posted, *item == LAB02_CANCEL ? LAB02_CANCELLED : LAB02_UNFINISHED, r);
+            answer(queue, posted, *item == LAB02_CANCEL ? LAB02_CANCELLED : LAB02_UNFINISHED, r, wrong);
             if (wrong == CANCEL_LIES && *item == LAB02_CANCEL)
                 lab02_step(problem, &block, r, step);
             return false;
@@ -281,9 +287,9 @@ static __device__ bool serve_request(const lab02_problem *problem, const lab02_q
         if (wrong == DOES_TOO_MUCH && step == steps - 1)
             lab02_step(problem, &block, r, step);
         if (wrong != REPORTS_FIRST || step + 1 == steps)
-            answer(queue, posted, step + 1 < steps ? LAB02_STEP : LAB02_FINISHED, r);
+            answer(queue, posted, step + 1 < steps ? LAB02_STEP : LAB02_FINISHED, r, wrong);
         if (wrong == POSTS_TWICE && step == 2)
-            answer(queue, posted, LAB02_STEP, r);
+            answer(queue, posted, LAB02_STEP, r, wrong);
     }
     return ignored;
 }
@@ -317,7 +323,7 @@ static __global__ void server(lab02_problem problem, lab02_queue queue, mistake 
             position += ignored;
             continue;
         }
-        answer(&queue, &posted, lab02_kind(what), r);
+        answer(&queue, &posted, lab02_kind(what), r, wrong);
         if (lab02_kind(what) != LAB02_CANCEL)
             return;
     }
@@ -496,6 +502,8 @@ VARIANT(stop_forgets, serve, STOP_FORGETS)
 VARIANT(wraps_wrong, serve, WRAPS_WRONG)
 VARIANT(takes_twice, serve, TAKES_TWICE)
 VARIANT(not_fair, serve, NOT_FAIR)
+VARIANT(takes_at_device, serve, TAKES_AT_DEVICE)
+VARIANT(posts_at_device, serve, POSTS_AT_DEVICE)
 VARIANT(other_stream, serve, RUNS_ELSEWHERE)
 VARIANT(no_wait, serve, DOES_NOT_WAIT)
 
@@ -529,6 +537,8 @@ PK_VARIANTS(ladder) = {
     {"wraps-wrong", "positions compared by size", PK_NEED_MAPPED_HOST, NULL, wraps_wrong, NULL},
     {"takes-twice", "the same item twice", PK_NEED_MAPPED_HOST, NULL, takes_twice, NULL},
     {"not-fair", "requests wait until others are through", PK_NEED_MAPPED_HOST, NULL, not_fair, NULL},
+    {"takes-at-device", "device scope for what the host writes", PK_NEED_MAPPED_HOST, NULL, takes_at_device, NULL},
+    {"posts-at-device", "device scope for what the host reads", PK_NEED_MAPPED_HOST, NULL, posts_at_device, NULL},
     {"other-stream", "a kernel outside the timed stream", PK_NEED_MAPPED_HOST, NULL, other_stream, NULL},
     {"no-wait", "returns while a kernel still runs", PK_NEED_MAPPED_HOST, NULL, no_wait, NULL},
     {"writes-nan", "one element NaN", 0, NULL, writes_nan, NULL},

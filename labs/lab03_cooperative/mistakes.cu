@@ -21,6 +21,7 @@
     X(BARRIER_ENDLESS, barrier_endless, "barrier-endless", GRID, "a barrier that waits for one block too many")        \
     X(BARRIER_BY_SIZE, barrier_by_size, "barrier-by-size", GRID, "counts compared by size, where they may wrap")       \
     X(BARRIER_EARLY, barrier_early, "barrier-early", GRID, "a block arrives before all its threads have written")      \
+    X(BARRIER_OF_BLOCK, barrier_of_block, "barrier-of-block", GRID, "a barrier of the grid at the scope of a block")   \
     X(STALE_PLAN, stale_plan, "stale-plan", GRID, "step 0's lengths at every step")                                    \
     X(STALE_QUERY, stale_query, "stale-query", GRID, "step 0's queries at every step")                                 \
     X(TILE_TWICE, tile_twice, "tile-twice", GRID, "every share begins a tile early")                                   \
@@ -78,7 +79,11 @@ static __device__ inline void meet(unsigned *arrivals, unsigned target, mistake 
         target += 1;
     if (wrong != BARRIER_EARLY)
         __syncthreads();
-    if (threadIdx.x == 0) {
+    if (threadIdx.x == 0 && wrong == BARRIER_OF_BLOCK) {
+        (void)pk_add_acquire_release_block(arrivals, 1u);
+        while ((int)(pk_load_acquire_block(arrivals) - target) < 0)
+            LAB03_POLL_PAUSE();
+    } else if (threadIdx.x == 0) {
         pk_add_release_device(arrivals, 1);
         while (wrong == BARRIER_BY_SIZE ? pk_load_acquire_device(arrivals) < target
                                         : (int)(pk_load_acquire_device(arrivals) - target) < 0)

@@ -1,6 +1,7 @@
 /* The accesses of an instrumented program. GCC and clang compile a program with -fsanitize=thread to call these
  * functions before each access; linked with them in place of ThreadSanitizer's library, every load and store of a
- * kernel comes by here with its address, size and place. Linked only into programs that are compiled so. */
+ * kernel comes by here with its address, size and place; an atomic one's scope is in pk_cpu_scope. Linked only into
+ * programs that are compiled so. */
 #include "check.h"
 
 #define HERE __builtin_return_address(0)

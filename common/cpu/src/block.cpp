@@ -20,6 +20,7 @@
 __thread uint3 threadIdx, blockIdx, blockDim, gridDim;
 __thread struct pk_cpu_block *pk_cpu_parked;
 __thread struct pk_cpu_block *pk_running_block;
+__thread int pk_cpu_scope;
 
 #if defined(PK_CPU_TSAN_)
 unsigned pk_cpu_fence_word;

@@ -77,7 +77,7 @@ static void thread_text(unsigned t, char *text, size_t bytes)
 }
 
 /* The finding, then kernel, block and thread; and the end of the kernel, as a fault that sticks. */
-static __attribute__((noreturn, format(printf, 2, 3))) void fail(cudaError_t error, const char *format, ...)
+void pk_check_fail(cudaError_t error, const char *format, ...)
 {
     char text[1024], thread[48];
     va_list arguments;
@@ -92,13 +92,14 @@ static __attribute__((noreturn, format(printf, 2, 3))) void fail(cudaError_t err
 
 void pk_check_stuck(const char *text)
 {
-    fail(cudaErrorLaunchFailure, "the block can never go on: not all its threads reach one barrier: %s", text);
+    pk_check_fail(cudaErrorLaunchFailure, "the block can never go on: not all its threads reach one barrier: %s", text);
 }
 
 void pk_check_not_in_mask(const char *file, int line)
 {
     if (pk_settings.check)
-        fail(cudaErrorLaunchFailure, "the calling thread is not in the mask at %s:%d", pk_file_name(file), line);
+        pk_check_fail(cudaErrorLaunchFailure, "the calling thread is not in the mask at %s:%d", pk_file_name(file),
+                      line);
 }
 
 /* ---- barriers and warps: seen in any program ---- */
@@ -119,7 +120,7 @@ void pk_check_barrier_meets(struct pk_cpu_block *block)
             continue;
         char text[256];
         pk_describe_threads(block, text, sizeof(text));
-        fail(cudaErrorLaunchFailure, "divergent barrier: %s", text);
+        pk_check_fail(cudaErrorLaunchFailure, "divergent barrier: %s", text);
     }
     if (block->shadow)
         block->shadow->epoch++;
@@ -145,9 +146,10 @@ void pk_check_warp_meets(struct pk_cpu_block *block, unsigned first_thread, uint
     for (uint64_t left = lanes; left; left &= left - 1) {
         const unsigned t = first_thread + (unsigned)__builtin_ctzll(left);
         if (block->threads[t].warp_op != block->threads[leader].warp_op)
-            fail(cudaErrorLaunchFailure, "threads of a warp meet in different functions, at %s:%d and at %s:%d",
-                 pk_file_name(block->threads[leader].file), block->threads[leader].line,
-                 pk_file_name(block->threads[t].file), block->threads[t].line);
+            pk_check_fail(cudaErrorLaunchFailure,
+                          "threads of a warp meet in different functions, at %s:%d and at %s:%d",
+                          pk_file_name(block->threads[leader].file), block->threads[leader].line,
+                          pk_file_name(block->threads[t].file), block->threads[t].line);
         if (shadow && t != leader)
             join(clocks_of(shadow, leader), clocks_of(shadow, t), shadow->n_threads);
     }
@@ -235,6 +237,7 @@ void pk_check_block_begins(struct pk_cpu_block *block)
     struct pk_shadow *shadow = block->shadow;
     fit_shadow(shadow, block);
     shadow->n_threads = block->n_threads;
+    pk_scope_block_begins(block);
     memset(shadow->clocks, 0, (size_t)block->n_threads * block->n_threads * sizeof(uint32_t));
     for (unsigned t = 0; t < block->n_threads; ++t)
         clocks_of(shadow, t)[t] = 1;
@@ -321,8 +324,9 @@ static __attribute__((noreturn)) void report_race(const char *what, const void *
     pk_describe_code(code, here, sizeof(here));
     pk_describe_code(code_address(other->code), there, sizeof(there));
     thread_text(other->thread, thread, sizeof(thread));
-    fail(cudaErrorLaunchFailure, "shared-memory race: %s of %s at %s, and no barrier since the %s by thread %s at %s",
-         what, where, here, other_writes ? "write" : "read", thread, there);
+    pk_check_fail(cudaErrorLaunchFailure,
+                  "shared-memory race: %s of %s at %s, and no barrier since the %s by thread %s at %s", what, where,
+                  here, other_writes ? "write" : "read", thread, there);
 }
 
 static void note_read(struct cell *cell, const struct pk_shadow *shadow, struct access now, unsigned t)
@@ -343,14 +347,15 @@ static void access_byte(struct pk_shadow *shadow, struct cell *cell, const void 
         char where[160], here[256];
         name_shared(address, where, sizeof(where));
         pk_describe_code(code, here, sizeof(here));
-        fail(cudaErrorLaunchFailure, "%s of %s at %s, the target of an asynchronous copy that was not waited for",
-             writes ? "write" : "read", where, here);
+        pk_check_fail(cudaErrorLaunchFailure,
+                      "%s of %s at %s, the target of an asynchronous copy that was not waited for",
+                      writes ? "write" : "read", where, here);
     }
     if (cell->write.epoch < shadow->first_epoch && !writes) {
         char where[160], here[256];
         name_shared(address, where, sizeof(where));
         pk_describe_code(code, here, sizeof(here));
-        fail(cudaErrorLaunchFailure, "read of uninitialised shared memory: %s at %s", where, here);
+        pk_check_fail(cudaErrorLaunchFailure, "read of uninitialised shared memory: %s at %s", where, here);
     }
     const struct access now = {shadow->epoch, clocks_of(shadow, t)[t], code_offset(code), (uint16_t)t, atomic};
     if (!(atomic && cell->write.atomic) && !ordered(shadow, &cell->write, t))
@@ -455,9 +460,9 @@ static __attribute__((noreturn)) void report_access(const char *what, const void
 {
     char here[256];
     pk_describe_code(code, here, sizeof(here));
-    fail(error, "%s: %s of %zu bytes at %p, %s, at %s",
-         error == cudaErrorMisalignedAddress ? "misaligned" : "bad access", writes ? "write" : "read", bytes, address,
-         what, here);
+    pk_check_fail(error, "%s: %s of %zu bytes at %p, %s, at %s",
+                  error == cudaErrorMisalignedAddress ? "misaligned" : "bad access", writes ? "write" : "read", bytes,
+                  address, what, here);
 }
 
 void pk_check_access(const void *address, size_t bytes, bool writes, bool atomic, const void *code)
@@ -473,17 +478,24 @@ void pk_check_access(const void *address, size_t bytes, bool writes, bool atomic
                     writes ? "writes" : "reads", address, what, here);
             abort();
         }
+        if (atomic && (in_program(address) || pk_memory_reachable(address, bytes, what, sizeof(what))))
+            pk_scope_access(address, writes, code);
         return;
     }
     /* Stacks may lie right beside the device's memory, so that comes first. */
     const bool in_heap = pk_memory_in_heap(address);
     const bool one_access = bytes == 2 || bytes == 4 || bytes == 8 || bytes == 16;
-    if (!in_heap && (on_stack(address) || in_program(address) || in_launch(address)) && !is_shared(address))
+    if (!in_heap && (on_stack(address) || in_program(address) || in_launch(address)) && !is_shared(address)) {
+        if (atomic && in_program(address))
+            pk_scope_access(address, writes, code);
         return;
+    }
     if (one_access && (uintptr_t)address % bytes != 0)
         report_access("which is no multiple of its size", address, bytes, writes, cudaErrorMisalignedAddress, code);
     if (!in_heap && pk_check_shared(address, bytes, writes, atomic, code))
         return;
     if (!pk_memory_reachable(address, bytes, what, sizeof(what)))
         report_access(what, address, bytes, writes, cudaErrorIllegalAddress, code);
+    if (atomic)
+        pk_scope_access(address, writes, code);
 }

@@ -18,6 +18,8 @@ void pk_check_copy_begins(void *to, const void *from, size_t bytes, size_t read_
 void pk_check_copy_lands(void *to, size_t bytes);
 /* Ends the kernel: its block, which `text` describes, can never go on. */
 void pk_check_stuck(const char *text) __attribute__((noreturn));
+/* Reports a finding of the running thread, with where it is, and ends the kernel, as a fault that sticks. */
+void pk_check_fail(cudaError_t error, const char *format, ...) __attribute__((noreturn, format(printf, 2, 3)));
 
 /* Whether the program is one whose accesses are seen; access.cpp says so. */
 bool pk_access_seen(void);
@@ -26,5 +28,15 @@ void pk_access_is_seen(void);
 void pk_check_access(const void *address, size_t bytes, bool writes, bool atomic, const void *code);
 /* The same within shared memory; false: the address is elsewhere. */
 bool pk_check_shared(const void *address, size_t bytes, bool writes, bool atomic, const void *code);
+
+/* scope.cpp: words of device and host memory that are accessed atomically. */
+void pk_scope_grid_begins(struct pk_grid *grid);
+void pk_scope_grid_ends(void);
+void pk_scope_block_begins(const struct pk_cpu_block *block);
+/* All blocks of the grid have arrived at its barrier, says the last; then each goes on. */
+void pk_scope_grid_meets(struct pk_grid *grid);
+void pk_scope_grid_met(const struct pk_grid *grid);
+/* An atomic or volatile access, by a kernel or by the host, whose scope is pk_cpu_scope. */
+void pk_scope_access(const void *address, bool writes, const void *code);
 
 #endif

@@ -3,7 +3,7 @@
 
 #include <limits.h>
 
-#include "block.h"
+#include "check.h"
 #include "os.h"
 
 /* splitmix64: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014. */
@@ -56,13 +56,16 @@ void pk_grid_meet(struct pk_grid *grid)
     const uint32_t phase = __atomic_load_n(&grid->phase, __ATOMIC_ACQUIRE);
     if (__atomic_add_fetch(&grid->arrived, 1, __ATOMIC_ACQ_REL) == grid->n_blocks) {
         __atomic_store_n(&grid->arrived, 0, __ATOMIC_RELAXED);
+        pk_scope_grid_meets(grid);
         __atomic_store_n(&grid->phase, phase + 1, __ATOMIC_RELEASE);
         pk_futex_wake(&grid->phase, INT_MAX);
+        pk_scope_grid_met(grid);
         return;
     }
     pk_turn_end();
     pk_runner_block_waits();
     while (__atomic_load_n(&grid->phase, __ATOMIC_ACQUIRE) == phase)
         pk_futex_wait(&grid->phase, phase, nullptr);
+    pk_scope_grid_met(grid);
     pk_turn_begin();
 }

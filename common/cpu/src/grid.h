@@ -20,6 +20,7 @@ struct pk_grid {
     uint32_t changes; /* of turn at an atomic access or a fence. Relaxed, a count */
     uint32_t arrived; /* blocks at the grid's barrier: acquire/release, each adds itself */
     uint32_t phase;   /* a futex word. Release by the last to arrive, pairs with the others' acquire */
+    uint64_t clock;   /* scope.cpp's: where its blocks begin, or go on from its barrier. Relaxed */
 };
 
 /* blockIdx of the grid's block number `i`. */

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "check.h"
 #include "engine.h"
 #include "error.h"
 #include "memory.h"
@@ -109,6 +110,7 @@ void pk_op_become_ready(struct pk_op *op, struct pk_op **finished)
         return;
     case PK_OP_KERNEL:
         op->as.kernel.grid.changes = 0;
+        pk_scope_grid_begins(&op->as.kernel.grid);
         if (op->body) {
             op->as.kernel.next_block = 0;
             op->as.kernel.grid.salt = ++pk_engine.launches;

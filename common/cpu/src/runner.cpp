@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "check.h"
 #include "copy.h"
 #include "error.h"
 #include "os.h"
@@ -259,6 +260,7 @@ static void leave_op(struct pk_runner *runner, struct pk_op *op)
         pk_seat_leave(op, runner->processor);
         if (--op->as.kernel.runners > 0 || pk_blocks_left(op) > 0)
             return;
+        pk_scope_grid_ends();
         if (op->as.kernel.seats)
             pk_seats_end(op);
         if (op->as.kernel.listed) {

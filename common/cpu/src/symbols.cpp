@@ -153,7 +153,8 @@ static const char *base_name(const char *path)
 /* One of this device's, whose inline functions stand between a program and what it asked for. */
 static bool is_own_header(const char *path)
 {
-    return strstr(path, "cpu/include/") || strncmp(base_name(path), "pk_atomic.h:", 12) == 0;
+    return strstr(path, "cpu/include/") || strncmp(base_name(path), "pk_atomic.h:", 12) == 0 ||
+           strncmp(base_name(path), "pk_gpu.h:", 9) == 0;
 }
 
 /* Ask addr2line, with the lines that an inline function was called from, innermost first: it reads the debug

@@ -2,6 +2,7 @@
  * Argument: the mistake, or right-NAME for its right form. The test looks at what is printed. */
 #include "check.h"
 
+#include <cooperative_groups.h>
 #include <cuda_awbarrier_primitives.h>
 #include <cuda_pipeline_primitives.h>
 #include <string.h>
@@ -113,6 +114,64 @@ __global__ void copy_by_barrier(const int *from, int *to)
     to[threadIdx.x] = tile[THREADS - 1 - threadIdx.x];
 }
 
+/* Two blocks count in one word at block scope: right if one comes after the other, by a word at device scope. */
+__global__ void count_in_turn(unsigned *word, unsigned *turn, bool wait)
+{
+    if (threadIdx.x != 0)
+        return;
+    while (wait && atomicAdd(turn, 0u) != blockIdx.x)
+        __nanosleep(1000);
+    __threadfence();
+    atomicAdd_block(word, 1u);
+    __threadfence();
+    atomicAdd(turn, 1u);
+}
+
+/* The same by the grid's barrier. */
+__global__ void count_in_steps(unsigned *word, bool meet)
+{
+    for (unsigned step = 0; step < gridDim.x; ++step) {
+        if (threadIdx.x == 0 && step == blockIdx.x)
+            atomicAdd_block(word, 1u);
+        if (meet)
+            cooperative_groups::this_grid().sync();
+    }
+}
+
+/* Blocks that count together. */
+__global__ void count_together(unsigned *word, bool device)
+{
+    if (device)
+        atomicAdd(word, 1u);
+    else
+        atomicAdd_block(word, 1u);
+}
+
+__device__ unsigned counter; /* is the program's own memory here */
+
+__global__ void count_in_variable(bool device)
+{
+    count_together(&counter, device);
+}
+
+/* The host answers what the kernel asks. */
+__global__ void ask_host(unsigned *asked, const volatile unsigned *answered, bool system)
+{
+    if (system)
+        atomicExch_system(asked, 1u);
+    else
+        atomicExch(asked, 1u);
+    while (*answered == 0)
+        __nanosleep(1000);
+}
+
+static void answer(unsigned *asked, unsigned *answered)
+{
+    while (__atomic_load_n(asked, __ATOMIC_ACQUIRE) == 0 && cudaStreamQuery(nullptr) == cudaErrorNotReady)
+        ; /* pairs with ask_host */
+    __atomic_store_n(answered, 1, __ATOMIC_RELEASE);
+}
+
 /* Memory that the stream allocates and frees, written before or after that. */
 static void write_stream_memory(cudaStream_t stream, bool right)
 {
@@ -183,6 +242,28 @@ static int run(const char *mistake, bool right)
         write_stream_memory(nullptr, right);
     else if (strcmp(mistake, "mbarrier") == 0)
         LAUNCH(copy_by_barrier, 1, THREADS, 0, nullptr, x, y);
+    else if (strcmp(mistake, "scope-in-turn") == 0)
+        LAUNCH(count_in_turn, 2, THREADS, 0, nullptr, (unsigned *)x, (unsigned *)x + 1, right);
+    else if (strcmp(mistake, "scope-in-steps") == 0) {
+        unsigned *word = (unsigned *)x;
+        void *arguments[] = {&word, &right};
+        PK_CPU_KERNEL(count_in_steps);
+        OK(cudaLaunchCooperativeKernel((void *)count_in_steps, 4, THREADS, arguments, 0, nullptr));
+    } else if (strcmp(mistake, "scope-of-block") == 0) {
+        LAUNCH(count_together, 1, THREADS, 0, nullptr, (unsigned *)x, false);
+        LAUNCH(count_together, right ? 1 : 2, THREADS, 0, nullptr, (unsigned *)x, false);
+        LAUNCH(count_together, 3, THREADS, 0, nullptr, (unsigned *)x, true);
+    } else if (strcmp(mistake, "scope-of-variable") == 0)
+        LAUNCH(count_in_variable, 2, THREADS, 0, nullptr, right);
+    else if (strcmp(mistake, "scope-of-device") == 0) {
+        unsigned *words;
+        OK(cudaMallocHost(&words, 2 * sizeof(unsigned)));
+        words[0] = words[1] = 0;
+        LAUNCH(ask_host, 1, 1, 0, nullptr, words, words + 1, right);
+        answer(words, words + 1);
+        if (cudaDeviceSynchronize() == cudaSuccess)
+            OK(cudaFreeHost(words));
+    }
     const cudaError_t error = cudaDeviceSynchronize();
     if (strcmp(mistake, "host-access") == 0 && !right)
         host_memory[0] = x[1];

@@ -34,11 +34,22 @@ long long pk_cpu_clock_ns(void);
 void pk_cpu_trap(void) __attribute__((noreturn));
 }
 
+/* For which threads an atomic access is, beside its own: those of its block, of the device, or the host's too. Only a
+ * checked build is told, before the access and until pk_cpu_point; what says nothing is for all. */
+#if defined(PK_CPU_CHECKED)
+#define PK_CPU_SCOPE_(scope) (pk_cpu_scope = pk_cpu_scope_##scope)
+#else
+#define PK_CPU_SCOPE_(scope) ((void)0)
+#endif
+enum { pk_cpu_scope_system, pk_cpu_scope_device, pk_cpu_scope_block };
+extern __thread int pk_cpu_scope PK_CPU_IN_PROGRAM_;
+
 /* Under PK_CPU_SCHEDULE=random: an atomic access or a fence is over, and another thread may run now. */
 extern bool pk_cpu_interleaves;
 extern "C" void pk_cpu_interleave(void);
 static inline void pk_cpu_point(void)
 {
+    PK_CPU_SCOPE_(system);
     if (__builtin_expect(pk_cpu_interleaves, 0))
         pk_cpu_interleave();
 }
@@ -230,10 +241,12 @@ template <class T> static inline T pk_cpu_after_point(T before)
 #define PK_CPU_ATOMIC_(name)                                                                                           \
     template <class T> static inline T name(T *p, PK_CPU_SAME_(T) v)                                                   \
     {                                                                                                                  \
+        PK_CPU_SCOPE_(device);                                                                                         \
         return pk_cpu_after_point(pk_cpu_##name(p, v));                                                                \
     }                                                                                                                  \
     template <class T> static inline T name##_block(T *p, PK_CPU_SAME_(T) v)                                           \
     {                                                                                                                  \
+        PK_CPU_SCOPE_(block);                                                                                          \
         return pk_cpu_after_point(pk_cpu_##name(p, v));                                                                \
     }                                                                                                                  \
     template <class T> static inline T name##_system(T *p, PK_CPU_SAME_(T) v)                                          \
@@ -296,18 +309,20 @@ PK_CPU_ATOMIC_(atomicInc)
 PK_CPU_ATOMIC_(atomicDec)
 #undef PK_CPU_ATOMIC_
 
-template <class T> static inline T atomicCAS(T *p, PK_CPU_SAME_(T) expected, PK_CPU_SAME_(T) desired)
+template <class T> static inline T atomicCAS_system(T *p, PK_CPU_SAME_(T) expected, PK_CPU_SAME_(T) desired)
 {
     __atomic_compare_exchange(p, &expected, &desired, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
     return pk_cpu_after_point(expected);
 }
+template <class T> static inline T atomicCAS(T *p, PK_CPU_SAME_(T) expected, PK_CPU_SAME_(T) desired)
+{
+    PK_CPU_SCOPE_(device);
+    return atomicCAS_system(p, expected, desired);
+}
 template <class T> static inline T atomicCAS_block(T *p, PK_CPU_SAME_(T) expected, PK_CPU_SAME_(T) desired)
 {
-    return atomicCAS(p, expected, desired);
-}
-template <class T> static inline T atomicCAS_system(T *p, PK_CPU_SAME_(T) expected, PK_CPU_SAME_(T) desired)
-{
-    return atomicCAS(p, expected, desired);
+    PK_CPU_SCOPE_(block);
+    return atomicCAS_system(p, expected, desired);
 }
 #undef PK_CPU_SAME_
 
