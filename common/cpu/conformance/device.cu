@@ -79,6 +79,8 @@ CASE(properties_agree_with_attributes)
     EXPECT_EQ(cf_attribute(cudaDevAttrCooperativeLaunch), p.cooperativeLaunch);
     EXPECT_EQ(cf_attribute(cudaDevAttrCanMapHostMemory), p.canMapHostMemory);
     EXPECT_EQ(cf_attribute(cudaDevAttrConcurrentKernels), p.concurrentKernels);
+    EXPECT_EQ(cf_attribute(cudaDevAttrHostRegisterSupported), p.hostRegisterSupported);
+    EXPECT_EQ(cf_attribute(cudaDevAttrMemoryPoolsSupported), p.memoryPoolsSupported);
     return PK_OK;
 }
 

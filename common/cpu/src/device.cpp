@@ -142,6 +142,7 @@ extern "C" cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int d
     p->concurrentManagedAccess = 1;
     p->hostNativeAtomicSupported = 1;
     p->hostRegisterSupported = 1;
+    p->memoryPoolsSupported = 1;
     p->cooperativeLaunch = 1;
     return cudaSuccess;
 }
@@ -252,8 +253,12 @@ extern "C" cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr attribu
         *value = p.concurrentManagedAccess;
         break;
     case cudaDevAttrMemoryPoolsSupported:
-    case cudaDevAttrCanUseHostPointerForRegisteredMem:
+        *value = p.memoryPoolsSupported;
+        break;
     case cudaDevAttrHostRegisterSupported:
+        *value = p.hostRegisterSupported;
+        break;
+    case cudaDevAttrCanUseHostPointerForRegisteredMem:
         *value = 1;
         break;
     case cudaDevAttrCooperativeLaunch:
