@@ -17,6 +17,7 @@ struct CUgraphExec_st {
      * used again, ids are not. */
     struct CUgraph_st *source;
     uint64_t source_id;
+    uint64_t footprint; /* the memory that a launch takes */
     struct pk_op *last; /* the newest launch, or null: an exec never runs beside itself */
     struct CUgraphExec_st *next;
 };
@@ -30,32 +31,15 @@ static bool exec_alive(const struct CUgraphExec_st *exec)
 
 /* ---- instantiation ---- */
 
-/* A node on a cycle or after one, or null: what is left when nodes that depend on nothing are taken away again and
- * again (Kahn, "Topological sorting of large networks", 1962). */
+/* A node on a cycle or after one, or null. */
 static struct CUgraphNode_st *find_cycle(const struct CUgraph_st *graph)
 {
-    const size_t n = graph->nodes.count;
-    size_t *left = (size_t *)malloc((n + 1) * sizeof(*left));
-    struct pk_nodes free_of_debt = {};
+    struct pk_nodes sorted = pk_graph_sorted(graph);
     struct CUgraphNode_st *stuck = nullptr;
-    if (!left)
-        pk_records_do_not_fit();
-    for (size_t i = 0; i < n; ++i) {
-        left[i] = graph->nodes.at[i]->before.count;
-        if (left[i] == 0)
-            pk_nodes_add(&free_of_debt, graph->nodes.at[i]);
-    }
-    for (size_t i = 0; i < free_of_debt.count; ++i) {
-        const struct pk_nodes *after = &free_of_debt.at[i]->after;
-        for (size_t e = 0; e < after->count; ++e)
-            if (--left[after->at[e]->index] == 0)
-                pk_nodes_add(&free_of_debt, after->at[e]);
-    }
-    for (size_t i = 0; i < n && !stuck; ++i)
-        if (left[i])
+    for (size_t i = 0; sorted.count < graph->nodes.count && !stuck; ++i)
+        if (!pk_nodes_has(&sorted, graph->nodes.at[i]))
             stuck = graph->nodes.at[i];
-    free(left);
-    free(free_of_debt.at);
+    free(sorted.at);
     return stuck;
 }
 
@@ -124,6 +108,7 @@ extern "C" cudaError_t cudaGraphInstantiateWithParams(cudaGraphExec_t *handle, c
         if (pk_graph_has_memory(graph)) {
             exec->source = graph;
             exec->source_id = graph->id;
+            exec->footprint = pk_graph_footprint(exec->snapshot);
             graph->instantiated = true;
         }
         *handle = exec;
@@ -204,7 +189,8 @@ extern "C" cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t handle
         struct CUgraph_st *captured;
         error = pk_capture_graph(handle, &captured);
         if (!error)
-            error = pk_graph_memory_launch(exec->snapshot, exec->flags & cudaGraphInstantiateFlagAutoFreeOnLaunch);
+            error = pk_graph_memory_launch(exec->snapshot, exec->footprint,
+                                           exec->flags & cudaGraphInstantiateFlagAutoFreeOnLaunch);
     }
     if (!error) {
         refresh_image(exec);

@@ -237,3 +237,25 @@ bool pk_graph_has_conditional(const struct CUgraph_st *graph)
     }
     return false;
 }
+
+/* Nodes that depend on nothing are taken away again and again (Kahn, "Topological sorting of large networks", 1962). */
+struct pk_nodes pk_graph_sorted(const struct CUgraph_st *graph)
+{
+    struct pk_nodes sorted = {};
+    size_t *left = (size_t *)malloc((graph->nodes.count + 1) * sizeof(*left));
+    if (!left)
+        pk_records_do_not_fit();
+    for (size_t i = 0; i < graph->nodes.count; ++i) {
+        left[i] = graph->nodes.at[i]->before.count;
+        if (left[i] == 0)
+            pk_nodes_add(&sorted, graph->nodes.at[i]);
+    }
+    for (size_t i = 0; i < sorted.count; ++i) {
+        const struct pk_nodes *after = &sorted.at[i]->after;
+        for (size_t e = 0; e < after->count; ++e)
+            if (--left[after->at[e]->index] == 0)
+                pk_nodes_add(&sorted, after->at[e]);
+    }
+    free(left);
+    return sorted;
+}

@@ -105,6 +105,9 @@ void pk_node_change(struct CUgraphNode_st *node, struct pk_op *work);
 /* The node of the copy whose origin is `original`, also in its children; or null. */
 struct CUgraphNode_st *pk_graph_find_copy(const struct CUgraph_st *copy, const struct CUgraphNode_st *original);
 bool pk_graph_has_conditional(const struct CUgraph_st *graph);
+/* Its nodes, each after all that it depends on, in a list for the caller to free; without those on a cycle or after
+ * one. */
+struct pk_nodes pk_graph_sorted(const struct CUgraph_st *graph);
 
 /* ---- graph_make.cpp ---- */
 
@@ -119,9 +122,11 @@ bool pk_graph_has_memory(const struct CUgraph_st *graph);
 cudaError_t pk_work_of_allocation(struct pk_op **op, struct CUgraph_st *graph, cudaMemAllocNodeParams *params,
                                   const void *caller);
 cudaError_t pk_work_of_free(struct pk_op **op, const struct CUgraph_st *graph, const void *address);
+/* The memory that a launch of the snapshot takes, at most at once. */
+uint64_t pk_graph_footprint(const struct CUgraph_st *snapshot);
 /* A launch of the snapshot allocates and frees; or why it may not. With `auto_free`, what an earlier launch has left is
  * freed first. */
-cudaError_t pk_graph_memory_launch(const struct CUgraph_st *snapshot, bool auto_free);
+cudaError_t pk_graph_memory_launch(const struct CUgraph_st *snapshot, uint64_t footprint, bool auto_free);
 
 /* ---- graph_work.cpp ---- */
 

@@ -4,6 +4,9 @@
  */
 #include "graph.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "error.h"
 #include "ordered.h"
 
@@ -132,10 +135,59 @@ extern "C" cudaError_t cudaGraphMemFreeNodeGetParams(cudaGraphNode_t node, void 
 
 /* ---- launches ---- */
 
-/* First what is refused, so that a refused launch has changed nothing. */
-static cudaError_t may_launch(const struct CUgraph_st *snapshot, bool auto_free)
+/* What the node can have of the memory that nodes before it have freed: up to `wanted` of `offered`, by the index of
+ * the node that freed it, which is less from then on. */
+static uint64_t take_offered(struct CUgraphNode_st *node, uint64_t *offered, bool *seen, uint64_t wanted)
 {
-    uint64_t wanted = pk_graph_sizes.used;
+    const size_t n = node->graph->nodes.count;
+    struct pk_nodes reached = {};
+    uint64_t taken = 0;
+    memset(seen, 0, n * sizeof(*seen));
+    pk_nodes_add(&reached, node);
+    for (size_t i = 0; i < reached.count && taken < wanted; ++i) {
+        const struct CUgraphNode_st *at = reached.at[i];
+        const uint64_t part = offered[at->index] < wanted - taken ? offered[at->index] : wanted - taken;
+        offered[at->index] -= part;
+        taken += part;
+        for (size_t e = 0; e < at->before.count; ++e) {
+            struct CUgraphNode_st *before = at->before.at[e];
+            if (!seen[before->index])
+                pk_nodes_add(&reached, before);
+            seen[before->index] = true;
+        }
+    }
+    free(reached.at);
+    return taken;
+}
+
+/* An allocation gets the pages of one that was freed before it by the order of the graph, not by the chance of a run;
+ * they need not be beside each other. */
+uint64_t pk_graph_footprint(const struct CUgraph_st *snapshot)
+{
+    const size_t n = snapshot->nodes.count;
+    struct pk_nodes sorted = pk_graph_sorted(snapshot);
+    uint64_t *offered = (uint64_t *)calloc(n + 1, sizeof(*offered)), footprint = 0;
+    bool *seen = (bool *)calloc(n + 1, sizeof(*seen));
+    if (!offered || !seen)
+        pk_records_do_not_fit();
+    for (size_t i = 0; i < sorted.count; ++i) {
+        struct CUgraphNode_st *node = sorted.at[i];
+        const struct pk_ordered *memory = node->work->as.memory;
+        if (node->type == cudaGraphNodeTypeMemAlloc)
+            footprint += memory->bytes - take_offered(node, offered, seen, memory->bytes);
+        else if (node->type == cudaGraphNodeTypeMemFree && memory->freed_here)
+            offered[node->index] = memory->bytes;
+    }
+    free(sorted.at);
+    free(offered);
+    free(seen);
+    return footprint;
+}
+
+/* First what is refused, so that a refused launch has changed nothing. `most`: what graphs use while it runs. */
+static cudaError_t may_launch(const struct CUgraph_st *snapshot, uint64_t footprint, bool auto_free, uint64_t *most)
+{
+    uint64_t wanted = pk_graph_sizes.used + footprint;
     for (size_t i = 0; i < snapshot->nodes.count; ++i) {
         const struct CUgraphNode_st *node = snapshot->nodes.at[i];
         const struct pk_ordered *memory = node->work->as.memory;
@@ -143,27 +195,32 @@ static cudaError_t may_launch(const struct CUgraph_st *snapshot, bool auto_free)
             return cudaErrorInvalidValue;
         if (node->type == cudaGraphNodeTypeMemFree && memory->freed_elsewhere && !memory->live)
             return cudaErrorInvalidValue;
-        if (node->type == cudaGraphNodeTypeMemAlloc && !memory->live)
-            wanted += memory->bytes;
+        if (node->type == cudaGraphNodeTypeMemAlloc && memory->live)
+            wanted -= memory->bytes;
     }
+    *most = wanted > pk_graph_sizes.used_high ? wanted : pk_graph_sizes.used_high;
     return wanted <= pk_graph_sizes.reserved || pk_ordered_reserve(&pk_graph_sizes, wanted) ? cudaSuccess
                                                                                             : cudaErrorMemoryAllocation;
 }
 
-cudaError_t pk_graph_memory_launch(const struct CUgraph_st *snapshot, bool auto_free)
+cudaError_t pk_graph_memory_launch(const struct CUgraph_st *snapshot, uint64_t footprint, bool auto_free)
 {
-    const cudaError_t error = may_launch(snapshot, auto_free);
-    for (size_t i = 0; !error && i < snapshot->nodes.count; ++i) {
+    uint64_t most = 0;
+    const cudaError_t error = may_launch(snapshot, footprint, auto_free, &most);
+    if (error)
+        return error;
+    for (size_t i = 0; i < snapshot->nodes.count; ++i) {
         const struct CUgraphNode_st *node = snapshot->nodes.at[i];
         if (node->type == cudaGraphNodeTypeMemAlloc)
             pk_ordered_set_live(node->work->as.memory, true);
     }
-    for (size_t i = 0; !error && i < snapshot->nodes.count; ++i) {
+    for (size_t i = 0; i < snapshot->nodes.count; ++i) {
         const struct CUgraphNode_st *node = snapshot->nodes.at[i];
         if (node->type == cudaGraphNodeTypeMemFree)
             pk_ordered_set_live(node->work->as.memory, false);
     }
-    return error;
+    pk_graph_sizes.used_high = most; /* not all was live at once, as it was here between the loops */
+    return cudaSuccess;
 }
 
 /* ---- the device's memory for graphs ---- */

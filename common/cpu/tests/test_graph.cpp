@@ -421,6 +421,89 @@ static void older_forms(void)
     (void)cudaGetLastError();
 }
 
+static cudaGraphNode_t add_allocation(cudaGraph_t graph, cudaGraphNode_t after, size_t bytes, void **address)
+{
+    cudaMemAllocNodeParams params = {};
+    cudaGraphNode_t node = nullptr;
+    params.poolProps.allocType = cudaMemAllocationTypePinned;
+    params.poolProps.location.type = cudaMemLocationTypeDevice;
+    params.bytesize = bytes;
+    OK(cudaGraphAddMemAllocNode(&node, graph, after ? &after : nullptr, after != nullptr, &params));
+    *address = params.dptr;
+    return node;
+}
+
+static cudaGraphNode_t add_free(cudaGraph_t graph, cudaGraphNode_t after, void *address)
+{
+    cudaGraphNode_t node = nullptr;
+    OK(cudaGraphAddMemFreeNode(&node, graph, &after, 1, address));
+    return node;
+}
+
+/* A node that allocates after `after`, and one that frees it at once, which is returned. */
+static cudaGraphNode_t add_pair(cudaGraph_t graph, cudaGraphNode_t after, size_t bytes)
+{
+    void *address;
+    const cudaGraphNode_t made = add_allocation(graph, after, bytes, &address);
+    return add_free(graph, made, address);
+}
+
+/* Launches the graph and destroys it: what graphs reserve and use at most is `bytes`. */
+static void check_footprint(cudaGraph_t graph, size_t bytes)
+{
+    const cudaGraphMemAttributeType marks[] = {cudaGraphMemAttrReservedMemHigh, cudaGraphMemAttrUsedMemHigh};
+    cudaGraphExec_t exec;
+    uint64_t value = 0;
+    OK(cudaDeviceGraphMemTrim(0));
+    for (cudaGraphMemAttributeType mark : marks)
+        OK(cudaDeviceSetGraphMemAttribute(0, mark, &value));
+    OK(cudaGraphInstantiate(&exec, graph, 0));
+    OK(cudaGraphLaunch(exec, nullptr));
+    OK(cudaDeviceSynchronize());
+    for (cudaGraphMemAttributeType mark : marks) {
+        OK(cudaDeviceGetGraphMemAttribute(0, mark, &value));
+        CHECK(value == bytes);
+    }
+    OK(cudaGraphExecDestroy(exec));
+    OK(cudaGraphDestroy(graph));
+}
+
+static void freed_memory_is_shared_in_a_graph(void)
+{
+    size_t free_bytes, total;
+    cudaGraph_t graph;
+    void *x, *y;
+    OK(cudaMemGetInfo(&free_bytes, &total));
+    const size_t large = total / 4 * 3;
+
+    /* One after the other: more than the device has, and never at once. */
+    OK(cudaGraphCreate(&graph, 0));
+    cudaGraphNode_t last = nullptr;
+    for (int i = 0; i < 3; i++)
+        last = add_pair(graph, last, large);
+    check_footprint(graph, large);
+
+    /* Two at once get the pages of one, and some more. */
+    OK(cudaGraphCreate(&graph, 0));
+    last = add_pair(graph, nullptr, 4096);
+    const cudaGraphNode_t left = add_allocation(graph, last, 3072, &x), right = add_allocation(graph, last, 2048, &y);
+    (void)add_free(graph, left, x);
+    (void)add_free(graph, right, y);
+    check_footprint(graph, 5120);
+
+    /* No edge says that one is freed before the other is there, however many nodes are before that. */
+    OK(cudaGraphCreate(&graph, 0));
+    (void)add_pair(graph, nullptr, 4096);
+    last = nullptr;
+    for (int i = 0; i < 3; i++) {
+        cudaGraphNode_t empty;
+        OK(cudaGraphAddEmptyNode(&empty, graph, &last, last != nullptr));
+        last = empty;
+    }
+    (void)add_pair(graph, last, 4096);
+    check_footprint(graph, 8192);
+}
+
 int main(void)
 {
     limit_seconds(120);
@@ -433,5 +516,6 @@ int main(void)
     events_in_graphs();
     copies_in_three_dimensions();
     older_forms();
+    freed_memory_is_shared_in_a_graph();
     return failures != 0;
 }
