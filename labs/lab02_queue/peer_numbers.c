@@ -73,8 +73,7 @@ static int print_statistics(uint64_t seed, char **words, size_t count)
     for (size_t i = 0; i < count; i++)
         values[i] = strtod(words[i], NULL);
     const pk_summary s = pk_summarise(values, count);
-    const pk_interval interval =
-        pk_bootstrap_median(values, count, pk_bootstrap_block(values, count), 2000, 0.95, seed);
+    const pk_interval interval = pk_bootstrap_median(values, count, 1, 2000, 0.95, seed);
     printf("%a %a %a %a %a %a %a\n", s.median, s.p10, s.p90, s.p99, s.relative_spread, interval.low, interval.high);
     free(values);
     return 0;

@@ -313,7 +313,7 @@ CASE(what_is_refused)
     OBSERVE_ERROR("set_current", cudaMemPoolSetAttribute(pool, cudaMemPoolAttrUsedMemCurrent, &zero));
     EXPECT_ERROR(cudaMallocFromPoolAsync(&x, (size_t)1 << 50, pool, s), cudaErrorMemoryAllocation);
     OBSERVE_ERROR("no_bytes", cudaMallocAsync(&x, 0, s));
-    EXPECT_ERROR(cudaDeviceSetMemPool(1000, pool), cudaErrorInvalidDevice);
+    EXPECT_ERROR(cudaDeviceSetMemPool(1000, pool), cudaErrorInvalidValue); /* the pool is not of that device */
     (void)cudaGetLastError();
     return PK_OK;
 }
