@@ -144,9 +144,14 @@ static int compare_ranked(const void *a, const void *b)
     return compare_doubles(&((const ranked *)a)->value, &((const ranked *)b)->value);
 }
 
-/* The place of each value among the sorted ones; false when memory is out. */
-static bool rank(const double *values, size_t count, size_t *ranks)
+/* The place of each value among the sorted ones, or any order where no value has neighbours; false when memory is out.
+ */
+static bool rank(const double *values, size_t count, size_t block, size_t *ranks)
 {
+    for (size_t i = 0; i < count; i++)
+        ranks[i] = i;
+    if (block == 1)
+        return true;
     ranked *all = malloc(count * sizeof *all);
     if (!all)
         return false;
@@ -193,7 +198,7 @@ pk_interval pk_bootstrap_median(const double *values, size_t count, size_t block
     double *sorted = sorted_copy(values, count);
     double *medians = malloc(resamples * sizeof *medians);
     size_t *drawn = malloc((count ? count : 1) * sizeof *drawn), *ranks = malloc((count ? count : 1) * sizeof *ranks);
-    if (sorted && medians && drawn && ranks && rank(values, count, ranks)) {
+    if (sorted && medians && drawn && ranks && rank(values, count, block, ranks)) {
         pk_random random;
         pk_random_seed(&random, seed);
         for (size_t i = 0; i < resamples; i++) {
