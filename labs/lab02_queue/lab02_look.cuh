@@ -7,8 +7,12 @@
 
 #include "lab02_run_queue.cuh"
 
-/* By one thread: what has been submitted at `position`, if anything has. A step of the student's file. */
+/* Steps of the student's file, the device's ends of the rings. By one thread: what has been submitted at `position`, if
+ * anything has. */
 static __device__ inline bool poll_submission(const lab02_queue *queue, unsigned position, unsigned *payload);
+
+/* By one thread, after a barrier of the block: post a completion. */
+static __device__ inline void post(const lab02_queue *queue, unsigned payload);
 
 /* What a block shares while it looks for work. */
 typedef struct lookout {

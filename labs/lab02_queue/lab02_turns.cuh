@@ -12,10 +12,8 @@
 #include "lab02_look.cuh"
 #include "lab02_step.cuh"
 
-/* Steps of the student's file. By one thread, after a barrier of the block: post a completion. */
-static __device__ inline void post(const lab02_queue *queue, unsigned payload);
-
-/* By one thread, at the end of a quantum: the request that the block goes on with, or as in one_less. */
+/* A step of the student's file. By one thread, at the end of a quantum: the request that the block goes on with, or as
+ * in one_less. */
 static __device__ inline unsigned after_quantum(const lab02_queue *queue, unsigned request, bool finished);
 
 enum { NO_REQUEST = ~0u, HAS_BATON = ~1u, LAST_TO_LEAVE = ~2u, SENT_HOME = ~3u };

@@ -7,8 +7,10 @@
  *
  * Only lines between STEP and END change; what stands there as shipped, pk_todo and (void) lines, goes. What is given
  * is in the headers: lab02_step.cuh does a step, lab02_run_queue.cuh and lab02_look.cuh give blocks their work,
- * lab02_turns.cuh shares requests, and lab02_feed.cuh has the host's loops. They call what is filled in here. */
+ * lab02_items.cuh shares steps, lab02_turns.cuh requests, and lab02_feed.cuh has the host's loops. They call what is
+ * filled in here. */
 #include "lab02_feed.cuh"
+#include "lab02_items.cuh"
 #include "lab02_launch.cuh"
 #include "lab02_look.cuh"
 #include "lab02_rings.cuh"
@@ -157,11 +159,7 @@ static __device__ inline void post(const lab02_queue *queue, unsigned payload)
     /* END lab02.10 */
 }
 
-/* ---- queue ----
- *
- * An item is the next step of a request. Whoever has ticket t does item t: either the word at t is the item, or it is
- * the baton. Then the block looks for the item itself, hands those that follow it to the tickets behind its own, and
- * the baton to the ticket behind them. */
+/* ---- queue: items are steps, which blocks share as lab02_items.cuh says ---- */
 
 /* By the whole block, which has the baton at `position`: the item there. */
 static __device__ unsigned look_for_item(const lab02_queue *queue, unsigned position, lookout *out)
@@ -176,40 +174,6 @@ static __device__ unsigned look_for_item(const lab02_queue *queue, unsigned posi
     (void)queue, (void)position, (void)count;
     /* END lab02.11 */
     return out->payload[0];
-}
-
-/* The host submits a step when the step before it has come back. So the order of a request's steps is the host's; the
- * state goes from block to block by done[r], as in `counter`, and not over the bus. */
-static __global__ void queue_kernel(lab02_problem problem, lab02_queue queue, bool keep_matrix)
-{
-    PK_DYNAMIC_SHARED(float, shared);
-    __shared__ lookout out;
-    __shared__ unsigned asked; /* the number of the step */
-    lab02_block block = lab02_begin_block(&problem, shared, keep_matrix);
-    for (;;) {
-        if (threadIdx.x == 0)
-            out.answer = run_queue_take(&queue, &out.base);
-        __syncthreads();
-        unsigned item = out.answer;
-        if (lab02_kind(item) == LAB02_BATON)
-            item = look_for_item(&queue, out.base, &out);
-        if (lab02_kind(item) == LAB02_STOP) {
-            if (threadIdx.x == 0)
-                post(&queue, item);
-            return;
-        }
-        const unsigned r = lab02_id(item);
-        if (threadIdx.x == 0)
-            asked = wait_for_asked(&queue, item);
-        __syncthreads();
-        const unsigned step = asked;
-        lab02_begin_request(&problem, &block, r);
-        lab02_step(&problem, &block, r, (int)step);
-        if (threadIdx.x == blockDim.x - 1) /* to the block that does the next step, */
-            publish_steps(&queue, r, step + 1);
-        if (threadIdx.x == 0) /* and to the host: neither waits for the other */
-            post(&queue, lab02_payload(LAB02_STEP, r));
-    }
 }
 
 static pk_status queue_variant(pk_run *run)
