@@ -58,12 +58,10 @@ void pk_ordered_trim_graphs(void);
 /* Without the lock, the device idle: the program has none of it any more. */
 void pk_ordered_reset(void);
 
-/* ---- pool.cpp ---- */
+/* ---- asked of the floor above: pool.cpp has it ---- */
 
 /* Freed by work that ends with `op` (null: is over): its pool keeps it for the next. */
 void pk_pool_take_back(struct pk_ordered *memory, struct pk_op *op, cudaStream_t stream);
-/* Work has been waited for: pools give back what they hold beyond their thresholds. */
-void pk_pools_settle(void);
 /* Pools give back all that is free. */
 void pk_pools_reset(void);
 

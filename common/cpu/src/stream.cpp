@@ -5,7 +5,6 @@
 
 #include "capture.h"
 #include "error.h"
-#include "ordered.h"
 
 enum : uint32_t { STREAM_ALIVE = 0x5354524d, EVENT_ALIVE = 0x4556454e };
 enum { PRIORITY_LEAST = 0, PRIORITY_GREATEST = -5 };

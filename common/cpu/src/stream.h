@@ -40,4 +40,9 @@ bool pk_event_alive(cudaEvent_t event);
 /* Put the op at the end of the stream and let it run when all it follows is done. */
 void pk_op_submit(struct pk_op *op, struct CUstream_st *stream);
 
+/* ---- asked of the floor above: pool.cpp has it ---- */
+
+/* Work has been waited for: pools give back what they hold beyond their thresholds. */
+void pk_pools_settle(void);
+
 #endif

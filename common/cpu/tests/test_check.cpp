@@ -6,6 +6,7 @@
 #include <cuda_awbarrier_primitives.h>
 #include <cuda_pipeline_primitives.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "pk_cpu/memory.h"
 
@@ -172,30 +173,53 @@ static void answer(unsigned *asked, unsigned *answered)
     __atomic_store_n(answered, 1, __ATOMIC_RELEASE);
 }
 
-/* Memory that the stream allocates and frees, written before or after that. */
-static void write_stream_memory(cudaStream_t stream, bool right)
+/* Memory that a graph allocates and frees, written before or after that. */
+static void write_graph_memory(bool right)
 {
+    cudaStream_t stream;
+    cudaGraph_t graph;
+    cudaGraphExec_t exec;
     int *y;
+    OK(cudaStreamCreate(&stream));
+    OK(cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal));
     OK(cudaMallocAsync(&y, THREADS * sizeof(int), stream));
     if (right)
         LAUNCH(write_from, 1, THREADS, 0, stream, y, 0);
     OK(cudaFreeAsync(y, stream));
     if (!right)
         LAUNCH(write_from, 1, THREADS, 0, stream, y, 0);
-}
-
-/* The same in a graph. */
-static void write_graph_memory(bool right)
-{
-    cudaStream_t stream;
-    cudaGraph_t graph;
-    cudaGraphExec_t exec;
-    OK(cudaStreamCreate(&stream));
-    OK(cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal));
-    write_stream_memory(stream, right);
     OK(cudaStreamEndCapture(stream, &graph));
     OK(cudaGraphInstantiate(&exec, graph));
     OK(cudaGraphLaunch(exec, stream));
+}
+
+static void hold_stream(void *open)
+{
+    while (!__atomic_load_n((int *)open, __ATOMIC_ACQUIRE))
+        usleep(100);
+}
+
+/* Memory that one stream allocates, late, and another uses: behind an event, or not. */
+static void write_memory_of_a_stream(bool right)
+{
+    static int open;
+    cudaStream_t maker, user;
+    cudaEvent_t made;
+    int *y;
+    OK(cudaStreamCreateWithFlags(&maker, cudaStreamNonBlocking));
+    OK(cudaStreamCreateWithFlags(&user, cudaStreamNonBlocking));
+    OK(cudaEventCreate(&made));
+    OK(cudaLaunchHostFunc(maker, hold_stream, &open));
+    OK(cudaMallocAsync(&y, THREADS * sizeof(int), maker));
+    OK(cudaEventRecord(made, maker));
+    if (right)
+        OK(cudaStreamWaitEvent(user, made, 0));
+    LAUNCH(write_from, 1, THREADS, 0, user, y, 0);
+    if (!right)
+        (void)cudaStreamSynchronize(user);
+    __atomic_store_n(&open, 1, __ATOMIC_RELEASE); /* pairs with hold_stream */
+    if (right)
+        OK(cudaFreeAsync(y, user));
 }
 
 static int run(const char *mistake, bool right)
@@ -239,7 +263,7 @@ static int run(const char *mistake, bool right)
     else if (strcmp(mistake, "graph-memory") == 0)
         write_graph_memory(right);
     else if (strcmp(mistake, "stream-memory") == 0)
-        write_stream_memory(nullptr, right);
+        write_memory_of_a_stream(right);
     else if (strcmp(mistake, "mbarrier") == 0)
         LAUNCH(copy_by_barrier, 1, THREADS, 0, nullptr, x, y);
     else if (strcmp(mistake, "scope-in-turn") == 0)
