@@ -46,6 +46,8 @@ static void start(void)
     pk_engine.may_batch = syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
     if (pk_settings.check)
         atexit(pk_memory_report_leaks);
+    else
+        atexit(pk_memory_check_strips);
     pk_faults_catch();
 }
 

@@ -192,6 +192,44 @@ static void *heap_allocate(size_t bytes, enum cudaMemoryType kind)
     return first + pages - (bytes + 255) / 256 * 256;
 }
 
+/* ---- else: ordinary memory, and behind it a strip that should stay as it is ---- */
+
+/* A kernel that writes a little too far would write into the C library's own records, and the process would end
+ * somewhere else by a signal. AddressSanitizer has strips of its own, and sees the write. */
+#if defined(__SANITIZE_ADDRESS__)
+enum : size_t { STRIP_BYTES = 0 };
+#else
+enum : size_t { STRIP_BYTES = 256 };
+#endif
+enum : unsigned char { STRIP_BYTE = 0xA5 };
+
+static void *plain_allocate(size_t bytes)
+{
+    void *base = nullptr;
+    if (posix_memalign(&base, 256, bytes + STRIP_BYTES) != 0)
+        return nullptr;
+    memset((char *)base + bytes, STRIP_BYTE, STRIP_BYTES);
+    return base;
+}
+
+static void name_range(const struct range *range, char *text, size_t bytes);
+
+static void check_strip(const struct range *range)
+{
+    const unsigned char *strip = (const unsigned char *)range->base + range->bytes;
+    size_t changed = STRIP_BYTES;
+    while (changed > 0 && strip[changed - 1] == STRIP_BYTE)
+        changed--;
+    if (changed == 0)
+        return;
+    char text[320];
+    name_range(range, text, sizeof(text));
+    fprintf(
+        stderr,
+        "CPU device: something wrote up to %zu bytes past the end of %s; PK_CPU_CHECK=1 tells what (docs/no-gpu.md)\n",
+        changed, text);
+}
+
 static void release_base(const struct range *range)
 {
     if (pk_memory_in_heap(range->base))
@@ -199,8 +237,10 @@ static void release_base(const struct range *range)
              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
     else if (range->origin == range::ORDERED)
         munmap(range->base, whole_pages(range->bytes));
-    else
+    else {
+        check_strip(range);
         free(range->base);
+    }
 }
 
 void pk_memory_open(bool open)
@@ -370,6 +410,15 @@ void pk_memory_report_leaks(void)
     pthread_mutex_unlock(&memory_lock);
 }
 
+void pk_memory_check_strips(void)
+{
+    pthread_mutex_lock(&memory_lock);
+    for (size_t i = 0; i < n_ranges; ++i)
+        if (ranges[i].origin == range::ALLOCATED && !pk_memory_in_heap(ranges[i].base))
+            check_strip(&ranges[i]);
+    pthread_mutex_unlock(&memory_lock);
+}
+
 static cudaError_t allocate(void **pointer, size_t bytes, enum cudaMemoryType kind, const void *caller)
 {
     PK_ENTER();
@@ -389,7 +438,7 @@ static cudaError_t allocate(void **pointer, size_t bytes, enum cudaMemoryType ki
         error = cudaErrorMemoryAllocation;
     else if (bytes > SIZE_MAX / 2)
         error = cudaErrorMemoryAllocation;
-    else if (pk_settings.check ? !(base = heap_allocate(bytes, kind)) : posix_memalign(&base, 256, bytes) != 0)
+    else if (!(base = pk_settings.check ? heap_allocate(bytes, kind) : plain_allocate(bytes)))
         error = cudaErrorMemoryAllocation;
     else if (!add({(char *)base, bytes, kind, range::ALLOCATED, caller, 0, 0}))
         error = cudaErrorMemoryAllocation;

@@ -13,6 +13,8 @@ void pk_memory_reset(void);
 /* PK_CPU_CHECK: the device has work, or none, so that nobody has business in its memory. */
 void pk_memory_open(bool open);
 void pk_memory_report_leaks(void);
+/* Without PK_CPU_CHECK: was something written behind what has not been freed? At the program's end. */
+void pk_memory_check_strips(void);
 /* cudaFreeAsync of what cudaMalloc has allocated. */
 cudaError_t pk_memory_free_in_stream(void *device, cudaStream_t stream);
 /* The kind of `bytes` at `pointer`. cudaErrorInvalidValue when they run past the end of an allocation. */

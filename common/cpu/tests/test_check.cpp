@@ -237,7 +237,14 @@ static int run(const char *mistake, bool right)
         LAUNCH(read_unwritten, 1, THREADS, 0, nullptr, x, right ? THREADS : THREADS - 1);
     else if (strcmp(mistake, "bounds") == 0)
         LAUNCH(write_from, 1, THREADS, 0, nullptr, x, right ? 63 * THREADS : 63 * THREADS + 1);
-    else if (strcmp(mistake, "guards") == 0) {
+    else if (strcmp(mistake, "strip") == 0 || strcmp(mistake, "strip-kept") == 0) {
+        int *small;
+        OK(cudaMalloc(&small, 100 * sizeof(int)));
+        LAUNCH(write_from, 1, THREADS, 0, nullptr, small, right ? 100 - THREADS : 101 - THREADS);
+        OK(cudaDeviceSynchronize());
+        if (strcmp(mistake, "strip") == 0)
+            OK(cudaFree(small));
+    } else if (strcmp(mistake, "guards") == 0) {
         pk_cpu_memory_guards(x, 256, 16384 - 512);
         LAUNCH(write_from, 1, THREADS, 0, nullptr, x, right ? THREADS : THREADS + 1);
         if (right)
