@@ -479,15 +479,15 @@ void pk_check_access(const void *address, size_t bytes, bool writes, bool atomic
             abort();
         }
         if (atomic && (in_program(address) || pk_memory_reachable(address, bytes, what, sizeof(what))))
-            pk_scope_access(address, writes, code);
+            pk_scope_access(address, writes, true, code);
         return;
     }
     /* Stacks may lie right beside the device's memory, so that comes first. */
     const bool in_heap = pk_memory_in_heap(address);
     const bool one_access = bytes == 2 || bytes == 4 || bytes == 8 || bytes == 16;
     if (!in_heap && (on_stack(address) || in_program(address) || in_launch(address)) && !is_shared(address)) {
-        if (atomic && in_program(address))
-            pk_scope_access(address, writes, code);
+        if (in_program(address))
+            pk_scope_access(address, writes, atomic, code);
         return;
     }
     if (one_access && (uintptr_t)address % bytes != 0)
@@ -496,6 +496,5 @@ void pk_check_access(const void *address, size_t bytes, bool writes, bool atomic
         return;
     if (!pk_memory_reachable(address, bytes, what, sizeof(what)))
         report_access(what, address, bytes, writes, cudaErrorIllegalAddress, code);
-    if (atomic)
-        pk_scope_access(address, writes, code);
+    pk_scope_access(address, writes, atomic, code);
 }

@@ -36,7 +36,8 @@ void pk_scope_block_begins(const struct pk_cpu_block *block);
 /* All blocks of the grid have arrived at its barrier, says the last; then each goes on. */
 void pk_scope_grid_meets(struct pk_grid *grid);
 void pk_scope_grid_met(const struct pk_grid *grid);
-/* An atomic or volatile access, by a kernel or by the host, whose scope is pk_cpu_scope. */
-void pk_scope_access(const void *address, bool writes, const void *code);
+/* An access by a kernel, or an atomic one by the host. The scope of an atomic one is pk_cpu_scope; volatile ones count
+ * as atomic. */
+void pk_scope_access(const void *address, bool writes, bool atomic, const void *code);
 
 #endif

@@ -1,5 +1,6 @@
 /* PK_CPU_CHECK: words that are shared further than the scope of their accesses reaches. A block-scope access is for the
- * threads of its block, a device-scope access for the device's: a GPU may keep either from whoever is further away.
+ * threads of its block, a device-scope access for the device's: a GPU may keep either from whoever is further away. One
+ * that is not atomic is for its block too, and looked at where the word is known for its atomic accesses.
  *
  * Two accesses of a word are a mistake if at least one writes, neither comes before the other, and the scope of one
  * does not reach the other's agent: a block, or the host with all its threads. What comes before what is told by one
@@ -19,7 +20,7 @@
 #include "symbols.h"
 
 /* Who accesses, and how far it reaches: the narrower, the later. */
-enum reach { HOST, SYSTEM, DEVICE, BLOCK, REACHES };
+enum reach { HOST, SYSTEM, DEVICE, BLOCK, PLAIN, REACHES };
 
 struct use {        /* an access */
     uint64_t agent; /* 0: nobody */
@@ -131,7 +132,7 @@ static uint64_t *clock_of(enum reach reach)
     return reach == HOST ? &host_clock : &running.clock;
 }
 
-/* An access at block scope acquires nothing of other blocks, and releases nothing to them. */
+/* An access at block scope, or a plain one, acquires nothing of other blocks, and releases nothing to them. */
 static void acquire(const struct word *word, enum reach reach)
 {
     if (word && (reach == HOST || reach == SYSTEM))
@@ -155,6 +156,8 @@ static void release(struct word *word, enum reach reach, uint64_t clock)
 static bool reach_each_other(enum reach a, enum reach b)
 {
     const enum reach narrower = a > b ? a : b, wider = a > b ? b : a;
+    if (narrower == PLAIN)
+        return wider == HOST; /* is not looked at */
     return narrower != BLOCK && !(narrower == DEVICE && wider == HOST);
 }
 
@@ -187,9 +190,13 @@ static void report(const void *address, const struct use *narrow, bool narrow_wr
     char here[320], there[320], text[768];
     name_use(narrow, narrow_writes, here, sizeof(here));
     name_use(other, other_writes, there, sizeof(there));
-    snprintf(text, sizeof(text), "scope too narrow for the word at %p: %s, at %s scope, and %s; use %s scope", address,
-             here, reach == BLOCK ? "block" : "device", there,
-             other->agent == HOST_AGENT || narrow->agent == HOST_AGENT ? "system" : "device");
+    if (reach == PLAIN)
+        snprintf(text, sizeof(text), "race on the word at %p: %s, not atomically, and %s; nothing orders the two",
+                 address, here, there);
+    else
+        snprintf(text, sizeof(text), "scope too narrow for the word at %p: %s, at %s scope, and %s; use %s scope",
+                 address, here, reach == BLOCK ? "block" : "device", there,
+                 other->agent == HOST_AGENT || narrow->agent == HOST_AGENT ? "system" : "device");
     if (pk_running_block)
         pk_check_fail(cudaErrorLaunchFailure, "%s", text);
     fprintf(stderr, "CPU device: check: %s\n", text);
@@ -198,23 +205,27 @@ static void report(const void *address, const struct use *narrow, bool narrow_wr
 
 /* ---- accesses ---- */
 
-static enum reach reach_here(void)
+static enum reach reach_here(bool atomic)
 {
     if (!pk_running_block)
         return HOST;
+    if (!atomic)
+        return PLAIN;
     return pk_cpu_scope == pk_cpu_scope_block ? BLOCK : pk_cpu_scope == pk_cpu_scope_device ? DEVICE : SYSTEM;
 }
 
-void pk_scope_access(const void *address, bool writes, const void *code)
+void pk_scope_access(const void *address, bool writes, bool atomic, const void *code)
 {
-    const enum reach reach = reach_here();
+    const enum reach reach = reach_here(atomic);
     struct word *word = word_of(address);
+    if (!atomic && __atomic_load_n(&word->address, __ATOMIC_RELAXED) != address)
+        return; /* most plain accesses are to other words */
     acquire(read_last.word, read_last.reach);
     lock(word);
-    if (word->address != address) {
+    if (word->address != address) { /* relaxed, as it is also read without `busy` */
         memset(word->reads, 0, sizeof(word->reads));
         memset(word->writes, 0, sizeof(word->writes));
-        word->address = address;
+        __atomic_store_n(&word->address, address, __ATOMIC_RELAXED);
     }
     const struct use now = {reach == HOST ? (uint64_t)HOST_AGENT : running.number,
                             __atomic_load_n(clock_of(reach), __ATOMIC_RELAXED), code, blockIdx};

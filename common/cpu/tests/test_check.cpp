@@ -148,6 +148,17 @@ __global__ void count_together(unsigned *word, bool device)
         atomicAdd_block(word, 1u);
 }
 
+/* Blocks add to one sum, and who is last reads it; or all do. */
+__global__ void sum_up(unsigned *sum, unsigned *ended, unsigned *out, bool last_only)
+{
+    if (threadIdx.x != 0)
+        return;
+    atomicAdd(sum, 1u);
+    __threadfence();
+    if (!last_only || atomicAdd(ended, 1u) + 1 == gridDim.x)
+        *out = *sum;
+}
+
 __device__ unsigned counter; /* is the program's own memory here */
 
 __global__ void count_in_variable(bool device)
@@ -284,7 +295,9 @@ static int run(const char *mistake, bool right)
         LAUNCH(count_together, 1, THREADS, 0, nullptr, (unsigned *)x, false);
         LAUNCH(count_together, right ? 1 : 2, THREADS, 0, nullptr, (unsigned *)x, false);
         LAUNCH(count_together, 3, THREADS, 0, nullptr, (unsigned *)x, true);
-    } else if (strcmp(mistake, "scope-of-variable") == 0)
+    } else if (strcmp(mistake, "plain-beside-atomic") == 0)
+        LAUNCH(sum_up, 8, THREADS, 0, nullptr, (unsigned *)x, (unsigned *)x + 1, (unsigned *)x + 2, right);
+    else if (strcmp(mistake, "scope-of-variable") == 0)
         LAUNCH(count_in_variable, 2, THREADS, 0, nullptr, right);
     else if (strcmp(mistake, "scope-of-device") == 0) {
         unsigned *words;
