@@ -111,6 +111,14 @@ static uint64_t free_bytes_now(void)
     return unused < available ? unused : available;
 }
 
+/* Whether there is so much more. Asks the system only when it may matter: the question costs microseconds. With
+ * memory_lock held. */
+static bool fits(size_t bytes)
+{
+    const uint64_t few = pk_settings.memory_bytes / 8;
+    return (bytes < few && used_bytes < few - bytes) || bytes <= free_bytes_now();
+}
+
 /* ---- PK_CPU_CHECK: memory with nothing behind it, and which the host may not touch while the device is idle ---- */
 
 /* Addresses are never used twice, so that freed memory stays out of reach; pages between allocations stay so too. The
@@ -433,8 +441,7 @@ static cudaError_t allocate(void **pointer, size_t bytes, enum cudaMemoryType ki
     if (error)
         return pk_fail_with(error);
     pthread_mutex_lock(&memory_lock);
-    /* Ask the system only when it may matter: the question costs microseconds. */
-    if (counts && used_bytes + bytes > pk_settings.memory_bytes / 8 && bytes > free_bytes_now())
+    if (counts && !fits(bytes))
         error = cudaErrorMemoryAllocation;
     else if (bytes > SIZE_MAX / 2)
         error = cudaErrorMemoryAllocation;
@@ -514,9 +521,9 @@ struct pk_ordered *pk_memory_ordered(const void *address)
 bool pk_memory_fits(size_t bytes)
 {
     pthread_mutex_lock(&memory_lock);
-    const bool fits = bytes <= free_bytes_now();
+    const bool enough = fits(bytes);
     pthread_mutex_unlock(&memory_lock);
-    return fits;
+    return enough;
 }
 
 void pk_memory_charge(size_t bytes)
