@@ -4,6 +4,7 @@
 
 #include <cooperative_groups.h>
 #include <cooperative_groups/reduce.h>
+#include <cooperative_groups/scan.h>
 
 CONCERN(groups)
 
@@ -197,5 +198,70 @@ CASE(one_addition_for_all_that_take_a_branch)
     PK_LAUNCH(add_together, 4, 256, 0, 0, counter, slots);
     EXPECT_EACH(unsigned, counter, 1, 4 * taken);
     EXPECT_EACH(unsigned, slots, 4 * 256, i < 4 * taken);
+    return PK_OK;
+}
+
+/* Sums and maxima up to each thread: of a tile, and of lanes that do not follow each other. */
+static __global__ void scans(int *out)
+{
+    const int lane = (int)threadIdx.x;
+    const auto eight = cg::tiled_partition<8>(cg::this_thread_block());
+    int *mine = out + lane * 6;
+    mine[0] = cg::inclusive_scan(eight, lane);
+    mine[1] = cg::exclusive_scan(eight, lane, cg::plus<int>());
+    mine[2] = cg::inclusive_scan(eight, lane * 5 % 8, cg::greater<int>());
+    const cg::coalesced_group third = cg::labeled_partition(eight, lane % 3);
+    mine[3] = cg::inclusive_scan(third, 1 << lane % 8, cg::bit_or<int>());
+    mine[4] = cg::exclusive_scan(third, lane);
+    mine[5] = (int)(0.5f + 2 * cg::inclusive_scan(third, 0.5f));
+}
+
+CASE(scans_by_rank)
+{
+    DEVICE(int, out, 32 * 6);
+    PK_LAUNCH(scans, 1, 32, 0, 0, out);
+    const int *got = (const int *)cf_download(out, 32 * 6 * sizeof *out);
+    PK_TRY(got ? PK_OK : PK_FAULT);
+    for (int lane = 0; lane < 32; lane++) {
+        const int *mine = got + lane * 6;
+        int sum = 0, most = 0, bits = 0, before = 0, count = 0;
+        for (int other = lane / 8 * 8; other <= lane; other++) {
+            sum += other;
+            most = other * 5 % 8 > most ? other * 5 % 8 : most;
+            if (other % 3 != lane % 3)
+                continue;
+            bits |= 1 << other % 8;
+            before += other < lane ? other : 0;
+            count++;
+        }
+        EXPECT_EQ(mine[0], sum);
+        EXPECT_EQ(mine[1], sum - lane);
+        EXPECT_EQ(mine[2], most);
+        EXPECT_EQ(mine[3], bits);
+        EXPECT_EQ(mine[4], before);
+        EXPECT_EQ(mine[5], count);
+    }
+    return PK_OK;
+}
+
+static __global__ void bits_of_all(unsigned *out)
+{
+    const auto eight = cg::tiled_partition<8>(cg::this_thread_block());
+    const unsigned bit = 1u << eight.thread_rank();
+    const cg::thread_block_tile<1> alone = cg::this_thread();
+    unsigned *mine = out + threadIdx.x * 4;
+    mine[0] = cg::reduce(eight, bit, cg::bit_or<unsigned>());
+    mine[1] = cg::reduce(eight, ~bit & 0xffffu, cg::bit_and<unsigned>());
+    mine[2] = cg::reduce(eight, threadIdx.x, cg::bit_xor<unsigned>());
+    alone.sync();
+    mine[3] = alone.size() * 1000 + alone.thread_rank() * 100 + alone.meta_group_rank() * 10 + alone.meta_group_size();
+}
+
+CASE(bits_of_all_and_one_thread_alone)
+{
+    const unsigned want[4] = {0xff, 0xff00, 0, 1001};
+    DEVICE(unsigned, out, 32 * 4);
+    PK_LAUNCH(bits_of_all, 1, 32, 0, 0, out);
+    EXPECT_EACH(unsigned, out, 32 * 4, want[i % 4]);
     return PK_OK;
 }

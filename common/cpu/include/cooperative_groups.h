@@ -331,6 +331,12 @@ static inline thread_block this_thread_block()
     return thread_block();
 }
 
+/* The calling thread by itself. */
+static inline thread_block_tile<1> this_thread()
+{
+    return thread_block_tile<1>(0, 1);
+}
+
 /* The threads of the warp that come to this call together. */
 static inline coalesced_group coalesced_threads(PK_CPU_PLACE_)
 {
@@ -440,6 +446,24 @@ template <class T> struct less {
         return a < b ? a : b;
     }
 };
+template <class T> struct bit_and {
+    T operator()(T a, T b) const
+    {
+        return a & b;
+    }
+};
+template <class T> struct bit_or {
+    T operator()(T a, T b) const
+    {
+        return a | b;
+    }
+};
+template <class T> struct bit_xor {
+    T operator()(T a, T b) const
+    {
+        return a ^ b;
+    }
+};
 
 /* In the order of a butterfly, as a tile's shuffles do it: every thread gets the same bits. */
 template <unsigned N, class P, class T, class Combine>
@@ -458,6 +482,36 @@ static inline T reduce(const coalesced_group &group, T value, Combine combine, P
     for (unsigned rank = 1; rank < group.size(); ++rank)
         result = combine(result, group.shfl(value, rank, file, line));
     return result;
+}
+
+/* Of a tile or a coalesced group: what the threads up to this one, by rank, give together. */
+template <class Group, class T, class Combine>
+static inline T inclusive_scan(const Group &group, T value, Combine combine, PK_CPU_PLACE_)
+{
+    for (unsigned by = 1; by < group.size(); by *= 2) {
+        const T before = group.shfl_up(value, by, file, line);
+        if (by <= group.thread_rank())
+            value = combine(value, before);
+    }
+    return value;
+}
+
+template <class Group, class T> static inline T inclusive_scan(const Group &group, T value, PK_CPU_PLACE_)
+{
+    return inclusive_scan(group, value, plus<T>(), file, line);
+}
+
+/* The same without the thread's own value; zero for the first. */
+template <class Group, class T, class Combine>
+static inline T exclusive_scan(const Group &group, T value, Combine combine, PK_CPU_PLACE_)
+{
+    const T all = inclusive_scan(group, value, combine, file, line), before = group.shfl_up(all, 1, file, line);
+    return group.thread_rank() == 0 ? T() : before;
+}
+
+template <class Group, class T> static inline T exclusive_scan(const Group &group, T value, PK_CPU_PLACE_)
+{
+    return exclusive_scan(group, value, plus<T>(), file, line);
 }
 
 } // namespace cooperative_groups
