@@ -32,6 +32,8 @@ bool pk_check_shared(const void *address, size_t bytes, bool writes, bool atomic
 /* scope.cpp: words of device and host memory that are accessed atomically. */
 void pk_scope_grid_begins(struct pk_grid *grid);
 void pk_scope_grid_ends(void);
+/* A copy, a fill or a host function. */
+void pk_scope_transfer_begins(void);
 void pk_scope_block_begins(const struct pk_cpu_block *block);
 /* All blocks of the grid have arrived at its barrier, says the last; then each goes on. */
 void pk_scope_grid_meets(struct pk_grid *grid);

@@ -120,6 +120,7 @@ void pk_op_become_ready(struct pk_op *op, struct pk_op **finished)
     case PK_OP_COPY:
     case PK_OP_FILL:
     case PK_OP_HOST:
+        pk_scope_transfer_begins();
         break;
     }
     pk_ready_add(op);

@@ -47,6 +47,7 @@ static struct word words[WORDS];
  * what the number stands for. */
 static uint64_t latest;              /* at least as high as any number in use */
 static uint64_t host_clock;          /* the host's */
+static uint64_t transfer_clock;      /* what was accessed before the last copy has lower ones */
 static uint64_t agents = HOST_AGENT; /* that there have been */
 
 static __thread struct {
@@ -83,6 +84,14 @@ void pk_scope_grid_begins(struct pk_grid *grid)
         return;
     grid->clock = next_clock();
     raise(&host_clock, grid->clock); /* from now on it does not come before the grid */
+}
+
+/* What it writes is not seen here. It may be what a running kernel waits for, and then what came before it comes before
+ * what that kernel does next. */
+void pk_scope_transfer_begins(void)
+{
+    if (pk_settings.check)
+        raise(&transfer_clock, next_clock());
 }
 
 void pk_scope_grid_ends(void)
@@ -166,6 +175,7 @@ static const struct use *find_conflict(const struct use *before, const struct us
 {
     for (int r = HOST; r < REACHES; ++r)
         if (before[r].agent != 0 && before[r].agent != now->agent && before[r].clock >= now->clock &&
+            before[r].clock >= __atomic_load_n(&transfer_clock, __ATOMIC_RELAXED) &&
             !reach_each_other((enum reach)r, reach))
             return &before[r];
     return nullptr;

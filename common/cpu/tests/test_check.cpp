@@ -97,6 +97,37 @@ __global__ void copy_tile(const int *from, int *to, bool wait)
     to[threadIdx.x] = tile[THREADS - 1 - threadIdx.x];
 }
 
+/* Counts at block scope, after much else: its numbers are high (scope.cpp). */
+__global__ void count_late(unsigned *word, unsigned *others)
+{
+    for (int i = 0; i < 1000; ++i)
+        atomicAdd(others, 1u);
+    atomicAdd_block(word, 1u);
+}
+
+__global__ void count_after(unsigned *word, const volatile unsigned *told)
+{
+    while (*told == 0)
+        __nanosleep(1000);
+    __threadfence();
+    atomicAdd_block(word, 1u);
+}
+
+/* A copy tells the kernel that began first that the other has ended. */
+static void tell_by_copy(unsigned *words)
+{
+    static const unsigned one = 1;
+    cudaStream_t waits, tells;
+    OK(cudaStreamCreate(&waits));
+    OK(cudaStreamCreateWithFlags(&tells, cudaStreamNonBlocking));
+    LAUNCH(count_after, 1, 1, 0, waits, words, words + 64);
+    usleep(10000); /* it has begun */
+    LAUNCH(count_late, 1, 1, 0, tells, words, words + 128);
+    OK(cudaMemcpyAsync(words + 64, &one, sizeof(one), cudaMemcpyHostToDevice, tells));
+    OK(cudaStreamDestroy(tells));
+    OK(cudaStreamDestroy(waits));
+}
+
 /* One thread fetches for all; the barrier in shared memory orders it. */
 __global__ void copy_by_barrier(const int *from, int *to)
 {
@@ -270,6 +301,8 @@ static int run(const char *mistake, bool right)
         LAUNCH(write_by_struct, 1, THREADS, 0, nullptr, holder{right ? x : heap});
     else if (strcmp(mistake, "misaligned") == 0)
         LAUNCH(write_bytes, 1, 1, 0, nullptr, (unsigned char *)x, right ? 4 : 1);
+    else if (strcmp(mistake, "told-by-copy") == 0)
+        tell_by_copy((unsigned *)x);
     else if (strcmp(mistake, "diverged") == 0)
         LAUNCH(barrier_in_branch, 1, THREADS, 0, nullptr, right);
     else if (strcmp(mistake, "stuck") == 0)
