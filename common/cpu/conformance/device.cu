@@ -2,6 +2,8 @@
  * Source: CUDA Runtime API, "Device Management", "Occupancy"; CUDA C++ Programming Guide, "Compute Capabilities". */
 #include "conformance.h"
 
+#include <cuda.h>
+
 CONCERN(device)
 
 static __global__ void small_kernel(int *x)
@@ -36,6 +38,7 @@ CASE(versions)
     PK_CHECK(cudaDriverGetVersion(&driver));
     PK_CHECK(cudaRuntimeGetVersion(&runtime));
     EXPECT_EQ(runtime / 10, CUDART_VERSION / 10);
+    EXPECT_EQ(CUDA_VERSION, CUDART_VERSION);
     EXPECT(driver / 1000 >= runtime / 1000);
     return PK_OK;
 }
