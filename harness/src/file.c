@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -136,7 +137,8 @@ int pk_output_ended(const char *program, int code)
     errno = 0;
     if (fflush(stdout) == 0 && !failed)
         return code;
-    if (errno == EPIPE)
+    struct pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT};
+    if (errno == EPIPE || (poll(&out, 1, 0) == 1 && (out.revents & POLLERR))) /* whoever read has read enough */
         return code;
     (void)fprintf(stderr, "%s: not all of the output could be written%s%s; free some space, or send it elsewhere\n",
                   program, errno ? ": " : "", errno ? strerror(errno) : "");

@@ -361,3 +361,39 @@ Test(folder, of_a_report)
     pk_result_folder(tight, sizeof tight, "results", &report);
     cr_assert_str_eq(tight, "");
 }
+
+/* `./lab run 01 | head -n 1`: the reader is gone in the middle, or before the last of it. */
+static int end_of_output_to(int out, size_t bytes)
+{
+    const pid_t child = fork();
+    if (child == 0) {
+        (void)signal(SIGPIPE, SIG_IGN);
+        (void)dup2(out, STDOUT_FILENO);
+        (void)freopen("said", "w", stderr);
+        for (size_t i = 0; i < bytes; i++)
+            (void)putchar('x');
+        if (bytes > 1000)
+            (void)fflush(stdout); /* what is left for the end comes to nothing */
+        const int code = pk_output_ended("lab", 77);
+        (void)fflush(stderr);
+        _exit(code);
+    }
+    int ended;
+    cr_assert_eq(waitpid(child, &ended, 0), child);
+    return WEXITSTATUS(ended);
+}
+
+Test(file, a_reader_that_has_read_enough_is_no_fault)
+{
+    int ends[2];
+    cr_assert_eq(pipe(ends), 0);
+    (void)close(ends[0]);
+    cr_assert_eq(end_of_output_to(ends[1], 10), 77);
+    assert_holds("said", "");
+    cr_assert_eq(end_of_output_to(ends[1], 1000000), 77);
+    assert_holds("said", "");
+    (void)close(ends[1]);
+    const int full = open("/dev/full", O_WRONLY);
+    cr_assert_eq(end_of_output_to(full, 1000000), 2);
+    (void)close(full);
+}
