@@ -150,7 +150,7 @@ static bool rank(const double *values, size_t count, size_t block, size_t *ranks
 {
     for (size_t i = 0; i < count; i++)
         ranks[i] = i;
-    if (block == 1)
+    if (block == 1 || count == 0)
         return true;
     ranked *all = malloc(count * sizeof *all);
     if (!all)
