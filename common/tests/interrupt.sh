@@ -3,16 +3,10 @@
 # so. The sign to send it is the program's first line of progress, however long that takes; so the rest of the sweep has to
 # take longer than this script needs to see it.
 set -uo pipefail
-folder=$(mktemp -d) || exit 1
-trap 'rm -rf "$folder"' EXIT
+# shellcheck source=until_sign.sh
+source "$(dirname "$0")/until_sign.sh"
 
-set -m # or the program would begin with Ctrl-C ignored
-"$@" >"$folder/out" 2>"$folder/err" </dev/null &
-program=$!
-set +m
-until grep -q '^sweep' "$folder/err" || ! kill -0 "$program" 2>/dev/null; do
-    sleep 0.02
-done
+until_sign '^sweep' "$@"
 kill -INT "$program" 2>/dev/null
 wait "$program"
 code=$?

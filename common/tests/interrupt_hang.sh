@@ -3,16 +3,10 @@
 # not for how long there was no progress, which is the watchdog's reason and not this one. The sign to send it is the line
 # that says that nothing goes on.
 set -uo pipefail
-folder=$(mktemp -d) || exit 1
-trap 'rm -rf "$folder"' EXIT
+# shellcheck source=until_sign.sh
+source "$(dirname "$0")/until_sign.sh"
 
-set -m # or the program would begin with Ctrl-C ignored
-"$@" >"$folder/out" 2>"$folder/err" </dev/null &
-program=$!
-set +m
-until grep -q '^no progress for' "$folder/err" || ! kill -0 "$program" 2>/dev/null; do
-    sleep 0.05
-done
+until_sign '^no progress for' "$@"
 kill -INT "$program" 2>/dev/null
 sleep 0.7 # two that are nearer are one: the terminal sends it, and what started the program passes it on
 kill -INT "$program" 2>/dev/null
