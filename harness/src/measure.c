@@ -164,13 +164,14 @@ static void drop_round(pk_report *report, pk_contender *contenders, size_t count
     }
 }
 
-/* Standard error of the median over the median, for samples near normal: 1.2533 sigma / sqrt(n), where n counts only
- * what is independent. */
-static double median_error(const pk_samples *samples)
+/* Is the standard error of the median over the median below the limit? For samples near normal it is 1.2533 sigma /
+ * sqrt(n), where n counts only what is independent: that is asked last, between rounds, as it can only make it larger.
+ */
+static bool is_settled(const pk_samples *samples, double limit)
 {
     const pk_summary summary = pk_summarise(samples->values, samples->count);
-    const double independent = (double)samples->count / pk_correlation_time(samples->values, samples->count);
-    return 1.2533 * summary.relative_spread / sqrt(independent);
+    const double error = 1.2533 * summary.relative_spread / sqrt((double)samples->count);
+    return error < limit && error * sqrt(pk_correlation_time(samples->values, samples->count)) < limit;
 }
 
 static bool settled(const pk_report *report, const pk_contender *contenders, size_t count, double limit)
@@ -178,7 +179,7 @@ static bool settled(const pk_report *report, const pk_contender *contenders, siz
     for (size_t i = 0; i < count; i++) {
         const pk_result *result = &report->results[contenders[i].result];
         const pk_samples *samples = result->ratio.count ? &result->ratio : &result->wall;
-        if (contenders[i].active && !(median_error(samples) < limit))
+        if (contenders[i].active && !is_settled(samples, limit))
             return false;
     }
     return true;
