@@ -366,7 +366,8 @@ bool pk_memory_reachable(const void *address, size_t bytes, char *what, size_t w
     else if (inside)
         name_absent(range, what, what_bytes);
     else if (range && range->before + range->after > 0)
-        name_guarded(range, at < low ? at : at < high ? high : at, what, what_bytes);
+        name_guarded(range, at >= low && at < high ? high : at, what,
+                     what_bytes); /* it begins inside, and ends beyond */
     else
         name_stray(range ? high : address, what, what_bytes);
     pthread_mutex_unlock(&memory_lock);
