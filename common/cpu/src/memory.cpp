@@ -25,7 +25,7 @@ struct range {
     enum cudaMemoryType kind;
     enum { ALLOCATED, REGISTERED, SYMBOL, ORDERED } origin;
     const void *caller;                   /* code that asked for it, or null */
-    size_t before, after;                 /* bytes at its ends that are no kernel's: pk_cpu_memory_guards */
+    size_t before = 0, after = 0;         /* bytes at its ends that are no kernel's: pk_cpu_memory_guards */
     struct pk_ordered *ordered = nullptr; /* ORDERED: whose it is */
     bool absent = false;                  /* ORDERED: not allocated, by what has run */
 };
@@ -366,8 +366,7 @@ bool pk_memory_reachable(const void *address, size_t bytes, char *what, size_t w
     else if (inside)
         name_absent(range, what, what_bytes);
     else if (range && range->before + range->after > 0)
-        name_guarded(range, at >= low && at < high ? high : at, what,
-                     what_bytes); /* it begins inside, and ends beyond */
+        name_guarded(range, at >= low && at < high ? high : at, what, what_bytes); /* begins inside, ends beyond */
     else
         name_stray(range ? high : address, what, what_bytes);
     pthread_mutex_unlock(&memory_lock);
@@ -448,7 +447,7 @@ static cudaError_t allocate(void **pointer, size_t bytes, enum cudaMemoryType ki
         error = cudaErrorMemoryAllocation;
     else if (!(base = pk_settings.check ? heap_allocate(bytes, kind) : plain_allocate(bytes)))
         error = cudaErrorMemoryAllocation;
-    else if (!add({(char *)base, bytes, kind, range::ALLOCATED, caller, 0, 0}))
+    else if (!add({(char *)base, bytes, kind, range::ALLOCATED, caller}))
         error = cudaErrorMemoryAllocation;
     if (error == cudaSuccess && counts)
         used_bytes += bytes;
@@ -681,7 +680,7 @@ extern "C" cudaError_t cudaHostRegister(void *host, size_t bytes, unsigned flags
     pthread_mutex_lock(&memory_lock);
     const size_t above = upper_bound(host);
     const bool overlaps = find(host) || (above < n_ranges && (uintptr_t)ranges[above].base < (uintptr_t)host + bytes);
-    const bool added = !overlaps && add({(char *)host, bytes, cudaMemoryTypeHost, range::REGISTERED, nullptr, 0, 0});
+    const bool added = !overlaps && add({(char *)host, bytes, cudaMemoryTypeHost, range::REGISTERED, nullptr});
     pthread_mutex_unlock(&memory_lock);
     return added ? cudaSuccess
                  : pk_fail_with(overlaps ? cudaErrorHostMemoryAlreadyRegistered : cudaErrorMemoryAllocation);
@@ -735,7 +734,7 @@ extern "C" cudaError_t pk_cpu_symbol_address(void **device, const void *symbol, 
     pthread_mutex_lock(&memory_lock);
     const struct range *range = find(symbol);
     const bool known =
-        range || add({(char *)const_cast<void *>(symbol), bytes, cudaMemoryTypeDevice, range::SYMBOL, nullptr, 0, 0});
+        range || add({(char *)const_cast<void *>(symbol), bytes, cudaMemoryTypeDevice, range::SYMBOL, nullptr});
     pthread_mutex_unlock(&memory_lock);
     *device = const_cast<void *>(symbol);
     return known ? cudaSuccess : pk_fail_with(cudaErrorMemoryAllocation);
