@@ -1,0 +1,41 @@
+/* The model's forward pass in double, in plain C: what kernels are judged by. Shares no code with them. */
+#ifndef PK_REFERENCE_H
+#define PK_REFERENCE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "pk_model.h"
+#include "pk_status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Which of a kernel's results are rounded to 16 bits on their way (unit roundoff 2^-9): the places where the perturbed
+ * passes of pk_reference_bounds put their errors. All others are rounded to float (2^-24). */
+typedef struct pk_reference_roundings {
+    int kv;      /* keys and values in the cache: always so here */
+    int prefill; /* the first `prefill` positions were computed as a batch, with bf16 inputs to their projections */
+} pk_reference_roundings;
+
+/* Logits after each of the positions first..count-1 of the sequence `tokens` [count]: [count - first][vocab]. Uses all
+ * of the machine's cores. PK_FAULT: out of host memory. PK_USAGE: a token that is not in the vocabulary. */
+pk_status pk_reference_logits(const pk_model *model, const int *tokens, size_t count, size_t first, double *logits);
+
+/* The same, and how far a right kernel's logits may be from them: bound [count - first], one for each position, for
+ * every logit there. By Monte Carlo arithmetic (Parker, "Monte Carlo arithmetic", UCLA CSD-970002, 1997): `passes`
+ * further passes with every rounded result changed by a random error of its rounding's size, each independent; the
+ * bound is a multiple of the root mean square over the vocabulary of what that changes: see reference.c for the
+ * multiple. */
+pk_status pk_reference_bounds(const pk_model *model, const int *tokens, size_t count, size_t first,
+                              pk_reference_roundings roundings, int passes, uint64_t seed, double *logits,
+                              double *bound);
+
+/* KL divergence, nats, of softmax(got) from softmax(want) over `count` logits: sum p_want (log p_want - log p_got). */
+double pk_reference_kl(const double *want, const float *got, size_t count);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
