@@ -1,0 +1,35 @@
+/* Batched projections for prefill: y [m][n] = x [m][k] * w [n][k] transposed, x and w bf16, y and sums fp32.
+ *
+ * By cuBLASLt or hipBLASLt where the build has it, else by the plain tiled kernel. What the library needs (its handle,
+ * its choice of algorithm for each shape, a workspace) is made by pk_gemm_open and pk_gemm_plan, so that pk_gemm_run
+ * allocates nothing, asks nothing and can be captured. */
+#ifndef PK_GEMM_H
+#define PK_GEMM_H
+
+#include <stdint.h>
+
+#include "pk_status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct pk_gemm pk_gemm;
+
+/* *gemm NULL where the build has no such library: callers then take the plain kernel. PK_FAULT: the library failed. */
+pk_status pk_gemm_open(pk_gemm **gemm);
+void pk_gemm_close(pk_gemm *gemm);
+const char *pk_gemm_library(void); /* "cuBLASLt 13.0.1", "plain tiled kernel" */
+
+/* Choose the algorithm for a shape, once; asking again is free. */
+pk_status pk_gemm_plan(pk_gemm *gemm, int m, int n, int k);
+
+/* In stream order. `accumulate`: y += instead of y =. gemm NULL: the plain kernel. PK_USAGE for a shape that was not
+ * planned. Row i of y depends on row i of x alone; by the plain kernel bit for bit whatever m is. */
+pk_status pk_gemm_run(pk_gemm *gemm, const uint16_t *x, const uint16_t *w, float *y, int m, int n, int k,
+                      int accumulate, void *stream);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
