@@ -169,24 +169,28 @@ static cudaError_t copy(void *to, size_t to_pitch, const void *from, size_t from
 
 extern "C" cudaError_t cudaMemcpy(void *to, const void *from, size_t bytes, cudaMemcpyKind kind)
 {
+    PK_CALL();
     return copy(to, bytes, from, bytes, bytes, 1, kind, nullptr, true);
 }
 
 extern "C" cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind kind,
                                        cudaStream_t stream)
 {
+    PK_CALL();
     return copy(to, bytes, from, bytes, bytes, 1, kind, stream, false);
 }
 
 extern "C" cudaError_t cudaMemcpy2D(void *to, size_t to_pitch, const void *from, size_t from_pitch, size_t width,
                                     size_t height, cudaMemcpyKind kind)
 {
+    PK_CALL();
     return copy(to, to_pitch, from, from_pitch, width, height, kind, nullptr, true);
 }
 
 extern "C" cudaError_t cudaMemcpy2DAsync(void *to, size_t to_pitch, const void *from, size_t from_pitch, size_t width,
                                          size_t height, cudaMemcpyKind kind, cudaStream_t stream)
 {
+    PK_CALL();
     return copy(to, to_pitch, from, from_pitch, width, height, kind, stream, false);
 }
 
@@ -212,5 +216,6 @@ extern "C" cudaError_t cudaMemsetAsync(void *to, int byte, size_t bytes, cudaStr
 
 extern "C" cudaError_t cudaMemset(void *to, int byte, size_t bytes)
 {
+    PK_CALL();
     return cudaMemsetAsync(to, byte, bytes, nullptr);
 }

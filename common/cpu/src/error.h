@@ -4,6 +4,8 @@
 
 #include <cuda_runtime.h>
 
+#include "trace.h"
+
 cudaError_t pk_fail_with(cudaError_t error); /* record as the last error, and return it */
 cudaError_t pk_fault(void);                  /* the sticky error, or cudaSuccess */
 void pk_set_fault(cudaError_t error);
@@ -16,6 +18,7 @@ cudaError_t pk_enter(void);
 
 /* Every call begins with this: it fails while the device cannot work. */
 #define PK_ENTER()                                                                                                     \
+    PK_CALL();                                                                                                         \
     do {                                                                                                               \
         const cudaError_t enter_error_ = pk_enter();                                                                   \
         if (enter_error_ != cudaSuccess)                                                                               \

@@ -253,18 +253,21 @@ static cudaError_t set_params(cudaGraphExec_t exec, cudaGraphNode_t node, cudaGr
 extern "C" cudaError_t cudaGraphExecKernelNodeSetParams(cudaGraphExec_t exec, cudaGraphNode_t node,
                                                         const cudaKernelNodeParams *params)
 {
+    PK_CALL();
     return set_params(exec, node, cudaGraphNodeTypeKernel, params);
 }
 
 extern "C" cudaError_t cudaGraphExecMemcpyNodeSetParams(cudaGraphExec_t exec, cudaGraphNode_t node,
                                                         const cudaMemcpy3DParms *params)
 {
+    PK_CALL();
     return set_params(exec, node, cudaGraphNodeTypeMemcpy, params);
 }
 
 extern "C" cudaError_t cudaGraphExecMemcpyNodeSetParams1D(cudaGraphExec_t exec, cudaGraphNode_t node, void *to,
                                                           const void *from, size_t bytes, cudaMemcpyKind kind)
 {
+    PK_CALL();
     const cudaMemcpy3DParms params = pk_flat_copy(to, from, bytes, kind);
     return cudaGraphExecMemcpyNodeSetParams(exec, node, &params);
 }
@@ -272,29 +275,34 @@ extern "C" cudaError_t cudaGraphExecMemcpyNodeSetParams1D(cudaGraphExec_t exec, 
 extern "C" cudaError_t cudaGraphExecMemsetNodeSetParams(cudaGraphExec_t exec, cudaGraphNode_t node,
                                                         const cudaMemsetParams *params)
 {
+    PK_CALL();
     return set_params(exec, node, cudaGraphNodeTypeMemset, params);
 }
 
 extern "C" cudaError_t cudaGraphExecHostNodeSetParams(cudaGraphExec_t exec, cudaGraphNode_t node,
                                                       const cudaHostNodeParams *params)
 {
+    PK_CALL();
     return set_params(exec, node, cudaGraphNodeTypeHost, params);
 }
 
 extern "C" cudaError_t cudaGraphExecEventRecordNodeSetEvent(cudaGraphExec_t exec, cudaGraphNode_t node,
                                                             cudaEvent_t event)
 {
+    PK_CALL();
     return set_params(exec, node, cudaGraphNodeTypeEventRecord, &event);
 }
 
 extern "C" cudaError_t cudaGraphExecEventWaitNodeSetEvent(cudaGraphExec_t exec, cudaGraphNode_t node, cudaEvent_t event)
 {
+    PK_CALL();
     return set_params(exec, node, cudaGraphNodeTypeWaitEvent, &event);
 }
 
 extern "C" cudaError_t cudaGraphExecNodeSetParams(cudaGraphExec_t exec, cudaGraphNode_t node,
                                                   cudaGraphNodeParams *params)
 {
+    PK_CALL();
     if (!params)
         return set_params(exec, node, cudaGraphNodeTypeCount, nullptr);
     if (params->type == cudaGraphNodeTypeGraph)

@@ -65,6 +65,7 @@ struct pk_body {
 /* What an exec runs. Every launch that has not ended holds it, and while one does it is not changed. */
 struct pk_image {
     int references;
+    uint64_t graph_id;       /* of the snapshot */
     struct pk_body **bodies; /* all; the first is the whole graph */
     int n_bodies;
     struct pk_conditions conditions;

@@ -104,18 +104,21 @@ static cudaError_t add_node(cudaGraphNode_t *node, cudaGraph_t graph, const cuda
 extern "C" cudaError_t cudaGraphAddKernelNode(cudaGraphNode_t *node, cudaGraph_t graph, const cudaGraphNode_t *before,
                                               size_t n, const cudaKernelNodeParams *params)
 {
+    PK_CALL();
     return add_node(node, graph, before, n, cudaGraphNodeTypeKernel, params);
 }
 
 extern "C" cudaError_t cudaGraphAddMemcpyNode(cudaGraphNode_t *node, cudaGraph_t graph, const cudaGraphNode_t *before,
                                               size_t n, const cudaMemcpy3DParms *params)
 {
+    PK_CALL();
     return add_node(node, graph, before, n, cudaGraphNodeTypeMemcpy, params);
 }
 
 extern "C" cudaError_t cudaGraphAddMemcpyNode1D(cudaGraphNode_t *node, cudaGraph_t graph, const cudaGraphNode_t *before,
                                                 size_t n, void *to, const void *from, size_t bytes, cudaMemcpyKind kind)
 {
+    PK_CALL();
     const cudaMemcpy3DParms params = pk_flat_copy(to, from, bytes, kind);
     return cudaGraphAddMemcpyNode(node, graph, before, n, &params);
 }
@@ -123,30 +126,35 @@ extern "C" cudaError_t cudaGraphAddMemcpyNode1D(cudaGraphNode_t *node, cudaGraph
 extern "C" cudaError_t cudaGraphAddMemsetNode(cudaGraphNode_t *node, cudaGraph_t graph, const cudaGraphNode_t *before,
                                               size_t n, const cudaMemsetParams *params)
 {
+    PK_CALL();
     return add_node(node, graph, before, n, cudaGraphNodeTypeMemset, params);
 }
 
 extern "C" cudaError_t cudaGraphAddHostNode(cudaGraphNode_t *node, cudaGraph_t graph, const cudaGraphNode_t *before,
                                             size_t n, const cudaHostNodeParams *params)
 {
+    PK_CALL();
     return add_node(node, graph, before, n, cudaGraphNodeTypeHost, params);
 }
 
 extern "C" cudaError_t cudaGraphAddEmptyNode(cudaGraphNode_t *node, cudaGraph_t graph, const cudaGraphNode_t *before,
                                              size_t n)
 {
+    PK_CALL();
     return add_node(node, graph, before, n, cudaGraphNodeTypeEmpty, nullptr);
 }
 
 extern "C" cudaError_t cudaGraphAddEventRecordNode(cudaGraphNode_t *node, cudaGraph_t graph,
                                                    const cudaGraphNode_t *before, size_t n, cudaEvent_t event)
 {
+    PK_CALL();
     return add_node(node, graph, before, n, cudaGraphNodeTypeEventRecord, &event);
 }
 
 extern "C" cudaError_t cudaGraphAddEventWaitNode(cudaGraphNode_t *node, cudaGraph_t graph,
                                                  const cudaGraphNode_t *before, size_t n, cudaEvent_t event)
 {
+    PK_CALL();
     return add_node(node, graph, before, n, cudaGraphNodeTypeWaitEvent, &event);
 }
 
@@ -214,6 +222,7 @@ static cudaError_t add_conditional(cudaGraphNode_t *node, cudaGraph_t graph, con
 extern "C" cudaError_t cudaGraphAddNode(cudaGraphNode_t *node, cudaGraph_t graph, const cudaGraphNode_t *before,
                                         const cudaGraphEdgeData *, size_t n, cudaGraphNodeParams *params)
 {
+    PK_CALL();
     if (params && params->type == cudaGraphNodeTypeGraph)
         return cudaGraphAddChildGraphNode(node, graph, before, n, params->graph.graph);
     if (params && params->type == cudaGraphNodeTypeConditional)

@@ -95,12 +95,14 @@ static cudaError_t add_node(cudaGraphNode_t *node, cudaGraph_t graph, const cuda
 extern "C" cudaError_t cudaGraphAddMemAllocNode(cudaGraphNode_t *node, cudaGraph_t graph, const cudaGraphNode_t *before,
                                                 size_t n, cudaMemAllocNodeParams *params)
 {
+    PK_CALL();
     return add_node(node, graph, before, n, params, nullptr, __builtin_return_address(0));
 }
 
 extern "C" cudaError_t cudaGraphAddMemFreeNode(cudaGraphNode_t *node, cudaGraph_t graph, const cudaGraphNode_t *before,
                                                size_t n, void *address)
 {
+    PK_CALL();
     return address ? add_node(node, graph, before, n, nullptr, address, nullptr) : pk_fail_with(cudaErrorInvalidValue);
 }
 

@@ -110,11 +110,13 @@ static cudaError_t get_event(cudaGraphNode_t node, cudaGraphNodeType type, cudaE
 
 extern "C" cudaError_t cudaGraphEventRecordNodeGetEvent(cudaGraphNode_t node, cudaEvent_t *event)
 {
+    PK_CALL();
     return get_event(node, cudaGraphNodeTypeEventRecord, event);
 }
 
 extern "C" cudaError_t cudaGraphEventWaitNodeGetEvent(cudaGraphNode_t node, cudaEvent_t *event)
 {
+    PK_CALL();
     return get_event(node, cudaGraphNodeTypeWaitEvent, event);
 }
 
@@ -131,43 +133,51 @@ extern "C" cudaError_t cudaGraphChildGraphNodeGetGraph(cudaGraphNode_t node, cud
 
 extern "C" cudaError_t cudaGraphKernelNodeSetParams(cudaGraphNode_t node, const cudaKernelNodeParams *params)
 {
+    PK_CALL();
     return set_params(node, cudaGraphNodeTypeKernel, params);
 }
 
 extern "C" cudaError_t cudaGraphMemcpyNodeSetParams(cudaGraphNode_t node, const cudaMemcpy3DParms *params)
 {
+    PK_CALL();
     return set_params(node, cudaGraphNodeTypeMemcpy, params);
 }
 
 extern "C" cudaError_t cudaGraphMemcpyNodeSetParams1D(cudaGraphNode_t node, void *to, const void *from, size_t bytes,
                                                       cudaMemcpyKind kind)
 {
+    PK_CALL();
     const cudaMemcpy3DParms params = pk_flat_copy(to, from, bytes, kind);
     return cudaGraphMemcpyNodeSetParams(node, &params);
 }
 
 extern "C" cudaError_t cudaGraphMemsetNodeSetParams(cudaGraphNode_t node, const cudaMemsetParams *params)
 {
+    PK_CALL();
     return set_params(node, cudaGraphNodeTypeMemset, params);
 }
 
 extern "C" cudaError_t cudaGraphHostNodeSetParams(cudaGraphNode_t node, const cudaHostNodeParams *params)
 {
+    PK_CALL();
     return set_params(node, cudaGraphNodeTypeHost, params);
 }
 
 extern "C" cudaError_t cudaGraphEventRecordNodeSetEvent(cudaGraphNode_t node, cudaEvent_t event)
 {
+    PK_CALL();
     return set_params(node, cudaGraphNodeTypeEventRecord, &event);
 }
 
 extern "C" cudaError_t cudaGraphEventWaitNodeSetEvent(cudaGraphNode_t node, cudaEvent_t event)
 {
+    PK_CALL();
     return set_params(node, cudaGraphNodeTypeWaitEvent, &event);
 }
 
 extern "C" cudaError_t cudaGraphNodeSetParams(cudaGraphNode_t node, cudaGraphNodeParams *params)
 {
+    PK_CALL();
     if (!params)
         return set_params(node, cudaGraphNodeTypeCount, nullptr);
     return set_params(node, params->type, pk_own_params(params));

@@ -101,12 +101,14 @@ static cudaError_t get_neighbours(cudaGraphNode_t node, struct pk_nodes CUgraphN
 extern "C" cudaError_t cudaGraphNodeGetDependencies(cudaGraphNode_t node, cudaGraphNode_t *nodes,
                                                     cudaGraphEdgeData *edges, size_t *n)
 {
+    PK_CALL();
     return get_neighbours(node, &CUgraphNode_st::before, nodes, edges, n);
 }
 
 extern "C" cudaError_t cudaGraphNodeGetDependentNodes(cudaGraphNode_t node, cudaGraphNode_t *nodes,
                                                       cudaGraphEdgeData *edges, size_t *n)
 {
+    PK_CALL();
     return get_neighbours(node, &CUgraphNode_st::after, nodes, edges, n);
 }
 

@@ -162,12 +162,14 @@ static cudaError_t launch(const pk_cpu_kernel *kernel, dim3 grid, dim3 block, vo
 extern "C" cudaError_t pk_cpu_launch(const pk_cpu_kernel *kernel, dim3 grid, dim3 block, void **arguments,
                                      size_t shared_bytes, cudaStream_t stream)
 {
+    PK_CALL_AS("cudaLaunchKernel");
     return launch(kernel, grid, block, arguments, shared_bytes, stream, false);
 }
 
 extern "C" cudaError_t pk_cpu_launch_cooperative(const pk_cpu_kernel *kernel, dim3 grid, dim3 block, void **arguments,
                                                  size_t shared_bytes, cudaStream_t stream)
 {
+    PK_CALL_AS("cudaLaunchCooperativeKernel");
     return launch(kernel, grid, block, arguments, shared_bytes, stream, true);
 }
 
@@ -197,12 +199,14 @@ static cudaError_t launch_by_address(const void *function, dim3 grid, dim3 block
 extern "C" cudaError_t cudaLaunchKernel(const void *function, dim3 grid, dim3 block, void **arguments,
                                         size_t shared_bytes, cudaStream_t stream)
 {
+    PK_CALL();
     return launch_by_address(function, grid, block, arguments, shared_bytes, stream, false);
 }
 
 extern "C" cudaError_t cudaLaunchCooperativeKernel(const void *function, dim3 grid, dim3 block, void **arguments,
                                                    size_t shared_bytes, cudaStream_t stream)
 {
+    PK_CALL();
     return launch_by_address(function, grid, block, arguments, shared_bytes, stream, true);
 }
 
@@ -235,6 +239,7 @@ extern "C" cudaError_t pk_cpu_read_config(const cudaLaunchConfig_t *config, bool
 
 extern "C" cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t *config, const void *function, void **arguments)
 {
+    PK_CALL();
     bool cooperative;
     const cudaError_t error = pk_cpu_read_config(config, &cooperative);
     if (error)

@@ -607,11 +607,13 @@ extern "C" void pk_cpu_memory_guards(void *base, size_t before, size_t after)
 
 extern "C" cudaError_t cudaMalloc(void **device, size_t bytes)
 {
+    PK_CALL();
     return allocate(device, bytes, cudaMemoryTypeDevice, __builtin_return_address(0));
 }
 
 extern "C" cudaError_t cudaMallocManaged(void **both, size_t bytes, unsigned flags)
 {
+    PK_CALL();
     if (flags != cudaMemAttachGlobal || bytes == 0)
         return pk_fail_with(cudaErrorInvalidValue);
     return allocate(both, bytes, cudaMemoryTypeManaged, __builtin_return_address(0));
@@ -619,6 +621,7 @@ extern "C" cudaError_t cudaMallocManaged(void **both, size_t bytes, unsigned fla
 
 extern "C" cudaError_t cudaHostAlloc(void **host, size_t bytes, unsigned flags)
 {
+    PK_CALL();
     if (flags & ~(cudaHostAllocPortable | cudaHostAllocMapped | cudaHostAllocWriteCombined))
         return pk_fail_with(cudaErrorInvalidValue);
     return allocate(host, bytes, cudaMemoryTypeHost, __builtin_return_address(0));
@@ -649,11 +652,13 @@ static cudaError_t release_when_idle(void *pointer, bool host)
 
 extern "C" cudaError_t cudaFree(void *device)
 {
+    PK_CALL();
     return release_when_idle(device, false);
 }
 
 extern "C" cudaError_t cudaFreeHost(void *host)
 {
+    PK_CALL();
     return release_when_idle(host, true);
 }
 

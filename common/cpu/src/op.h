@@ -45,6 +45,10 @@ struct pk_op {
     uint64_t ended_ns;
     struct pk_body *body; /* the graph that it is a part of and runs again with, or null */
     int indegree;         /* in `body`: what `blockers` begins with */
+    uint64_t node;        /* of the graph that was instantiated: its id, for the trace; or 0 */
+    uint64_t call;        /* of the runtime that submitted it, by the trace's count; 0: none was on */
+    uint64_t stream;      /* its number */
+    uint64_t began_ns;    /* when an OS thread first worked on it, while a trace is on; else 0 */
     union {
         struct {
             struct pk_grid grid;
@@ -143,6 +147,9 @@ void pk_ordered_release(struct pk_ordered *memory);
 void pk_graph_ready(struct pk_op *op, struct pk_op **finished);
 /* Of the stream in which the op's graph was launched. */
 int pk_body_priority(const struct pk_op *op);
+/* The op that launched the op's graph, and the graph's id. */
+const struct pk_op *pk_body_launch(const struct pk_op *op);
+uint64_t pk_body_graph(const struct pk_op *op);
 /* An op of a body has ended. */
 void pk_body_op_ended(struct pk_op *op, struct pk_op **finished);
 /* A launch has ended. */

@@ -195,11 +195,13 @@ static cudaError_t allocate_in_stream(void **device, size_t bytes, cudaMemPool_t
 
 extern "C" cudaError_t cudaMallocAsync(void **device, size_t bytes, cudaStream_t stream)
 {
+    PK_CALL();
     return allocate_in_stream(device, bytes, nullptr, stream, __builtin_return_address(0));
 }
 
 extern "C" cudaError_t cudaMallocFromPoolAsync(void **device, size_t bytes, cudaMemPool_t pool, cudaStream_t stream)
 {
+    PK_CALL();
     return pool ? allocate_in_stream(device, bytes, pool, stream, __builtin_return_address(0))
                 : pk_fail_with(cudaErrorInvalidValue);
 }

@@ -60,6 +60,7 @@ static struct pk_body *build_body(struct pk_image *image, struct CUgraph_st *gra
         struct CUgraphNode_st *node = graph->nodes.at[i];
         struct pk_op *op = pk_op_new(PK_OP_MARK);
         op->body = body;
+        op->node = node->origin ? node->origin : node->id;
         node->live = op;
         body->ops[i] = op;
         if (!node->disabled)
@@ -95,6 +96,7 @@ struct pk_image *pk_image_build(struct CUgraph_st *snapshot)
     if (!image)
         pk_records_do_not_fit();
     image->references = 1;
+    image->graph_id = snapshot->id;
     build_body(image, snapshot);
     for (size_t i = 0; i < image->conditions.count; ++i)
         image->conditions.at[i].value = image->conditions.at[i].initial;
@@ -279,6 +281,16 @@ void pk_graph_ready(struct pk_op *op, struct pk_op **finished)
 int pk_body_priority(const struct pk_op *op)
 {
     return op->body->image->launch->priority;
+}
+
+const struct pk_op *pk_body_launch(const struct pk_op *op)
+{
+    return op->body->image->launch;
+}
+
+uint64_t pk_body_graph(const struct pk_op *op)
+{
+    return op->body->image->graph_id;
 }
 
 void pk_body_op_ended(struct pk_op *op, struct pk_op **finished)

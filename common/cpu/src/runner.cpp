@@ -183,6 +183,8 @@ static struct pk_op *take_work(struct pk_runner *runner)
                 break;
             }
             pk_ready_remove(op);
+            if (pk_tracing())
+                pk_trace_op_begins_now(op);
             taken = op;
             continue;
         }
@@ -210,6 +212,8 @@ static struct pk_op *take_work(struct pk_runner *runner)
         runner->seen = pk_progress_of(runner) - 1;
         runner->still_ticks = 0;
         op->as.kernel.runners++;
+        if (pk_tracing())
+            pk_trace_op_begins_now(op);
         pk_engine.busy++;
         taken = op;
         if (op->as.kernel.spread && pk_blocks_left(op) > 1 && may_count_one_more() && pk_seat_is_free(op))
@@ -268,6 +272,9 @@ static void leave_op(struct pk_runner *runner, struct pk_op *op)
             op->as.kernel.listed = false;
         }
     }
+    if (pk_tracing())
+        pk_trace_op_ends_now(op);
+    op->began_ns = 0; /* a graph runs it again */
     op->next = nullptr;
     pk_ops_end(op);
 }

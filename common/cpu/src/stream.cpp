@@ -9,8 +9,9 @@
 enum : uint32_t { STREAM_ALIVE = 0x5354524d, EVENT_ALIVE = 0x4556454e };
 enum { PRIORITY_LEAST = 0, PRIORITY_GREATEST = -5 };
 
-struct CUstream_st pk_legacy_stream = {STREAM_ALIVE, cudaStreamDefault, 0, nullptr, nullptr, nullptr, {}};
+struct CUstream_st pk_legacy_stream = {STREAM_ALIVE, cudaStreamDefault, 0, nullptr, nullptr, nullptr, {}, 0};
 struct CUstream_st *pk_streams;
+static uint64_t streams_made;
 
 /* Destroyed handles are kept for the next ones, never given back: a stale handle is an error, not a crash. */
 static struct CUstream_st *free_streams;
@@ -33,6 +34,8 @@ bool pk_event_alive(cudaEvent_t event)
 void pk_op_submit(struct pk_op *op, struct CUstream_st *stream)
 {
     op->priority = stream->priority;
+    op->stream = stream->number;
+    op->call = pk_trace_call_number();
     pk_op_promise(op);
     pk_op_follow(op, stream->last);
     if (stream == &pk_legacy_stream) {
@@ -67,6 +70,7 @@ extern "C" cudaError_t cudaStreamCreateWithPriority(cudaStream_t *handle, unsign
                                                         : priority;
         stream->last = nullptr;
         stream->capture = nullptr;
+        stream->number = ++streams_made;
         stream->next = pk_streams;
         pk_streams = stream;
     }
@@ -77,11 +81,13 @@ extern "C" cudaError_t cudaStreamCreateWithPriority(cudaStream_t *handle, unsign
 
 extern "C" cudaError_t cudaStreamCreateWithFlags(cudaStream_t *handle, unsigned flags)
 {
+    PK_CALL();
     return cudaStreamCreateWithPriority(handle, flags, PRIORITY_LEAST);
 }
 
 extern "C" cudaError_t cudaStreamCreate(cudaStream_t *handle)
 {
+    PK_CALL();
     return cudaStreamCreateWithPriority(handle, cudaStreamDefault, PRIORITY_LEAST);
 }
 
@@ -222,11 +228,13 @@ static cudaError_t get_property(cudaStream_t handle, unsigned *flags, int *prior
 
 extern "C" cudaError_t cudaStreamGetFlags(cudaStream_t handle, unsigned *flags)
 {
+    PK_CALL();
     return get_property(handle, flags, nullptr);
 }
 
 extern "C" cudaError_t cudaStreamGetPriority(cudaStream_t handle, int *priority)
 {
+    PK_CALL();
     return get_property(handle, nullptr, priority);
 }
 
@@ -315,6 +323,7 @@ extern "C" cudaError_t cudaEventCreateWithFlags(cudaEvent_t *handle, unsigned fl
 
 extern "C" cudaError_t cudaEventCreate(cudaEvent_t *handle)
 {
+    PK_CALL();
     return cudaEventCreateWithFlags(handle, cudaEventDefault);
 }
 
@@ -357,6 +366,7 @@ extern "C" cudaError_t cudaEventRecordWithFlags(cudaEvent_t event, cudaStream_t 
 
 extern "C" cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t handle)
 {
+    PK_CALL();
     return cudaEventRecordWithFlags(event, handle, cudaEventRecordDefault);
 }
 

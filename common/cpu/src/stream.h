@@ -18,6 +18,7 @@ struct CUstream_st {
     struct CUstream_st *next;
     struct pk_capture *capture; /* that it is a part of, or null */
     struct pk_nodes tips;       /* of the capture: what the next node will depend on */
+    uint64_t number;            /* 0: the legacy stream; else in the order of creation */
 };
 
 struct CUevent_st {
