@@ -139,11 +139,15 @@ pk_status pk_gpu_failed(const char *call, const char *file, int line, cudaError_
 #define PK_BACKEND_LAUNCH_PDL PK_BACKEND_LAUNCH
 #endif
 
-/* The device side of a programmatic dependent launch, where the architecture that is being compiled for has it. */
+/* The device side of a programmatic dependent launch, where the architecture that is being compiled for has it: wait
+ * until the kernel ahead has ended and its writes can be seen; and let the kernel behind begin, once every block of this
+ * one has said so or ended. */
 #if defined(PK_BACKEND_CUDA) && (!defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 900)
 #define PK_GRID_DEPENDENCY_SYNCHRONIZE() cudaGridDependencySynchronize()
+#define PK_GRID_DEPENDENCY_TRIGGER() cudaTriggerProgrammaticLaunchCompletion()
 #else
 #define PK_GRID_DEPENDENCY_SYNCHRONIZE() ((void)0)
+#define PK_GRID_DEPENDENCY_TRIGGER() ((void)0)
 #endif
 
 /* In a kernel: read a word of mapped memory that the host writes while the kernel runs. Acquire at system scope; pairs

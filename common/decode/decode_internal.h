@@ -1,0 +1,23 @@
+/* Between the decoder's own files. */
+#ifndef PK_DECODE_INTERNAL_H
+#define PK_DECODE_INTERNAL_H
+
+#include "decode/pk_decoder.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Final norm of x [hidden], logits into their row, the next token chosen. */
+pk_status pk_decode_logits_and_choose(const pk_decoder *decoder, const float *x, pk_decode_at at,
+                                      const pk_decode_how *how, void *stream);
+/* Kernels that it launches. */
+int pk_decode_logits_and_choose_launches(const pk_decode_how *how);
+
+/* Before a step's first launch in a process: what kernels with more than 48 KB of shared memory must be told. */
+pk_status pk_decode_allow_shared(const pk_decoder *decoder);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
