@@ -187,7 +187,7 @@ static unsigned backend_capabilities(int device, int compiled_for)
     if (arch >= 90)
         capabilities |= PK_NEED_PDL | PK_NEED_CLUSTER;
     if (CUDART_VERSION >= 12040 && driver_version() >= 12040)
-        capabilities |= PK_NEED_GRAPH_WHILE;
+        capabilities |= PK_NEED_GRAPH_WHILE | PK_NEED_GRAPH_DEVICE;
 #endif
     return capabilities;
 }

@@ -22,7 +22,8 @@ enum {
     PK_NEED_PDL = 1u << 4,             /* programmatic dependent launch */
     PK_NEED_ASYNC_COPY = 1u << 5,      /* cp.async into shared memory */
     PK_NEED_BULK_ASYNC_COPY = 1u << 6, /* bulk asynchronous copy (TMA) with transaction barriers */
-    PK_NEED_CLUSTER = 1u << 7          /* thread-block clusters */
+    PK_NEED_CLUSTER = 1u << 7,         /* thread-block clusters */
+    PK_NEED_GRAPH_DEVICE = 1u << 8     /* graphs launched, and kernel nodes updated, by kernels */
 };
 
 typedef struct pk_device_info {
@@ -127,7 +128,7 @@ void pk_launch_describe_last(char *text, size_t text_bytes);
 /* Used by the launch macros only. */
 void pk_launch_begin(const pk_launch_site *site, const unsigned grid[3], const unsigned block[3], void *stream);
 void pk_launch_end(void);
-void pk_launch_count_replay(void *stream);
+void pk_launch_replay_begin(void *stream); /* and pk_launch_end after it */
 
 #ifdef __cplusplus
 }

@@ -120,6 +120,20 @@ pk_status pk_gpu_failed(const char *call, const char *file, int line, cudaError_
     (void)pk_hip_launch_cooperative((kernel), (grid), (block), (smem), (stream), ##__VA_ARGS__)
 #endif
 
+/* The one spelling of a graph's launch: PK_GRAPH_LAUNCH(cudaGraphExec_t, stream). Checks it as PK_LAUNCH does, and
+ * counts it as one hand-over to the runtime whatever the graph holds. */
+#define PK_GRAPH_LAUNCH(exec, stream)                                                                                  \
+    do {                                                                                                               \
+        const cudaStream_t pk_stream_ = (stream);                                                                      \
+        pk_launch_replay_begin((void *)pk_stream_);                                                                    \
+        const cudaError_t pk_launched_ = cudaGraphLaunch((exec), pk_stream_);                                          \
+        pk_launch_end();                                                                                               \
+        if (pk_launched_ != cudaSuccess) {                                                                             \
+            (void)pk_gpu_failed("cudaGraphLaunch(" #exec ")", __FILE__, __LINE__, pk_launched_);                       \
+            return PK_FAULT;                                                                                           \
+        }                                                                                                              \
+    } while (0)
+
 /* Dynamic shared memory, 128-byte aligned: declares `type *const name`. */
 #if defined(PK_BACKEND_CPU)
 #define PK_DYNAMIC_SHARED(type, name) type *const name = static_cast<type *>(pk_cpu_dynamic_shared())
@@ -140,8 +154,8 @@ pk_status pk_gpu_failed(const char *call, const char *file, int line, cudaError_
 #endif
 
 /* The device side of a programmatic dependent launch, where the architecture that is being compiled for has it: wait
- * until the kernel ahead has ended and its writes can be seen; and let the kernel behind begin, once every block of this
- * one has said so or ended. */
+ * until the kernel ahead has ended and its writes can be seen; and let the kernel behind begin, once every block of
+ * this one has said so or ended. */
 #if defined(PK_BACKEND_CUDA) && (!defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 900)
 #define PK_GRID_DEPENDENCY_SYNCHRONIZE() cudaGridDependencySynchronize()
 #define PK_GRID_DEPENDENCY_TRIGGER() cudaTriggerProgrammaticLaunchCompletion()

@@ -78,12 +78,14 @@ void pk_launch_end(void)
         atomic_fetch_add_explicit(&submit_ns, now_ns() - call_started_ns, memory_order_relaxed);
 }
 
-void pk_launch_count_replay(void *stream)
+void pk_launch_replay_begin(void *stream)
 {
     atomic_store_explicit(&last_site, &replay_site, memory_order_relaxed);
     atomic_fetch_add_explicit(&graph_replays, 1, memory_order_relaxed);
     if (!is_registered(stream))
         count_foreign(&replay_site);
+    if (atomic_load_explicit(&timed, memory_order_relaxed))
+        call_started_ns = now_ns();
 }
 
 void pk_launch_counts_reset(void)

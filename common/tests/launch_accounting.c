@@ -41,21 +41,21 @@ static void counts_and_foreign_streams(void)
     pk_launch_counts_reset();
     launch_on(&timed_stream);
     launch_on(&timed_stream);
-    pk_launch_count_replay(&timed_stream);
+    pk_launch_replay_begin(&timed_stream);
     pk_launch_counts_read(&counts);
     expect(counts.launches == 2 && counts.graph_replays == 1 && counts.foreign == 0, "2 launches, 1 replay, 0 foreign");
     expect(counts.submit_us == 0, "no time taken while calls are not timed");
     expect_text(counts.foreign_site, "");
 
     launch_on(&other_stream);
-    pk_launch_count_replay(&other_stream);
+    pk_launch_replay_begin(&other_stream);
     pk_launch_counts_read(&counts);
     expect(counts.launches == 3 && counts.graph_replays == 2 && counts.foreign == 2,
            "3 launches, 2 replays, 2 foreign");
     expect_text(counts.foreign_site, "axpy_step at common/tests/launch_accounting.c:31");
 
     pk_launch_counts_reset();
-    pk_launch_count_replay(&other_stream);
+    pk_launch_replay_begin(&other_stream);
     pk_launch_counts_read(&counts);
     expect_text(counts.foreign_site, "graph replay");
 
@@ -86,7 +86,7 @@ static void last_launch(void)
     expect_text(text, "axpy_step<<<(4,1,1), (256,2,1)>>> at common/tests/launch_accounting.c:31");
     pk_launch_describe_last(cut, sizeof cut);
     expect_text(cut, "axpy_step<<<(4,1,1)");
-    pk_launch_count_replay(&timed_stream);
+    pk_launch_replay_begin(&timed_stream);
     pk_launch_describe_last(text, sizeof text);
     expect_text(text, "graph replay");
 }

@@ -61,7 +61,10 @@ static pk_point as_point(const pk_result *result)
                       .token_p99_us = pk_quantile(result->token.values, result->token.count, 0.99),
                       .speedup = result->speedup,
                       .speedup_interval = result->speedup_interval,
-                      .launches_per_token = result->launches_per_token};
+                      .launches_per_token = result->launches_per_token,
+                      .graph_replays_per_token = result->graph_replays_per_token,
+                      .phases = result->phases,
+                      .phase_count = result->phase_count};
 }
 
 pk_status pk_analyse(pk_report *report)
@@ -117,7 +120,7 @@ static double measured(const pk_report *report, const pk_target *target, size_t 
         return result ? result->speedup : NAN;
     case PK_TARGET_LAUNCHES_AT_MOST:
         result = find_result(report, target->subject, default_results);
-        return result ? result->launches_per_token : NAN;
+        return result ? result->launches_per_token + result->graph_replays_per_token : NAN;
     default:
         return find_figure(report, target->subject);
     }

@@ -98,6 +98,18 @@ static void note_launches(pk_result *result, const pk_run *run)
     result->graph_replays_per_token = (double)run->launches.graph_replays / result->tokens;
 }
 
+/* Each pass prepares anew: the shorter counts, as the first may have waited for what a process does once. */
+static void note_phases(pk_result *result, const pk_run *run)
+{
+    for (size_t i = 0; i < run->phase_count; i++) {
+        const bool again = i < result->phase_count && strcmp(result->phases[i].name, run->phases[i].name) == 0;
+        if (!again || run->phases[i].us < result->phases[i].us)
+            result->phases[i] = run->phases[i];
+    }
+    if (run->phase_count > result->phase_count)
+        result->phase_count = run->phase_count;
+}
+
 static void open_contender(const pk_bench_request *request, pk_contender *contender, bool first_pass)
 {
     pk_report *const report = request->report;
@@ -118,6 +130,7 @@ static void open_contender(const pk_bench_request *request, pk_contender *conten
     run->bench->variant_runs = false;
     if (first_pass)
         result->prepare_us = pk_now_us() - start;
+    note_phases(result, run);
     if (status == PK_USAGE && request->of_sweep)
         status = PK_SKIP;
     if (status != PK_OK) {
@@ -192,14 +205,19 @@ typedef struct choice {
 
 /* Those that were asked for, are of this point, and have not failed before; the first baseline always runs where it is
  * of the point, as every ratio is against it. None when a sweep is about others than were asked for. */
-static size_t choose(const pk_bench_request *request, choice choices[PK_MAX_CONTENDERS])
+static size_t choose(const pk_bench_request *request, const pk_run *run, choice choices[PK_MAX_CONTENDERS])
 {
     pk_variant_list lists[2] = {pk_baseline_variants(), pk_ladder_variants()};
+    const pk_lab *lab = run->bench->lab;
     size_t count = 0;
+    bool has_baseline = false;
     for (size_t l = 0; l < 2; l++) {
         for (size_t i = 0; i < lists[l].count && count < PK_MAX_CONTENDERS; i++) {
             const pk_variant *variant = &lists[l].variants[i];
-            bool needed = l == 0 && i == 0;
+            if (lab->offers && !lab->offers(run, variant->name))
+                continue;
+            bool needed = l == 0 && !has_baseline;
+            has_baseline |= l == 0;
             if ((needed || named(request->variants, variant->name)) && named(request->only, variant->name) &&
                 !excluded(request, variant))
                 choices[count++] = (choice){variant, l == 0};
@@ -363,7 +381,7 @@ pk_status pk_bench_run(const pk_bench_request *request)
     pk_run lab_run = {.bench = &bench};
     choice choices[PK_MAX_CONTENDERS];
     pk_contender contenders[PK_MAX_CONTENDERS];
-    const size_t count = choose(request, choices);
+    const size_t count = choose(request, &lab_run, choices);
     size_t added = 0;
     if (count == 0)
         return PK_OK;

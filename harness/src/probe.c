@@ -13,7 +13,8 @@ static const struct {
                     {PK_NEED_PDL, "pdl"},
                     {PK_NEED_ASYNC_COPY, "async_copy"},
                     {PK_NEED_BULK_ASYNC_COPY, "bulk_async_copy"},
-                    {PK_NEED_CLUSTER, "cluster"}};
+                    {PK_NEED_CLUSTER, "cluster"},
+                    {PK_NEED_GRAPH_DEVICE, "graph_device"}};
 
 int main(void)
 {

@@ -92,6 +92,25 @@ const pk_device_info *pk_run_device(const pk_run *run)
     return run->bench->device;
 }
 
+void pk_run_phase(pk_run *run, const char *name, double us)
+{
+    size_t i = 0;
+    while (i < run->phase_count && strcmp(run->phases[i].name, name) != 0)
+        i++;
+    if (i == PK_MAX_PHASES) {
+        fprintf(stderr, "%s: a variant times more than %d phases: '%s' has no place\n", run->bench->lab->id,
+                PK_MAX_PHASES, name);
+        abort();
+    }
+    if (i == run->phase_count) {
+        snprintf(run->phases[i].name, sizeof run->phases[i].name, "%s", name);
+        run->phases[i].us = us;
+        run->phase_count++;
+    } else if (us < run->phases[i].us) {
+        run->phases[i].us = us;
+    }
+}
+
 double pk_clock_us(void)
 {
     return pk_now_us();

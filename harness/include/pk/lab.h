@@ -98,6 +98,10 @@ void pk_token_look(pk_run *run);
 
 double pk_clock_us(void); /* a monotonic clock, microseconds */
 
+/* A part of the variant's prepare took so long: recorded under the name beside prepare's own time. Of several calls
+ * with one name, the shortest counts. At most PK_MAX_PHASES names; a further one ends the program. */
+void pk_run_phase(pk_run *run, const char *name, double us);
+
 /* Results are looked at as they are reported in this repetition, and now is a time to look: in verified repetitions
  * only, at the first tokens and at a sample of the others; at every one when the CPU device's order is chosen
  * (PK_CPU_SCHEDULE, as under --explore). Never under ThreadSanitizer: a completion need not order the host's look. */
@@ -189,6 +193,13 @@ typedef struct pk_limits {
     double read_bytes_per_us; /* B_read, over a buffer several times the L2 */
 } pk_limits;
 
+/* A part of a variant's prepare: pk_run_phase. */
+typedef struct pk_phase {
+    char name[24];
+    double us;
+} pk_phase;
+enum { PK_MAX_PHASES = 8 };
+
 /* One measured point, as a lab's analysis sees it. */
 typedef struct pk_point {
     const char *variant;
@@ -199,7 +210,9 @@ typedef struct pk_point {
     double token_p50_us, token_p99_us; /* latency of a token; NaN where latencies were not kept */
     double speedup;                    /* median paired ratio against the first baseline; NaN for that baseline */
     pk_interval speedup_interval;
-    double launches_per_token;
+    double launches_per_token, graph_replays_per_token;
+    const pk_phase *phases;
+    size_t phase_count;
 } pk_point;
 
 /* What a lab's analysis records: a fit, a prediction for a point, or a named figure. */
@@ -210,7 +223,7 @@ void pk_analysis_figure(pk_analysis *analysis, const char *name, const char *uni
 
 typedef enum pk_target_kind {
     PK_TARGET_SPEEDUP_AT_LEAST, /* paired speedup of `variant` over the first baseline */
-    PK_TARGET_LAUNCHES_AT_MOST, /* kernel launches a token of `variant` */
+    PK_TARGET_LAUNCHES_AT_MOST, /* kernel launches and graph launches a token of `variant` */
     PK_TARGET_FIGURE_AT_LEAST,  /* a figure that the analysis recorded, by name */
     PK_TARGET_FIGURE_AT_MOST
 } pk_target_kind;
@@ -234,6 +247,9 @@ typedef struct pk_lab {
     const pk_knob *knobs;
     size_t knob_count;
 
+    /* Whether `variant` solves the problem that these knobs pose; NULL: all do. One that does not is not in the run:
+     * the first baseline that does is what the others are compared with. For a lab of several problems. */
+    bool (*offers)(const pk_run *run, const char *variant);
     /* Check the knobs against each other: PK_USAGE with pk_fail's message. May be NULL. */
     pk_status (*validate)(const pk_run *run);
     /* Allocate buffers and host memory for the knobs. */

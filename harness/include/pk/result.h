@@ -73,6 +73,8 @@ typedef struct pk_result { /* one variant at one set of knobs */
     bool settled; /* the spread settled before the time limit */
 
     double prepare_us, first_execute_us, finish_us;
+    pk_phase phases[PK_MAX_PHASES]; /* parts of prepare */
+    size_t phase_count;
 
     double launches_per_token, graph_replays_per_token; /* by the launch macro */
     double launches_per_token_cupti;                    /* by CUPTI; NaN where it is not there */
