@@ -36,7 +36,8 @@ def now_us() -> float:
 @dataclasses.dataclass(frozen=True)
 class Knob:
     """A knob of the lab's: an option --name=value, or a fixed one, which is not offered here and is listed all the
-    same, so that result files have the lab's own knobs. `kind` is int or float."""
+    same, so that result files have the lab's own knobs. `kind` is int or float; with `choices` the value is given by
+    their names."""
 
     name: str
     unit: str
@@ -54,9 +55,17 @@ class Knob:
         choices = {"choices": list(self.choices)} if self.choices else {}
         return {"name": self.name, "unit": self.unit, **choices}
 
+    def spelled(self, value: float) -> str:
+        """The value as an option gives it."""
+        return self.choices[int(value)] if self.choices else f"{value}"
+
 
 def _number_in(knob: Knob) -> Callable[[str], float]:
     def parse(text: str) -> float:
+        if knob.choices:
+            if text not in knob.choices:
+                raise argparse.ArgumentTypeError(f"'{text}' is none of {', '.join(knob.choices)}")
+            return knob.choices.index(text)
         try:
             value = knob.kind(text)
         except ValueError:
@@ -72,23 +81,28 @@ class _Parser(argparse.ArgumentParser):
         raise Failure("usage", f"{message} (--help lists the options)")
 
 
-def parse_options(description: str, knobs: Sequence[Knob], argv: Sequence[str]) -> argparse.Namespace:
+def parse_options(description: str, knobs: Sequence[Knob], argv: Sequence[str],
+                  watchdog_s: float = 60) -> argparse.Namespace:
     """The knobs, each in an attribute of its name with _ for -, and what all peers take. None: the knob was not given;
     `quick` is already what --quick or QUICK=1 say. Raises Failure for what cannot be met."""
     parser = _Parser(description=description, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter)
     for knob in knobs:
         if knob.fixed:
             continue
-        parser.add_argument(f"--{knob.name}", type=_number_in(knob), metavar=f"{knob.default}",
-                            help=f"{knob.help} ({knob.low} to {knob.high} {knob.unit}".rstrip() + ")")
+        values = ", ".join(knob.choices) if knob.choices else f"{knob.low} to {knob.high} {knob.unit}".rstrip()
+        parser.add_argument(f"--{knob.name}", type=_number_in(knob), metavar=knob.spelled(knob.default),
+                            help=f"{knob.help} ({values})")
+    parser.add_argument("--variant", type=lambda text: text.split(","), metavar="A,B",
+                        help="only these, and the baseline")
     parser.add_argument("--seed", type=_number_in(Knob("seed", "", "", 1, 1, 0, (1 << 64) - 2)), default=1, metavar="1",
                         help="inputs are drawn from it: the same seed, the same inputs")
     parser.add_argument("--quick", action="store_true", help="smoke shapes; also QUICK=1 in the environment")
     parser.add_argument("--no-timing", dest="timing", action="store_false", help="verify only")
     parser.add_argument("--time-limit", type=_number_in(Knob("time-limit", "s", "", 3, 3, 0.01, 3600, float)),
                         metavar="3", help="seconds of measuring a point, after the fewest rounds")
-    parser.add_argument("--watchdog", type=_number_in(Knob("watchdog", "s", "", 60, 60, 1, 86400, float)), default=60,
-                        metavar="60", help="seconds without progress until the run is ended")
+    parser.add_argument("--watchdog", type=_number_in(Knob("watchdog", "s", "", 60, 60, 1, 86400, float)),
+                        default=watchdog_s, metavar=f"{watchdog_s:g}",
+                        help="seconds without progress until the run is ended")
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write the results to this file")
     parser.add_argument("--out", type=pathlib.Path, metavar="DIR", help="write them below DIR/<utc>-<device>/")
     options = parser.parse_args(argv)
@@ -105,6 +119,13 @@ def chosen(options: argparse.Namespace, knobs: Sequence[Knob]) -> dict[str, floa
         given = None if knob.fixed else getattr(options, knob.name.replace("-", "_"))
         values[knob.name] = given if given is not None else knob.quick if options.quick else knob.default
     return values
+
+
+def check_variants(options: argparse.Namespace, names: Sequence[str]) -> None:
+    """Those of --variant are among these."""
+    for name in options.variant or ():
+        if name not in names:
+            raise Failure("usage", f"--variant: '{name}' is none of {', '.join(names)}")
 
 
 def needs(*names: str) -> list[ModuleType]:
@@ -330,6 +351,13 @@ class Contender:
     tokens: list[float] = dataclasses.field(default_factory=list)
 
 
+def selected(options: argparse.Namespace, found: Sequence[Contender]) -> list[Contender]:
+    """Those that --variant names, and the baseline, to which ratios are taken."""
+    if options.variant is None:
+        return list(found)
+    return [one for one in found if one.result.is_baseline or one.result.variant in options.variant]
+
+
 @dataclasses.dataclass(frozen=True)
 class Plan:
     """How long to measure. `instrument_every` rounds follow `instrumented` repetitions of each variant with events
@@ -510,6 +538,8 @@ class Peer:
     device_compiler: Callable[[], str]
     run: Callable[[argparse.Namespace, Device, Report, Bench], None]
     show: Callable[[Report], None]
+    variants: Sequence[str]
+    watchdog_s: float = 60  # longer where something compiles for long
 
 
 def _say(peer: Peer, text: str) -> None:
@@ -590,7 +620,8 @@ def _measure_and_finish(peer: Peer, options: argparse.Namespace, argv: Sequence[
 def main(peer: Peer, argv: Sequence[str]) -> int:
     """The whole program: the exit code (docs/measuring.md)."""
     try:
-        options = parse_options(peer.description, peer.knobs, argv[1:])
+        options = parse_options(peer.description, peer.knobs, argv[1:], peer.watchdog_s)
+        check_variants(options, peer.variants)
         peer.check(options)
         heed_sigterm()
         return _measure_and_finish(peer, options, argv)

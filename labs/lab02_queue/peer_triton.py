@@ -292,7 +292,7 @@ def run(options: argparse.Namespace, device: Device, report: Report, bench: pk_p
                           device.properties.warp_size)
     except device.torch.cuda.OutOfMemoryError as error:
         raise Failure("usage", "no device memory for the buffers: use a smaller --n, --requests or --steps") from error
-    variants = contenders(problem, device, values)
+    variants = pk_peer.selected(options, contenders(problem, device, values))
     report.results += [variant.result for variant in variants]
     plan = pk_peer.Plan(min_rounds=4 if options.quick else 10, time_limit_s=options.time_limit)
     bench.run(variants, problem.fill, plan if options.timing else None)
@@ -323,7 +323,7 @@ def device_compiler() -> str:
 
 
 PEER = pk_peer.Peer("lab02", "Persistent queue", "peer_triton.py", "lab02-triton.json", __doc__, KNOBS,
-                    ("torch", "triton"), check, device_compiler, run, show)
+                    ("torch", "triton"), check, device_compiler, run, show, ("triton-launch-sync", "triton-counter"))
 
 if __name__ == "__main__":
     sys.exit(pk_peer.main(PEER, sys.argv))

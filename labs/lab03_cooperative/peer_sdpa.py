@@ -287,12 +287,17 @@ class Variant:
         self._graph = self._out = None
 
 
+def variant_name(backend: str, in_graph: bool) -> str:
+    """As tables and files have it."""
+    return f"sdpa-{backend}{'-graph' if in_graph else ''}"
+
+
 def contenders(problem: Attention, device: Device, values: dict[str, float]) -> list[Contender]:
     """All backends call by call, then all in graphs."""
     found = []
     for in_graph in (False, True):
         for name, backend in BACKENDS:
-            variant = f"sdpa-{name}{'-graph' if in_graph else ''}"
+            variant = variant_name(name, in_graph)
             summary = f"the {name} backend" if backend else "the backend that PyTorch chooses"
             summary += ", in a CUDA graph" if in_graph else ""
             result = Result(variant, summary, variant == "sdpa-auto", values, tokens=problem.steps,
@@ -333,7 +338,7 @@ def run(options: argparse.Namespace, device: Device, report: Report, bench: pk_p
     for values in points(options):
         try:
             problem = Attention(device.torch, values, device.name)
-            variants = contenders(problem, device, values)
+            variants = pk_peer.selected(options, contenders(problem, device, values))
             report.results += [variant.result for variant in variants]
             bench.run(variants, problem.fill, plan if options.timing else None)
         except device.torch.cuda.OutOfMemoryError as error:
@@ -374,7 +379,8 @@ def device_compiler() -> str:
 
 
 PEER = pk_peer.Peer("lab03", "Cooperative kernel", "peer_sdpa.py", "lab03-sdpa.json", __doc__, KNOBS,
-                    ("torch", "torch.nn.attention"), check, device_compiler, run, show)
+                    ("torch", "torch.nn.attention"), check, device_compiler, run, show,
+                    [variant_name(name, in_graph) for in_graph in (False, True) for name, _ in BACKENDS])
 
 if __name__ == "__main__":
     sys.exit(pk_peer.main(PEER, sys.argv))
