@@ -1,0 +1,463 @@
+#!/usr/bin/env python3
+"""Lab 04 beside PyTorch: the same decode, token by token, at the same shapes.
+
+    python3 labs/lab04_graphs/peer_torch.py [--json=FILE] [--out=DIR] [--quick] [--model=llama-3.2-1b ...]
+
+  torch-eager        the baseline: every operation of every token issued by the host, which waits once, at the end
+  torch-graph        the same operations in one CUDA graph of a token, replayed for each
+  torch-compile      torch.compile, mode reduce-overhead: Inductor's kernels, cuBLAS and a CUDA graph of its own
+  torch-compile-max  torch.compile, mode max-autotune-no-cudagraphs, attention left to Inductor: matrix-vector kernels
+                     of its own with what stands before and after them fused in, tuned by trial; in one CUDA graph
+
+A repetition is T decode steps at batch 1 after a prompt of P tokens, whose prefill is not timed. The token is chosen
+by argmax on the device and fed back there, and so is the position: no variant waits for the host between tokens. q, k
+and v come from one matrix, gate and up from another. Attention goes through scaled_dot_product_attention over a static
+cache of P + T rows, rounded up to a multiple of 64, and a mask: PyTorch's kernels for that do not split the keys among
+blocks, so long prompts cost its first three variants more than they must. Weights are bf16, seeded and random, drawn
+from the lab's ranges; they are not its numbers. Steady state (hot): what fits into the L2 stays there. Compiling
+takes longer than measuring, most of all in a machine's first run: --variant=A,B leaves out the rest.
+
+The check. Every token of a repetition and all logits of its last step, against a forward pass in float64 over the whole
+sequence: a token is right if its logit there is no further below the greatest than two results may be off. How far one
+may be off is found by Monte Carlo arithmetic (Parker, "Monte Carlo arithmetic", UCLA CSD-970002, 1997): passes with a
+random error of bf16's roundoff, 2^-8 of the value, wherever a kernel may round to bf16. The bound is 8 times the root
+mean square over the vocabulary of what that changes. Errors of logits are sums of thousands of small ones, near normal:
+150,000 of them reach 4.5 times that; the rest is for roundings that agree where random ones do not. Needs PyTorch and a
+GPU: without them it says what is missing and exits with 77.
+"""
+from __future__ import annotations
+
+import argparse
+import ctypes
+import dataclasses
+import math
+import pathlib
+import sys
+from types import ModuleType
+from typing import Any, Callable
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "common" / "python"))
+
+import pk_peer  # noqa: E402
+import pk_result  # noqa: E402
+from pk_peer import Contender, Device, Knob, Recorder, now_us  # noqa: E402
+from pk_result import Failure, Random, Report, Result, Verdict, figure, split  # noqa: E402
+
+
+@dataclasses.dataclass(frozen=True)
+class Shape:
+    """What common/decode's pk_model_config has of a model's shape. rope_factor 1: no stretch of wavelengths."""
+
+    layers: int
+    hidden: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    ffn: int
+    vocab: int
+    rms_eps: float
+    rope_theta: float
+    max_positions: int
+    tied: bool = True
+    qkv_bias: bool = False
+    qk_norm: bool = False
+    rope_factor: float = 1
+    rope_low: float = 0
+    rope_high: float = 0
+    rope_original: int = 0
+
+
+SHAPES = {  # those of common/decode/config.c, in its order
+    "tiny": Shape(2, 64, 4, 2, 16, 128, 256, 1e-5, 10000, 8192),
+    "tiny-qwen2": Shape(2, 64, 7, 1, 16, 128, 256, 1e-6, 1e6, 8192, qkv_bias=True),
+    "tiny-qwen3": Shape(2, 64, 8, 2, 32, 128, 256, 1e-6, 1e6, 8192, tied=False, qk_norm=True),
+    "smollm2-135m": Shape(30, 576, 9, 3, 64, 1536, 49152, 1e-5, 100000, 8192),
+    "qwen2.5-0.5b": Shape(24, 896, 14, 2, 64, 4864, 151936, 1e-6, 1e6, 32768, qkv_bias=True),
+    "llama-3.2-1b": Shape(16, 2048, 32, 8, 64, 8192, 128256, 1e-5, 500000, 131072, rope_factor=32, rope_low=1,
+                          rope_high=4, rope_original=8192),
+    "qwen3-8b": Shape(36, 4096, 32, 8, 128, 12288, 151936, 1e-6, 1e6, 40960, tied=False, qk_norm=True),
+}
+NAMES = tuple(SHAPES)
+
+KNOBS = [
+    Knob("model", "", "the model's shape", NAMES.index("qwen2.5-0.5b"), 0, 0, len(NAMES) - 1, choices=NAMES),
+    Knob("prompt-tokens", "tokens", "P: tokens of the prompt", 32, 7, 1, 1 << 16),
+    Knob("tokens", "tokens", "T: tokens decoded a repetition", 128, 9, 1, 1 << 16),
+]
+
+ROOM_STEP = 64      # rows that a cache is rounded up to: attention's kernels want a mask's rows aligned
+WARM_UP_CALLS = 3   # Inductor's own graph: tuned in the first call, recorded in the second, replayed in the third
+NOISE_PASSES = 2
+BOUND_SIGMAS = 8.0
+CUDA_KERNEL_NODE = 0  # cudaGraphNodeTypeKernel
+
+
+def room_of(prompt: int, tokens: int) -> int:
+    """Rows of the cache."""
+    return -(-(prompt + tokens) // ROOM_STEP) * ROOM_STEP
+
+
+def weight_bytes(shape: Shape) -> float:
+    """Read by every token: all weights but the embedding, of which it is one row unless the logits need them all."""
+    q_rows, kv_rows = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
+    layer = shape.hidden * (2 * q_rows + 2 * kv_rows + 3 * shape.ffn + 2)
+    layer += (q_rows + 2 * kv_rows) * shape.qkv_bias + 2 * shape.head_dim * shape.qk_norm
+    return 2.0 * (shape.layers * layer + shape.hidden * (shape.vocab + 1))
+
+
+def kv_bytes(shape: Shape, keys: float) -> float:
+    """Of so many rows of the cache."""
+    return 2.0 * 2 * shape.layers * shape.kv_heads * shape.head_dim * keys
+
+
+# ---- the problem ----
+
+
+class Decode:
+    """The weights, the prompt of a seed, a decoder that has read it, and what is right."""
+
+    def __init__(self, torch: ModuleType, values: dict[str, float], seed: int, where: str) -> None:
+        import peer_model  # needs PyTorch  # pylint: disable=import-outside-toplevel
+        self.torch, self.model, self.where = torch, peer_model, where
+        self.shape = SHAPES[NAMES[int(values["model"])]]
+        self.prompt_tokens, self.tokens = int(values["prompt-tokens"]), int(values["tokens"])
+        self.room = room_of(self.prompt_tokens, self.tokens)
+        self.weights = peer_model.random_weights(self.shape, split(seed, 0), where)
+        self._reference = peer_model.Reference(self.shape, self.weights)
+        self._known: dict[tuple[int, ...], tuple[Any, Any]] = {}
+        self._prefilled = self.decoder()
+        self._decoders: list[Any] = []
+        self.prompt = torch.zeros(self.prompt_tokens, dtype=torch.int64, device=where)
+        self.seed = 0
+
+    def decoder(self, grouped: bool = False) -> Any:
+        """Another sequence with the same weights."""
+        return self.model.Decoder(self.shape, self.weights, self.room, grouped)
+
+    def follow(self, decoder: Any) -> None:
+        """Give this decoder each prompt."""
+        decoder.poison(self.prompt_tokens)
+        self._decoders.append(decoder)
+        self._hand_over(decoder)
+
+    def _hand_over(self, decoder: Any) -> None:
+        for own, read in zip(decoder.buffers(), self._prefilled.buffers()):
+            own.copy_(read)
+
+    def fill(self, seed: int) -> None:
+        """The prompt of a seed, in the same memory: graphs have its addresses."""
+        if seed == self.seed:
+            return
+        random = Random(split(seed, 1))
+        prompt = [random.below(self.shape.vocab) for _ in range(self.prompt_tokens)]
+        self._known.clear()
+        with self.torch.inference_mode():
+            self.prompt.copy_(self.torch.tensor(prompt))
+            self._prefilled.poison(self.prompt_tokens)
+            self._prefilled.prefill(self.prompt)
+            for decoder in self._decoders:
+                self._hand_over(decoder)
+        self.seed = seed
+
+    def _wanted(self, sequence: Any) -> tuple[Any, Any]:
+        """Logits after the prompt's last position and each one after it, and a bound for each position."""
+        key = tuple(sequence.tolist())
+        if key not in self._known:
+            torch, first = self.torch, self.prompt_tokens - 1
+            generator = torch.Generator(self.where).manual_seed(split(self.seed, 2) % (1 << 63))
+            want = self._reference.logits(sequence, first)
+            square = 0
+            for _ in range(NOISE_PASSES):
+                square += (self._reference.logits(sequence, first, generator) - want).square().mean(-1)
+            self._known[key] = want, BOUND_SIGMAS * (square / NOISE_PASSES).sqrt()
+        return self._known[key]
+
+    def verify(self, decoder: Any, logits: Any) -> Verdict:
+        """The first token, each that was decoded, and the logits [1][vocab] of the last step. NaN is no right logit."""
+        torch, count = self.torch, self.tokens + 1
+        chosen = decoder.tokens[self.prompt_tokens - 1:self.prompt_tokens + self.tokens]
+        verdict = Verdict(checked=count + self.shape.vocab)
+        strange = ((chosen < 0) | (chosen >= self.shape.vocab)).nonzero()
+        if strange.numel() or logits is None or tuple(logits.shape) != (1, self.shape.vocab):
+            at = int(strange[0]) if strange.numel() else count
+            verdict.wrong, verdict.first_wrong = max(1, strange.numel()), at
+            verdict.note = f"token {at}: never written, or none of the vocabulary" if strange.numel() else \
+                "there are no logits of the last step"
+            return verdict
+        want, bound = self._wanted(torch.cat((self.prompt, chosen[:-1])))
+        best = want.max(-1).values
+        short = best - want.gather(1, chosen[:, None])[:, 0]
+        error = (logits[0].to(torch.float64) - want[-1]).abs()
+        right = torch.cat((short <= 2 * bound, error <= bound[-1]))
+        verdict.wrong = int((~right).sum())
+        verdict.worst_error, verdict.bound = float(error.max()), float(bound[-1])
+        at = verdict.first_wrong = int((~right).nonzero()[0]) if verdict.wrong else 0
+        if at < count:
+            verdict.got, verdict.want = float(best[at] - short[at]), float(best[at])
+            verdict.note = f"token {at} is {int(chosen[at])}: its right logit, and the greatest, which is more than " \
+                           f"{2 * float(bound[at]):.3g} above it"
+        else:
+            verdict.got, verdict.want = float(logits[0, at - count]), float(want[-1, at - count])
+            verdict.note = f"logit {at - count} of the last step; it may be off by {float(bound[-1]):.3g}"
+        if not verdict.wrong:
+            verdict.note = ""
+        return verdict
+
+
+# ---- the variants ----
+
+
+def count_kernels(graph: Any) -> float:
+    """Kernels in a CUDA graph, asked from the driver; NaN where that cannot be."""
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+        handle, count, kind = ctypes.c_void_p(graph.raw_cuda_graph()), ctypes.c_size_t(), ctypes.c_int()
+        if driver.cuGraphGetNodes(handle, None, ctypes.byref(count)) != 0:
+            return math.nan
+        nodes = (ctypes.c_void_p * count.value)()
+        if driver.cuGraphGetNodes(handle, nodes, ctypes.byref(count)) != 0:
+            return math.nan
+        kernels = 0
+        for node in nodes:
+            if driver.cuGraphNodeGetType(ctypes.c_void_p(node), ctypes.byref(kind)) != 0:
+                return math.nan
+            kernels += kind.value == CUDA_KERNEL_NODE
+        return float(kernels)
+    except (OSError, AttributeError, TypeError, RuntimeError):  # no such library, or PyTorch before 2.8
+        return math.nan
+
+
+class Variant:
+    """One way to issue a step. A subclass says how to `make` the call that does it."""
+
+    grouped = False
+
+    def __init__(self, problem: Decode, device: Device, result: Result) -> None:
+        self._problem, self._device, self._result = problem, device, result
+        self._decoder: Any = None
+        self._call: Callable[[], Any] | None = None
+        self._logits: Any = None
+
+    def _make(self) -> Callable[[], Any]:
+        raise NotImplementedError
+
+    def prepare(self) -> None:
+        """All that is done once: compile, tune, capture."""
+        with self._device.torch.inference_mode():
+            self._decoder = self._problem.decoder(self.grouped)
+            self._problem.follow(self._decoder)
+            self._call = self._make()
+
+    def _warm_up(self, call: Callable[[], Any]) -> None:
+        """Aside: what a library sets up in its first calls must not be captured. Each call is the first step."""
+        torch = self._device.torch
+        aside = torch.cuda.Stream()
+        aside.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(aside):
+            for _ in range(WARM_UP_CALLS):
+                self._decoder.rewind(self._problem.prompt_tokens)
+                call()
+        torch.cuda.current_stream().wait_stream(aside)
+
+    def _capture(self, call: Callable[[], Any]) -> tuple[Any, Any]:
+        """A graph of one step, and its logits, which are in the same place after each replay."""
+        torch = self._device.torch
+        self._warm_up(call)
+        try:
+            graph = torch.cuda.CUDAGraph(keep_graph=True)
+        except TypeError:  # PyTorch before 2.8
+            graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            logits = call()
+        return graph, logits
+
+    def poison(self) -> None:
+        """Rows, tokens and logits that are to be written."""
+        with self._device.torch.inference_mode():
+            self._decoder.poison(self._problem.prompt_tokens)
+            if self._logits is not None:
+                self._logits.fill_(math.nan)
+
+    def reset(self) -> None:
+        """To the moment after the prompt."""
+        with self._device.torch.inference_mode():
+            self._decoder.rewind(self._problem.prompt_tokens)
+
+    def execute(self, recorder: Recorder) -> None:
+        """All tokens, and one wait."""
+        call, logits = self._call, None
+        with self._device.torch.inference_mode():
+            start = now_us()
+            for _ in range(self._problem.tokens):
+                logits = call()
+            recorder.submit_us = now_us() - start
+        recorder.all_launched()
+        self._device.synchronize()
+        self._logits = logits
+
+    def verify(self) -> Verdict:
+        """Tokens and last logits."""
+        with self._device.torch.inference_mode():
+            return self._problem.verify(self._decoder, self._logits)
+
+    def finish(self) -> None:
+        """Release all but the weights."""
+        self._decoder = self._call = self._logits = None
+
+
+class Eager(Variant):
+    """The host issues every operation."""
+
+    def _make(self) -> Callable[[], Any]:
+        graph, _ = self._capture(self._decoder.step)  # only to count
+        self._result.launches_per_token = count_kernels(graph)
+        return self._decoder.step
+
+
+class Graph(Variant):
+    """One replay a token."""
+
+    def _step(self) -> Callable[[], Any]:
+        return self._decoder.step
+
+    def _make(self) -> Callable[[], Any]:
+        graph, logits = self._capture(self._step())
+        kernels = count_kernels(graph)
+        self._result.summary += f" of {kernels:g} kernels" if math.isfinite(kernels) else ""
+        self._result.launches_per_token = 0.0
+
+        def replay() -> Any:
+            graph.replay()
+            return logits
+        return replay
+
+
+class CompiledGraph(Graph):
+    """Inductor's kernels, its matrix-vector kernels among them, in one graph."""
+
+    grouped = True
+
+    def _step(self) -> Callable[[], Any]:
+        torch = self._device.torch
+        compiled = torch.compile(self._decoder.step, mode="max-autotune-no-cudagraphs", fullgraph=True, dynamic=False)
+
+        def step() -> Any:
+            with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):  # plain operations, to be fused
+                return compiled()
+        return step
+
+
+class Compiled(Variant):
+    """As its documentation says: reduce-overhead, and a mark where a new step begins."""
+
+    def _make(self) -> Callable[[], Any]:
+        torch = self._device.torch
+        compiled = torch.compile(self._decoder.step, mode="reduce-overhead", fullgraph=True, dynamic=False)
+        skips = torch._dynamo.utils.counters["inductor"]  # pylint: disable=protected-access
+        before = skips["cudagraph_skips"]
+
+        def step() -> Any:
+            torch.compiler.cudagraph_mark_step_begin()
+            return compiled()
+        for _ in range(WARM_UP_CALLS):
+            self._decoder.rewind(self._problem.prompt_tokens)
+            step()
+        if skips["cudagraph_skips"] != before:
+            raise Failure("skipped", "Inductor made no CUDA graph of the step, so this is not what reduce-overhead is "
+                                     "meant to be; TORCH_LOGS=cudagraphs says why")
+        self._result.launches_per_token = 0.0
+        return step
+
+
+VARIANTS: list[tuple[str, str, type[Variant]]] = [
+    ("torch-eager", "every operation issued by the host", Eager),
+    ("torch-graph", "the same operations in one CUDA graph a token", Graph),
+    ("torch-compile", "torch.compile, reduce-overhead", Compiled),
+    ("torch-compile-max", "torch.compile, max-autotune-no-cudagraphs, in one CUDA graph a token", CompiledGraph),
+]
+
+
+def contenders(problem: Decode, device: Device, values: dict[str, float]) -> list[Contender]:
+    """All variants. A token reads the weights, and on average the prompt's rows and half of those decoded."""
+    shape, keys = problem.shape, problem.prompt_tokens + (problem.tokens + 1) / 2
+    attention = 4.0 * shape.layers * shape.heads * shape.head_dim * keys
+    found = []
+    for name, summary, kind in VARIANTS:
+        result = Result(name, summary, name == "torch-eager", values, tokens=problem.tokens,
+                        bytes_per_token=weight_bytes(shape) + kv_bytes(shape, keys),
+                        flops_per_token=weight_bytes(shape) + attention,  # two bytes a weight, and two operations
+                        graph_replays_per_token=0.0 if kind is Eager else 1.0)
+        one = kind(problem, device, result)
+        found.append(Contender(result, one.prepare, one.poison, one.reset, one.execute, one.verify, one.finish))
+    return found
+
+
+# ---- the program ----
+
+
+def check(options: argparse.Namespace) -> None:
+    """Knobs that do not go together."""
+    values = pk_peer.chosen(options, KNOBS)
+    name = NAMES[int(values["model"])]
+    positions = values["prompt-tokens"] + values["tokens"]
+    if positions > SHAPES[name].max_positions:
+        raise Failure("usage", f"{values['prompt-tokens']} tokens of prompt and {values['tokens']} more are "
+                               f"{positions} positions, and {name} has {SHAPES[name].max_positions}: use fewer")
+
+
+def run(options: argparse.Namespace, device: Device, report: Report, bench: pk_peer.Bench) -> None:
+    """The one point."""
+    values = pk_peer.chosen(options, KNOBS)
+    plan = pk_peer.Plan(min_rounds=4 if options.quick else 10, time_limit_s=options.time_limit, instrument_every=1,
+                        instrumented=2, max_rounds=200)
+    try:
+        with device.torch.inference_mode():
+            problem = Decode(device.torch, values, options.seed, device.name)
+    except device.torch.cuda.OutOfMemoryError as error:
+        raise Failure("usage", f"no device memory for the weights and the caches of {NAMES[int(values['model'])]}: use "
+                               "a smaller --model or fewer tokens") from error
+    variants = pk_peer.selected(options, contenders(problem, device, values))
+    report.results += [variant.result for variant in variants]
+    bench.run(variants, problem.fill, plan if options.timing else None)
+
+
+def _row(result: Result, seed: int) -> list[str]:
+    times = [figure(pk_result.quantile(result.wall, q) / result.tokens) for q in (0.5, 0.1, 0.9)]
+    speedup = result.speedup(seed)
+    return [result.variant, result.status, *times,
+            *(figure(pk_result.median(us) / result.tokens) for us in (result.device, result.submit)),
+            figure(1e6 / result.us_per_token()), figure(result.gb_per_s()),
+            f"{speedup['median']:.3g}" if speedup else "1" if result.is_baseline and result.wall else "-"]
+
+
+def show(report: Report) -> None:
+    """The table. GB/s: what a token reads over its median wall time."""
+    params = report.results[0].params
+    knobs = " ".join(f"{knob.name}={knob.spelled(params[knob.name])}" for knob in KNOBS)
+    print(f"{report.lab} {report.title} beside {report.environment['device_compiler']} on {report.device['name']}, "
+          f"hot, seed={report.seed}\n{knobs}\n")
+    rows = [["variant", "result", "us/token", "p10", "p90", "device", "submit", "tok/s", "GB/s", "ratio"]]
+    rows += [_row(result, report.seed) for result in report.results]
+    pk_result.print_table(rows, range(2, 10))
+    for result in report.results:
+        if math.isfinite(result.launches_per_token) and result.launches_per_token:
+            print(f"\n{result.variant}: {result.launches_per_token:g} kernel launches a token")
+    print()
+
+
+def device_compiler() -> str:
+    """PyTorch, and Triton, in which Inductor writes its kernels."""
+    torch, = pk_peer.needs("torch")
+    try:
+        triton, = pk_peer.needs("triton")
+    except Failure:
+        return f"PyTorch {torch.__version__}"
+    return f"PyTorch {torch.__version__}, Triton {triton.__version__}"
+
+
+PEER = pk_peer.Peer("lab04", "Execution graphs", "peer_torch.py", "lab04-torch.json", __doc__, KNOBS,
+                    ("torch", "torch.nn.attention"), check, device_compiler, run, show,
+                    [name for name, _, _ in VARIANTS], watchdog_s=300)
+
+if __name__ == "__main__":
+    sys.exit(pk_peer.main(PEER, sys.argv))
