@@ -87,8 +87,12 @@ typedef struct pk_model {
 pk_status pk_model_random(const pk_model_config *config, uint64_t seed, pk_model *model);
 
 /* A folder with config.json and model.safetensors, or model.safetensors.index.json and its shards. Files are mapped and
- * read as they are used; tensors of F32 and F16 are rounded to bf16 in memory of the model's own. PK_USAGE with what is
- * wrong with which file or tensor, and what to do. Close it with pk_model_close. */
+ * read as they are used, and must not be written to until the model is closed: one that is cut off then ends the
+ * program by SIGBUS. Tensors of F32 and F16, and those at odd addresses, are copied to memory of the model's own,
+ * rounded to bf16. PK_USAGE with what is wrong with which file or tensor, and what to do: anything that the format does
+ * not allow, a tensor that is missing or of another shape or type, one of the decoder that the configuration has no
+ * place for, a file that was written to while it was read. PK_FAULT: out of host memory. Close it with pk_model_close.
+ */
 pk_status pk_model_open(const char *folder, pk_model *model);
 
 void pk_model_close(pk_model *model);
