@@ -2,7 +2,7 @@
 """What peer_torch.py is made of, tested without a GPU.
 
 usage: peer_test.py PART
-  knobs     the knobs and their defaults are those of problem.c
+  knobs     the knobs are those of problem.c
   shapes    the models' shapes are those of common/decode/config.c; bytes a token
   outcomes  exit codes, and the messages of what is refused and of what is missing
   report    the table, and the file against the schema; skipped without the Python package jsonschema
@@ -45,13 +45,21 @@ def expect(right: bool, text: str) -> None:
 
 
 def test_knobs() -> None:
-    """Names, units and defaults, in problem.c's order."""
+    """Names, units, defaults, smoke values and names of choices, in problem.c's order."""
     text = (HERE / "problem.c").read_text(encoding="utf-8")
-    table = re.search(r"const pk_knob lab04_knobs\[\] = \{(.*?)\n\};", text, re.DOTALL)
-    row = r"\{\"([\w-]+)\", \"([^\"]*)\",\s*\"[^\"]*\",\s*(\d+),"
-    want = [(name, unit, int(default)) for name, unit, default in re.findall(row, table.group(1))] if table else []
-    got = [(knob.name, knob.unit, knob.default) for knob in peer_torch.KNOBS]
-    expect(got == want, f"knobs are {got}, in problem.c {want}")
+    table = re.search(r"const pk_knob lab04_knobs\[\w+\] = \{(.*?)\n\};", text, re.DOTALL)
+    row = r"\{\"([\w-]+)\", \"([^\"]*)\",\s*\"[^\"]*\",\s*([^,]+),\s*([^,]+),\s*(?:CHOICES\((\w+)\))?"
+    rows = re.findall(row, table.group(1)) if table else []
+    expect(len(rows) == len(peer_torch.KNOBS), f"{len(peer_torch.KNOBS)} knobs, and problem.c has {len(rows)}")
+    for knob, (name, unit, default, quick, choices) in zip(peer_torch.KNOBS, rows):
+        expect((knob.name, knob.unit) == (name, unit), f"knob {knob.name} [{knob.unit}], in problem.c {name} [{unit}]")
+        for ours, theirs in ((knob.default, default), (knob.quick, quick)):
+            number = re.fullmatch(r"(\d+)(?: << (\d+))?", theirs)  # constants have names, which say nothing here
+            want = int(number[1]) << int(number[2] or 0) if number else ours
+            expect(ours == want, f"knob {name} is {ours}, in problem.c {theirs}")
+        listed = re.search(rf"\b{choices}\[\] = \{{(.*?)\}};", text, re.DOTALL) if choices else None
+        names = tuple(re.findall(r"\"([^\"]+)\"", listed[1])) if listed else ()
+        expect(knob.choices == names, f"knob {name} is one of {knob.choices}, in problem.c {names}")
 
 
 # ---- shapes ----
@@ -91,7 +99,7 @@ def test_outcomes() -> None:
         return done.returncode, " ".join((done.stdout + done.stderr).split())
     for arguments, code, words in (
             (["--model=gpt"], 2, "'gpt' is none of tiny, "),
-            (["--model=tiny", "--prompt-tokens=8000", "--tokens=200"], 2, "8200 positions, and tiny has 8192"),
+            (["--model=tiny", "--prompt=8000", "--tokens=200"], 2, "8200 positions, and tiny has 8192"),
             (["--tokens=0"], 2, "--tokens: 0 is not in 1 to"),
             (["--variant=torch-eager,torch-lazy"], 2, "'torch-lazy' is none of torch-eager, "),
             (["--help"], 0, "torch-compile-max")):
@@ -147,13 +155,13 @@ def test_report() -> None:
     expect(row == ["torch-graph", "pass", "800.5", "799.3", "802.4", "800.5", "800.5", "1249", "1236", "5"],
            f"the row of torch-graph is {row}")
     expect(all(len(line) <= 80 for line in lines[2:]), "the table is wider than 80 columns:\n" + screen.getvalue())
-    expect("model=qwen2.5-0.5b prompt-tokens=32 tokens=128" in lines[1], f"the knobs: {lines[1]}")
+    expect("model=qwen2.5-0.5b prompt=32 tokens=128" in lines[1], f"the knobs: {lines[1]}")
     expect("torch-eager: 375 kernel launches a token" in lines, "launches are not shown")
     jsonschema, = pk_peer.needs("jsonschema")
     schema = json.loads((HERE.parents[1] / "harness" / "schema" / "result.v1.json").read_text(encoding="utf-8"))
     document = json.loads(json.dumps(report.document(), allow_nan=False))
     jsonschema.Draft7Validator(schema).validate(document)
-    knob = document["lab"]["knobs"][0]
+    knob = document["lab"]["knobs"][1]
     expect(knob["choices"][int(params["model"])] == "qwen2.5-0.5b", f"the knob is {knob}")
 
 
@@ -163,7 +171,7 @@ def test_report() -> None:
 def problem_of(torch: types.ModuleType, name: str, **sizes: int) -> peer_torch.Decode:
     """A smoke shape on the host, its first prompt read."""
     values = {knob.name: knob.quick for knob in peer_torch.KNOBS}
-    values.update({"model": peer_torch.NAMES.index(name)}, **{key.replace("_", "-"): n for key, n in sizes.items()})
+    values.update({"model": peer_torch.NAMES.index(name)}, **sizes)
     with torch.inference_mode():
         problem = peer_torch.Decode(torch, values, 1, "cpu")
     problem.fill(1)

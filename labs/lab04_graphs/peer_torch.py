@@ -79,10 +79,21 @@ SHAPES = {  # those of common/decode/config.c, in its order
 }
 NAMES = tuple(SHAPES)
 
-KNOBS = [
-    Knob("model", "", "the model's shape", NAMES.index("qwen2.5-0.5b"), 0, 0, len(NAMES) - 1, choices=NAMES),
-    Knob("prompt-tokens", "tokens", "P: tokens of the prompt", 32, 7, 1, 1 << 16),
-    Knob("tokens", "tokens", "T: tokens decoded a repetition", 128, 9, 1, 1 << 16),
+KNOBS = [  # problem.c's, with its defaults, which what has no counterpart here keeps: results join only where all agree
+    Knob("work", "", "decode", 1, 1, 0, 2, fixed=True, choices=("axpy", "decode", "prefill")),
+    Knob("model", "", "the decoder's shape, with seeded random weights", NAMES.index("qwen2.5-0.5b"), 0, 0,
+         len(NAMES) - 1, choices=NAMES),
+    Knob("form", "", "PyTorch's own", 0, 0, 0, 1, fixed=True, choices=("unfused", "fused")),
+    Knob("prompt", "tokens", "P: in the cache before decode", 32, 5, 1, 1 << 17),
+    Knob("tokens", "tokens", "T: steps of decode a repetition", 128, 6, 1, 1 << 20),
+    Knob("top-k", "tokens", "greedy", 1, 1, 1, 64, fixed=True),
+    Knob("graph", "", "as the variants say", 1, 1, 0, 1, fixed=True),
+    Knob("capacity", "positions", "just enough", 0, 0, 0, 1 << 20, fixed=True),
+    Knob("requests", "prompts", "for prefill", 8, 3, 1, 1 << 16, fixed=True),
+    Knob("exact", "", "likewise", 0, 0, 0, 1, fixed=True),
+    Knob("pool", "graphs", "likewise", 20, 4, 1, 20, fixed=True),
+    Knob("n", "floats", "for the AXPYs", 1 << 20, 1000, 1, 1 << 28, fixed=True),
+    Knob("k", "steps", "likewise", 500, 20, 1, 100000, fixed=True),
 ]
 
 ROOM_STEP = 64      # rows that a cache is rounded up to: attention's kernels want a mask's rows aligned
@@ -120,7 +131,7 @@ class Decode:
         import peer_model  # needs PyTorch  # pylint: disable=import-outside-toplevel
         self.torch, self.model, self.where = torch, peer_model, where
         self.shape = SHAPES[NAMES[int(values["model"])]]
-        self.prompt_tokens, self.tokens = int(values["prompt-tokens"]), int(values["tokens"])
+        self.prompt_tokens, self.tokens = int(values["prompt"]), int(values["tokens"])
         self.room = room_of(self.prompt_tokens, self.tokens)
         self.weights = peer_model.random_weights(self.shape, split(seed, 0), where)
         self._reference = peer_model.Reference(self.shape, self.weights)
@@ -399,9 +410,9 @@ def check(options: argparse.Namespace) -> None:
     """Knobs that do not go together."""
     values = pk_peer.chosen(options, KNOBS)
     name = NAMES[int(values["model"])]
-    positions = values["prompt-tokens"] + values["tokens"]
+    positions = values["prompt"] + values["tokens"]
     if positions > SHAPES[name].max_positions:
-        raise Failure("usage", f"{values['prompt-tokens']} tokens of prompt and {values['tokens']} more are "
+        raise Failure("usage", f"{values['prompt']} tokens of prompt and {values['tokens']} more are "
                                f"{positions} positions, and {name} has {SHAPES[name].max_positions}: use fewer")
 
 
@@ -433,7 +444,7 @@ def _row(result: Result, seed: int) -> list[str]:
 def show(report: Report) -> None:
     """The table. GB/s: what a token reads over its median wall time."""
     params = report.results[0].params
-    knobs = " ".join(f"{knob.name}={knob.spelled(params[knob.name])}" for knob in KNOBS)
+    knobs = " ".join(f"{knob.name}={knob.spelled(params[knob.name])}" for knob in KNOBS if not knob.fixed)
     print(f"{report.lab} {report.title} beside {report.environment['device_compiler']} on {report.device['name']}, "
           f"hot, seed={report.seed}\n{knobs}\n")
     rows = [["variant", "result", "us/token", "p10", "p90", "device", "submit", "tok/s", "GB/s", "ratio"]]
