@@ -1,10 +1,10 @@
 # For labs/labNN_*/CMakeLists.txt.
 
-# pk_add_lab(01 [SOURCES more.c more.cu...]): the programs lab01_baseline, lab01_optimized and lab01_solution from
+# pk_add_lab(01 [SOURCES more.c more.cu...] [LIBRARIES pk_decode...]): the programs lab01_baseline, lab01_optimized and lab01_solution from
 # problem.c, the .cu files and the further sources, lab01_mistakes where there is a mistakes.cu, and the CTest entries
 # lab01.baseline, .optimized and .solution.
 function(pk_add_lab number)
-    cmake_parse_arguments(PARSE_ARGV 1 PK_LAB "" "" SOURCES)
+    cmake_parse_arguments(PARSE_ARGV 1 PK_LAB "" "" "SOURCES;LIBRARIES")
     set(lab lab${number})
     get_filename_component(folder ${CMAKE_CURRENT_SOURCE_DIR} NAME)
     pk_add_lab_program(${lab}_baseline ${PROJECT_SOURCE_DIR}/harness/src/no_ladder.c)
@@ -46,7 +46,7 @@ function(pk_add_lab_program program ladder)
         target_sources(${program} PRIVATE ${ladder})
     endif()
     target_include_directories(${program} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
-    target_link_libraries(${program} PRIVATE pk_harness_main)
+    target_link_libraries(${program} PRIVATE pk_harness_main ${PK_LAB_LIBRARIES})
     pk_target_options(${program})
 endfunction()
 

@@ -84,12 +84,17 @@ static size_t lay_out_cache(const pk_model_config *c, int capacity, void *memory
     return cache.used;
 }
 
+int pk_decoder_widest(const pk_model_config *c)
+{
+    const int heads = c->heads * c->head_dim, wide = c->ffn > c->hidden ? c->ffn : c->hidden;
+    return wide > heads ? wide : heads;
+}
+
 static size_t lay_out_scratch(const pk_model_config *c, const pk_decoder_shape *shape, void *memory, pk_decoder *d)
 {
     region scratch = {(char *)memory, 0};
     const size_t rows = (size_t)shape->most_rows, hidden = (size_t)c->hidden, ffn = (size_t)c->ffn;
     const size_t heads = (size_t)c->heads * (size_t)c->head_dim;
-    const size_t widest = ffn > heads ? (ffn > hidden ? ffn : hidden) : (heads > hidden ? heads : hidden);
     d->x = take_floats(&scratch, rows * hidden);
     d->normed = take_floats(&scratch, rows * hidden);
     d->qkv = take_floats(&scratch, rows * qkv_rows(c));
@@ -97,7 +102,7 @@ static size_t lay_out_scratch(const pk_model_config *c, const pk_decoder_shape *
     d->branch = take_floats(&scratch, rows * hidden);
     d->gate_up = take_floats(&scratch, rows * 2 * ffn);
     d->act = take_floats(&scratch, rows * ffn);
-    d->rounded = take_matrix(&scratch, rows, widest);
+    d->rounded = take_matrix(&scratch, rows, (size_t)pk_decoder_widest(c));
     d->partial = take_floats(&scratch, (size_t)c->heads * (size_t)d->splits * (size_t)(c->head_dim + 2));
     d->arrivals = (unsigned *)take(&scratch, (size_t)(c->heads + 1) * sizeof(unsigned));
     d->best = take_floats(&scratch, (size_t)PK_SAMPLE_BLOCKS * PK_SAMPLE_MOST * 2);

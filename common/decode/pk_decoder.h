@@ -113,6 +113,8 @@ pk_status pk_decoder_size(const pk_model_config *config, const pk_decoder_shape 
 pk_status pk_decoder_open(pk_decoder *decoder, const pk_model_config *config, const pk_decoder_shape *shape,
                           const pk_sampling *sampling, int processors, int threads, const pk_decoder_memory *memory);
 void pk_decoder_close(pk_decoder *decoder);
+/* Columns of the widest matrix. */
+int pk_decoder_widest(const pk_model_config *config);
 
 /* Fill the weights and tables, in stream order: from a model in host memory, or seeded random ones made on the device,
  * the same as pk_model_random's. Waits until they are there. */
@@ -164,6 +166,9 @@ pk_status pk_decode_step(const pk_decoder *decoder, pk_decode_at at, const pk_de
 
 /* Kernels that pk_decode_step launches. */
 int pk_decode_step_launches(const pk_decoder *decoder, const pk_decode_how *how);
+/* Does the kernel `func`, a node's cudaKernelNodeParams.func, depend on where a step stands, given its one argument? Then
+ * the argument, of *bytes bytes, begins with a pk_decode_at. For kernels of pk_decode_step itself. */
+bool pk_decode_kernel_moves(const void *func, const void *argument, size_t *bytes);
 /* Weight bytes that a step reads, and key and value bytes at `position`. */
 double pk_decode_step_bytes(const pk_model_config *config, double position);
 

@@ -150,9 +150,7 @@ static pk_status launch_matvec(const pk_decoder *d, pk_matvec *m, const pk_decod
 
 pk_status pk_decode_allow_shared(const pk_decoder *d)
 {
-    const pk_model_config *c = &d->config;
-    const int widest = c->ffn > c->hidden ? c->ffn : c->hidden, heads = c->heads * c->head_dim;
-    const size_t bytes = pk_matvec_shared_bytes(widest > heads ? widest : heads);
+    const size_t bytes = pk_matvec_shared_bytes(pk_decoder_widest(&d->config));
     PK_CHECK(cudaFuncSetAttribute(matvec, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes));
     return PK_OK;
 }
@@ -773,4 +771,24 @@ int pk_decode_step_launches(const pk_decoder *d, const pk_decode_how *how)
     const int layer = !how || !how->fused ? 15 : d->config.qk_norm ? 6 : 5;
     static const pk_decode_how naive = {};
     return 1 + d->config.layers * layer + pk_decode_logits_and_choose_launches(how ? how : &naive);
+}
+
+bool pk_decode_kernel_moves(const void *func, const void *argument, size_t *bytes)
+{
+    const struct {
+        const void *func;
+        size_t bytes;
+    } kernels[] = {{(const void *)rotate, sizeof(rotate_args)},
+                   {(const void *)append_kv, sizeof(rotate_args)},
+                   {(const void *)attend, sizeof(attend_args)},
+                   {(const void *)choose, sizeof(choose_args)},
+                   {(const void *)matvec, sizeof(pk_matvec)}};
+    for (size_t i = 0; i < sizeof kernels / sizeof kernels[0]; i++) {
+        if (kernels[i].func != func)
+            continue;
+        const pk_matvec *const m = (const pk_matvec *)argument;
+        *bytes = kernels[i].bytes;
+        return func != (const void *)matvec || m->kind == PK_PROJECT_QKV || m->y_rows > 0;
+    }
+    return false; /* the embedding takes its token from the state */
 }
