@@ -80,6 +80,10 @@ typedef struct cli_option {
 pk_status cli_parse(int argc, char **argv, const cli_option *options, size_t option_count, const char **words,
                     size_t word_limit, size_t *word_count);
 
+/* The value of "--name=VALUE" or of "--name VALUE", `next` being the word after the argument; NULL when the argument is
+ * another. For commands that hand all other words on. */
+const char *cli_value_of(const char *name, const char *argument, const char *next);
+
 /* Ask on the terminal; true when stdin is none, since nobody is there to answer. */
 bool cli_confirm(const char *question);
 
@@ -158,6 +162,7 @@ int cmd_report(int argc, char **argv);
 int cmd_compare(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_cc(int argc, char **argv);
+int cmd_model(int argc, char **argv);
 
 /* The library that `cc` links for its arguments; NULL when they are wrong. */
 const char *cli_cc_target(int argc, char **argv);

@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "models.h"
 #include "pk/host.h"
 #include "results.h"
 
@@ -31,22 +32,13 @@ static bool begins(const char *text, const char *prefix)
     return strncmp(text, prefix, strlen(prefix)) == 0;
 }
 
-/* The value of "--name=VALUE" or of "--name VALUE"; NULL when the argument is another. */
-static const char *value_of(const char *name, const char *argument, const char *next)
-{
-    size_t length = strlen(name);
-    if (strncmp(argument, name, length) != 0)
-        return NULL;
-    return argument[length] == '=' ? argument + length + 1 : argument[length] == '\0' ? next : NULL;
-}
-
 static void read_argument(request *run, char *argument, const char *next)
 {
     if (!strcmp(argument, "--baseline") || !strcmp(argument, "--solution")) {
         run->role = argument + 2;
         return;
     }
-    const char *out = value_of("--out", argument, next), *json = value_of("--json", argument, next);
+    const char *out = cli_value_of("--out", argument, next), *json = cli_value_of("--json", argument, next);
     run->out = out ? out : run->out;
     run->json = json ? json : run->json;
     run->asks_only |= !strcmp(argument, "--list") || !strcmp(argument, "--help");
@@ -213,6 +205,8 @@ static int run_named(int argc, char **argv, char *extra)
 
 int cmd_run(int argc, char **argv)
 {
+    if (cli_wants_text(argc - 1, argv + 1))
+        return cmd_text(argc, argv);
     if (cli_wants_explore(argc, argv) && !names_two_programs(argc, argv))
         return cmd_explore(argc, argv);
     return run_named(argc, argv, NULL);
@@ -224,6 +218,34 @@ int cmd_check(int argc, char **argv)
 }
 
 /* ---- what has to be built ---- */
+
+/* Python's packages, where the command line needs them: a line that is no target's name. */
+#define NEEDS_PYTHON "@python"
+
+static void print_targets_of_run(const cli_lab *lab, int argc, char **argv)
+{
+    request run = {.role = "optimized"};
+    for (int i = 0; i < argc; i++)
+        read_argument(&run, argv[i], i + 1 < argc ? argv[i + 1] : NULL);
+    printf("%s_%s\n", lab->id, run.role);
+    free(run.arguments);
+}
+
+static void print_targets_of_text(const cli_lab *lab, int argc, char **argv)
+{
+    if (cli_lab_has_text(lab))
+        printf("%s_text\n", lab->id);
+    if (cli_text_needs_python(lab, argc, argv))
+        puts(NEEDS_PYTHON);
+}
+
+static bool any_has_text(const cli_labs *labs)
+{
+    bool any = false;
+    for (size_t i = 0; i < labs->count; i++)
+        any |= cli_lab_has_text(&labs->labs[i]);
+    return any;
+}
 
 /* Nothing for a command line that is wrong: the command itself says so. */
 int cmd_targets(int argc, char **argv)
@@ -240,13 +262,13 @@ int cmd_targets(int argc, char **argv)
             printf("%s_solution\n", labs.labs[i].id);
     const bool runs = !strcmp(command, "run") || !strcmp(command, "check");
     const cli_lab *lab = runs && argc > 2 && argv[2][0] != '-' ? cli_lab_named(&labs, argv[2]) : NULL;
-    if (lab) {
-        request run = {.role = "optimized"};
-        for (int i = 3; i < argc; i++)
-            read_argument(&run, argv[i], i + 1 < argc ? argv[i + 1] : NULL);
-        printf("%s_%s\n", lab->id, run.role);
-        free(run.arguments);
-    }
+    const bool text = lab && !strcmp(command, "run") && cli_wants_text(argc - 2, argv + 2);
+    if (text)
+        print_targets_of_text(lab, argc - 3, argv + 3);
+    else if (lab)
+        print_targets_of_run(lab, argc - 3, argv + 3);
+    if (cli_model_needs_python(argc - 1, argv + 1) || (!strcmp(command, "demo") && any_has_text(&labs)))
+        puts(NEEDS_PYTHON);
     cli_labs_free(&labs);
     return 0;
 }
@@ -307,6 +329,10 @@ int cmd_demo(int argc, char **argv)
         int code = demonstrate(&labs.labs[i], &folder);
         if (code)
             worst = code;
+    }
+    if (worst != pk_exit_code(PK_INTERRUPTED)) {
+        int code = cli_demonstrate_text(&labs);
+        worst = code ? code : worst;
     }
     if (folder && worst != pk_exit_code(PK_INTERRUPTED)) {
         draw_figures(folder);

@@ -63,6 +63,14 @@ pk_status cli_parse(int argc, char **argv, const cli_option *options, size_t opt
     return PK_OK;
 }
 
+const char *cli_value_of(const char *name, const char *argument, const char *next)
+{
+    size_t length = strlen(name);
+    if (strncmp(argument, name, length) != 0)
+        return NULL;
+    return argument[length] == '=' ? argument + length + 1 : argument[length] == '\0' ? next : NULL;
+}
+
 bool cli_confirm(const char *question)
 {
     if (!isatty(STDIN_FILENO))

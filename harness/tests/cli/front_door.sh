@@ -75,6 +75,8 @@ cat >"$root/main.c" <<'CODE'
 #include <string.h>
 int main(int argc, char **argv)
 {
+    if (argc > 2 && !strcmp(argv[1], "targets") && !strcmp(argv[2], "model"))
+        return puts("@python") < 0;
     if (argc > 2 && !strcmp(argv[1], "targets")) /* as cmd_targets */
         return strcmp(argv[2], "run") || puts("lab01_optimized") < 0;
     printf("pk-lab");
@@ -139,6 +141,62 @@ expect 1
 sed -i 's/perhaps COMMAND.*/perhaps COMMAND ${CMAKE_COMMAND} -E false)/' "$root/CMakeLists.txt"
 lab test --backend=cpu --no-install
 expect 1 'tests failed out of 2' perhaps
+
+# ---- Python packages, for a command that needs them ----
+mkdir -p "$root/common/decode/python"
+echo gguf >"$root/common/decode/python/requirements.txt"
+lab --backend=cpu model get x # no python3, and apt installs nothing
+expect 0 'Installing with apt: python3-venv' 'install python3-venv' 'newer pk-lab model get x'
+lab --backend=cpu --no-install model get x
+expect 0 'build/venv/bin/pip install -r common/decode/python/requirements.txt' 'newer pk-lab model get x'
+cat >"$tools/python3" <<'PROGRAM'
+#!/usr/bin/env bash
+case "$*" in
+*find_spec*) [[ -e ${0%/*}/packages ]] ;; # in build/venv/bin
+*'import venv'*) [[ -z ${FAKE_NO_VENV-} ]] ;;
+*version_info*) [[ -z ${FAKE_OLD-} ]] ;;
+*'-m venv'*) mkdir -p "${@: -1}/bin" && cp "$0" "${@: -1}/bin/python3" ;;
+*'-m pip'*install*)
+    [[ ${FAKE_PIP-} != slow ]] || { touch "${0%/*}/begun"; exec sleep 78.$FAKE_ID; }
+    [[ -z ${FAKE_PIP-} ]] || { echo "$FAKE_PIP"; exit 1; }
+    touch "${0%/*}/packages"
+    ;;
+--version) echo 'Python 3.5.0' ;;
+esac
+PROGRAM
+chmod +x "$tools/python3"
+FAKE_NO_VENV=1 lab --backend=cpu model get x
+expect 0 'install python3-venv' 'newer pk-lab model get x'
+FAKE_OLD=1 lab --backend=cpu model get x
+expect 0 'Python 3.5.0 is too old' PK_LAB_PYTHON 'newer pk-lab model get x'
+FAKE_PIP=$'WARNING: NewConnectionError("[Errno -2] Name or service not known")\nERROR: No matching' \
+    lab --backend=cpu model get x
+expect 0 'could not be installed: [Errno -2] Name or service not known; is there a network?' build/lab-python.log \
+    'newer pk-lab model get x'
+[[ ! -e $root/build/venv ]] || fail 'packages that could not be installed left build/venv'
+PK_LAB_PYTHON=mine lab --backend=cpu model get x
+[[ $output == 'newer pk-lab model get x' ]] || fail "the user's own Python is not left alone"
+export FAKE_ID=$$
+set -m
+FAKE_PIP=slow PATH=$tools "$root/lab" --backend=cpu model get x >"$fixture/output" 2>&1 </dev/null &
+script=$!
+set +m
+for _ in {1..1200}; do
+    [[ -e $root/build/venv/bin/begun ]] && break
+    sleep 0.05
+done
+kill -INT -- "-$script"
+wait "$script" 2>/dev/null
+code=$?
+output=$(<"$fixture/output")
+expect 130 interrupted
+[[ ! -e $root/build/venv ]] || fail 'an interrupted installation left build/venv'
+! pgrep -x -f "sleep 78.$$" >/dev/null || fail 'pip is still running'
+lab --backend=cpu model get x
+expect 0 'Installing Python packages into build/venv' 'newer pk-lab model get x'
+[[ -e $root/build/venv/bin/packages ]] || fail 'no packages in build/venv'
+lab --backend=cpu model get x
+[[ $output == 'newer pk-lab model get x' ]] || fail 'packages that are there are installed again'
 
 # Errors that a student's file leads to: said with the file's own lines, whatever the compiler makes of them.
 mkdir -p "$root/labs/lab01_x"

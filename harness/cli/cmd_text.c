@@ -1,0 +1,271 @@
+/* `run NN --prompt=TEXT`: the lab's program labNN_text decodes text. It takes token ids; the Python tool makes them of
+ * a prompt in letters, by the model's own tokenizer. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "models.h"
+
+#define DEFAULT_MODEL "smollm2-135m"
+
+typedef struct text_request {
+    const char *prompt, *ids, *model; /* NULL: not given */
+    bool chat;
+    char **rest; /* the other words, which are the program's */
+    size_t rest_count;
+} text_request;
+
+bool cli_lab_has_text(const cli_lab *lab)
+{
+    static const char *const sources[] = {"text.cu", "text.c"};
+    bool has = false;
+    for (size_t i = 0; i < 2; i++) {
+        char *path = cli_format("%s/labs/%s/%s", cli_source(), lab->name, sources[i]);
+        has |= cli_exists(path);
+        free(path);
+    }
+    return has;
+}
+
+/* ---- the command line ---- */
+
+static bool is_option(const char *argument, const char *name)
+{
+    size_t length = strlen(name);
+    return strncmp(argument, name, length) == 0 && (argument[length] == '=' || argument[length] == '\0');
+}
+
+bool cli_wants_text(int argc, char **argv)
+{
+    for (int i = 0; i < argc; i++)
+        if (is_option(argv[i], "--prompt") || is_option(argv[i], "--prompt-ids"))
+            return true;
+    return false;
+}
+
+/* Where the value of the option goes; NULL: it is none of ours. */
+static const char **place_of(text_request *request, const char *argument)
+{
+    return is_option(argument, "--prompt")       ? &request->prompt
+           : is_option(argument, "--prompt-ids") ? &request->ids
+           : is_option(argument, "--model")      ? &request->model
+                                                 : NULL;
+}
+
+/* PK_USAGE for an option of ours without its value. `rest` is to be freed. */
+static pk_status read_request(text_request *request, int argc, char **argv)
+{
+    *request = (text_request){.rest = cli_grow(NULL, (size_t)argc + 1, sizeof(char *))};
+    for (int i = 0; i < argc; i++) {
+        const char **place = place_of(request, argv[i]);
+        if (place) {
+            const bool apart = !strchr(argv[i], '=');
+            if (apart && i + 1 == argc)
+                return pk_fail(PK_USAGE, "%s needs a value: %s=VALUE", argv[i], argv[i]);
+            *place = apart ? argv[++i] : strchr(argv[i], '=') + 1;
+        } else if (!strcmp(argv[i], "--chat")) {
+            request->chat = true;
+        } else {
+            request->rest[request->rest_count++] = argv[i];
+        }
+    }
+    if (request->prompt && request->ids)
+        return pk_fail(PK_USAGE, "--prompt and --prompt-ids are two ways to say one thing; give one");
+    if (request->chat && !request->prompt)
+        return pk_fail(PK_USAGE, "--chat is for a prompt in letters: --prompt=TEXT --chat");
+    return PK_OK;
+}
+
+static const char *model_of(const text_request *request)
+{
+    return request->model ? request->model : DEFAULT_MODEL;
+}
+
+bool cli_text_needs_python(const cli_lab *lab, int argc, char **argv)
+{
+    text_request request;
+    const bool asks = read_request(&request, argc, argv) == PK_OK && request.prompt && cli_lab_has_text(lab);
+    char *folder = asks ? cli_model_folder(model_of(&request)) : NULL;
+    const bool needs = folder != NULL;
+    free(folder);
+    free(request.rest);
+    return needs;
+}
+
+/* ---- from letters to ids ---- */
+
+static pk_status no_such_model(const char *model)
+{
+    if (cli_model_is_known(model))
+        return pk_fail(PK_USAGE,
+                       "the model %s is not here: ./lab model get %s fetches it; with random weights "
+                       "--prompt-ids=1,2,3 works in place of --prompt",
+                       model, model);
+    return pk_fail(PK_USAGE,
+                   "there is no model '%s' with a tokenizer: ./lab model lists those that are here; "
+                   "--prompt-ids=1,2,3 works without",
+                   model);
+}
+
+/* What the tool wrote is ids, and nothing else? Cut at the line's end. */
+static bool are_ids(char *output)
+{
+    output[strcspn(output, "\n")] = '\0';
+    return *output && output[strspn(output, "0123456789,")] == '\0';
+}
+
+/* On one line, without the indents of broken ones. */
+static void join_lines(char *text)
+{
+    char *to = text;
+    for (const char *from = text; *from; from++) {
+        const bool blank = *from == ' ' || *from == '\n';
+        if (!blank || (to > text && to[-1] != ' '))
+            *to++ = blank ? ' ' : *from;
+    }
+    while (to > text && to[-1] == ' ')
+        to--;
+    *to = '\0';
+}
+
+/* What the tool says went wrong, without the beginning that all its messages have. */
+static pk_status not_turned(char *output)
+{
+    static const char beginning[] = "lab: model: ";
+    join_lines(output);
+    const char *message = strstr(output, beginning);
+    message = message ? message + sizeof beginning - 1 : output;
+    return pk_fail(PK_USAGE, "the prompt was not turned into tokens: %s; --prompt-ids=1,2,3 works without",
+                   *message ? message : "it has none");
+}
+
+/* The prompt's ids, "1,2,3", in new memory. */
+static pk_status ids_of(const text_request *request, const char *folder, char **ids)
+{
+    /* "--": a prompt may begin with a hyphen. */
+    const char *words[5] = {"encode"};
+    size_t count = 1;
+    if (request->chat)
+        words[count++] = "--chat";
+    words[count++] = "--";
+    words[count++] = folder;
+    words[count++] = request->prompt;
+    char **command = cli_tool_command(words, count);
+    if (!command)
+        return PK_USAGE;
+    char *output = NULL;
+    int code = cli_capture(command, &output);
+    cli_tool_free(command);
+    if (code == 0 && are_ids(output)) {
+        *ids = output;
+        return PK_OK;
+    }
+    pk_status status = code < 0 ? pk_fail(PK_USAGE, "the Python that turns text into tokens cannot be started; "
+                                                    "--prompt-ids=1,2,3 works without")
+                                : not_turned(output);
+    free(output);
+    return status;
+}
+
+/* ---- running ---- */
+
+static int run_program(const char *program, const text_request *request, const char *model, const char *ids)
+{
+    char **arguments = cli_grow(NULL, request->rest_count + 4, sizeof *arguments);
+    size_t count = 0;
+    char *model_word = cli_format("--model=%s", model), *ids_word = cli_format("--prompt-ids=%s", ids);
+    arguments[count++] = (char *)program;
+    arguments[count++] = model_word;
+    arguments[count++] = ids_word;
+    for (size_t i = 0; i < request->rest_count; i++)
+        arguments[count++] = request->rest[i];
+    arguments[count] = NULL;
+    int code = cli_run(arguments);
+    free(ids_word);
+    free(model_word);
+    free(arguments);
+    return code;
+}
+
+/* *code: the program's. A status other than PK_OK: it was not started. */
+static pk_status decode(const cli_lab *lab, const text_request *request, int *code)
+{
+    if (!cli_lab_has_text(lab))
+        return pk_fail(PK_USAGE, "lab %s decodes no text; leave out --prompt and --prompt-ids", lab->number);
+    char *program = cli_format("%s/bin/%s_text", cli_build(), lab->id);
+    char *folder = cli_model_folder(model_of(request)), *ids = NULL;
+    pk_status status = PK_OK;
+    if (access(program, X_OK) != 0)
+        status = pk_fail(PK_USAGE, "%s is not built; ./lab run %s --prompt=... builds it", program, lab->number);
+    else if (request->prompt)
+        status = folder ? ids_of(request, folder, &ids) : no_such_model(model_of(request));
+    if (status == PK_OK)
+        *code = run_program(program, request, folder ? folder : model_of(request), ids ? ids : request->ids);
+    free(ids);
+    free(folder);
+    free(program);
+    return status;
+}
+
+int cmd_text(int argc, char **argv)
+{
+    if (argc < 2 || argv[1][0] == '-')
+        return cli_failed(
+            pk_fail(PK_USAGE, "%s needs a lab's number first: ./lab %s 04 --prompt=TEXT", argv[0], argv[0]));
+    cli_labs labs = cli_find_labs();
+    const cli_lab *lab = cli_lab_named(&labs, argv[1]);
+    text_request request = {0};
+    int code = 0;
+    pk_status status = lab ? read_request(&request, argc - 2, argv + 2) : PK_USAGE;
+    if (status == PK_OK)
+        status = decode(lab, &request, &code);
+    free(request.rest);
+    cli_labs_free(&labs);
+    return status == PK_OK ? code : cli_failed(status);
+}
+
+/* ---- demo ---- */
+
+static const cli_lab *first_with_text(const cli_labs *labs)
+{
+    for (size_t i = 0; i < labs->count; i++) {
+        char *program = cli_format("%s/bin/%s_text", cli_build(), labs->labs[i].id);
+        const bool built = cli_lab_has_text(&labs->labs[i]) && access(program, X_OK) == 0;
+        free(program);
+        if (built)
+            return &labs->labs[i];
+    }
+    return NULL;
+}
+
+/* True when the model is here, afterwards. */
+static bool fetch(const char *model)
+{
+    char *folder = cli_model_folder(model);
+    if (!folder) {
+        char *words[] = {"model", "get", (char *)model};
+        (void)cmd_model(3, words);
+        folder = cli_model_folder(model);
+    }
+    const bool here = folder != NULL;
+    free(folder);
+    return here;
+}
+
+int cli_demonstrate_text(const cli_labs *labs)
+{
+    const cli_lab *lab = first_with_text(labs);
+    if (!lab)
+        return 0;
+    cli_say(2, "Lab %s: a real model, " DEFAULT_MODEL, lab->number);
+    if (!fetch(DEFAULT_MODEL)) {
+        cli_say(2, "It does not speak here: it could not be fetched. ./lab model get " DEFAULT_MODEL " tries again\n");
+        return 0;
+    }
+    static char model[] = "--model=" DEFAULT_MODEL;
+    char *words[] = {"run", (char *)lab->number, model, "--prompt=What is a GPU?", "--chat", "--tokens=32"};
+    int code = cmd_text(6, words);
+    putchar('\n');
+    return code;
+}
