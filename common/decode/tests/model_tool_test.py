@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """What pk_model_tool.py writes, and what it refuses.
 
-usage: model_tool_test.py PART
+usage: model_tool_test.py PART READ_MODEL_PROGRAM
   tokens    vocab.bin byte for byte, tokens to bytes; needs no packages
   folders   whole or not at all: no network, a wrong file, an interruption; needs no packages
   gguf      small GGUF files of each family: the numbers, the shape, text to tokens, what is refused
   folder    HuggingFace folders: whole, in shards, damaged
-The last two need the packages of requirements.txt, in this Python, in PK_LAB_PYTHON or in build/venv.
+  read      what the tool wrote, read by the decoder's own code, in C: every tensor and token
+The last three need the packages of requirements.txt, in this Python, in PK_LAB_PYTHON or in build/venv.
 Exit: 0 right, 1 wrong, 77 skipped.
 """
 from __future__ import annotations
@@ -519,9 +520,43 @@ def check_other_types(folder: pathlib.Path, np: Any) -> None:
                f"{dtype} is rounded otherwise")
 
 
+# ---- read in C ----
+
+
+def fnv(data: bytes) -> str:
+    value = 0xCBF29CE484222325
+    for byte in data:
+        value = (value ^ byte) * 0x100000001B3 % (1 << 64)
+    return f"{value:016x}"
+
+
+def give_logits(tensors: dict[str, Any]) -> None:
+    """A matrix of their own."""
+    tensors["output.weight"] = numbers_of("logits", *tensors["token_embd.weight"].shape)
+
+
+def test_read() -> None:
+    """All that the C code reads is what was written, of each family."""
+    with scratch() as folder:
+        for arch in ("llama", "qwen2", "qwen3"):
+            write_gguf(folder / "s.gguf", arch, change=give_logits if arch == "qwen3" else lambda _: None)
+            target = imported(folder / "s.gguf", folder / "m")
+            done = subprocess.run([sys.argv[2], str(target)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                  check=False)
+            found = files.read_safetensors(target / "model.safetensors")
+            vocab = tokens.read_vocab(target / "vocab.bin")
+            wanted = ["ends 1 2 0"]
+            for name, tensor in found.items():
+                rows, columns = tensor.shape if len(tensor.shape) == 2 else (1, *tensor.shape)
+                wanted.append(f"{name} {rows} {columns} {fnv(tensor.read().tobytes())}")
+            wanted.append(f"vocab {len(vocab)} {fnv(b''.join(token + bytes([10]) for token in vocab))}")
+            differ = set(done.stdout.splitlines()) ^ set(wanted)
+            expect(not differ, f"{arch}: read otherwise in C, or not at all: {sorted(differ)[:4]}")
+
+
 # ---- the command line ----
 
-PARTS = {"tokens": test_tokens, "folders": test_folders, "gguf": test_gguf, "folder": test_folder}
+PARTS = {"tokens": test_tokens, "folders": test_folders, "gguf": test_gguf, "folder": test_folder, "read": test_read}
 
 
 def has_packages() -> bool:
@@ -537,10 +572,10 @@ def take_another_python() -> None:
 
 
 def main() -> int:
-    if len(sys.argv) != 2 or sys.argv[1] not in PARTS:
+    if len(sys.argv) != 3 or sys.argv[1] not in PARTS:
         print(__doc__)
         return 2
-    if sys.argv[1] in ("gguf", "folder") and not has_packages():
+    if sys.argv[1] in ("gguf", "folder", "read") and not has_packages():
         take_another_python()
         print("skipped: no Python here has gguf, numpy, tokenizers, jinja2; ./lab model get smollm2-135m installs them")
         return 77
