@@ -541,8 +541,8 @@ def test_read() -> None:
         for arch in ("llama", "qwen2", "qwen3"):
             write_gguf(folder / "s.gguf", arch, change=give_logits if arch == "qwen3" else lambda _: None)
             target = imported(folder / "s.gguf", folder / "m")
-            done = subprocess.run([sys.argv[2], str(target)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                                  check=False)
+            done = subprocess.run([sys.argv[2], str(target)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                  text=True, check=False)
             found = files.read_safetensors(target / "model.safetensors")
             vocab = tokens.read_vocab(target / "vocab.bin")
             wanted = ["ends 1 2 0"]
