@@ -117,6 +117,19 @@ void pk_launch_counts_read(pk_launch_counts *counts);
 /* Time each launch call (about 50 ns each); off by default. */
 void pk_launch_time_calls(bool on);
 
+/* One PK_LAUNCH or PK_GRAPH_LAUNCH, as its call returns. */
+typedef struct pk_launch_event {
+    const pk_launch_site *site;
+    unsigned grid[3], block[3]; /* 0 of a graph */
+    void *stream;
+    uint64_t begin_ns, end_ns; /* CLOCK_MONOTONIC */
+    bool is_replay;
+} pk_launch_event;
+typedef void pk_launch_watcher(const pk_launch_event *event, void *context); /* on the thread that launches */
+
+/* Tell `watcher` of each launch from now on; NULL: nobody. Not while a thread launches. */
+void pk_launch_watch(pk_launch_watcher *watcher, void *context);
+
 /* Work on a stream that is not registered is counted as foreign: it runs outside what is timed. */
 void pk_launch_register_stream(void *stream);
 void pk_launch_forget_streams(void);

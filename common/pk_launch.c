@@ -25,8 +25,12 @@ static const pk_launch_site replay_site = {"graph replay", NULL, 0};
 
 static _Atomic uint64_t launches, graph_replays, foreign_launches, submit_ns;
 static const pk_launch_site *_Atomic first_foreign;
-static _Atomic bool timed;
-static _Thread_local uint64_t call_started_ns;
+static _Atomic unsigned looks; /* LOOKS_..., for one branch a launch while nobody looks */
+enum { LOOKS_AT_TIME = 1, LOOKS_AT_EACH = 2 };
+/* Written before LOOKS_AT_EACH is set: release, pairs with the acquire in pk_launch_end. */
+static pk_launch_watcher *the_watcher;
+static void *watcher_context;
+static _Thread_local pk_launch_event call; /* the one under way, while somebody looks */
 
 static void *_Atomic streams[PK_STREAMS];
 static _Atomic unsigned stream_count;
@@ -58,6 +62,14 @@ static void count_foreign(const pk_launch_site *site)
     atomic_compare_exchange_strong_explicit(&first_foreign, &none, site, memory_order_relaxed, memory_order_relaxed);
 }
 
+static void begin_look(const pk_launch_site *site, const unsigned grid[3], const unsigned block[3], void *stream)
+{
+    call = (pk_launch_event){.site = site, .stream = stream};
+    memcpy(call.grid, grid, sizeof call.grid);
+    memcpy(call.block, block, sizeof call.block);
+    call.begin_ns = now_ns();
+}
+
 void pk_launch_begin(const pk_launch_site *site, const unsigned grid[3], const unsigned block[3], void *stream)
 {
     for (int i = 0; i < 3; i++) {
@@ -68,14 +80,20 @@ void pk_launch_begin(const pk_launch_site *site, const unsigned grid[3], const u
     atomic_fetch_add_explicit(&launches, 1, memory_order_relaxed);
     if (!is_registered(stream))
         count_foreign(site);
-    if (atomic_load_explicit(&timed, memory_order_relaxed))
-        call_started_ns = now_ns();
+    if (atomic_load_explicit(&looks, memory_order_relaxed))
+        begin_look(site, grid, block, stream);
 }
 
 void pk_launch_end(void)
 {
-    if (atomic_load_explicit(&timed, memory_order_relaxed))
-        atomic_fetch_add_explicit(&submit_ns, now_ns() - call_started_ns, memory_order_relaxed);
+    const unsigned look = atomic_load_explicit(&looks, memory_order_acquire);
+    if (!look)
+        return;
+    call.end_ns = now_ns();
+    if (look & LOOKS_AT_TIME)
+        atomic_fetch_add_explicit(&submit_ns, call.end_ns - call.begin_ns, memory_order_relaxed);
+    if (look & LOOKS_AT_EACH)
+        the_watcher(&call, watcher_context);
 }
 
 void pk_launch_replay_begin(void *stream)
@@ -84,8 +102,11 @@ void pk_launch_replay_begin(void *stream)
     atomic_fetch_add_explicit(&graph_replays, 1, memory_order_relaxed);
     if (!is_registered(stream))
         count_foreign(&replay_site);
-    if (atomic_load_explicit(&timed, memory_order_relaxed))
-        call_started_ns = now_ns();
+    if (atomic_load_explicit(&looks, memory_order_relaxed)) {
+        static const unsigned none[3] = {0, 0, 0};
+        begin_look(&replay_site, none, none, stream);
+        call.is_replay = true;
+    }
 }
 
 void pk_launch_counts_reset(void)
@@ -114,7 +135,19 @@ void pk_launch_counts_read(pk_launch_counts *counts)
 
 void pk_launch_time_calls(bool on)
 {
-    atomic_store_explicit(&timed, on, memory_order_relaxed);
+    if (on)
+        atomic_fetch_or_explicit(&looks, LOOKS_AT_TIME, memory_order_relaxed);
+    else
+        atomic_fetch_and_explicit(&looks, ~(unsigned)LOOKS_AT_TIME, memory_order_relaxed);
+}
+
+void pk_launch_watch(pk_launch_watcher *watcher, void *context)
+{
+    atomic_fetch_and_explicit(&looks, ~(unsigned)LOOKS_AT_EACH, memory_order_relaxed);
+    the_watcher = watcher;
+    watcher_context = context;
+    if (watcher)
+        atomic_fetch_or_explicit(&looks, LOOKS_AT_EACH, memory_order_release);
 }
 
 void pk_launch_register_stream(void *stream)

@@ -78,6 +78,35 @@ static void timed_calls(void)
     expect(counts.submit_us > 0, "timed calls take time");
 }
 
+static pk_launch_event seen[4];
+static int seen_count;
+
+static void watch(const pk_launch_event *event, void *context)
+{
+    expect(context == &seen_count, "the watcher's own context");
+    if (seen_count < 4)
+        seen[seen_count] = *event;
+    seen_count++;
+}
+
+static void watched_launches(void)
+{
+    pk_launch_watch(watch, &seen_count);
+    launch_on(&timed_stream);
+    pk_launch_replay_begin(&other_stream);
+    pk_launch_end();
+    pk_launch_watch(NULL, NULL);
+    launch_on(&timed_stream);
+    pk_launch_replay_begin(&other_stream);
+    pk_launch_end();
+    expect(seen_count == 2, "one launch and one replay were watched");
+    expect(seen[0].site == &site && !seen[0].is_replay && seen[0].stream == &timed_stream, "the launch");
+    expect(seen[0].grid[0] == 4 && seen[0].block[1] == 2, "its shape");
+    expect(seen[0].begin_ns > 0 && seen[0].begin_ns <= seen[0].end_ns, "its times");
+    expect(seen[1].is_replay && seen[1].stream == &other_stream && seen[1].grid[0] == 0, "the replay");
+    expect(seen[0].end_ns <= seen[1].begin_ns, "in order");
+}
+
 static void last_launch(void)
 {
     char text[128], cut[20];
@@ -131,6 +160,7 @@ int main(void)
 {
     counts_and_foreign_streams();
     timed_calls();
+    watched_launches();
     last_launch();
     hints();
     missing_capabilities();

@@ -3,12 +3,14 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "buffers.h"
 #include "contender.h"
 #include "device_limits.h"
 #include "pk/host.h"
+#include "recorder.h"
 #include "runner.h"
 #include "watchdog.h"
 
@@ -406,8 +408,9 @@ pk_status pk_bench_run(const pk_bench_request *request)
 
 /* Kernels that really ran in one repetition, by CUPTI, against what the launch macro counted. Only where no graph
  * was replayed: a graph's kernels are not launched one by one. */
-static void count_kernels(pk_report *report, pk_contender *contender)
+static void count_kernels(pk_report *report, pk_contender *contender, void *data)
 {
+    (void)data;
     pk_result *result = &report->results[contender->result];
     double wall;
     uint64_t kernels = 0;
@@ -429,26 +432,118 @@ static void count_kernels(pk_report *report, pk_contender *contender)
                 macro, result->launches_per_token_cupti));
 }
 
-pk_status pk_bench_count_kernels(const pk_bench_request *request)
+/* ---- each variant that passed, once more and alone ---- */
+
+static bool is_visited(const pk_bench_request *request, const pk_result *result)
+{
+    return result->status == PK_OK && result->cache == request->cache;
+}
+
+typedef void visit_contender(pk_report *report, pk_contender *contender, void *data);
+
+static pk_status visit_one(const pk_bench_request *request, pk_bench *bench, size_t result, visit_contender *visit,
+                           void *data)
+{
+    pk_report *report = request->report;
+    pk_contender contender;
+    *request->current = result;
+    pk_status status = pk_contender_init(&contender, bench, variant_of(&report->results[result]), result);
+    if (status == PK_OK) {
+        open_contender(request, &contender, false);
+        if (contender.active)
+            visit(report, &contender, data);
+        status = check_device_lost(report, &contender, 1, 0);
+        if (!bench->stuck)
+            close_contender(report, &contender);
+    }
+    pk_contender_release(&contender);
+    return status;
+}
+
+static pk_status visit_passed(const pk_bench_request *request, visit_contender *visit, void *data)
 {
     pk_report *report = request->report;
     pk_bench bench = bench_for(request);
     pk_run lab_run = {.bench = &bench};
     pk_status status = set_up(&lab_run, request->seed);
-    for (size_t i = request->first_result; i < report->result_count && status == PK_OK; i++) {
-        if (report->results[i].status != PK_OK || report->results[i].cache != request->cache)
-            continue;
-        pk_contender contender;
-        *request->current = i;
-        status = pk_contender_init(&contender, &bench, variant_of(&report->results[i]), i);
-        if (status == PK_OK) {
-            open_contender(request, &contender, false);
-            if (contender.active)
-                count_kernels(report, &contender);
-            close_contender(report, &contender);
-        }
-        pk_contender_release(&contender);
-    }
-    tear_down(&lab_run);
+    for (size_t i = request->first_result; i < report->result_count && status == PK_OK && !pk_interrupted(); i++)
+        if (is_visited(request, &report->results[i]))
+            status = visit_one(request, &bench, i, visit, data);
+    if (bench.stuck)
+        *request->stuck = true;
+    else
+        tear_down(&lab_run);
     return status;
+}
+
+pk_status pk_bench_count_kernels(const pk_bench_request *request)
+{
+    return visit_passed(request, count_kernels, NULL);
+}
+
+/* One repetition before, so that code is loaded and the runtime's own buffers are there. */
+static pk_status record_repetition(pk_run *run, pk_trace *trace)
+{
+    double wall;
+    pk_status status = pk_repetition_prepare(run, PK_HOT);
+    if (status == PK_OK)
+        status = pk_repetition_execute(run, &wall);
+    if (status == PK_OK)
+        status = pk_repetition_prepare(run, PK_HOT);
+    if (status != PK_OK)
+        return status;
+    run->trace = trace;
+    pk_record_begin(trace);
+    status = pk_repetition_execute(run, &wall);
+    if (status == PK_OK)
+        status = pk_device_synchronize(); /* streams of the variant's own, too */
+    pk_record_end(trace);
+    run->trace = NULL;
+    return status;
+}
+
+static void trace_contender(pk_report *report, pk_contender *contender, void *data)
+{
+    pk_trace_set *set = data;
+    pk_trace *trace = &set->traces[set->count];
+    char what[160];
+    snprintf(what, sizeof what, "variant '%s' (trace)", contender->run.variant->name);
+    pk_watchdog_progress(what);
+    const pk_status status = record_repetition(&contender->run, trace);
+    if (status != PK_OK) {
+        pk_contender_fail(report, contender, status);
+        pk_repetition_left_behind(&contender->run);
+        const size_t limit = trace->limit;
+        pk_trace_free(trace);
+        pk_trace_init(trace, limit);
+        return;
+    }
+    trace->variant = contender->run.variant->name;
+    trace->is_baseline = report->results[contender->result].is_baseline;
+    trace->launches = contender->run.launches.launches;
+    trace->replays = contender->run.launches.graph_replays;
+    set->count++;
+}
+
+pk_status pk_bench_trace(const pk_bench_request *request, pk_trace_set *set)
+{
+    const pk_report *report = request->report;
+    size_t wanted = 0;
+    for (size_t i = request->first_result; i < report->result_count; i++)
+        wanted += is_visited(request, &report->results[i]);
+    set->count = 0;
+    set->traces = calloc(wanted + 1, sizeof *set->traces);
+    if (!set->traces)
+        return pk_out_of_memory("the traces");
+    for (size_t i = 0; i < wanted; i++)
+        pk_trace_init(&set->traces[i], PK_TRACE_MOST_EVENTS / wanted);
+    return wanted ? visit_passed(request, trace_contender, set) : PK_OK;
+}
+
+void pk_trace_set_free(pk_trace_set *set)
+{
+    for (size_t i = 0; set->traces && i < set->count; i++)
+        pk_trace_free(&set->traces[i]);
+    free(set->traces);
+    *set = (pk_trace_set){NULL, 0};
 }

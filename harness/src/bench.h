@@ -8,6 +8,7 @@
 
 #include "measure.h"
 #include "pk/result.h"
+#include "trace.h"
 
 typedef struct pk_bench_request {
     pk_report *report;
@@ -36,5 +37,17 @@ pk_status pk_bench_run(const pk_bench_request *request);
  * `request.first_result` on really runs, and compare with what the launch macro counted. The very last thing of a
  * run: once CUPTI was attached, a launch costs more for as long as the process lives (0.4 us, seen on an H200). */
 pk_status pk_bench_count_kernels(const pk_bench_request *request);
+
+/* The traces of a run's variants. */
+typedef struct pk_trace_set {
+    pk_trace *traces; /* [count] */
+    size_t count;
+} pk_trace_set;
+
+/* Record one repetition more of each passed variant among the results from `request.first_result` on, one after the
+ * other: never timed. A variant that fails in it has no trace, and its result says why. PK_FAULT when memory is out or
+ * the device was lost; what was recorded until then is in the set, for the caller to free in any case. */
+pk_status pk_bench_trace(const pk_bench_request *request, pk_trace_set *set);
+void pk_trace_set_free(pk_trace_set *set);
 
 #endif

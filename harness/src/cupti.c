@@ -1,12 +1,13 @@
-/* How many kernels really ran, by CUPTI's activity records. The library is loaded at run time, with the few
- * declarations that are used here (CUPTI documentation, "Activity API"); the build compares them with CUPTI's own
- * header where that is there. */
+/* CUPTI's activity records, and with them how many kernels really ran. The library is loaded at run time, with the few
+ * declarations of cupti_records.h. */
+#include "cupti.h"
+
 #include <dlfcn.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "cupti_records.h"
 #include "pk/host.h"
 #include "tools.h"
 
@@ -18,6 +19,10 @@ typedef int (*cupti_next)(uint8_t *buffer, size_t valid_bytes, pk_cupti_activity
 typedef int (*cupti_flush)(uint32_t flags);
 typedef int (*cupti_dropped)(void *context, uint32_t stream, size_t *dropped);
 typedef int (*cupti_plain)(void);
+typedef int (*cupti_timestamp)(uint64_t *ns);
+typedef int (*cupti_callback_name)(int domain, uint32_t function, const char **name);
+
+enum { MOST_KINDS = 8 };
 
 static struct {
     void *library;
@@ -27,12 +32,19 @@ static struct {
     cupti_flush flush;
     cupti_dropped dropped;
     cupti_plain finalize;
+    cupti_timestamp timestamp; /* these two may be NULL */
+    cupti_callback_name callback_name;
+    int kinds[MOST_KINDS];
+    size_t kind_count;
+    pk_cupti_visit *visit;
+    void *context;
     bool running;
 } cupti;
 
-/* Written by CUPTI's own thread; relaxed, because the flush in pk_cupti_stop orders it before the reading. */
-static atomic_uint_fast64_t kernels_seen;
+/* Written by CUPTI's own thread; relaxed, because the flush in pk_cupti_end orders it before the reading. */
+static atomic_size_t records_dropped;
 static atomic_bool records_lost;
+static pthread_mutex_t visiting = PTHREAD_MUTEX_INITIALIZER; /* held while records of one buffer are visited */
 
 /* Some twenty thousand kernel records; CUPTI's documentation advises 1 to 10 MB. */
 static const size_t buffer_bytes = (size_t)4 << 20;
@@ -44,17 +56,27 @@ static void give_buffer(uint8_t **buffer, size_t *bytes, size_t *max_records)
     *max_records = 0; /* as many as fit */
 }
 
+static bool is_wanted(uint32_t kind)
+{
+    for (size_t i = 0; i < cupti.kind_count; i++)
+        if (kind == (uint32_t)cupti.kinds[i])
+            return true;
+    return false;
+}
+
 static void take_buffer(void *context, uint32_t stream, uint8_t *buffer, size_t bytes, size_t valid_bytes)
 {
     (void)bytes;
     pk_cupti_activity *record = NULL;
-    uint_fast64_t kernels = 0;
     size_t dropped = 0;
-    while (valid_bytes > 0 && cupti.next(buffer, valid_bytes, &record) == PK_CUPTI_SUCCESS)
-        kernels += record->kind == PK_CUPTI_CONCURRENT_KERNEL;
-    atomic_fetch_add_explicit(&kernels_seen, kernels, memory_order_relaxed);
-    if (cupti.dropped(context, stream, &dropped) != PK_CUPTI_SUCCESS || dropped > 0)
+    (void)pthread_mutex_lock(&visiting);
+    while (cupti.visit && valid_bytes > 0 && cupti.next(buffer, valid_bytes, &record) == PK_CUPTI_SUCCESS)
+        if (is_wanted(record->kind))
+            cupti.visit(record, cupti.context);
+    (void)pthread_mutex_unlock(&visiting);
+    if (cupti.dropped(context, stream, &dropped) != PK_CUPTI_SUCCESS)
         atomic_store_explicit(&records_lost, true, memory_order_relaxed);
+    atomic_fetch_add_explicit(&records_dropped, dropped, memory_order_relaxed);
     free(buffer);
 }
 
@@ -102,8 +124,11 @@ static bool load(void)
     if (FIND(enable, "cuptiActivityEnable") && FIND(disable, "cuptiActivityDisable") &&
         FIND(register_callbacks, "cuptiActivityRegisterCallbacks") && FIND(next, "cuptiActivityGetNextRecord") &&
         FIND(flush, "cuptiActivityFlushAll") && FIND(dropped, "cuptiActivityGetNumDroppedRecords") &&
-        FIND(finalize, "cuptiFinalize"))
+        FIND(finalize, "cuptiFinalize")) {
+        (void)FIND(timestamp, "cuptiGetTimestamp");
+        (void)FIND(callback_name, "cuptiGetCallbackName");
         return true;
+    }
     (void)dlclose(cupti.library);
     memset(&cupti, 0, sizeof cupti);
     return false;
@@ -116,30 +141,98 @@ bool pk_cupti_present(void)
     return load();
 }
 
-bool pk_cupti_start(void)
+bool pk_cupti_has_names(void)
 {
-    if (cupti.running || !load())
+    return load() && cupti.timestamp && cupti.callback_name;
+}
+
+uint64_t pk_cupti_now_ns(void)
+{
+    uint64_t ns = 0;
+    return cupti.timestamp && cupti.timestamp(&ns) == PK_CUPTI_SUCCESS ? ns : 0;
+}
+
+const char *pk_cupti_call_name(uint32_t function)
+{
+    const char *name = NULL;
+    const bool found =
+        cupti.callback_name && cupti.callback_name(PK_CUPTI_RUNTIME_API, function, &name) == PK_CUPTI_SUCCESS;
+    return found && name ? name : "";
+}
+
+/* ---- one recording ---- */
+
+static void visit_from_now_on(pk_cupti_visit *visit, void *context)
+{
+    (void)pthread_mutex_lock(&visiting);
+    cupti.visit = visit;
+    cupti.context = context;
+    (void)pthread_mutex_unlock(&visiting);
+}
+
+bool pk_cupti_begin(const int *kinds, size_t kind_count, pk_cupti_visit *visit, void *context)
+{
+    if (cupti.running || kind_count > MOST_KINDS || !load())
         return false;
     if (cupti.register_callbacks(give_buffer, take_buffer) != PK_CUPTI_SUCCESS)
         return false;
-    if (cupti.enable(PK_CUPTI_CONCURRENT_KERNEL) != PK_CUPTI_SUCCESS)
-        return false;                      /* nor finalized: it may be a profiler's */
-    (void)cupti.flush(PK_CUPTI_FLUSH_ALL); /* what ended earlier is not counted */
-    atomic_store_explicit(&kernels_seen, 0, memory_order_relaxed);
+    memcpy(cupti.kinds, kinds, kind_count * sizeof *kinds);
+    for (cupti.kind_count = 0; cupti.kind_count < kind_count; cupti.kind_count++) {
+        if (cupti.enable(kinds[cupti.kind_count]) == PK_CUPTI_SUCCESS)
+            continue;
+        while (cupti.kind_count > 0)
+            (void)cupti.disable(kinds[--cupti.kind_count]);
+        return false; /* nor finalized: it may be a profiler's */
+    }
+    (void)cupti.flush(PK_CUPTI_FLUSH_ALL); /* what ended earlier is not visited */
+    atomic_store_explicit(&records_dropped, 0, memory_order_relaxed);
     atomic_store_explicit(&records_lost, false, memory_order_relaxed);
+    visit_from_now_on(visit, context);
     cupti.running = true;
     return true;
 }
 
-bool pk_cupti_stop(uint64_t *kernels)
+bool pk_cupti_end(size_t *dropped)
 {
+    *dropped = 0;
     if (!cupti.running)
         return false;
-    const bool flushed = cupti.flush(PK_CUPTI_FLUSH_ALL) == PK_CUPTI_SUCCESS;
-    const bool disabled = cupti.disable(PK_CUPTI_CONCURRENT_KERNEL) == PK_CUPTI_SUCCESS;
+    bool whole = cupti.flush(PK_CUPTI_FLUSH_ALL) == PK_CUPTI_SUCCESS;
+    for (size_t i = 0; i < cupti.kind_count; i++)
+        whole &= cupti.disable(cupti.kinds[i]) == PK_CUPTI_SUCCESS;
     /* Merely disabled, it goes on slowing every launch of the process (by a fifth on an H200 with CUDA 13.0). */
     (void)cupti.finalize();
+    visit_from_now_on(NULL, NULL);
     cupti.running = false;
-    *kernels = atomic_load_explicit(&kernels_seen, memory_order_relaxed);
-    return flushed && disabled && !atomic_load_explicit(&records_lost, memory_order_relaxed);
+    *dropped = atomic_load_explicit(&records_dropped, memory_order_relaxed);
+    return whole && *dropped == 0 && !atomic_load_explicit(&records_lost, memory_order_relaxed);
+}
+
+/* ---- the count of kernels ---- */
+
+static uint64_t kernels_seen;
+
+static void count_kernel(const pk_cupti_activity *record, void *count)
+{
+    (void)record;
+    ++*(uint64_t *)count;
+}
+
+bool pk_cupti_start(void)
+{
+    static const int kernels[] = {PK_CUPTI_CONCURRENT_KERNEL};
+    if (cupti.running)
+        return false;
+    kernels_seen = 0;
+    return pk_cupti_begin(kernels, 1, count_kernel, &kernels_seen);
+}
+
+bool pk_cupti_stop(uint64_t *kernels)
+{
+    size_t dropped;
+    if (!cupti.running)
+        return false;
+    const bool whole = pk_cupti_end(&dropped);
+    *kernels = kernels_seen;
+    return whole;
 }

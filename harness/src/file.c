@@ -96,39 +96,70 @@ static int write_and_move(const char *path, const char *folder, const void *data
     return error != 0 ? error : sync_folder(folder);
 }
 
-pk_status pk_write_file(const char *path, const void *data, size_t bytes)
+/* The folder of a file that is to be written, made where it is not there. */
+static pk_status prepare_place(char *folder, size_t bytes, const char *path)
 {
-    char folder[PATH_MAX];
     struct stat about;
-    pk_folder_of(folder, sizeof folder, path);
+    pk_folder_of(folder, bytes, path);
     const pk_status status = pk_make_folder(folder);
     if (status != PK_OK)
         return status;
     /* A device, pipe or folder must not be replaced by a file. */
     if (stat(path, &about) == 0 && !S_ISREG(about.st_mode) && !S_ISDIR(about.st_mode))
         return pk_fail(PK_USAGE, "%s: cannot write: it is a device or a pipe; give a file's name", path);
+    return PK_OK;
+}
+
+pk_status pk_write_file(const char *path, const void *data, size_t bytes)
+{
+    char folder[PATH_MAX];
+    const pk_status status = prepare_place(folder, sizeof folder, path);
+    if (status != PK_OK)
+        return status;
     const char *slash = strrchr(path, '/');
     pk_remove_temporaries(folder, slash ? slash + 1 : path);
     const int error = write_and_move(path, folder, data, bytes);
     return error == 0 ? PK_OK : pk_file_failed(path, "write", error);
 }
 
+/* Write, then remove, a file of the name that the temporary one for `path` would have. 0, or an errno value. */
+static int try_beside(const char *path)
+{
+    char temporary[PATH_MAX];
+    const int file = open_temporary(temporary, sizeof temporary, path);
+    if (file < 0)
+        return errno;
+    const int error = write_within_limit(file, "probe", 5);
+    (void)close(file);
+    (void)unlink(temporary);
+    return error;
+}
+
 pk_status pk_folder_writable(const char *folder)
 {
-    char probe[PATH_MAX], temporary[PATH_MAX];
+    char probe[PATH_MAX];
     const pk_status status = pk_make_folder(folder);
     if (status != PK_OK)
         return status;
     const int needed = snprintf(probe, sizeof probe, "%s/probe", folder);
     if (needed < 0 || (size_t)needed >= sizeof probe)
         return pk_file_failed(folder, "write into this folder", ENAMETOOLONG);
-    const int file = open_temporary(temporary, sizeof temporary, probe);
-    if (file < 0)
-        return pk_file_failed(folder, "write into this folder", errno);
-    const int error = write_within_limit(file, "probe", 5);
-    (void)close(file);
-    (void)unlink(temporary);
+    const int error = try_beside(probe);
     return error == 0 ? PK_OK : pk_file_failed(folder, "write into this folder", error);
+}
+
+pk_status pk_file_writable(const char *path)
+{
+    char folder[PATH_MAX];
+    struct stat about;
+    const size_t length = strlen(path);
+    if (length == 0 || path[length - 1] == '/' || (stat(path, &about) == 0 && S_ISDIR(about.st_mode)))
+        return pk_fail(PK_USAGE, "%s: cannot write: it is a folder; give a file's name", length ? path : "''");
+    const pk_status status = prepare_place(folder, sizeof folder, path);
+    if (status != PK_OK)
+        return status;
+    const int error = try_beside(path);
+    return error == 0 ? PK_OK : pk_file_failed(path, "write", error);
 }
 
 int pk_output_ended(const char *program, int code)

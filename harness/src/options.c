@@ -11,8 +11,9 @@
 
 enum { MAX_NAMES = 128 };
 
-static const char *const common_options[] = {"help",       "list",     "variant", "seed", "quick", "sweep", "no-timing",
-                                             "time-limit", "watchdog", "check",   "cold", "out",   "json",  "csv"};
+static const char *const common_options[] = {"help",  "list",      "variant",    "seed",     "quick",
+                                             "sweep", "no-timing", "time-limit", "watchdog", "check",
+                                             "cold",  "out",       "json",       "csv",      "trace"};
 enum { COMMON_COUNT = sizeof common_options / sizeof common_options[0] };
 
 static pk_status unknown_option(const pk_lab *lab, const char *name)
@@ -126,6 +127,32 @@ static pk_status parse_quick(pk_options *options, const pk_lab *lab, const char 
     return PK_OK;
 }
 
+static pk_status parse_trace(pk_options *options, const pk_lab *lab, const char *value)
+{
+    if (value && !*value)
+        return pk_fail(PK_USAGE, "%s: --trace= names no file: give one, or --trace to have it beside the results",
+                       lab->id);
+    options->trace = value ? value : "";
+    return PK_OK;
+}
+
+/* What is written in two ways at one place would be there in one of them. */
+static pk_status check_trace(const pk_options *options, const pk_lab *lab)
+{
+    if (!options->trace)
+        return PK_OK;
+    if (!*options->trace && !options->out)
+        return pk_fail(PK_USAGE,
+                       "%s: --trace without a file writes beside the results: give --out=DIR too, or --trace=FILE",
+                       lab->id);
+    const char *others[] = {options->json, options->csv};
+    for (size_t i = 0; i < 2; i++)
+        if (others[i] && strcmp(others[i], options->trace) == 0)
+            return pk_fail(PK_USAGE, "%s: --trace=%s is where %s goes: name two files", lab->id, options->trace,
+                           i ? "--csv" : "--json");
+    return PK_OK;
+}
+
 static bool parse_flag(pk_options *options, const char *name)
 {
     if (strcmp(name, "no-timing") == 0)
@@ -160,6 +187,8 @@ static pk_status parse_one(pk_options *options, const pk_lab *lab, int argc, cha
 
     if (strcmp(name, "sweep") == 0)
         return parse_sweep(options, lab, value);
+    if (strcmp(name, "trace") == 0)
+        return parse_trace(options, lab, value);
     if (strcmp(name, "quick") == 0)
         return parse_quick(options, lab, value);
     if (!value && parse_flag(options, name))
@@ -269,7 +298,8 @@ pk_status pk_options_parse(pk_options *options, const pk_lab *lab, int argc, cha
     if (options->check && !options->timing)
         return pk_fail(PK_USAGE, "%s: --check judges speed and --no-timing measures none: give one of them", lab->id);
     set_defaults(options, lab);
-    return check_variant_names(options, lab);
+    const pk_status traced = check_trace(options, lab);
+    return traced == PK_OK ? check_variant_names(options, lab) : traced;
 }
 
 void pk_options_free(pk_options *options)

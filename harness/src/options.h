@@ -20,6 +20,7 @@ typedef struct pk_options {
     double time_limit_s; /* for each point, all variants together */
     double watchdog_s;   /* without progress */
     const char *out, *json, *csv;
+    const char *trace; /* the file; "": beside the results; NULL: none is asked for */
 } pk_options;
 
 /* Fill `options` from argv. PK_USAGE with a message; `*done` when --help or --list printed what was asked. */

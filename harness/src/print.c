@@ -322,7 +322,9 @@ void pk_print_lab_help(const pk_lab *lab, const char *program)
            "\nOutput\n"
            "  --out=DIR          write DIR/<utc>-<device>/%s.json and .csv\n"
            "  --json=FILE --csv=FILE  write just these\n"
+           "  --trace=FILE       a timeline of one more repetition of each variant, for\n"
+           "                     Perfetto; --trace: DIR/<utc>-<device>/%s-trace.json\n"
            "\nExit codes: 0 pass, 1 wrong result, 2 usage, 3 device fault, 4 watchdog,\n"
            "5 target missed, 77 skipped or a step still open, 130 interrupted.\n",
-           lab->id);
+           lab->id, lab->id);
 }

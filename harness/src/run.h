@@ -51,6 +51,7 @@ struct pk_run {
     pk_phase phases[PK_MAX_PHASES]; /* what pk_run_phase said since the run began */
     size_t phase_count;
     pk_launch_counts launches; /* of the last repetition */
+    struct pk_trace *trace;    /* the repetition is recorded there; NULL: it is not */
 };
 
 #endif

@@ -9,6 +9,7 @@
 
 #include "device_limits.h"
 #include "pk/host.h"
+#include "recorder.h"
 #include "watchdog.h"
 
 /* ---- what a variant may ask ---- */
@@ -166,6 +167,8 @@ void pk_token_look(pk_run *run)
 void pk_token_latency(pk_run *run, double us)
 {
     size_t number = run->token_seen++;
+    if (run->trace)
+        pk_record_token(run->trace, number);
     if (number % run->token_stride == run->token_stride / 2 && run->token_count < run->token_capacity)
         run->token_us[run->token_count++] = us;
     bool idle;
@@ -292,6 +295,8 @@ pk_status pk_repetition_execute(pk_run *run, double *wall_us)
     double end = pk_now_us();
     run->bench->variant_runs = false;
     pk_launch_counts_read(&run->launches); /* verifying may launch kernels of its own */
+    if (run->trace)
+        pk_record_repetition_ended(run->trace);
     *wall_us = end - start;
     return status == PK_OK ? check_ended(run) : status;
 }

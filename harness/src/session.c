@@ -17,6 +17,7 @@
 #include "pk/host.h"
 #include "print.h"
 #include "runner.h"
+#include "trace_json.h"
 #include "watchdog.h"
 
 /* Sweeps hold hundreds of points: each has a sixth of the default point's time, and fewer samples are kept.
@@ -35,7 +36,10 @@ typedef struct session {
     size_t default_results; /* results of the first point, the default knobs */
     size_t current;         /* result in work */
     bool stuck;             /* a kernel does not end: nothing that the device holds can be released */
-    void *reserve;          /* memory held back, so that what was measured can be told when there is no more */
+    char trace_path[600];   /* "": none is asked for */
+    pk_trace_set traces;
+    bool traced;   /* to the end */
+    void *reserve; /* memory held back, so that what was measured can be told when there is no more */
 } session;
 
 enum { RESERVE_BYTES = 4 << 20 }; /* some hundred results as JSON; never touched, it takes address space only */
@@ -475,7 +479,8 @@ static pk_status outcome(const pk_report *report)
     return worst;
 }
 
-static pk_status count_kernels(session *s)
+/* What CUPTI tells of the default point: how many kernels ran, and when. */
+static pk_status observe(session *s)
 {
     pk_bench_request request = {.report = &s->report,
                                 .knobs = s->options.knobs,
@@ -487,6 +492,9 @@ static pk_status count_kernels(session *s)
     size_t all = s->report.result_count;
     s->report.result_count = s->default_results; /* the default point's only */
     pk_status status = pk_bench_count_kernels(&request);
+    if (status == PK_OK && s->trace_path[0] && !pk_interrupted())
+        status = pk_bench_trace(&request, &s->traces);
+    s->traced = status == PK_OK && s->traces.traces && !pk_interrupted();
     s->report.result_count = all;
     return status;
 }
@@ -512,7 +520,7 @@ static pk_status measure_all(session *s)
     if (status == PK_OK && s->options.timing)
         status = pk_analyse(&s->report);
     if (status == PK_OK && !pk_interrupted())
-        status = count_kernels(s);
+        status = observe(s);
     if (status == PK_OK && s->options.check)
         status = pk_judge_targets(&s->report, &s->options, s->default_results);
     return status;
@@ -553,6 +561,25 @@ static void say(const pk_report *report, const char *text)
     pk_print_wrapped(stderr, line);
 }
 
+/* All that were wanted, or no file. */
+static pk_status write_traces(const session *s)
+{
+    const pk_report *report = &s->report;
+    char line[800];
+    if (!s->trace_path[0])
+        return PK_OK;
+    if (!s->traced || s->traces.count == 0) {
+        (void)snprintf(line, sizeof line, "%s was not written: %s", s->trace_path,
+                       s->traced ? "no variant passed" : "the run ended before the trace was recorded");
+        say(report, line);
+        return PK_OK;
+    }
+    const pk_status status = pk_trace_write(report, s->options.knobs, s->traces.traces, s->traces.count, s->trace_path);
+    if (status == PK_OK)
+        printf("wrote %s\n", s->trace_path);
+    return status;
+}
+
 static int report_error(const pk_report *report, pk_status status)
 {
     say(report, pk_error_text());
@@ -580,9 +607,28 @@ static int finish(session *s, pk_status status)
             say(report, pk_error_text());
         report->status = pk_status_worse(report->status, written);
     }
+    const pk_status traced = write_traces(s);
+    if (traced != PK_OK)
+        say(report, pk_error_text());
+    report->status = pk_status_worse(report->status, traced);
     if (ended[0])
         say(report, ended);
     return pk_exit_code(report->status);
+}
+
+/* Where the trace goes, and whether it can be written there: asked before anything is measured. */
+static pk_status place_trace(session *s)
+{
+    const pk_options *options = &s->options;
+    if (!options->trace)
+        return PK_OK;
+    const int needed = *options->trace ? snprintf(s->trace_path, sizeof s->trace_path, "%s", options->trace)
+                                       : snprintf(s->trace_path, sizeof s->trace_path, "%s/%s-trace.json", s->folder,
+                                                  s->report.lab->id);
+    if (needed < 0 || (size_t)needed >= sizeof s->trace_path)
+        return pk_fail(PK_USAGE, "%s: --trace names a path of more than %zu letters: give a shorter one",
+                       s->report.lab->id, sizeof s->trace_path - 1);
+    return pk_file_writable(s->trace_path);
 }
 
 static int run_session(const pk_lab *lab, int argc, char **argv)
@@ -613,6 +659,8 @@ static int run_session(const pk_lab *lab, int argc, char **argv)
         status = pk_fail(PK_USAGE, "--cold flushes a GPU's L2 cache: leave it out on the CPU device");
     if (status == PK_OK && s->options.out)
         status = pk_claim_folder(s->folder, sizeof s->folder, s->options.out, &s->report);
+    if (status == PK_OK)
+        status = place_trace(s);
     int code;
     if (status == PK_OK)
         code = finish(s, measure_all(s));
@@ -630,6 +678,7 @@ static int run_session(const pk_lab *lab, int argc, char **argv)
         (void)rmdir(s->folder); /* a run that ended without a result leaves none behind */
     pk_watchdog_stop();
     release_reserve(s);
+    pk_trace_set_free(&s->traces);
     pk_options_free(&s->options);
     pk_report_free(&s->report);
     return code;

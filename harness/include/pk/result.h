@@ -171,6 +171,10 @@ pk_status pk_write_file(const char *path, const void *data, size_t bytes);
 /* Create the folder and write, then remove, a file in it: to be asked before a long run. PK_USAGE as above. */
 pk_status pk_folder_writable(const char *folder);
 
+/* The same for the file that pk_write_file is to write at `path`, which stays as it is. PK_USAGE too where a folder, a
+ * device or a pipe stands there. */
+pk_status pk_file_writable(const char *path);
+
 /* "2026-01-31T235959Z-NVIDIA-H200": the start time and the device's name, as far as a file name should have them. */
 void pk_run_id(char *id, size_t bytes, const pk_report *report);
 

@@ -1,0 +1,179 @@
+/* One repetition's events: kept up to a limit, named, put in order. */
+#include "trace.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void pk_trace_init(pk_trace *trace, size_t limit)
+{
+    memset(trace, 0, sizeof *trace);
+    trace->limit = limit;
+    trace->source = trace->missing = trace->variant = "";
+    (void)pthread_mutex_init(&trace->lock, NULL);
+}
+
+void pk_trace_free(pk_trace *trace)
+{
+    for (size_t i = 0; i < trace->name_count; i++)
+        free(trace->names[i]);
+    free(trace->names);
+    free(trace->events);
+    (void)pthread_mutex_destroy(&trace->lock);
+    memset(trace, 0, sizeof *trace);
+}
+
+/* Twice the room, `least` at first and `most` at last; NULL when memory is out, and all is as it was. */
+static void *grown(void *array, size_t *room, size_t least, size_t most, size_t element)
+{
+    size_t wanted = *room ? 2 * *room : least;
+    wanted = wanted < most ? wanted : most;
+    void *larger = realloc(array, wanted * element);
+    if (larger)
+        *room = wanted;
+    return larger;
+}
+
+/* The trace's copy of the name; NULL when memory is out. Names are few: a lab's kernels and the runtime's calls. The
+ * last ones are the likeliest. */
+static const char *own_name(pk_trace *trace, const char *name)
+{
+    if (!*name)
+        return "";
+    for (size_t i = trace->name_count; i-- > 0;)
+        if (strcmp(trace->names[i], name) == 0)
+            return trace->names[i];
+    if (trace->name_count == trace->name_room) {
+        char **names = grown(trace->names, &trace->name_room, 16, SIZE_MAX / sizeof *names, sizeof *names);
+        if (!names)
+            return NULL;
+        trace->names = names;
+    }
+    char *copy = strdup(name);
+    if (copy)
+        trace->names[trace->name_count++] = copy;
+    return copy;
+}
+
+static bool has_room(pk_trace *trace)
+{
+    if (trace->count < trace->room)
+        return true;
+    if (trace->count >= trace->limit)
+        return false;
+    pk_trace_event *events = grown(trace->events, &trace->room, 1024, trace->limit, sizeof *events);
+    if (events)
+        trace->events = events;
+    return events != NULL;
+}
+
+void pk_trace_add(pk_trace *trace, const pk_trace_event *event)
+{
+    (void)pthread_mutex_lock(&trace->lock);
+    const char *name = has_room(trace) ? own_name(trace, event->name) : NULL;
+    if (name) {
+        trace->events[trace->count] = *event;
+        trace->events[trace->count++].name = name;
+    } else {
+        trace->left_out++;
+    }
+    (void)pthread_mutex_unlock(&trace->lock);
+}
+
+/* ---- what a call is ---- */
+
+static bool begins(const char *text, const char *prefix)
+{
+    return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+bool pk_trace_call_kind(const char *name, pk_trace_kind *kind)
+{
+    *kind = PK_TRACE_CALL;
+    if (begins(name, "cudaLaunchKernel") || begins(name, "cudaLaunchCooperativeKernel"))
+        *kind = PK_TRACE_LAUNCH;
+    else if (begins(name, "cudaGraphLaunch"))
+        *kind = PK_TRACE_REPLAY;
+    else if (begins(name, "cudaMemcpy"))
+        *kind = PK_TRACE_COPY_CALL;
+    else if (begins(name, "cudaMemset"))
+        *kind = PK_TRACE_FILL_CALL;
+    else if (strstr(name, "Synchronize"))
+        *kind = PK_TRACE_WAIT;
+    else
+        return !begins(name, "cudaGet") && !begins(name, "cudaPeek") && !begins(name, "cudaDeviceGet") &&
+               !begins(name, "cudaStreamGet") && !begins(name, "cudaStreamIs") && !begins(name, "cudaFuncGet") &&
+               !begins(name, "cudaMemGetInfo") && !begins(name, "cudaOccupancy") && !strstr(name, "Query");
+    return true;
+}
+
+bool pk_trace_is_of_device(pk_trace_kind kind)
+{
+    return kind >= PK_TRACE_KERNEL;
+}
+
+/* ---- order ---- */
+
+static int by_number(uint64_t a, uint64_t b)
+{
+    return (a > b) - (a < b);
+}
+
+/* Of two that begin together the longer comes first: it is the one that holds the other. */
+static int by_time(const pk_trace_event *a, const pk_trace_event *b)
+{
+    const int begin = by_number(a->begin_ns, b->begin_ns);
+    return begin ? begin : by_number(b->end_ns, a->end_ns);
+}
+
+static int by_stream(const pk_trace_event *a, const pk_trace_event *b)
+{
+    const int side = (int)pk_trace_is_of_device(a->kind) - (int)pk_trace_is_of_device(b->kind);
+    if (side)
+        return side;
+    return pk_trace_is_of_device(a->kind) ? by_number(a->stream, b->stream) : by_number(a->thread, b->thread);
+}
+
+static int before_lanes(const void *left, const void *right)
+{
+    const pk_trace_event *a = left, *b = right;
+    const int stream = by_stream(a, b);
+    return stream ? stream : by_time(a, b);
+}
+
+static int with_lanes(const void *left, const void *right)
+{
+    const pk_trace_event *a = left, *b = right;
+    const int stream = by_stream(a, b), lane = by_number(a->lane, b->lane);
+    return stream ? stream : lane ? lane : by_time(a, b);
+}
+
+/* Each event of a stream takes the first lane that is free when it begins; beyond the last they overlap. */
+static void give_lanes(pk_trace *trace)
+{
+    enum { LANES = 32 };
+    uint64_t free_at[LANES] = {0};
+    for (size_t i = 0; i < trace->count; i++) {
+        pk_trace_event *event = &trace->events[i];
+        if (!pk_trace_is_of_device(event->kind))
+            continue;
+        if (i > 0 && by_stream(event, &trace->events[i - 1]) != 0)
+            memset(free_at, 0, sizeof free_at);
+        while (event->lane < LANES - 1 && free_at[event->lane] > event->begin_ns)
+            event->lane++;
+        free_at[event->lane] = event->end_ns;
+    }
+}
+
+void pk_trace_settle(pk_trace *trace)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < trace->count; i++)
+        if (trace->events[i].begin_ns <= trace->end_ns)
+            trace->events[kept++] = trace->events[i];
+    trace->count = kept;
+    if (kept == 0)
+        return;
+    qsort(trace->events, kept, sizeof *trace->events, before_lanes);
+    give_lanes(trace);
+    qsort(trace->events, kept, sizeof *trace->events, with_lanes);
+}
