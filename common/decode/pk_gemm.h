@@ -1,8 +1,10 @@
-/* Batched projections for prefill: y [m][n] = x [m][k] * w [n][k] transposed, x and w bf16, y and sums fp32.
+/* Batched projections for prefill: y [m][n] = x [m][k] * w [n][k] transposed, x and w bf16, y and sums fp32. k is a
+ * multiple of 8; x, w and y are 16-byte aligned.
  *
- * By cuBLASLt or hipBLASLt where the build has it, else by the plain tiled kernel. What the library needs (its handle,
- * its choice of algorithm for each shape, a workspace) is made by pk_gemm_open and pk_gemm_plan, so that pk_gemm_run
- * allocates nothing, asks nothing and can be captured. */
+ * By cuBLASLt or hipBLASLt where the build has it (-DPK_BLAS=off: not), else by the plain tiled kernel. What the
+ * library needs (its handle, its choice of algorithm for each shape, a workspace of 32 MB) is made by pk_gemm_open and
+ * pk_gemm_plan, so that pk_gemm_run allocates nothing, asks nothing and can be captured. The workspace is one: runs of
+ * the same pk_gemm that may overlap, on several streams or in several graphs, need one each. */
 #ifndef PK_GEMM_H
 #define PK_GEMM_H
 
@@ -21,11 +23,14 @@ pk_status pk_gemm_open(pk_gemm **gemm);
 void pk_gemm_close(pk_gemm *gemm);
 const char *pk_gemm_library(void); /* "cuBLASLt 13.0.1", "plain tiled kernel" */
 
-/* Choose the algorithm for a shape, once; asking again is free. */
+/* Choose the algorithm for a shape, once; asking again is free. Only algorithms of one kernel are taken, so that
+ * launches can be counted: without a reduction of parts of k. Where the library has none the plan is the plain kernel.
+ */
 pk_status pk_gemm_plan(pk_gemm *gemm, int m, int n, int k);
 
-/* In stream order. `accumulate`: y += instead of y =. gemm NULL: the plain kernel. PK_USAGE for a shape that was not
- * planned. Row i of y depends on row i of x alone; by the plain kernel bit for bit whatever m is. */
+/* In stream order, one launch. `accumulate`: y += instead of y =. gemm NULL: the plain kernel. PK_USAGE for a shape
+ * that was not planned, or cannot be. Row i of y depends on row i of x alone; by the plain kernel bit for bit whatever
+ * m is. */
 pk_status pk_gemm_run(pk_gemm *gemm, const uint16_t *x, const uint16_t *w, float *y, int m, int n, int k,
                       int accumulate, void *stream);
 

@@ -1,0 +1,320 @@
+/* Products by cuBLASLt or hipBLASLt. The build defines PK_GEMM_CUBLASLT or PK_GEMM_HIPBLASLT, or neither.
+ *
+ * The libraries' matrices lie by columns: to them w [n][k] is a k x n matrix, x [m][k] a k x m one, and y [m][n] the
+ * n x m product of w transposed and x.
+ *
+ * Launches are counted (pk_device.h), and a library does not say how many kernels a product takes. So a plan tries the
+ * algorithms that the library proposes, best first, each in a stream capture that is thrown away, and takes the first
+ * whose graph is one kernel; where there is none, the plan is the plain kernel. The capture also makes the runtime load
+ * the kernel, which it might not do in a later one.
+ * Sources: cuBLAS Library, "Using the cuBLASLt API"; hipBLASLt API reference. */
+#if defined(PK_GEMM_CUBLASLT)
+#include <cublasLt.h>
+#elif defined(PK_GEMM_HIPBLASLT)
+#include <hipblaslt/hipblaslt.h>
+#endif
+
+#include "gemm_library.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "pk_gpu.h"
+
+#if defined(PK_GEMM_CUBLASLT) || defined(PK_GEMM_HIPBLASLT)
+
+/* The libraries' names differ by their beginning only. */
+#if defined(PK_GEMM_CUBLASLT)
+#define LT(name) cublasLt##name
+#define LT_VALUE(name) CUBLASLT_##name
+#define BLAS_VALUE(name) CUBLAS_##name
+#define TYPE_VALUE(name) CUDA_##name
+#define LT_LIBRARY "cuBLASLt"
+typedef cublasStatus_t lt_status;
+#else
+#define LT(name) hipblasLt##name
+#define LT_VALUE(name) HIPBLASLT_##name
+#define BLAS_VALUE(name) HIPBLAS_##name
+#define TYPE_VALUE(name) HIP_##name
+#define LT_LIBRARY "hipBLASLt"
+typedef hipblasStatus_t lt_status;
+#endif
+
+enum {
+    PROPOSALS = 16, /* asked for: the one that is taken is nearly always among the first three */
+    ALIGNMENT = 16  /* bytes, of x, w and y: that of a row of bf16 whose length is a multiple of 8 */
+};
+static const size_t workspace_bytes = (size_t)32 << 20; /* what NVIDIA advises for Hopper */
+
+typedef struct plan {
+    int m, n, k;
+    bool plain; /* no algorithm of one kernel: all below is unused */
+    LT(MatmulDesc_t) product;
+    LT(MatrixLayout_t) w, x, y;
+    LT(MatmulAlgo_t) algorithm;
+} plan;
+
+struct pk_gemm {
+    LT(Handle_t) handle;
+    void *workspace;
+    cudaStream_t trial; /* where plans are tried */
+    plan *plans;
+    int plan_count;
+};
+
+static pk_status lt_failed(const char *call, lt_status status)
+{
+    return pk_fail(PK_FAULT,
+                   "products by " LT_LIBRARY ": %s gave status %d; configure with -DPK_BLAS=off for the plain kernel",
+                   call, (int)status);
+}
+
+#define LT_CHECK(call)                                                                                                 \
+    do {                                                                                                               \
+        const lt_status lt_status_ = (call);                                                                           \
+        if (lt_status_ != BLAS_VALUE(STATUS_SUCCESS))                                                                  \
+            return lt_failed(#call, lt_status_);                                                                       \
+    } while (0)
+
+const char *pk_gemm_library(void)
+{
+#if defined(PK_GEMM_CUBLASLT)
+    static char name[48];
+    const int version = (int)cublasLtGetVersion(); /* 130001 is 13.0.1 */
+    snprintf(name, sizeof name, LT_LIBRARY " %d.%d.%d", version / 10000, version / 100 % 100, version % 100);
+    return name;
+#else
+    return LT_LIBRARY;
+#endif
+}
+
+static pk_status open_parts(pk_gemm *gemm)
+{
+    LT_CHECK(LT(Create)(&gemm->handle));
+    PK_TRY(pk_device_alloc(&gemm->workspace, workspace_bytes));
+    PK_CHECK(cudaStreamCreateWithFlags(&gemm->trial, cudaStreamNonBlocking));
+    return PK_OK;
+}
+
+pk_status pk_gemm_open(pk_gemm **gemm)
+{
+    *gemm = (pk_gemm *)calloc(1, sizeof **gemm);
+    if (!*gemm)
+        return pk_out_of_memory("products by " LT_LIBRARY);
+    const pk_status status = open_parts(*gemm);
+    if (status != PK_OK) {
+        pk_gemm_close(*gemm);
+        *gemm = NULL;
+    }
+    return status;
+}
+
+static void release_plan(plan *p)
+{
+    if (p->product)
+        (void)LT(MatmulDescDestroy)(p->product);
+    const LT(MatrixLayout_t) layouts[3] = {p->w, p->x, p->y};
+    for (int i = 0; i < 3; i++)
+        if (layouts[i])
+            (void)LT(MatrixLayoutDestroy)(layouts[i]);
+}
+
+void pk_gemm_close(pk_gemm *gemm)
+{
+    if (!gemm)
+        return;
+    for (int i = 0; i < gemm->plan_count; i++)
+        release_plan(&gemm->plans[i]);
+    free(gemm->plans);
+    if (gemm->trial)
+        (void)cudaStreamDestroy(gemm->trial);
+    pk_device_free(gemm->workspace);
+    if (gemm->handle)
+        (void)LT(Destroy)(gemm->handle);
+    free(gemm);
+}
+
+static const plan *find_plan(const pk_gemm *gemm, int m, int n, int k)
+{
+    for (int i = 0; i < gemm->plan_count; i++)
+        if (gemm->plans[i].m == m && gemm->plans[i].n == n && gemm->plans[i].k == k)
+            return &gemm->plans[i];
+    return NULL;
+}
+
+static lt_status multiply(const pk_gemm *gemm, const plan *p, const void *x, const void *w, float *y, int accumulate,
+                          cudaStream_t stream)
+{
+    const float one = 1, keep = accumulate ? 1.0f : 0.0f;
+    return LT(Matmul)(gemm->handle, p->product, &one, w, p->w, x, p->x, &keep, y, p->y, y, p->y, &p->algorithm,
+                      gemm->workspace, workspace_bytes, stream);
+}
+
+/* Whether the plan's algorithm takes one kernel and nothing else. Only captured, so any address will do. */
+static pk_status is_one_kernel(const pk_gemm *gemm, const plan *p, int accumulate, bool *yes)
+{
+    cudaGraph_t graph = NULL;
+    cudaGraphNode_t node = NULL;
+    cudaGraphNodeType type = cudaGraphNodeTypeKernel;
+    size_t nodes = 0;
+    float *const any = (float *)gemm->workspace;
+    *yes = false;
+    /* Relaxed: loading a kernel may allocate. */
+    PK_CHECK(cudaStreamBeginCapture(gemm->trial, cudaStreamCaptureModeRelaxed));
+    const lt_status status = multiply(gemm, p, any, any, any, accumulate, gemm->trial);
+    cudaError_t error = cudaStreamEndCapture(gemm->trial, &graph);
+    if (status != BLAS_VALUE(STATUS_SUCCESS) || error != cudaSuccess) {
+        (void)cudaGetLastError(); /* this algorithm cannot be captured: the next one */
+    } else {
+        error = cudaGraphGetNodes(graph, NULL, &nodes);
+        if (error == cudaSuccess && nodes == 1) {
+            error = cudaGraphGetNodes(graph, &node, &nodes);
+            if (error == cudaSuccess)
+                error = cudaGraphNodeGetType(node, &type);
+            *yes = type == cudaGraphNodeTypeKernel;
+        }
+    }
+    if (graph)
+        (void)cudaGraphDestroy(graph);
+    if (status == BLAS_VALUE(STATUS_SUCCESS) && graph)
+        PK_CHECK(error);
+    return PK_OK;
+}
+
+static pk_status limit_proposals(LT(MatmulPreference_t) preference)
+{
+    LT_CHECK(LT(MatmulPreferenceSetAttribute)(preference, LT_VALUE(MATMUL_PREF_MAX_WORKSPACE_BYTES), &workspace_bytes,
+                                              sizeof workspace_bytes));
+#if defined(PK_GEMM_CUBLASLT)
+    const uint32_t no_reduction = CUBLASLT_REDUCTION_SCHEME_NONE, alignment = ALIGNMENT;
+    LT_CHECK(cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &no_reduction,
+                                                  sizeof no_reduction));
+    const cublasLtMatmulPreferenceAttributes_t of[] = {
+        CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
+        CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES};
+    for (int i = 0; i < 4; i++)
+        LT_CHECK(cublasLtMatmulPreferenceSetAttribute(preference, of[i], &alignment, sizeof alignment));
+#endif
+    return PK_OK;
+}
+
+static pk_status propose(const pk_gemm *gemm, const plan *p, LT(MatmulPreference_t) preference,
+                         LT(MatmulHeuristicResult_t) * proposals, int *count)
+{
+    PK_TRY(limit_proposals(preference));
+    const lt_status status = LT(MatmulAlgoGetHeuristic)(gemm->handle, p->product, p->w, p->x, p->y, p->y, preference,
+                                                        PROPOSALS, proposals, count);
+    if (status == BLAS_VALUE(STATUS_NOT_SUPPORTED))
+        *count = 0; /* the library's word for a shape that it has nothing for */
+    else
+        LT_CHECK(status);
+    return PK_OK;
+}
+
+static pk_status choose_algorithm(const pk_gemm *gemm, plan *p)
+{
+    LT(MatmulPreference_t) preference;
+    LT(MatmulHeuristicResult_t) proposals[PROPOSALS];
+    int count = 0;
+    LT_CHECK(LT(MatmulPreferenceCreate)(&preference));
+    const pk_status status = propose(gemm, p, preference, proposals, &count);
+    (void)LT(MatmulPreferenceDestroy)(preference);
+    PK_TRY(status);
+    for (int i = 0; i < count; i++) {
+        bool set = false, added = false;
+        p->algorithm = proposals[i].algo;
+        if (proposals[i].state == BLAS_VALUE(STATUS_SUCCESS))
+            PK_TRY(is_one_kernel(gemm, p, 0, &set));
+        if (set)
+            PK_TRY(is_one_kernel(gemm, p, 1, &added));
+        if (added)
+            return PK_OK;
+    }
+    p->plain = true;
+    return PK_OK;
+}
+
+static pk_status make_plan(const pk_gemm *gemm, plan *p)
+{
+    const int32_t transposed = BLAS_VALUE(OP_T);
+    LT_CHECK(LT(MatmulDescCreate)(&p->product, BLAS_VALUE(COMPUTE_32F), TYPE_VALUE(R_32F)));
+    LT_CHECK(LT(MatmulDescSetAttribute)(p->product, LT_VALUE(MATMUL_DESC_TRANSA), &transposed, sizeof transposed));
+    LT_CHECK(LT(MatrixLayoutCreate)(&p->w, TYPE_VALUE(R_16BF), (uint64_t)p->k, (uint64_t)p->n, p->k));
+    LT_CHECK(LT(MatrixLayoutCreate)(&p->x, TYPE_VALUE(R_16BF), (uint64_t)p->k, (uint64_t)p->m, p->k));
+    LT_CHECK(LT(MatrixLayoutCreate)(&p->y, TYPE_VALUE(R_32F), (uint64_t)p->n, (uint64_t)p->m, p->n));
+    return choose_algorithm(gemm, p);
+}
+
+pk_status pk_gemm_plan(pk_gemm *gemm, int m, int n, int k)
+{
+    if (!gemm || find_plan(gemm, m, n, k))
+        return PK_OK;
+    plan *const plans = (plan *)realloc(gemm->plans, (size_t)(gemm->plan_count + 1) * sizeof *plans);
+    if (!plans)
+        return pk_out_of_memory("products by " LT_LIBRARY);
+    gemm->plans = plans;
+    plan fresh = {};
+    fresh.m = m, fresh.n = n, fresh.k = k;
+    const pk_status status = make_plan(gemm, &fresh);
+    if (status == PK_OK)
+        gemm->plans[gemm->plan_count++] = fresh;
+    else
+        release_plan(&fresh);
+    return status;
+}
+
+pk_status pk_gemm_library_run(pk_gemm *gemm, const uint16_t *x, const uint16_t *w, float *y, int m, int n, int k,
+                              int accumulate, void *stream, bool *done)
+{
+    static const pk_launch_site site = {LT_LIBRARY " product", NULL, 0};
+    const unsigned unknown[3] = {0, 0, 0}; /* the library does not say */
+    const plan *const p = find_plan(gemm, m, n, k);
+    if (!p)
+        return pk_fail(PK_USAGE,
+                       "product of [%d][%d] and [%d][%d] transposed by " LT_LIBRARY
+                       ": no plan for this shape; call pk_gemm_plan for it before",
+                       m, k, n, k);
+    *done = !p->plain;
+    if (p->plain)
+        return PK_OK;
+    pk_launch_begin(&site, unknown, unknown, stream);
+    const lt_status status = multiply(gemm, p, x, w, y, accumulate, (cudaStream_t)stream);
+    pk_launch_end();
+    LT_CHECK(status);
+    return PK_OK;
+}
+
+#else
+
+const char *pk_gemm_library(void)
+{
+    return "plain tiled kernel";
+}
+
+pk_status pk_gemm_open(pk_gemm **gemm)
+{
+    *gemm = NULL;
+    return PK_OK;
+}
+
+void pk_gemm_close(pk_gemm *gemm)
+{
+    (void)gemm;
+}
+
+pk_status pk_gemm_plan(pk_gemm *gemm, int m, int n, int k)
+{
+    (void)gemm, (void)m, (void)n, (void)k;
+    return PK_OK;
+}
+
+/* Never called: there is no gemm. */
+pk_status pk_gemm_library_run(pk_gemm *gemm, const uint16_t *x, const uint16_t *w, float *y, int m, int n, int k,
+                              int accumulate, void *stream, bool *done)
+{
+    (void)gemm, (void)x, (void)w, (void)y, (void)m, (void)n, (void)k, (void)accumulate, (void)stream;
+    *done = false;
+    return PK_OK;
+}
+
+#endif

@@ -1,0 +1,230 @@
+/* Batched projections (pk_gemm.h), by the plain kernel and by the library where the build has one: small whole numbers,
+ * whose products and sums are exact, against sums in double; the same bits for a row whatever m is; nothing written
+ * beside y; what cannot be is refused; launches counted; a captured product as one launched. Exit code 77 where there
+ * is no device. */
+#include "pk_gpu.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "num/pk_half.h"
+#include "num/pk_random.h"
+
+#include "decode/pk_gemm.h"
+
+enum {
+    MOST_ROWS = 131, /* of x; no multiple of anything */
+    MOST_COLUMNS = 200,
+    MOST_K = 1032,
+    GUARD = 64 /* floats behind y */
+};
+
+static int failures;
+
+static void expect(bool right, const char *what, const char *by)
+{
+    if (right)
+        return;
+    failures++;
+    fprintf(stderr, "gemm_test: %s, by %s\n", what, by);
+}
+
+typedef struct bench {
+    cudaStream_t stream;
+    uint16_t x[MOST_ROWS * MOST_K], w[MOST_COLUMNS * MOST_K];
+    float y[MOST_ROWS * MOST_COLUMNS + GUARD], other[MOST_ROWS * MOST_COLUMNS + GUARD];
+    uint16_t *device_x, *device_w;
+    float *device_y;
+} bench;
+
+static pk_status open_bench(bench *b)
+{
+    PK_TRY(pk_device_stream_create((void **)&b->stream));
+    pk_launch_register_stream(b->stream);
+    PK_TRY(pk_device_alloc((void **)&b->device_x, sizeof b->x));
+    PK_TRY(pk_device_alloc((void **)&b->device_w, sizeof b->w));
+    return pk_device_alloc((void **)&b->device_y, sizeof b->y);
+}
+
+static void close_bench(bench *b)
+{
+    pk_device_free(b->device_x);
+    pk_device_free(b->device_w);
+    pk_device_free(b->device_y);
+    if (b->stream)
+        pk_device_stream_destroy(b->stream);
+}
+
+/* Whole numbers from -8 to 8, of which 1032 products' sum is below 2^24; or any numbers. */
+static void draw(bench *b, bool whole, uint64_t seed)
+{
+    pk_random random;
+    pk_random_seed(&random, seed);
+    uint16_t *const arrays[2] = {b->x, b->w};
+    const size_t counts[2] = {MOST_ROWS * MOST_K, MOST_COLUMNS * MOST_K};
+    for (int a = 0; a < 2; a++)
+        for (size_t i = 0; i < counts[a]; i++)
+            arrays[a][i] =
+                pk_float_to_bf16(whole ? (float)pk_random_below(&random, 17) - 8 : 2 * pk_random_float(&random) - 1);
+}
+
+static pk_status upload(bench *b, float before)
+{
+    for (int i = 0; i < MOST_ROWS * MOST_COLUMNS + GUARD; i++)
+        b->y[i] = before;
+    PK_TRY(pk_device_upload(b->device_x, b->x, sizeof b->x, b->stream));
+    PK_TRY(pk_device_upload(b->device_w, b->w, sizeof b->w, b->stream));
+    return pk_device_upload(b->device_y, b->y, sizeof b->y, b->stream);
+}
+
+static pk_status download(bench *b, float *y)
+{
+    PK_TRY(pk_device_download(y, b->device_y, sizeof b->y, b->stream));
+    return pk_device_stream_synchronize(b->stream);
+}
+
+static pk_status run_gemm(bench *b, pk_gemm *gemm, int m, int n, int k, int accumulate)
+{
+    return pk_gemm_run(gemm, b->device_x, b->device_w, b->device_y, m, n, k, accumulate, b->stream);
+}
+
+/* ---- results ---- */
+
+static double sum_of(const bench *b, int row, int column, int k)
+{
+    double sum = 0;
+    for (int i = 0; i < k; i++)
+        sum += (double)pk_bf16_to_float(b->x[(size_t)row * k + i]) *
+               (double)pk_bf16_to_float(b->w[(size_t)column * k + i]);
+    return sum;
+}
+
+static pk_status exact_product(bench *b, pk_gemm *gemm, const char *by, int m, int n, int k, int accumulate)
+{
+    const float before = accumulate ? 7 : NAN; /* y =: what was there counts nothing */
+    char what[160];
+    pk_launch_counts counts;
+    bool right = true, beside = true;
+    draw(b, true, (uint64_t)(m * 1000 + n * 10 + k));
+    PK_TRY(upload(b, before));
+    PK_TRY(pk_gemm_plan(gemm, m, n, k));
+    pk_launch_counts_reset();
+    PK_TRY(run_gemm(b, gemm, m, n, k, accumulate));
+    pk_launch_counts_read(&counts);
+    PK_TRY(download(b, b->y));
+    for (int row = 0; row < m; row++)
+        for (int column = 0; column < n; column++)
+            right = right && (double)b->y[row * n + column] == sum_of(b, row, column, k) + (accumulate ? 7 : 0);
+    for (int i = m * n; i < MOST_ROWS * MOST_COLUMNS + GUARD; i++)
+        beside = beside && memcmp(&b->y[i], &before, sizeof before) == 0;
+    snprintf(what, sizeof what, "%d x %d, k = %d%s: not the exact sums", m, n, k, accumulate ? ", added" : "");
+    expect(right, what, by);
+    snprintf(what, sizeof what, "%d x %d, k = %d%s: written behind y", m, n, k, accumulate ? ", added" : "");
+    expect(beside, what, by);
+    expect(counts.launches == 1 && counts.foreign == 0, "a product is not counted as one launch", by);
+    return PK_OK;
+}
+
+static pk_status exact_products(bench *b, pk_gemm *gemm, const char *by)
+{
+    /* One of each; about a tile's edges; more than one tile each way; a step of k and a part. */
+    static const int shapes[][3] = {{1, 1, 8},    {1, 64, 64},    {3, 65, 40},    {16, 64, 64},   {17, 66, 72},
+                                    {64, 63, 56}, {65, 129, 136}, {131, 200, 64}, {130, 24, 1032}};
+    for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
+        for (int accumulate = 0; accumulate < 2; accumulate++)
+            PK_TRY(exact_product(b, gemm, by, shapes[i][0], shapes[i][1], shapes[i][2], accumulate));
+    return PK_OK;
+}
+
+/* Any numbers: a row has the bits that it has in the product of all rows. */
+static pk_status rows_alone(bench *b)
+{
+    enum { N = 72, K = 200 };
+    static const int rows[] = {1, 3, 16, 17, 63, 64, 65, 130};
+    draw(b, false, 1);
+    PK_TRY(upload(b, NAN));
+    PK_TRY(run_gemm(b, NULL, MOST_ROWS, N, K, 0));
+    PK_TRY(download(b, b->other));
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        PK_TRY(upload(b, NAN));
+        PK_TRY(run_gemm(b, NULL, rows[i], N, K, 0));
+        PK_TRY(download(b, b->y));
+        expect(memcmp(b->y, b->other, (size_t)rows[i] * N * sizeof(float)) == 0,
+               "a row's bits depend on how many rows there are", "the plain kernel");
+    }
+    return PK_OK;
+}
+
+static pk_status captured(bench *b, pk_gemm *gemm, const char *by)
+{
+    enum { M = 33, N = 72, K = 200 };
+    cudaGraph_t graph = NULL;
+    cudaGraphExec_t exec = NULL;
+    draw(b, false, 2);
+    PK_TRY(pk_gemm_plan(gemm, M, N, K));
+    PK_TRY(upload(b, 0));
+    PK_TRY(run_gemm(b, gemm, M, N, K, 0));
+    PK_TRY(run_gemm(b, gemm, M, N, K, 1));
+    PK_TRY(download(b, b->other));
+    PK_TRY(upload(b, 0));
+    PK_CHECK(cudaStreamBeginCapture(b->stream, cudaStreamCaptureModeGlobal));
+    pk_status status = run_gemm(b, gemm, M, N, K, 0);
+    if (status == PK_OK)
+        status = run_gemm(b, gemm, M, N, K, 1);
+    PK_CHECK(cudaStreamEndCapture(b->stream, &graph));
+    PK_TRY(status);
+    PK_CHECK(cudaGraphInstantiate(&exec, graph, 0));
+    PK_CHECK(cudaGraphLaunch(exec, b->stream));
+    PK_TRY(download(b, b->y));
+    expect(memcmp(b->y, b->other, sizeof b->y) == 0, "replayed, it gives other bits than launched", by);
+    PK_CHECK(cudaGraphExecDestroy(exec));
+    PK_CHECK(cudaGraphDestroy(graph));
+    return PK_OK;
+}
+
+static pk_status refused(bench *b, pk_gemm *gemm)
+{
+    static const int shapes[][3] = {{0, 1, 8}, {1, 0, 8}, {1, 1, 0}, {1, 1, 12}, {-1, 1, 8}};
+    for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
+        expect(run_gemm(b, NULL, shapes[i][0], shapes[i][1], shapes[i][2], 0) == PK_USAGE,
+               "a shape that cannot be is not refused", "the plain kernel");
+    if (gemm)
+        expect(run_gemm(b, gemm, 7, 7, 16, 0) == PK_USAGE, "a shape without a plan is not refused", pk_gemm_library());
+    return PK_OK;
+}
+
+static pk_status run(bench *b, pk_gemm *gemm)
+{
+    PK_TRY(exact_products(b, NULL, "the plain kernel"));
+    PK_TRY(captured(b, NULL, "the plain kernel"));
+    PK_TRY(rows_alone(b));
+    PK_TRY(refused(b, gemm));
+    if (!gemm)
+        return PK_OK;
+    PK_TRY(exact_products(b, gemm, pk_gemm_library()));
+    return captured(b, gemm, pk_gemm_library());
+}
+
+int main(void)
+{
+    pk_device_info device;
+    pk_gemm *gemm = NULL;
+    bench *const b = (bench *)calloc(1, sizeof *b);
+    pk_status status = b ? pk_device_open(&device) : pk_out_of_memory("gemm_test");
+    if (status == PK_OK)
+        status = open_bench(b);
+    if (status == PK_OK)
+        status = pk_gemm_open(&gemm);
+    if (status == PK_OK)
+        status = run(b, gemm);
+    if (status != PK_OK)
+        fprintf(stderr, "gemm_test: %s\n", pk_error_text());
+    pk_gemm_close(gemm);
+    if (b)
+        close_bench(b);
+    free(b);
+    pk_device_close();
+    return status != PK_OK ? pk_exit_code(status) : failures != 0;
+}
