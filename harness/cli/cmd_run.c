@@ -9,6 +9,7 @@
 #include "models.h"
 #include "pk/host.h"
 #include "results.h"
+#include "timeline.h"
 
 typedef struct request {
     const char *role; /* "baseline", "optimized" or "solution" */
@@ -307,6 +308,8 @@ static void draw_figures(const char *folder)
 {
     cli_names files = cli_list_folder(folder, "lab", ".json");
     for (size_t i = 0; i < files.count; i++) {
+        if (timeline_is_name(files.names[i]))
+            continue;
         char *path = cli_format("%s/%s", folder, files.names[i]);
         /* A figure that cannot be drawn does not undo the measurement. */
         if (cli_plot(path, folder) != PK_OK)

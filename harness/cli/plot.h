@@ -1,5 +1,5 @@
-/* What drawing a result file is made of: cmd_plot.c chooses files, plot_points.c sorts their results, plot_tables.c
- * writes what plots/<lab>-<figure>.gp read, plot_draw.c has gnuplot draw them. */
+/* What drawing a result file is made of: cmd_plot.c chooses files, plot_points.c sorts their results, plot_tables.c and
+ * plot_timeline.c write what plots/<lab>-<figure>.gp read, plot_draw.c has gnuplot draw them. */
 #ifndef CLI_PLOT_H
 #define CLI_PLOT_H
 
@@ -35,6 +35,10 @@ void plot_sort_by_knobs(const cli_result *result, const cli_point **points, size
 
 /* The tables and variables in the temporary folder. */
 pk_status plot_write_tables(const plot_figures *all);
+
+/* The tables of the timeline that stands beside the result, and in `variables` what says what is in them. PK_OK too
+ * where there is none, or one that cannot be used: a variable says why. */
+pk_status plot_write_timeline(const plot_figures *all, FILE *variables);
 
 /* A file in the temporary folder; NULL after pk_fail. */
 FILE *plot_create(const plot_figures *all, const char *name);

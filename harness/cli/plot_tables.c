@@ -19,6 +19,10 @@
  *                     latency_counts has the rows of each block
  *   untimed.dat       results of the sweeps that have no time (skipped, wrong, ...): blocks and columns as in
  *                     points.dat, and in column_reason "status: reason"
+ *   timeline.dat      of the timeline lab01-trace.json beside lab01.json, up to the end of the second token: a block
+ * for each of timeline_variants. Columns: 1 begin us, 2 end us, 3 track (0 is the host's, others are the device's), 4
+ * what (0 submission, 1 wait, 2 other call, 3 kernel, 4 copy or fill or host function). What no figure could tell apart
+ * is one row timeline_close.dat  the same without that, as far as 2000 rows a variant go
  *
  * Variables: lab, title, device, is_cpu, processors, variants, drawn (those of them that have results), peers (those
  * that another program's file brought: measured on the same device in another run, never paired), baseline, knobs,
@@ -26,8 +30,11 @@
  * speedup_high (the ends of all intervals); launch_us, launch_sync_us, gap_us, read_gb_per_s; slopes (a word for each
  * variant: the slope of the fit that bears its name, or NaN); speedups (likewise); along_<knob>_count (the most points
  * that a variant has), along_<knob>_modelled (the variants with a prediction there), along_<knob>_<other knob> (what
- * the others were); format ("svg" or "png"), output, theme. A script that has too little to draw prints one line that
- * says what is missing and ends with `exit status 77`. */
+ * the others were); timeline_variants ('' where there is none: timeline_why says why), and a word for each of them in
+ * timeline_window (us, the end of the second token), timeline_close_up (us, the end of the twelfth kernel),
+ * timeline_first_token (us), timeline_tokens (2, or as many as were reported), timeline_launches (of kernels and
+ * graphs, a token), timeline_tracks (the device's); format ("svg" or "png"), output, theme. A script that has too
+ * little to draw prints one line that says what is missing and ends with `exit status 77`. */
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -575,6 +582,8 @@ pk_status plot_write_tables(const plot_figures *all)
         status = write_speedups(all, file);
     if (status == PK_OK)
         status = write_headline(all);
+    if (status == PK_OK)
+        status = plot_write_timeline(all, file);
     pk_status closed = plot_finish(file);
     return status == PK_OK ? closed : status;
 }

@@ -11,6 +11,7 @@
 
 #include "pk/utf8.h"
 #include "quote.h"
+#include "timeline.h"
 
 enum { MOST_OF_A_NAME = 40 /* letters of one that is refused, in the message */ };
 
@@ -677,6 +678,8 @@ void cli_groups_add_beside(cli_groups *groups, const char *path)
     cli_names peers = cli_list_folder(folder, prefix, ".json");
     cli_groups_add(groups, path);
     for (size_t i = 0; i < peers.count; i++) {
+        if (timeline_is_name(peers.names[i]))
+            continue;
         char *peer = cli_format("%s/%s", folder, peers.names[i]);
         cli_names_add(&groups->groups[groups->count - 1], peer);
         free(peer);
@@ -712,7 +715,7 @@ static void add_folder(cli_groups *groups, const char *folder)
     cli_names files = cli_list_folder(folder, "lab", ".json");
     for (size_t pass = 0; pass < 2; pass++) { /* the labs' own first: those that have no dash */
         for (size_t i = 0; i < files.count; i++) {
-            if ((strchr(files.names[i], '-') != NULL) != (pass == 1))
+            if ((strchr(files.names[i], '-') != NULL) != (pass == 1) || timeline_is_name(files.names[i]))
                 continue;
             char *path = cli_format("%s/%s", folder, files.names[i]);
             cli_together *group = group_beside(groups, path);

@@ -52,9 +52,57 @@ json.dump(result, open(sys.argv[2], "w"))
 CODE
 }
 
+# A timeline as --trace writes it: of each variant two tokens of 150 kernels, and of `stream` a second track.
+make_timeline() {
+    python3 - "$1" "$2" "${3-}" <<'CODE'
+import json, sys
+result = json.load(open(sys.argv[1]))
+device = result["device"]["name"]
+variants = [{"pid": i + 1, "variant": name} for i, name in enumerate(("launch-sync", "work-only", "stream", "fused"))]
+heading = {"form": "pk-trace 1", "lab": "lab01", "device": device, "variants": variants}
+lines = []
+for v in variants:
+    at, step = 0, 8 if v["variant"] == "launch-sync" else 2
+    def bar(tid, category, begin, duration):
+        lines.append({"ph": "X", "pid": v["pid"], "tid": tid, "cat": category, "name": "n", "ts": begin, "dur": duration})
+    for token in range(2):
+        for _ in range(150 if v["variant"] in ("launch-sync", "stream") else 1):
+            bar(1, "launch", at, 1)
+            bar(1001 if v["variant"] == "stream" and _ % 2 else 1000, "kernel", at + 1, 1)
+            if step == 8:
+                bar(1, "wait", at + 1.5, 4)
+            at += step
+        lines.append({"ph": "i", "pid": v["pid"], "tid": 1, "cat": "token", "name": f"token {token}", "ts": at, "s": "t"})
+lines.append({"ph": "M", "pid": 1, "name": "process_name", "args": {"name": "n"}})
+change = sys.argv[3]
+if change == "device":
+    heading["device"] = "another"
+if change == "name":
+    variants[0]["variant"] = "a'; system('false'); '"
+if change == "pid":
+    lines[7]["pid"] = 9
+if change == "time":
+    lines[7]["ts"] = -1
+if change == "category":
+    lines[7]["cat"] = "what"
+if change == "alone":
+    del variants[1:]
+    lines = [line for line in lines if line["pid"] == 1]
+text = '{"displayTimeUnit":"ns",\n"otherData":' + json.dumps(heading) + ',\n"traceEvents":[\n'
+text += ",\n".join(json.dumps(line) for line in lines) + "\n]}\n"
+if change == "cut":
+    text = text[:-4]
+if change == "form":
+    text = json.dumps(result)
+open(sys.argv[2], "w").write(text)
+CODE
+}
+
 mkdir -p "$fixture/cpu's results" "$out"
 make_result gpu "$fixture/lab01.json"
 make_result cpu "$fixture/cpu's results/lab01.json"
+make_timeline "$fixture/lab01.json" "$fixture/lab01-trace.json"
+make_timeline "$fixture/cpu's results/lab01.json" "$fixture/cpu's results/lab01-trace.json"
 
 mkdir "$TMPDIR/pk-plot-killed" # as a command leaves it that was killed
 touch "$TMPDIR/pk-plot-killed/points.dat"
@@ -62,7 +110,7 @@ run plot "$fixture/lab01.json" "--out=$out"
 expect 0 wrote
 expect_no 'not drawn'
 [[ -z $(ls -A "$TMPDIR") ]] || fail 'a temporary folder was left'
-for figure in launch-cost overhead-share speedup latency; do
+for figure in launch-cost overhead-share speedup latency timeline; do
     svg=$out/lab01-$figure.svg
     png=$out/lab01-$figure.png
     output=$(tail -n 2 "$svg")
@@ -83,17 +131,41 @@ output=$(cat "$out/lab01-speedup.svg")
 expect 0 "skipped: it's not here" pdl '×' 'as fast as launch-sync' 'whiskers: 95% interval'
 output=$(cat "$out/lab01-latency.svg")
 expect 0 'fused: half of the tokens within'
+output=$(cat "$out/lab01-timeline.svg")
+expect 0 'launch-sync: 150 launches a token; stream: 150' 'two tokens (µs)' 'close up' submission wait kernel
 
 # Beside the results when no folder is asked for; a folder's name may hold anything.
 run plot "$fixture/cpu's results"
 expect 0 "in $fixture/cpu's results" 'wrote lab01-latency.png' 'not drawn: lab01-overhead-share' 'T_comp means nothing'
 expect_width
 [[ ! -e $fixture/cpu\'s\ results/lab01-overhead-share.svg ]] || fail 'a share of nothing is drawn'
-for figure in launch-cost speedup latency; do
+for figure in launch-cost speedup latency timeline; do
     output=$(cat "$fixture/cpu's results/lab01-$figure.svg")
     [[ $(grep -c 'CPU device' <<<"$output") -ge 2 ]] || fail "$figure: title and watermark do not both say CPU device"
 done
 [[ -z $(ls -A "$TMPDIR") ]] || fail 'a temporary folder was left'
+
+# No timeline, one that is none, and one of another device: the other figures are drawn all the same, and what is in the
+# file is never a command.
+mkdir "$fixture/timelines"
+cp "$fixture/lab01.json" "$fixture/timelines/"
+run plot "$fixture/timelines" "--out=$out"
+expect 0 'not drawn: lab01-timeline: needs a timeline beside the result: ./lab run 01 --solution --trace' 'wrote lab01-speedup'
+rm "$PK_LAB_SOURCE/plots"
+mkdir "$PK_LAB_SOURCE/plots"
+cp "$repository"/plots/{theme,timeline,lab01-timeline}.gp "$PK_LAB_SOURCE/plots"
+for change in cut form name pid time category device; do
+    make_timeline "$fixture/lab01.json" "$fixture/timelines/lab01-trace.json" $change
+    run plot "$fixture/timelines" "--out=$out"
+    expect 0 'not drawn: lab01-timeline: ' 'lab01-trace.json' 'record it'
+done
+make_timeline "$fixture/lab01.json" "$fixture/timelines/lab01-trace.json" alone
+run plot "$fixture/timelines" "--out=$out"
+expect 0 'not drawn: lab01-timeline: needs two variants in the timeline'
+run report "$fixture/timelines" # it is no result of another program
+expect 0 launch-sync
+rm -r "$PK_LAB_SOURCE/plots"
+ln -s "$repository/plots" "$PK_LAB_SOURCE/plots"
 
 # A run without timings: every figure that needs them says so.
 python3 - "$fixture/lab01.json" "$fixture/untimed.json" <<'CODE'
