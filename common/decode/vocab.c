@@ -96,7 +96,7 @@ size_t pk_vocab_count(const pk_vocab *vocab)
 const char *pk_vocab_bytes(const pk_vocab *vocab, int token, size_t *bytes)
 {
     *bytes = 0;
-    if (token < 0 || (size_t)token >= vocab->count)
+    if ((size_t)token >= vocab->count) /* as a negative one is too */
         return "";
     const uint32_t begin = offset_at(vocab->file, (size_t)token);
     *bytes = offset_at(vocab->file, (size_t)token + 1) - begin;

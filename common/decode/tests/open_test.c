@@ -1,7 +1,10 @@
 /* Models from folders: what was written is what is read, and what is wrong is refused by name, with nothing held. */
 #define _GNU_SOURCE /* mkdtemp */
 #include <criterion/criterion.h>
+#include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +14,7 @@
 #include "model_files.h"
 #include "num/pk_half.h"
 #include "pk_model.h"
+#include "source_file.h"
 
 static char home[] = "/tmp/pk_open_test.XXXXXX";
 static pk_model made;
@@ -49,6 +53,7 @@ static void assert_same(pk_model *read)
     for (size_t i = 0; i < pk_model_tensor_count(&made.config); i++) {
         const pk_model_tensor tensor = pk_model_tensor_at(&made.config, i);
         cr_assert_not_null(*pk_model_tensor_slot(read, i), "%s", tensor.name);
+        cr_assert_eq((uintptr_t)*pk_model_tensor_slot(read, i) % 2, 0, "%s", tensor.name);
         cr_assert_eq(
             memcmp(*pk_model_tensor_slot(read, i), *pk_model_tensor_slot(&made, i), 2 * tensor.rows * tensor.columns),
             0, "%s", tensor.name);
@@ -222,9 +227,11 @@ Test(open, a_bad_config)
     assert_refused("MambaForCausalLM", "m/config.json");
     cr_assert_eq(truncate("m/config.json", (1 << 20) + 1), 0);
     assert_refused("m/config.json", "at most 1048576");
-    cr_assert_eq(truncate("m/config.json", 20), 0);
-    cr_assert_eq(truncate("m/config.json", 30), 0); /* zeros in it */
-    assert_refused("m/config.json", "not JSON from byte 20");
+    struct stat about;
+    write_config("m/config.json", "tiny", "");
+    cr_assert_eq(stat("m/config.json", &about), 0);
+    cr_assert_eq(truncate("m/config.json", about.st_size + 1), 0); /* a zero behind it */
+    assert_refused("m/config.json", "not JSON from byte");
 }
 
 Test(open, a_missing_tensor_is_named)
@@ -254,6 +261,10 @@ Test(open, a_vector_as_a_matrix)
     norm->shape[1] = 64;
     write_whole();
     assert_refused("model.norm.weight is [1 x 64]", "[64]");
+    norm->shape[0] = 64;
+    norm->shape[1] = 1;
+    write_whole();
+    assert_refused("model.norm.weight is [64 x 1]", "[64]");
 }
 
 Test(open, another_dtype)
@@ -354,4 +365,56 @@ Test(open, a_hostile_name_does_not_reach_the_terminal)
     file_tensor_add(&tensors, "model.\\u001b[2J\\u000aevil", "BF16", 2, 1);
     write_whole();
     assert_refused("model.?[2J?evil", "no place");
+}
+
+/* ---- what changes meanwhile ---- */
+
+Test(open, a_file_that_becomes_shorter_or_younger)
+{
+    pk_source_file source;
+    char bytes[8];
+    write_text("f", "12345678");
+    cr_assert_eq(pk_source_open("f", &source), PK_OK, "%s", pk_error_text());
+    cr_assert_eq(source.bytes, 8);
+    cr_assert_eq(pk_source_read(&source, 0, 8, bytes), PK_OK);
+    cr_assert_eq(memcmp(bytes, "12345678", 8), 0);
+    cr_assert_eq(pk_source_unchanged(&source), PK_OK);
+    const struct timespec times[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
+    cr_assert_eq(futimens(source.file, times), 0);
+    cr_assert_eq(pk_source_unchanged(&source), PK_USAGE);
+    cr_assert_not_null(strstr(pk_error_text(), "f: changed while it was read"));
+    cr_assert_eq(truncate("f", 5), 0);
+    cr_assert_eq(pk_source_read(&source, 0, 8, bytes), PK_USAGE);
+    cr_assert_not_null(strstr(pk_error_text(), "f: ends at byte 5"), "%s", pk_error_text());
+    pk_source_close(&source);
+}
+
+static atomic_bool enough;
+
+static void *touch(void *path)
+{
+    for (long i = 0; !atomic_load(&enough); i++) {
+        const struct timespec times[2] = {{.tv_sec = i}, {.tv_sec = i}};
+        (void)utimensat(AT_FDCWD, path, times, 0);
+    }
+    return NULL;
+}
+
+/* Some of the times that it is opened, it is touched meanwhile; and then it is refused. */
+Test(open, a_file_that_is_written_to_meanwhile)
+{
+    pk_status status = PK_OK;
+    pthread_t writer;
+    make("tiny");
+    write_whole();
+    cr_assert_eq(pthread_create(&writer, NULL, touch, "m/model.safetensors"), 0);
+    for (int i = 0; i < 1000000 && status == PK_OK; i++) {
+        pk_model read;
+        status = pk_model_open("m", &read);
+        pk_model_close(&read);
+    }
+    atomic_store(&enough, true);
+    cr_assert_eq(pthread_join(writer, NULL), 0);
+    cr_assert_eq(status, PK_USAGE, "never seen");
+    cr_assert_not_null(strstr(pk_error_text(), "changed while it was read"), "%s", pk_error_text());
 }

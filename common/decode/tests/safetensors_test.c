@@ -195,6 +195,7 @@ Test(refused, strings)
     assert_refused("{\"\\ud800\\n\":", 0, "surrogate");
     assert_refused("{\"\\ud800\\u0041\":", 0, "surrogate");
     assert_refused("{\"\\udc00\\ud800\":", 0, "surrogate");
+    assert_refused("{\"\\udc00\\udc00\":", 0, "surrogate");
     assert_refused("{\"\n\":", 0, "control character");
     assert_refused_bytes("{\"\0\":", 5, 0, "control character");
     assert_refused("{\"\x80\":", 0, "no UTF-8");
@@ -221,6 +222,7 @@ Test(refused, numbers)
                                       "",
                                       "1 2",
                                       "18446744073709551616",
+                                      "18446744073709551617",
                                       "99999999999999999999"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         char json[128];

@@ -144,6 +144,8 @@ static const struct {
     {"\xe0\x80\x80", BAD BAD BAD}, /* overlong */
     {"\xed\xa0\x80", BAD BAD BAD}, /* a surrogate */
     {"\xf4\x90\x80\x80", BAD BAD BAD BAD},
+    {"\xf0\x80\x80\x80", BAD BAD BAD BAD}, /* overlong */
+    {"\xf5\x80\x80\x80", BAD BAD BAD BAD},
     {"\xf5\xff\xfe", BAD BAD BAD},
     /* The example of Unicode 15, table 3-8, in part. */
     {"\x61\xf1\x80\x80\xe1\x80\xc2\x62\x80\x63\x80\xbf\x64", "a" BAD BAD BAD "b" BAD "c" BAD BAD "d"},
