@@ -10,11 +10,11 @@
 #include "trace_source.h"
 
 /* "cudaLaunchKernel_v7000" is cudaLaunchKernel: the number is that of the version which brought this form of it. And
- * _ptsz or _ptds says that the default stream is the thread's own. */
+ * _ptsz or _ptds says that the default stream is the thread's own. What CUDA 13 makes of <<<...>>> begins with "__". */
 static void plain_call_name(char *plain, size_t bytes, const char *name)
 {
-    (void)snprintf(plain, bytes, "%s", name);
-    for (char *last = strrchr(plain, '_'); last && last != plain; last = strrchr(plain, '_')) {
+    (void)snprintf(plain, bytes, "%s", name + strspn(name, "_"));
+    for (char *last = strrchr(plain, '_'); last; last = strrchr(plain, '_')) {
         const bool version = last[1] == 'v' && isdigit((unsigned char)last[2]);
         if (!version && strcmp(last, "_ptsz") != 0 && strcmp(last, "_ptds") != 0)
             return;

@@ -1,5 +1,5 @@
 /* Stands in for libcupti.so.13: two buffers of the same records are ready at each flush while recording is on: two
- * calls that hand over a kernel, a graph of two kernels, a copy and a fill, two calls that do not, three kernels in
+ * calls that hand over a kernel, a graph of two kernels, a copy and a fill, three calls that do not, three kernels in
  * all, and one record of another kind. FAKE_CUPTI in the environment: "busy" refuses to record, "lossy" drops a record
  * a buffer, "half" refuses kernels alone, "timeless" does not know when kernels ran. */
 #include <stdint.h>
@@ -9,7 +9,7 @@
 #include "../src/cupti_records.h"
 
 enum { RECORD_BYTES = 256, MAX_LIMIT_REACHED = 12, INVALID_PARAMETER = 1, OTHER_SUBSCRIBER = 39, OVERHEAD = 17 };
-enum { LAUNCH = 211, GRAPH_LAUNCH = 311, MEMCPY_ASYNC = 41, LAST_ERROR = 10, SYNCHRONIZE = 131 }; /* calls */
+enum { LAUNCH = 505, PUSH = 502, GRAPH_LAUNCH = 311, MEMCPY_ASYNC = 41, LAST_ERROR = 10, WAIT = 131 }; /* calls */
 
 typedef void give_buffer(uint8_t **buffer, size_t *bytes, size_t *max_records);
 typedef void take_buffer(void *context, uint32_t stream, uint8_t *buffer, size_t bytes, size_t valid_bytes);
@@ -108,6 +108,7 @@ static size_t fill_buffer(uint8_t *buffer)
                                   .correlation = 3,
                                   .graph_node = 12,
                                   .graph = 3};
+    add_call(&at, PUSH, 6, 10500);
     add_call(&at, LAUNCH, 1, 11000);
     add_kernel(&at, "_Z9axpy_stepifPKfPf", 1, 15000, 0);
     add(&at, &other, sizeof other);
@@ -118,7 +119,7 @@ static size_t fill_buffer(uint8_t *buffer)
     add(&at, &fill, sizeof fill);
     add_call(&at, MEMCPY_ASYNC, 4, 23000);
     add(&at, &copy, sizeof copy);
-    add_call(&at, SYNCHRONIZE, 5, 29500);
+    add_call(&at, WAIT, 5, 29500);
     return (size_t)(at - buffer);
 }
 
@@ -174,7 +175,8 @@ int cuptiGetTimestamp(uint64_t *ns)
 
 int cuptiGetCallbackName(int domain, uint32_t function, const char **name)
 {
-    *name = function == LAUNCH         ? "cudaLaunchKernel_v7000"
+    *name = function == LAUNCH         ? "__cudaLaunchKernel_v13000"
+            : function == PUSH         ? "__cudaPushCallConfiguration_v13000"
             : function == GRAPH_LAUNCH ? "cudaGraphLaunch_v10000"
             : function == MEMCPY_ASYNC ? "cudaMemcpyAsync_ptsz"
             : function == LAST_ERROR   ? "cudaGetLastError_v3020"

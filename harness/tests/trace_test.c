@@ -116,6 +116,8 @@ Test(trace, knows_what_a_call_is)
                  {"cudaEventRecord", true, PK_TRACE_CALL},
                  {"cudaGraphExecKernelNodeSetParams", true, PK_TRACE_CALL},
                  {"cudaMalloc", true, PK_TRACE_CALL},
+                 {"cudaPushCallConfiguration", false, PK_TRACE_CALL},
+                 {"cudaPopCallConfiguration", false, PK_TRACE_CALL},
                  {"cudaGetLastError", false, PK_TRACE_CALL},
                  {"cudaPeekAtLastError", false, PK_TRACE_CALL},
                  {"cudaStreamQuery", false, PK_TRACE_CALL},
