@@ -1,6 +1,5 @@
 /* A model from a folder: config.json, and the tensors that it asks for out of one safetensors file or several. */
 #define _GNU_SOURCE /* PATH_MAX */
-#include <cjson/cJSON.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -12,18 +11,18 @@
 #include "model_storage.h"
 #include "num/pk_half.h"
 #include "safetensors.h"
+#include "shard_index.h"
 #include "source_file.h"
 
 enum {
     MOST_CONFIG_BYTES = 1 << 20, /* real ones have a thousand */
     MOST_INDEX_BYTES = 4 << 20,  /* 100 bytes a tensor; cJSON needs some 20 times as much */
-    MOST_SHARDS = 1024
 };
 
 static const char single_name[] = "model.safetensors", index_name[] = "model.safetensors.index.json";
 
 typedef struct shard {
-    char file[NAME_MAX + 1]; /* in the folder */
+    const char *file; /* its name in the folder */
     char path[PATH_MAX];
     pk_source_file source;
     pk_safetensors header;
@@ -31,19 +30,11 @@ typedef struct shard {
     const unsigned char *bytes; /* mapped; the model's */
 } shard;
 
-/* Which shard the index says a tensor is in. */
-typedef struct entry {
-    const char *tensor; /* the index's */
-    size_t shard;
-} entry;
-
 typedef struct model_folder {
     const char *path;
     shard **shards;
     size_t shard_count;
-    cJSON *index;   /* NULL: a single file */
-    entry *entries; /* by tensor */
-    size_t entry_count;
+    pk_shard_index index; /* empty: a single file */
 } model_folder;
 
 static pk_status path_in(const char *path, const char *name, char *whole /* [PATH_MAX] */)
@@ -144,106 +135,37 @@ static pk_status open_shard(const char *path, shard *opened, pk_model *model)
     return opened->used ? map_shard(opened, model) : pk_out_of_memory(opened->path);
 }
 
-/* The shard of this file name, which is added where it is new. */
-static pk_status shard_number(model_folder *from, const char *file, size_t *number)
+static pk_status add_shard(model_folder *from, const char *file)
 {
-    for (*number = 0; *number < from->shard_count; ++*number)
-        if (strcmp(from->shards[*number]->file, file) == 0)
-            return PK_OK;
-    shard *added = from->shard_count < MOST_SHARDS ? calloc(1, sizeof *added) : NULL;
-    if (from->shard_count == MOST_SHARDS)
-        return pk_fail(PK_USAGE, "%s/%s: more than %d files; fetch the model again (./lab model)", from->path,
-                       index_name, MOST_SHARDS);
+    shard *added = calloc(1, sizeof *added);
     if (!added)
         return pk_out_of_memory(from->path);
-    (void)snprintf(added->file, sizeof added->file, "%s", file);
+    added->file = file;
     added->source.file = -1;
     from->shards[from->shard_count++] = added;
-    return PK_OK;
-}
-
-/* ---- the index ---- */
-
-/* A file of the folder itself: no name of an index leads out of it. (A link in the folder is its owner's.) */
-static bool plain_name(const char *file)
-{
-    static const char ending[] = ".safetensors";
-    const size_t length = strlen(file), end = sizeof ending - 1;
-    if (length <= end || length > NAME_MAX || strcmp(file + length - end, ending) != 0 || file[0] == '.')
-        return false;
-    for (const char *c = file; *c; c++)
-        if (*c == '/' || *c == '\\' || *c < ' ' || *c > '~')
-            return false;
-    return true;
-}
-
-static int by_tensor(const void *a, const void *b)
-{
-    return strcmp(((const entry *)a)->tensor, ((const entry *)b)->tensor);
-}
-
-static pk_status bad_index(const model_folder *from, const char *name, const char *what)
-{
-    return pk_fail(PK_USAGE, "%s/%s: %s%s%s; fetch the model again (./lab model)", from->path, index_name,
-                   name ? pk_show(name).text : "", name ? " " : "", what);
-}
-
-static pk_status read_entries(model_folder *from, const cJSON *map)
-{
-    const cJSON *item;
-    cJSON_ArrayForEach(item, map)
-    {
-        entry *added = &from->entries[from->entry_count++];
-        if (!cJSON_IsString(item))
-            return bad_index(from, item->string, "has no file");
-        if (!plain_name(item->valuestring))
-            return bad_index(from, item->valuestring, "is no name of a safetensors file in this folder");
-        added->tensor = item->string;
-        const pk_status status = shard_number(from, item->valuestring, &added->shard);
-        if (status != PK_OK)
-            return status;
-    }
-    qsort(from->entries, from->entry_count, sizeof *from->entries, by_tensor);
-    for (size_t i = 1; i < from->entry_count; i++)
-        if (strcmp(from->entries[i - 1].tensor, from->entries[i].tensor) == 0)
-            return bad_index(from, from->entries[i].tensor, "is there twice");
     return PK_OK;
 }
 
 static pk_status read_index(model_folder *from)
 {
     char *text, whole[PATH_MAX];
-    const char *end;
-    size_t until = 0;
     pk_status status = text_in(from->path, index_name, MOST_INDEX_BYTES, whole, &text);
-    if (status != PK_OK)
-        return status;
-    from->index = cJSON_ParseWithOpts(text, &end, true);
-    if (!from->index)
-        until = (size_t)(end - text);
+    if (status == PK_OK)
+        status = pk_shard_index_parse(text, whole, &from->index);
     free(text);
-    if (!from->index)
-        return pk_fail(PK_USAGE, "%s: not JSON from byte %zu on; fetch the model again (./lab model)", whole, until);
-    const cJSON *map = cJSON_GetObjectItemCaseSensitive(from->index, "weight_map");
-    const int count = cJSON_IsObject(map) ? cJSON_GetArraySize(map) : 0;
-    if (count < 1 || count > PK_SAFETENSORS_TENSORS_MOST)
-        return bad_index(from, NULL, "no weight_map of 1 to 65536 tensors");
-    from->entries = calloc((size_t)count, sizeof *from->entries);
-    return from->entries ? read_entries(from, map) : pk_out_of_memory(from->path);
+    for (size_t i = 0; status == PK_OK && i < from->index.file_count; i++)
+        status = add_shard(from, from->index.files[i]);
+    return status;
 }
 
 /* Whether the index has this tensor in this shard, or there is no index; else PK_USAGE's message. */
-static bool check_entry(const model_folder *from, const char *tensor, size_t number)
+static bool check_entry(const model_folder *from, const char *tensor, const shard *where)
 {
-    const entry key = {.tensor = tensor};
-    if (!from->index)
-        return true;
-    const entry *found = bsearch(&key, from->entries, from->entry_count, sizeof *from->entries, by_tensor);
-    if (found && found->shard == number)
+    const char *file = pk_shard_index_file(&from->index, tensor);
+    if (from->index.count == 0 || (file && strcmp(file, where->file) == 0))
         return true;
     (void)pk_fail(PK_USAGE, "%s/%s: has tensor %s in %s, and it is in %s; fetch the model again (./lab model)",
-                  from->path, index_name, tensor, found ? from->shards[found->shard]->file : "no file",
-                  from->shards[number]->file);
+                  from->path, index_name, tensor, file ? file : "no file", where->file);
     return false;
 }
 
@@ -264,7 +186,7 @@ static const pk_safetensor *find(const model_folder *from, const char *name, sha
             continue;
         tensor = found;
         *where = from->shards[i];
-        if (!check_entry(from, name, i))
+        if (!check_entry(from, name, *where))
             return NULL;
     }
     if (!tensor)
@@ -417,14 +339,13 @@ static bool there(const char *path)
 static pk_status list_shards(model_folder *from)
 {
     char single[PATH_MAX], index[PATH_MAX];
-    size_t number;
     pk_status status = path_in(from->path, single_name, single);
     if (status == PK_OK)
         status = path_in(from->path, index_name, index);
     if (status != PK_OK)
         return status;
     if (there(single))
-        return shard_number(from, single_name, &number);
+        return add_shard(from, single_name);
     if (there(index))
         return read_index(from);
     return pk_fail(PK_USAGE,
@@ -452,8 +373,7 @@ static void close_folder(model_folder *closed)
     for (size_t i = 0; i < closed->shard_count; i++)
         close_shard(closed->shards[i]);
     free(closed->shards);
-    free(closed->entries);
-    cJSON_Delete(closed->index);
+    pk_shard_index_free(&closed->index);
 }
 
 pk_status pk_model_open(const char *folder, pk_model *model)
@@ -465,7 +385,7 @@ pk_status pk_model_open(const char *folder, pk_model *model)
         status = pk_model_begin(&config, model);
     if (status != PK_OK)
         return status;
-    model_folder from = {.path = folder, .shards = calloc(MOST_SHARDS, sizeof *from.shards)};
+    model_folder from = {.path = folder, .shards = calloc(PK_SHARD_FILES_MOST, sizeof *from.shards)};
     status = from.shards ? read_weights(&from, model) : pk_out_of_memory(folder);
     close_folder(&from);
     if (status != PK_OK)

@@ -6,6 +6,7 @@
 #include "fuzz_files.h"
 #include "pk_model.h"
 #include "safetensors.h"
+#include "shard_index.h"
 #include "vocab_parse.h"
 
 static volatile unsigned char read_bytes; /* so that a read is one, which a sanitizer sees */
@@ -94,14 +95,22 @@ static const char *check_shape(const pk_model_config *config)
     return NULL;
 }
 
+static char *terminated(const char *file, size_t bytes)
+{
+    char *text = malloc(bytes + 1);
+    if (!text)
+        return NULL;
+    memcpy(text, file, bytes);
+    text[bytes] = 0;
+    return text;
+}
+
 static const char *check_config(const char *file, size_t bytes, bool *taken)
 {
     pk_model_config config;
-    char *text = malloc(bytes + 1);
+    char *text = terminated(file, bytes);
     if (!text)
         return "out of memory";
-    memcpy(text, file, bytes);
-    text[bytes] = 0;
     const pk_status status = pk_model_config_parse(text, "m/config.json", &config);
     free(text);
     *taken = status == PK_OK;
@@ -139,9 +148,41 @@ static const char *check_vocab(const char *file, size_t bytes, bool *taken)
     return wrong;
 }
 
+/* ---- model.safetensors.index.json ---- */
+
+static const char *check_entries(const pk_shard_index *index)
+{
+    static const char ending[] = ".safetensors";
+    for (size_t i = 0; i < index->file_count; i++) {
+        const char *file = index->files[i], *dot = strrchr(file, '.');
+        if (strchr(file, '/') || strchr(file, '\\') || strlen(file) > 255 || !dot || strcmp(dot, ending) != 0 ||
+            dot == file)
+            return "a file's name leads elsewhere";
+    }
+    for (size_t i = 0; i < index->count; i++)
+        if (pk_shard_index_file(index, index->entries[i].tensor) != index->files[index->entries[i].file])
+            return "a tensor is not found by its name";
+    return index->count > 0 && index->file_count > 0 ? NULL : "an empty index was taken";
+}
+
+static const char *check_index(const char *file, size_t bytes, bool *taken)
+{
+    pk_shard_index index = {0};
+    char *text = terminated(file, bytes);
+    if (!text)
+        return "out of memory";
+    const pk_status status = pk_shard_index_parse(text, "m/index.json", &index);
+    free(text);
+    *taken = status == PK_OK;
+    const char *wrong = *taken ? check_entries(&index) : check_message(status);
+    pk_shard_index_free(&index);
+    return wrong;
+}
+
 const char *fuzz_check(fuzz_kind kind, const char *file, size_t bytes, bool *taken)
 {
-    static const char *(*const checks[])(const char *, size_t, bool *) = {check_safetensors, check_config, check_vocab};
+    static const char *(*const checks[])(const char *, size_t, bool *) = {check_safetensors, check_config, check_vocab,
+                                                                          check_index};
     const char *wrong;
     char *exact = malloc(bytes > 0 ? bytes : 1);
     if (!exact)

@@ -8,7 +8,7 @@
 
 #include "num/pk_random.h"
 
-typedef enum fuzz_kind { FUZZ_SAFETENSORS, FUZZ_CONFIG, FUZZ_VOCAB, FUZZ_KIND_COUNT } fuzz_kind;
+typedef enum fuzz_kind { FUZZ_SAFETENSORS, FUZZ_CONFIG, FUZZ_VOCAB, FUZZ_INDEX, FUZZ_KIND_COUNT } fuzz_kind;
 
 /* What a made file must come to. */
 typedef enum fuzz_verdict { FUZZ_TAKEN, FUZZ_REFUSED, FUZZ_EITHER } fuzz_verdict;

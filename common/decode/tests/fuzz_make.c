@@ -449,6 +449,44 @@ static void make_config(pk_random *random, fuzz_input *input)
     add_space(input, random);
 }
 
+/* ---- model.safetensors.index.json ---- */
+
+static void make_index(pk_random *random, fuzz_input *input)
+{
+    static const char *const bad[] = {"\"../a.safetensors\"",
+                                      "\"/a.safetensors\"",
+                                      "\"b\\\\a.safetensors\"",
+                                      "\".a.safetensors\"",
+                                      "\".safetensors\"",
+                                      "\"a.bin\"",
+                                      "\"\"",
+                                      "\"\\u00e9.safetensors\"",
+                                      "7",
+                                      "null",
+                                      "{}",
+                                      "[\"a.safetensors\"]"};
+    const size_t count = 1 + below(random, 8), fault = below(random, count), how = below(random, 15);
+    input->bytes = 0;
+    add(input, "{\"metadata\":{\"total_size\":7},\"weight_map\":%s",
+        input->want == FUZZ_REFUSED && how == 14 ? "[{" : "{");
+    for (size_t i = 0; i < count; i++) {
+        const bool is_bad = input->want == FUZZ_REFUSED && i == fault;
+        if (i > 0)
+            add_byte(input, ',');
+        add_space(input, random);
+        add(input, "\"model.%zu\":", i);
+        if (is_bad && how < 12) {
+            input->fault = bad[how];
+            add(input, "%s", bad[how]);
+        } else {
+            add(input, "\"model-%zu.safetensors\"", below(random, 3));
+        }
+        if (is_bad && how >= 12)
+            add(input, how == 12 ? ",\"model.%zu\":\"x.safetensors\"" : " \"%zu\"", i);
+    }
+    add(input, "}}");
+}
+
 /* ---- vocab.bin ---- */
 
 static void make_vocab(pk_random *random, fuzz_input *input)
@@ -512,6 +550,8 @@ static void change_some_byte(pk_random *random, fuzz_input *input)
                                          "\"__metadata__\":{},",
                                          "\"shape\":[0,1],",
                                          "\"data_offsets\":[0,0],",
+                                         "../",
+                                         "/",
                                          "18446744073709551615"};
     const size_t at = input->bytes > 0 ? below(random, input->bytes) : 0, left = input->bytes - at;
     const size_t count = left > 0 ? 1 + below(random, left < 40 ? left : 40) : 0,
@@ -575,8 +615,10 @@ void fuzz_make(pk_random *random, fuzz_kind kind, fuzz_input *input)
         make_safetensors(random, input);
     else if (kind == FUZZ_CONFIG)
         make_config(random, input);
-    else
+    else if (kind == FUZZ_VOCAB)
         make_vocab(random, input);
+    else
+        make_index(random, input);
     if (input->want != FUZZ_EITHER)
         return;
     input->fault = "bytes changed";

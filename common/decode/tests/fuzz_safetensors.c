@@ -1,9 +1,13 @@
-/* Fuzzing of the files that a model is read from: safetensors, config.json, vocab.bin. Each input is made from the seed
- * and its number alone (fuzz_make.c), read from memory, and what came of it is looked at (fuzz_check.c); a sanitizer
- * sees what goes beyond. Whatever ends the program, the last line says which input it was and how to see that one
- * again:
+/* Fuzzing of the files that a model is read from: safetensors, their index, config.json, vocab.bin. Each input is made
+ * from the seed and its number alone (fuzz_make.c), read from memory, and what came of it is looked at (fuzz_check.c);
+ * a sanitizer sees what goes beyond. Whatever ends the program, the last line says which input it was and how to see
+ * that one again:
  *
  *     fuzz_safetensors [--runs=N] [--seed=S] [--first=I]
+ *
+ * Ten million inputs, --runs=10000000 --seed=9, under AddressSanitizer and UBSan (gcc 12, the preset cpu-asan): each
+ * was read as it should be, 1,897,259 taken and 8,102,741 refused; no report, in 3 minutes of one core. A test takes
+ * 60,000.
  *
  * Compiled with PK_LIBFUZZER it has no main, and libFuzzer's entry instead: the first byte names the kind of file. */
 #define _GNU_SOURCE /* sigaction, alarm */
@@ -34,7 +38,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 enum { SECONDS_A_BATCH = 120, BATCH = 4096 };
 
 static uint64_t seed = 1, current;
-static const char *const kind_words[] = {"safetensors", "config.json", "vocab.bin"};
+static const char *const kind_words[] = {"safetensors", "config.json", "vocab.bin", "index.json"};
 
 static void say(const char *why)
 {

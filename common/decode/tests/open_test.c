@@ -323,14 +323,33 @@ Test(open, an_index_that_leads_out_of_the_folder)
     assert_index_refused("\"a\": \"b\\u001b.safetensors\"", "b?.safetensors is no name");
     assert_index_refused("\"a\": 7", "a has no file");
     assert_index_refused("\"a\": \"b.safetensors\", \"a\": \"b.safetensors\"", "a is there twice");
-    assert_index_refused("", "no weight_map");
+    assert_index_refused("", "weight_map is no object");
+}
+
+Test(open, an_index_of_too_many_files_or_too_long_names)
+{
+    char *text = malloc(100000), *at = text + sprintf(text, "%s", index_text), name[300];
+    make("tiny");
+    for (int i = 0; i < 1025; i++)
+        at += sprintf(at, "%s\"t%d\": \"%d.safetensors\"", i > 0 ? ", " : "", i, i);
+    (void)sprintf(at, "}}");
+    write_text("m/model.safetensors.index.json", text);
+    free(text);
+    assert_refused("model.safetensors.index.json", "1024.safetensors is one file more than the 1024");
+    (void)snprintf(name, sizeof name, "\"a\": \"%0244d.safetensors\"", 0); /* 256 */
+    assert_index_refused(name, "no name of a safetensors file");
+    (void)snprintf(name, sizeof name, "\"a\": \"%0243d.safetensors\"", 0);
+    char whole[512];
+    (void)snprintf(whole, sizeof whole, "%s%s}}", index_text, name);
+    write_text("m/model.safetensors.index.json", whole);
+    assert_refused("000.safetensors", "No such file");
 }
 
 Test(open, an_index_that_is_none)
 {
     make("tiny");
     write_text("m/model.safetensors.index.json", "{\"weight_map\": [1]}");
-    assert_refused("model.safetensors.index.json", "no weight_map");
+    assert_refused("model.safetensors.index.json", "weight_map is no object");
     write_text("m/model.safetensors.index.json", "[");
     assert_refused("model.safetensors.index.json", "not JSON from byte 1");
     cr_assert_eq(truncate("m/model.safetensors.index.json", (4 << 20) + 1), 0);
