@@ -28,9 +28,9 @@ pk_status pk_reference_logits(const pk_model *model, const int *tokens, size_t c
 /* The same, and how far a right kernel's logits may be from them: bound [count - first], one for each position, for
  * every logit there. By Monte Carlo arithmetic (Parker, "Monte Carlo arithmetic", UCLA CSD-970002, 1997): `passes`
  * further passes, each with every rounded result changed by a random error of its rounding's size; the bound is a
- * multiple of the root mean square, over passes and vocabulary, of what that changes. A right kernel's chance to be
- * outside is below 1e-9 a position. The multiple is larger where passes are fewer: take 16; reference_bounds.c derives
- * it, with a table. Time: that of 1 + passes times pk_reference_logits. */
+ * multiple of the root mean square, over passes and vocabulary, of what that changes, chosen so that a right kernel's
+ * chance to be outside is below 1e-9 a position: reference_bounds.c says what that takes for granted, and has a table.
+ * The multiple is larger where passes are fewer: take 16. Time: that of 1 + passes times pk_reference_logits. */
 pk_status pk_reference_bounds(const pk_model *model, const int *tokens, size_t count, size_t first,
                               pk_reference_roundings roundings, int passes, uint64_t seed, double *logits,
                               double *bound);

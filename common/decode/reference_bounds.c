@@ -14,8 +14,9 @@
  * by erfc(x / sqrt 2) <= exp(-x^2 / 2) and chi-squared's moment generating function. So t = sqrt(n ((N / p)^(2 / n) -
  * 1)) keeps the chance below p; it is 5e-10 for either part, 1e-9 in all, a position. No independence of the logits'
  * errors is used. The shift is one number a pass: N = 1, n = P. The rest has as many degrees of freedom a pass as its
- * errors have directions of like size: from the variance of its mean square over 100 passes, 6 to 19 in SmolLM2-135M
- * and 7 to 40 in the tiny models (rounded keys and values; more where more is rounded). It is taken as 4: n = 4 P.
+ * errors have directions of like size. From how its mean square varied between passes, with rounded keys and values: 6
+ * to 19 in SmolLM2-135M (24 passes, 6 positions), 7 to 13 in tiny (60 passes); there the shift is small, and with it
+ * 7 to 40 in the tiny models for all kinds of rounding (100 passes). It is taken as 4: n = 4 P.
  *     P            8      16      32      64
  *     a         41.0    14.7     9.5     7.8
  *     b, 256    11.9     9.2     8.2     7.7
