@@ -351,17 +351,23 @@ size_t pk_model_tensor_count(const pk_model_config *config)
 
 /* Seeded random weights: a model's numbers without a model's sense, chosen so that a mistake in any part of the pass
  * shows in the logits.
- *   Uniform in +- s has variance s^2 / 3. A row of n such weights times a vector whose elements have variance 1, which
- * is what RMSNorm gives, has variance n s^2 / 3: with s = sqrt(3 / n) it is 1 again, so values neither vanish nor
- * overflow at any depth. The residual stream takes about 0.4 from each layer's feed-forward, and so grows as the root
- * of the number of layers: to 3 at 30. Scores of attention would have standard deviation 1 so, and over 1000 positions
- * the mean of the values all but vanishes, and an error with it. q and k are 1.5 times as large (where heads are
- * normalised: their norm's centre is), the scores' deviation 2.25, and a head follows a few positions. The embedding is
- * 2 sqrt(3 / n): logits with standard deviation 2, so that the likeliest token is apart from the next and yet sampling
- * draws from many. More would, where the logits' matrix is the embedding, repeat the same token for ever. Biases within
- * 1, as large as what they are added to: a missing one shows. Norm weights in 1 +- 0.125: not all the same, so that a
- * wrong index shows. Where the centre is not 0 the spread is a power of two, so that a fused multiply-add gives the
- * same bits (pk_model_random.h). */
+ *
+ * Uniform in +- s has variance s^2 / 3. A row of n such weights times a vector whose elements have variance 1, which is
+ * what RMSNorm gives, has variance n s^2 / 3: with s = sqrt(3 / n) it is 1 again, so values neither vanish nor overflow
+ * at any depth. The residual stream takes a variance of about 0.4 from each layer's feed-forward and as much from its
+ * attention, and so grows as the root of the number of layers: to 5 at 30.
+ *
+ * Scores of attention would have standard deviation 1 so, and over 1000 positions the mean of the values all but
+ * vanishes, and an error with it. q and k are 1.5 times as large (where heads are normalised: their norm's centre is),
+ * the scores' deviation 2.25, and a head follows some ten positions of 500.
+ *
+ * The embedding is within 2 sqrt(3 / n): logits with standard deviation 2, so that the likeliest token is apart from
+ * the next, by 0.4 to 0.7 at the median, and yet sampling draws from many. More would, where the logits' matrix is the
+ * embedding, repeat the same token for ever.
+ *
+ * Biases are within 1, as large as what they are added to: a missing one shows. Norm weights in 1 +- 0.125 are not all
+ * the same: a wrong index shows. Where the centre is not 0 the spread is a power of two, so that a fused multiply-add
+ * gives the same bits (pk_model_random.h). */
 static pk_model_tensor matrix(int rows, int columns, double scale)
 {
     return (pk_model_tensor){
