@@ -14,9 +14,6 @@ pk_status pk_decode_logits_and_choose(const pk_decoder *decoder, const float *x,
 /* Kernels that it launches. */
 int pk_decode_logits_and_choose_launches(const pk_decode_how *how);
 
-/* Before a step's first launch in a process: what kernels with more than 48 KB of shared memory must be told. */
-pk_status pk_decode_allow_shared(const pk_decoder *decoder);
-
 #ifdef __cplusplus
 }
 #endif

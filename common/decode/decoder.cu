@@ -84,7 +84,7 @@ static size_t lay_out_cache(const pk_model_config *c, int capacity, void *memory
     return cache.used;
 }
 
-int pk_decoder_widest(const pk_model_config *c)
+static int widest(const pk_model_config *c)
 {
     const int heads = c->heads * c->head_dim, wide = c->ffn > c->hidden ? c->ffn : c->hidden;
     return wide > heads ? wide : heads;
@@ -102,7 +102,7 @@ static size_t lay_out_scratch(const pk_model_config *c, const pk_decoder_shape *
     d->branch = take_floats(&scratch, rows * hidden);
     d->gate_up = take_floats(&scratch, rows * 2 * ffn);
     d->act = take_floats(&scratch, rows * ffn);
-    d->rounded = take_matrix(&scratch, rows, (size_t)pk_decoder_widest(c));
+    d->rounded = take_matrix(&scratch, rows, (size_t)widest(c));
     d->partial = take_floats(&scratch, (size_t)c->heads * (size_t)d->splits * (size_t)(c->head_dim + 2));
     d->arrivals = (unsigned *)take(&scratch, (size_t)(c->heads + 1) * sizeof(unsigned));
     d->best = take_floats(&scratch, (size_t)PK_SAMPLE_BLOCKS * PK_SAMPLE_MOST * 2);
@@ -182,7 +182,7 @@ pk_status pk_decoder_open(pk_decoder *d, const pk_model_config *c, const pk_deco
     d->tokens = (int *)memory->tokens;
     d->logits = (float *)memory->logits;
     d->prompt = (int *)memory->prompt;
-    return pk_decode_allow_shared(d);
+    return PK_OK;
 }
 
 void pk_decoder_close(pk_decoder *d)

@@ -113,8 +113,6 @@ pk_status pk_decoder_size(const pk_model_config *config, const pk_decoder_shape 
 pk_status pk_decoder_open(pk_decoder *decoder, const pk_model_config *config, const pk_decoder_shape *shape,
                           const pk_sampling *sampling, int processors, int threads, const pk_decoder_memory *memory);
 void pk_decoder_close(pk_decoder *decoder);
-/* Columns of the widest matrix. */
-int pk_decoder_widest(const pk_model_config *config);
 
 /* Fill the weights and tables, in stream order: from a model in host memory, or seeded random ones made on the device,
  * the same as pk_model_random's. Waits until they are there. */
@@ -138,7 +136,7 @@ typedef struct pk_matvec { /* one launch of a matrix-vector kernel; the kernel's
     pk_decode_at at;       /* first in the argument of each kernel that depends on it */
     pk_projection kind;
     int rows, columns; /* of W */
-    int warps;         /* that share a pair of rows: 1, 2, 4 or 8 */
+    int pairs;         /* of rows, that a block takes: 1, 2 or 4 */
     const uint16_t *weight, *bias;
     const float *x;       /* [columns] */
     const uint16_t *norm; /* [columns]: x is RMS-normed with it on its way in; NULL: as it is */
@@ -156,8 +154,8 @@ typedef struct pk_matvec { /* one launch of a matrix-vector kernel; the kernel's
 typedef struct pk_decode_how {
     bool fused; /* norm into the projection, rotation, append, activation and residual into its end */
     bool pdl;   /* programmatic dependent launches (PK_NEED_PDL) */
-    /* NULL, or what launches the matrix-vector kernels instead: with the grid, block and shared bytes given. */
-    pk_status (*matvec)(const pk_matvec *matvec, unsigned blocks, unsigned threads, size_t shared_bytes, void *stream);
+    /* NULL, or what launches the matrix-vector kernels instead, with the grid and block given. */
+    pk_status (*matvec)(const pk_matvec *matvec, unsigned blocks, unsigned threads, void *stream);
 } pk_decode_how;
 
 /* Launch one step: token in, logits out, the next token chosen. Where `at` holds -1 the state is read, and where its
@@ -166,8 +164,31 @@ pk_status pk_decode_step(const pk_decoder *decoder, pk_decode_at at, const pk_de
 
 /* Kernels that pk_decode_step launches. */
 int pk_decode_step_launches(const pk_decoder *decoder, const pk_decode_how *how);
-/* Does the kernel `func`, a node's cudaKernelNodeParams.func, depend on where a step stands, given its one argument? Then
- * the argument, of *bytes bytes, begins with a pk_decode_at. For kernels of pk_decode_step itself. */
+/* The projections of a step, by name: q, k, v, qkv, o, gate, up, gate+up, down, logits. One of layer `layer`, from
+ * whatever the scratch holds, as a step of this form launches it: to measure it by itself. */
+typedef struct pk_decode_matrix {
+    const uint16_t *weight; /* [rows][columns], device */
+    int rows, columns;
+} pk_decode_matrix;
+typedef enum pk_decode_part {
+    PK_PART_Q,
+    PK_PART_K,
+    PK_PART_V,
+    PK_PART_QKV,
+    PK_PART_O,
+    PK_PART_GATE,
+    PK_PART_UP,
+    PK_PART_GATE_UP,
+    PK_PART_DOWN,
+    PK_PART_LOGITS
+} pk_decode_part;
+pk_decode_matrix pk_decode_matrix_of(const pk_decoder *decoder, int layer, pk_decode_part part);
+/* y = W x: x and y are scratch of the decoder's, of at least that many columns and rows. */
+pk_status pk_decode_project(const pk_decoder *decoder, const pk_decode_matrix *matrix, const float *x, float *y,
+                            void *stream);
+
+/* Does the kernel `func`, a node's cudaKernelNodeParams.func, depend on where a step stands, given its one argument?
+ * Then the argument, of *bytes bytes, begins with a pk_decode_at. For kernels of pk_decode_step itself. */
 bool pk_decode_kernel_moves(const void *func, const void *argument, size_t *bytes);
 /* Weight bytes that a step reads, and key and value bytes at `position`. */
 double pk_decode_step_bytes(const pk_model_config *config, double position);

@@ -1,14 +1,15 @@
 /* One projection at batch 1: y = W x, W bf16 and read once, so it is bound by memory. Device functions, C style.
  *
- * Rows go in pairs, `warps` warps to a pair: a rotation needs rows i and i + head_dim / 2 together, a gated activation
- * rows i and i + ffn, and two rows share each read of x. Block b of B takes pairs b, b + B, b + 2 B ..., one to each of
- * its groups of warps in turn, so that all blocks have the same number of pairs to within one. A lane reads 16 bytes of
- * a row at a time, and asks for PK_MATVEC_AHEAD of them from both rows before it uses the first.
+ * A block takes a few pairs of rows and reads them whole: each of its threads has the same chunks of 8 columns in all
+ * of the rows, so a chunk of x is read once for them, straight into registers, and nothing in a block waits before its
+ * sums are there. Pairs, because a rotation needs rows i and i + head_dim / 2 together, and a gated activation rows i
+ * and i + ffn. Blocks are small and many: which of them runs where is the hardware's to balance, also when the next
+ * kernel's blocks come in early among them (programmatic dependent launch), where one block a processor would end up
+ * two on one.
  *
- * x lies in shared memory, as it came or multiplied by the norm's weights; the norm's factor 1 / rms is one number for
- * all of x, so it multiplies the sums instead, and no barrier stands between the norm and the rows.
+ * The norm's factor 1 / rms is one number for all of x, so it multiplies the sums, and is summed up with them.
  *
- * What a kernel does with these, and where it may wait for the kernel ahead (pk_step.cu has the plain form):
+ * What a kernel does with these, and where it may wait for the kernel ahead (step.cu has the plain form):
  *     pk_matvec_ask      asks for the first chunks of weights: nothing that the kernel ahead writes
  *     pk_matvec_finish   all the rest: reads x */
 #ifndef PK_MATVEC_CUH
@@ -21,11 +22,11 @@
 
 #define PK_ALL_LANES 0xffffffffu
 enum {
-    PK_LANES = 32,         /* that work together, whatever the hardware's warp */
-    PK_MATVEC_AHEAD = 4,   /* chunks of each of two rows: 128 bytes a lane, 64 KB a block of 512 threads, about twice
-                              what a processor of an H100 needs under way to read at full speed */
-    PK_MOST_THREADS = 512, /* of a block: two blocks of 64 registers a thread fill a processor's registers, so that
-                              the kernel behind fits beside this one */
+    PK_LANES = 32, /* that work together, whatever the hardware's warp */
+    PK_MATVEC_LOADS =
+        X_LOADS,             /* of 16 bytes that a thread has under way: 2 * PAIRS rows, and 4 / PAIRS chunks of each */
+    PK_MATVEC_THREADS = 256, /* of a block, at most */
+    PK_MOST_THREADS = 512,   /* of a block of any kernel here */
     PK_MOST_WARPS = PK_MOST_THREADS / PK_LANES
 };
 
@@ -69,22 +70,19 @@ static __device__ inline int pk_at_step(const pk_decode_at *at)
 
 /* ---- which rows ---- */
 
-typedef struct pk_matvec_rows {
-    int first, second; /* rows of W; second == rows: there is no such row, in a matrix of an odd number of them */
-} pk_matvec_rows;
-
-static __device__ inline pk_matvec_rows pk_matvec_pair(const pk_matvec *m, int pair)
+/* Rows of pair `pair`; second == rows: there is no such row, in a matrix of an odd number of them. */
+static __device__ inline void pk_matvec_pair(const pk_matvec *m, int pair, int *first, int *second)
 {
-    pk_matvec_rows r = {2 * pair, 2 * pair + 1};
+    *first = 2 * pair;
+    *second = 2 * pair + 1;
     if (m->kind == PK_PROJECT_GATED) {
-        r.first = pair;
-        r.second = m->rows / 2 + pair;
+        *first = pair;
+        *second = m->rows / 2 + pair;
     } else if (m->kind == PK_PROJECT_QKV) {
         const int half = m->head_dim / 2;
-        r.first = pair / half * m->head_dim + pair % half;
-        r.second = r.first + half;
+        *first = pair / half * m->head_dim + pair % half;
+        *second = *first + half;
     }
-    return r;
 }
 
 static __device__ inline int pk_matvec_pairs(const pk_matvec *m)
@@ -92,25 +90,19 @@ static __device__ inline int pk_matvec_pairs(const pk_matvec *m)
     return (m->rows + 1) / 2;
 }
 
-/* The pair of this thread's group in round `round`; no smaller than the number of pairs: none. */
-static __device__ inline int pk_matvec_pair_of(const pk_matvec *m, int round)
-{
-    const int threads = m->warps * PK_LANES, groups = blockDim.x / threads;
-    return blockIdx.x + gridDim.x * (round * groups + threadIdx.x / threads);
-}
-
 /* ---- weights ---- */
 
-typedef struct pk_matvec_chunks { /* under way, or here */
-    uint4 first[PK_MATVEC_AHEAD], second[PK_MATVEC_AHEAD];
-} pk_matvec_chunks;
+template <int PAIRS> struct pk_matvec_chunks { /* of a thread: under way, or here */
+    enum { DEEP = PK_MATVEC_LOADS / (2 * PAIRS) };
+    uint4 chunk[DEEP][2 * PAIRS];
+};
 
-/* Weights are read once and by one block: past the L1 cache's space for x, and first out of the L2. */
+/* Weights are read once and by one block: past the L1 cache. */
 static __device__ inline uint4 pk_load_once(const uint16_t *from)
 {
 #if defined(__CUDA_ARCH__)
     uint4 v;
-    asm volatile("ld.global.nc.L1::no_allocate.L2::128B.v4.u32 {%0, %1, %2, %3}, [%4];"
+    asm volatile("ld.global.nc.L1::no_allocate.L2::256B.v4.u32 {%0, %1, %2, %3}, [%4];"
                  : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
                  : "l"(from));
     return v;
@@ -119,76 +111,61 @@ static __device__ inline uint4 pk_load_once(const uint16_t *from)
 #endif
 }
 
-/* Ask for this lane's chunks from number `chunk` on, of both rows of the pair. */
-static __device__ inline void pk_matvec_ask_chunks(const pk_matvec *m, int pair, int chunk, pk_matvec_chunks *c)
+/* Ask for chunks `chunk`, chunk + blockDim.x, ... of the block's rows. Rows and columns beyond the matrix are 0. */
+template <int PAIRS>
+static __device__ inline void pk_matvec_ask_chunks(const pk_matvec *m, int chunk, pk_matvec_chunks<PAIRS> *c)
 {
-    const int chunks = m->columns / 8, stride = m->warps * PK_LANES;
-    const bool there = pair < pk_matvec_pairs(m);
-    const pk_matvec_rows r = pk_matvec_pair(m, there ? pair : 0);
-    const uint16_t *const first = m->weight + (size_t)r.first * m->columns;
-    const uint16_t *const second = m->weight + (size_t)(r.second < m->rows ? r.second : r.first) * m->columns;
+    const int chunks = m->columns / 8, pairs = pk_matvec_pairs(m);
 #pragma unroll
-    for (int i = 0; i < PK_MATVEC_AHEAD; i++) {
-        const int at = chunk + i * stride;
-        c->first[i] = c->second[i] = make_uint4(0, 0, 0, 0);
-        if (there && at < chunks) {
-            c->first[i] = pk_load_once(first + 8 * (size_t)at);
-            c->second[i] = pk_load_once(second + 8 * (size_t)at);
+    for (int p = 0; p < PAIRS; p++) {
+        const int pair = (int)blockIdx.x * PAIRS + p;
+        int first, second;
+        pk_matvec_pair(m, pair < pairs ? pair : 0, &first, &second);
+        const uint16_t *const a = m->weight + (size_t)first * m->columns;
+        const uint16_t *const b = m->weight + (size_t)(second < m->rows ? second : first) * m->columns;
+#pragma unroll
+        for (int i = 0; i < pk_matvec_chunks<PAIRS>::DEEP; i++) {
+            const int at = chunk + i * (int)blockDim.x;
+            c->chunk[i][2 * p] = c->chunk[i][2 * p + 1] = make_uint4(0, 0, 0, 0);
+            if (at < chunks) {
+                c->chunk[i][2 * p] = pk_load_once(a + 8 * (size_t)at);
+                c->chunk[i][2 * p + 1] = pk_load_once(b + 8 * (size_t)at);
+            }
         }
     }
 }
 
-static __device__ inline void pk_matvec_ask(const pk_matvec *m, pk_matvec_chunks *c)
+template <int PAIRS> static __device__ inline void pk_matvec_ask(const pk_matvec *m, pk_matvec_chunks<PAIRS> *c)
 {
-    pk_matvec_ask_chunks(m, pk_matvec_pair_of(m, 0), threadIdx.x % (m->warps * PK_LANES), c);
+    pk_matvec_ask_chunks<PAIRS>(m, threadIdx.x, c);
 }
 
 /* ---- x ---- */
 
-/* Bytes of dynamic shared memory: x, as two arrays of float4 so that lanes side by side read words side by side; a sum
- * of squares for each warp; two sums for each warp. */
-static inline __host__ __device__ size_t pk_matvec_shared_bytes(int columns)
+/* 8 components of x, multiplied by the norm's weights; their squares are added to *squares. */
+static __device__ inline void pk_matvec_x(const pk_matvec *m, int chunk, float x[8], float *squares)
 {
-    return (size_t)columns * sizeof(float) + 3 * PK_MOST_WARPS * sizeof(float);
-}
-
-/* Bring x in; returns what the sums are to be multiplied by. All threads of the block. */
-static __device__ inline float pk_matvec_stage(const pk_matvec *m, float4 *low, float4 *high, float *squares)
-{
-    const int chunks = m->columns / 8;
-    float sum = 0;
-    for (int c = threadIdx.x; c < chunks; c += blockDim.x) {
-        float4 a = ((const float4 *)m->x)[2 * c], b = ((const float4 *)m->x)[2 * c + 1];
-        if (m->norm) {
-            float g[8];
-            pk_unpack_bf16(((const uint4 *)m->norm)[c], g);
-            sum += a.x * a.x + a.y * a.y + a.z * a.z + a.w * a.w + b.x * b.x + b.y * b.y + b.z * b.z + b.w * b.w;
-            a = make_float4(a.x * g[0], a.y * g[1], a.z * g[2], a.w * g[3]);
-            b = make_float4(b.x * g[4], b.y * g[5], b.z * g[6], b.w * g[7]);
-        }
-        low[c] = a;
-        high[c] = b;
-    }
+    const float4 a = ((const float4 *)m->x)[2 * chunk], b = ((const float4 *)m->x)[2 * chunk + 1];
+    x[0] = a.x, x[1] = a.y, x[2] = a.z, x[3] = a.w;
+    x[4] = b.x, x[5] = b.y, x[6] = b.z, x[7] = b.w;
     if (m->norm) {
-        sum = pk_sum_lanes(sum);
-        if (threadIdx.x % PK_LANES == 0)
-            squares[threadIdx.x / PK_LANES] = sum;
+        float gain[8];
+        pk_unpack_bf16(((const uint4 *)m->norm)[chunk], gain);
+#pragma unroll
+        for (int i = 0; i < 8; i++) {
+            *squares += x[i] * x[i];
+            x[i] *= gain[i];
+        }
     }
-    __syncthreads();
-    if (!m->norm)
-        return 1;
-    sum = 0;
-    for (int w = 0; w < (int)blockDim.x / PK_LANES; w++)
-        sum += squares[w];
-    return rsqrtf(sum / (float)m->columns + m->norm_eps);
 }
 
-static __device__ inline float pk_dot_chunk(uint4 weights, float4 a, float4 b, float sum)
+static __device__ inline float pk_dot_chunk(uint4 weights, const float x[8], float sum)
 {
     float w[8];
     pk_unpack_bf16(weights, w);
-    sum += w[0] * a.x, sum += w[1] * a.y, sum += w[2] * a.z, sum += w[3] * a.w;
-    sum += w[4] * b.x, sum += w[5] * b.y, sum += w[6] * b.z, sum += w[7] * b.w;
+#pragma unroll
+    for (int i = 0; i < 8; i++)
+        sum += w[i] * x[i];
     return sum;
 }
 
@@ -202,9 +179,9 @@ static __device__ inline float pk_activate(pk_activation activation, float x)
     return 0.5f * x * (1 + tanhf(inner));
 }
 
-static __device__ inline void pk_matvec_rotate_and_put(const pk_matvec *m, pk_matvec_rows r, float a, float b)
+static __device__ inline void pk_matvec_rotate_and_put(const pk_matvec *m, int first, int second, float a, float b)
 {
-    const int head = r.first / m->head_dim, i = r.first % m->head_dim, half = m->head_dim / 2;
+    const int head = first / m->head_dim, i = first % m->head_dim, half = m->head_dim / 2;
     const int position = pk_at_position(&m->at);
     if (position >= m->capacity)
         return; /* the cache is full: the choice of the next token says so */
@@ -215,8 +192,8 @@ static __device__ inline void pk_matvec_rotate_and_put(const pk_matvec *m, pk_ma
         b = b * cosine + x * sine;
     }
     if (head < m->heads) {
-        m->y[r.first] = a;
-        m->y[r.second] = b;
+        m->y[first] = a;
+        m->y[second] = b;
         return;
     }
     const bool is_key = head < m->heads + m->kv_heads;
@@ -229,72 +206,115 @@ static __device__ inline void pk_matvec_rotate_and_put(const pk_matvec *m, pk_ma
 
 static __device__ inline void pk_matvec_put(const pk_matvec *m, int pair, float a, float b)
 {
-    const pk_matvec_rows r = pk_matvec_pair(m, pair);
-    const bool two = r.second < m->rows;
+    int first, second;
+    pk_matvec_pair(m, pair, &first, &second);
+    const bool two = second < m->rows;
     if (m->bias) {
-        a += pk_from_bf16(m->bias[r.first]);
-        b += two ? pk_from_bf16(m->bias[r.second]) : 0;
+        a += pk_from_bf16(m->bias[first]);
+        b += two ? pk_from_bf16(m->bias[second]) : 0;
     }
     if (m->kind == PK_PROJECT_QKV) {
-        pk_matvec_rotate_and_put(m, r, a, b);
+        pk_matvec_rotate_and_put(m, first, second, a, b);
         return;
     }
     if (m->kind == PK_PROJECT_GATED) {
-        m->y[r.first] = pk_activate(m->activation, a) * b;
+        m->y[first] = pk_activate(m->activation, a) * b;
         return;
     }
     float *const y = m->y_rows > 0 ? m->y + (size_t)(pk_at_step(&m->at) % m->y_rows) * m->rows : m->y;
-    y[r.first] = m->kind == PK_PROJECT_RESIDUAL ? m->residual[r.first] + a : a;
+    y[first] = m->kind == PK_PROJECT_RESIDUAL ? m->residual[first] + a : a;
     if (two)
-        y[r.second] = m->kind == PK_PROJECT_RESIDUAL ? m->residual[r.second] + b : b;
+        y[second] = m->kind == PK_PROJECT_RESIDUAL ? m->residual[second] + b : b;
 }
 
 /* ---- all of it ---- */
 
-/* `c` is what pk_matvec_ask asked for. All threads of the block; nothing of the kernel ahead is read before this. */
-static __device__ inline void pk_matvec_finish(const pk_matvec *m, pk_matvec_chunks *c)
-{
-    PK_DYNAMIC_SHARED(float4, shared);
-    const int chunks = m->columns / 8, stride = m->warps * PK_LANES;
-    float4 *const low = shared, *const high = shared + chunks;
-    float *const squares = (float *)(high + chunks), *const sums = squares + PK_MOST_WARPS;
-    const int lane = threadIdx.x % stride, warp = threadIdx.x / PK_LANES, groups = blockDim.x / stride;
-    const float factor = pk_matvec_stage(m, low, high, squares);
-    const int rounds = (pk_matvec_pairs(m) - (int)blockIdx.x + (int)gridDim.x * groups - 1) / ((int)gridDim.x * groups);
-    for (int round = 0; round < rounds; round++) {
-        const int pair = pk_matvec_pair_of(m, round);
-        float a = 0, b = 0;
-        for (int at = lane; at < chunks; at += PK_MATVEC_AHEAD * stride) {
-            if (round > 0 || at != lane)
-                pk_matvec_ask_chunks(m, pair, at, c);
+/* N values of each of 32 lanes, summed over the lanes: the sum of value (lane % N) in each lane, in value[0]. Lanes
+ * give half of what they have for half of what the other has, so that N values take N - 1 + log2(32 / N) shuffles. */
+template <int N> struct pk_fold {
+    static __device__ inline void run(float *value)
+    {
+        const bool upper = threadIdx.x & (N / 2);
 #pragma unroll
-            for (int i = 0; i < PK_MATVEC_AHEAD; i++) {
-                const int chunk = at + i * stride;
-                if (chunk < chunks) {
-                    a = pk_dot_chunk(c->first[i], low[chunk], high[chunk], a);
-                    b = pk_dot_chunk(c->second[i], low[chunk], high[chunk], b);
-                }
-            }
+        for (int i = 0; i < N / 2; i++) {
+            const float give = upper ? value[i] : value[i + N / 2], keep = upper ? value[i + N / 2] : value[i];
+            value[i] = keep + __shfl_xor_sync(PK_ALL_LANES, give, N / 2);
         }
-        a = pk_sum_lanes(a);
-        b = pk_sum_lanes(b);
-        if (m->warps > 1) {
-            if (round > 0)
-                __syncthreads(); /* the sums of the round before have been read */
-            if (threadIdx.x % PK_LANES == 0) {
-                sums[2 * warp] = a;
-                sums[2 * warp + 1] = b;
-            }
-            __syncthreads();
-            a = b = 0;
-            for (int w = 0; w < m->warps && lane == 0; w++) {
-                a += sums[2 * (warp + w)];
-                b += sums[2 * (warp + w) + 1];
-            }
-        }
-        if (lane == 0 && pair < pk_matvec_pairs(m))
-            pk_matvec_put(m, pair, factor * a, factor * b);
+        pk_fold<N / 2>::run(value);
     }
+};
+template <> struct pk_fold<1> {
+    static __device__ inline void run(float *)
+    {
+    }
+};
+template <int N> static __device__ inline float pk_sum_lanes_of(float value[N])
+{
+    pk_fold<N>::run(value);
+    float sum = value[0];
+#pragma unroll
+    for (int bit = N; bit < PK_LANES; bit *= 2)
+        sum += __shfl_xor_sync(PK_ALL_LANES, sum, bit);
+    return sum;
 }
+
+/* `c` is what pk_matvec_ask asked for. All threads of the block; nothing of the kernel ahead is read before this. */
+template <int PAIRS> static __device__ inline void pk_matvec_finish(const pk_matvec *m, pk_matvec_chunks<PAIRS> *c)
+{
+    enum { ROWS = 2 * PAIRS, DEEP = pk_matvec_chunks<PAIRS>::DEEP, MOST_WARPS = PK_MATVEC_THREADS / PK_LANES };
+    __shared__ float shared[MOST_WARPS][ROWS + 1]; /* of each warp: a sum for each row, and of the squares */
+    const int chunks = m->columns / 8, warps = blockDim.x / PK_LANES;
+    float sum[ROWS], squares = 0;
+#pragma unroll
+    for (int r = 0; r < ROWS; r++)
+        sum[r] = 0;
+    for (int at = threadIdx.x; at < chunks; at += DEEP * (int)blockDim.x) {
+        if (at != (int)threadIdx.x)
+            pk_matvec_ask_chunks<PAIRS>(m, at, c);
+#pragma unroll
+        for (int i = 0; i < DEEP; i++) {
+            float x[8];
+            if (at + i * (int)blockDim.x >= chunks)
+                break;
+            pk_matvec_x(m, at + i * (int)blockDim.x, x, &squares);
+#pragma unroll
+            for (int r = 0; r < ROWS; r++)
+                sum[r] = pk_dot_chunk(c->chunk[i][r], x, sum[r]);
+        }
+    }
+    const int lane = threadIdx.x % PK_LANES;
+    const float mine = pk_sum_lanes_of<ROWS>(sum);
+    if (m->norm)
+        squares = pk_sum_lanes(squares);
+    if (lane < ROWS)
+        shared[threadIdx.x / PK_LANES][lane] = mine;
+    if (lane == 0)
+        shared[threadIdx.x / PK_LANES][ROWS] = squares;
+    __syncthreads();
+    const int pair = (int)blockIdx.x * PAIRS + (int)threadIdx.x;
+    if (threadIdx.x >= PAIRS || pair >= pk_matvec_pairs(m))
+        return;
+    float a = 0, b = 0, factor = 1;
+    squares = 0;
+    for (int w = 0; w < warps; w++) {
+        a += shared[w][2 * threadIdx.x];
+        b += shared[w][2 * threadIdx.x + 1];
+        squares += shared[w][ROWS];
+    }
+    if (m->norm)
+        factor = rsqrtf(squares / (float)m->columns + m->norm_eps);
+    pk_matvec_put(m, pair, factor * a, factor * b);
+}
+
+/* PK_MATVEC_LAUNCH(PK_LAUNCH, kernel, m, blocks, threads, stream): the instance of kernel<PAIRS> that m asks for. */
+#define PK_MATVEC_LAUNCH(launch, kernel, m, blocks, threads, stream)                                                   \
+    do {                                                                                                               \
+        if ((m)->pairs == 4)                                                                                           \
+            launch(kernel<4>, blocks, threads, 0, stream, *(m));                                                       \
+        else if ((m)->pairs == 2)                                                                                      \
+            launch(kernel<2>, blocks, threads, 0, stream, *(m));                                                       \
+        else                                                                                                           \
+            launch(kernel<1>, blocks, threads, 0, stream, *(m));                                                       \
+    } while (0)
 
 #endif

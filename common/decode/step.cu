@@ -111,47 +111,51 @@ static __global__ void activate_gate(gate_args a)
 
 /* ---- projections ---- */
 
-static __global__ void __launch_bounds__(PK_MOST_THREADS, 2) matvec(pk_matvec m)
+template <int PAIRS> static __global__ void __launch_bounds__(PK_MATVEC_THREADS, 4) matvec(pk_matvec m)
 {
-    pk_matvec_chunks chunks;
+    pk_matvec_chunks<PAIRS> chunks;
     begin();
-    pk_matvec_ask(&m, &chunks);
-    pk_matvec_finish(&m, &chunks);
+    pk_matvec_ask<PAIRS>(&m, &chunks);
+    pk_matvec_finish<PAIRS>(&m, &chunks);
 }
 
-/* How many warps share a pair of rows: so that each lane's turns, a turn being a pair's chunks and the reduction after
- * them, are fewest. The order of a row's sum follows from it, so it depends on the matrix and the device alone. */
-static int warps_a_pair(const pk_decoder *d, int rows, int columns)
+/* Threads of a block: whole warps whose turns over a row leave fewest of them idle, and of those the most threads. */
+static int matvec_threads(const pk_decoder *d, int columns)
 {
-    const int block_warps = d->threads / PK_LANES, pairs = (rows + 1) / 2;
-    int best = 1, best_cost = 0;
-    for (int warps = 1; warps <= 8 && warps <= block_warps; warps *= 2) {
-        const int groups = d->processors * (block_warps / warps), lanes = warps * PK_LANES;
-        const int cost = ((pairs + groups - 1) / groups) * ((columns / 8 + lanes - 1) / lanes + 1);
-        if (best_cost == 0 || cost < best_cost) {
-            best = warps;
-            best_cost = cost;
+    const int chunks = columns / 8, most = d->threads < PK_MATVEC_THREADS ? d->threads : PK_MATVEC_THREADS;
+    int best = PK_LANES, least = 0;
+    for (int threads = most; threads >= PK_LANES; threads -= PK_LANES) {
+        const int turns = (chunks + threads - 1) / threads * threads;
+        if ((least == 0 || turns < least) && (threads >= 64 || least == 0)) {
+            best = threads;
+            least = turns;
         }
     }
     return best;
 }
 
-static pk_status launch_matvec(const pk_decoder *d, pk_matvec *m, const pk_decode_how *how, void *stream)
+/* Pairs of rows a block. Four where that makes some blocks for each processor and a row is one turn: then all of a
+ * middling matrix is under way at once, and in fewer blocks than there is room for, so that the kernel behind finds
+ * some. */
+static int matvec_pairs(const pk_decoder *d, int rows, int columns, int threads)
 {
-    m->warps = warps_a_pair(d, m->rows, m->columns);
-    const int pairs = (m->rows + 1) / 2;
-    const unsigned blocks = (unsigned)(pairs < d->processors ? pairs : d->processors);
-    const size_t shared_bytes = pk_matvec_shared_bytes(m->columns);
-    if (how->matvec)
-        return how->matvec(m, blocks, (unsigned)d->threads, shared_bytes, stream);
-    LAUNCH(how, matvec, blocks, (unsigned)d->threads, shared_bytes, (cudaStream_t)stream, *m);
-    return PK_OK;
+    const int pairs = (rows + 1) / 2;
+    if (columns / 8 <= threads && pairs * 2 >= 4 * 3 * d->processors)
+        return 4;
+    return pairs >= 4 * 4 * d->processors ? 4 : pairs >= 2 * 3 * d->processors ? 2 : 1;
 }
 
-pk_status pk_decode_allow_shared(const pk_decoder *d)
+static pk_status launch_matvec(const pk_decoder *d, pk_matvec *m, const pk_decode_how *how, void *stream)
 {
-    const size_t bytes = pk_matvec_shared_bytes(pk_decoder_widest(&d->config));
-    PK_CHECK(cudaFuncSetAttribute(matvec, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes));
+    const unsigned threads = (unsigned)matvec_threads(d, m->columns);
+    m->pairs = matvec_pairs(d, m->rows, m->columns, (int)threads);
+    const unsigned blocks = (unsigned)(((m->rows + 1) / 2 + m->pairs - 1) / m->pairs);
+    if (how->matvec)
+        return how->matvec(m, blocks, threads, stream);
+    if (how->pdl)
+        PK_MATVEC_LAUNCH(PK_LAUNCH_PDL, matvec, m, blocks, threads, (cudaStream_t)stream);
+    else
+        PK_MATVEC_LAUNCH(PK_LAUNCH, matvec, m, blocks, threads, (cudaStream_t)stream);
     return PK_OK;
 }
 
@@ -778,17 +782,49 @@ bool pk_decode_kernel_moves(const void *func, const void *argument, size_t *byte
     const struct {
         const void *func;
         size_t bytes;
-    } kernels[] = {{(const void *)rotate, sizeof(rotate_args)},
-                   {(const void *)append_kv, sizeof(rotate_args)},
-                   {(const void *)attend, sizeof(attend_args)},
-                   {(const void *)choose, sizeof(choose_args)},
-                   {(const void *)matvec, sizeof(pk_matvec)}};
+        bool projects;
+    } kernels[] = {
+        {(const void *)rotate, sizeof(rotate_args), false}, {(const void *)append_kv, sizeof(rotate_args), false},
+        {(const void *)attend, sizeof(attend_args), false}, {(const void *)choose, sizeof(choose_args), false},
+        {(const void *)matvec<1>, sizeof(pk_matvec), true}, {(const void *)matvec<2>, sizeof(pk_matvec), true},
+        {(const void *)matvec<4>, sizeof(pk_matvec), true}};
     for (size_t i = 0; i < sizeof kernels / sizeof kernels[0]; i++) {
         if (kernels[i].func != func)
             continue;
         const pk_matvec *const m = (const pk_matvec *)argument;
         *bytes = kernels[i].bytes;
-        return func != (const void *)matvec || m->kind == PK_PROJECT_QKV || m->y_rows > 0;
+        return !kernels[i].projects || m->kind == PK_PROJECT_QKV || m->y_rows > 0;
     }
     return false; /* the embedding takes its token from the state */
+}
+
+/* ---- a projection by itself ---- */
+
+pk_decode_matrix pk_decode_matrix_of(const pk_decoder *d, int layer, pk_decode_part part)
+{
+    const pk_model_config *c = &d->config;
+    const pk_device_layer *l = &d->layer[layer];
+    const int q_rows = c->heads * c->head_dim, kv_rows = c->kv_heads * c->head_dim;
+    const size_t hidden = (size_t)c->hidden;
+    const pk_decode_matrix matrices[] = {
+        [PK_PART_Q] = {l->qkv, q_rows, c->hidden},
+        [PK_PART_K] = {l->qkv + q_rows * hidden, kv_rows, c->hidden},
+        [PK_PART_V] = {l->qkv + (q_rows + kv_rows) * hidden, kv_rows, c->hidden},
+        [PK_PART_QKV] = {l->qkv, q_rows + 2 * kv_rows, c->hidden},
+        [PK_PART_O] = {l->o, c->hidden, q_rows},
+        [PK_PART_GATE] = {l->gate_up, c->ffn, c->hidden},
+        [PK_PART_UP] = {l->gate_up + c->ffn * hidden, c->ffn, c->hidden},
+        [PK_PART_GATE_UP] = {l->gate_up, 2 * c->ffn, c->hidden},
+        [PK_PART_DOWN] = {l->down, c->hidden, c->ffn},
+        [PK_PART_LOGITS] = {d->logits_weight, c->vocab, c->hidden},
+    };
+    return matrices[part];
+}
+
+pk_status pk_decode_project(const pk_decoder *d, const pk_decode_matrix *matrix, const float *x, float *y, void *stream)
+{
+    static const pk_decode_how naive = {};
+    const pk_decode_at at = {d->state, 0, 0, 0};
+    pk_matvec m = projection(d, at, matrix->weight, matrix->rows, matrix->columns, x, y);
+    return launch_matvec(d, &m, &naive, stream);
 }
