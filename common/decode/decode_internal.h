@@ -8,6 +8,10 @@
 extern "C" {
 #endif
 
+/* Attention of a prefill: q from decoder->qkv, keys and values from the layer's cache, into decoder->rounded. One
+ * launch. */
+pk_status pk_prefill_attend(const pk_decoder *decoder, const pk_device_layer *layer, int rows, void *stream);
+
 /* Final norm of x [hidden], logits into their row, the next token chosen. */
 pk_status pk_decode_logits_and_choose(const pk_decoder *decoder, const float *x, pk_decode_at at,
                                       const pk_decode_how *how, void *stream);

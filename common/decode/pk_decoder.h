@@ -19,7 +19,10 @@ extern "C" {
 
 /* ---- where a step stands ---- */
 
-enum { PK_FAULT_CACHE_FULL = 1 }; /* pk_decode_state.fault */
+enum {
+    PK_FAULT_CACHE_FULL = 1, /* pk_decode_state.fault */
+    PK_FAULT_BUCKET = 2      /* a prefill whose bucket has fewer rows than the prompt has tokens */
+};
 
 /* A generation's state, in device memory; a step that takes it from there also moves it on. */
 typedef struct pk_decode_state {
@@ -196,9 +199,13 @@ double pk_decode_step_bytes(const pk_model_config *config, double position);
 /* ---- prefill ---- */
 
 /* Launch the prefill of the first state.prompt tokens of decoder->prompt as a batch of `rows` (at least state.prompt;
- * the rest is padding, which touches no key or value that is in use), and the choice of the first token. The state
- * becomes that of step 1. `gemm` NULL: the plain tiled kernel. */
+ * the rest is padding, which touches no key or value that is in use), and the choice of the first token. The rows'
+ * positions are state.position and those after it; keys of positions before are taken as they are in the cache. The
+ * state becomes that of step 1. `gemm` NULL: the plain tiled kernel; else one that pk_prefill_plan has seen with these
+ * rows. A prompt that is longer than `rows` ends as PK_FAULT_BUCKET in the state. PK_USAGE: more rows than the shape's
+ * most_rows; a shape that `gemm` has no plan for. */
 struct pk_gemm;
+pk_status pk_prefill_plan(const pk_decoder *decoder, int rows, struct pk_gemm *gemm);
 pk_status pk_prefill(const pk_decoder *decoder, int rows, struct pk_gemm *gemm, void *stream);
 int pk_prefill_launches(const pk_decoder *decoder);
 

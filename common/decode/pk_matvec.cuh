@@ -22,9 +22,8 @@
 
 #define PK_ALL_LANES 0xffffffffu
 enum {
-    PK_LANES = 32, /* that work together, whatever the hardware's warp */
-    PK_MATVEC_LOADS =
-        X_LOADS,             /* of 16 bytes that a thread has under way: 2 * PAIRS rows, and 4 / PAIRS chunks of each */
+    PK_LANES = 32,           /* that work together, whatever the hardware's warp */
+    PK_MATVEC_LOADS = 8,     /* of 16 bytes that a thread has under way: 2 * PAIRS rows, and 4 / PAIRS chunks of each */
     PK_MATVEC_THREADS = 256, /* of a block, at most */
     PK_MOST_THREADS = 512,   /* of a block of any kernel here */
     PK_MOST_WARPS = PK_MOST_THREADS / PK_LANES
