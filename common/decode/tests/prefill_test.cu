@@ -1,7 +1,7 @@
 /* Prefill on the device: attention against sums in double; a prompt in a padded bucket bit for bit as in a bucket of
  * its own length; nothing written beside its keys and values, none read that are not live; two prefills one after the
  * other as one; the same keys, values and logits as steps of decode give, but for rounding; what cannot be; launches
- * counted. Exit code 77 where there is no device. */
+ * counted. Arguments: models by name. Exit code 77 where there is no device. */
 #include "pk_gpu.h"
 
 #include <math.h>
@@ -537,10 +537,10 @@ static pk_status one_model(bench *b, pk_gemm *gemm, outcome *exact, outcome *oth
     return refused(b, exact);
 }
 
-static pk_status models(int processors, pk_gemm *gemm)
+/* The models that the command line names. */
+static pk_status models(int processors, pk_gemm *gemm, char **names, int count)
 {
-    static const char *const names[] = {"tiny", "tiny-qwen2", "tiny-qwen3"};
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < count; i++) {
         bench b;
         outcome exact = {}, other = {};
         pk_model_config config;
@@ -556,17 +556,19 @@ static pk_status models(int processors, pk_gemm *gemm)
     return PK_OK;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     pk_device_info device;
     pk_gemm *gemm = NULL;
-    pk_status status = pk_device_open(&device);
+    pk_status status = argc < 2 ? pk_fail(PK_USAGE, "name the models to prefill: tiny tiny-qwen2 tiny-qwen3") : PK_OK;
+    if (status == PK_OK)
+        status = pk_device_open(&device);
     if (status == PK_OK)
         status = pk_gemm_open(&gemm);
     if (status == PK_OK)
         status = attention(device.processors);
     if (status == PK_OK)
-        status = models(device.processors, gemm);
+        status = models(device.processors, gemm, argv + 1, argc - 1);
     if (status != PK_OK)
         fprintf(stderr, "prefill_test: %s\n", pk_error_text());
     pk_gemm_close(gemm);
