@@ -1,0 +1,72 @@
+/* Between the lab's C files: knobs, sizes, sweeps, targets. Variants include lab04.h alone. */
+#ifndef LAB04_PROBLEM_H
+#define LAB04_PROBLEM_H
+
+#include "lab04.h"
+
+enum {
+    LAB04_KNOB_WORK,
+    LAB04_KNOB_MODEL,
+    LAB04_KNOB_FORM,
+    LAB04_KNOB_PROMPT,
+    LAB04_KNOB_TOKENS,
+    LAB04_KNOB_TOP_K,
+    LAB04_KNOB_GRAPH,
+    LAB04_KNOB_CAPACITY,
+    LAB04_KNOB_REQUESTS,
+    LAB04_KNOB_EXACT,
+    LAB04_KNOB_POOL,
+    LAB04_KNOB_PART,
+    LAB04_KNOB_N,
+    LAB04_KNOB_K,
+    LAB04_KNOBS
+};
+extern const pk_knob lab04_knobs[LAB04_KNOBS];
+
+/* A knob that has passed the program's own range. */
+static inline int lab04_knob(const pk_run *run, const char *name)
+{
+    return (int)pk_knob_value(run, name);
+}
+
+/* What the host knows of a problem, out of the variants' reach. */
+typedef struct lab04_expected {
+    float *axpy_x, *axpy_start, *axpy_want, *axpy_got; /* [n] */
+
+    int *prompts;                 /* [R][most_rows] of prefill, [P] of decode */
+    int *tokens;                  /* [tokens] as downloaded */
+    float *logits;                /* [rows][vocab] as downloaded */
+    int *seen_tokens;             /* what the first verified variant gave, that the others must give bit for bit */
+    float *project_x, *project_y; /* [columns], [copies][rows] as downloaded */
+    unsigned *project_words;      /* [copies] as downloaded */
+    float *seen_logits;
+    bool seen;
+    char seen_variant[32];
+    void *kept_cache; /* device: the cache as the prompt left it */
+} lab04_expected;
+
+/* inputs.c */
+pk_status lab04_validate(const pk_run *run);
+pk_status lab04_setup(pk_run *run);
+pk_status lab04_fill(pk_run *run, uint64_t seed);
+pk_status lab04_reset(pk_run *run);
+void lab04_teardown(pk_run *run);
+/* The host's copy of the model's weights, made at the first call and kept while the model is the same. */
+pk_status lab04_host_model(const pk_model_config *config, const pk_model **model);
+
+/* sweeps.c */
+enum { LAB04_SWEEPS = 4, LAB04_SWEEPS_QUICK = 1, LAB04_TARGETS = 2, LAB04_AWKWARD = 6 };
+extern const pk_sweep lab04_sweeps[LAB04_SWEEPS], lab04_sweeps_quick[LAB04_SWEEPS_QUICK];
+extern const pk_target lab04_targets[LAB04_TARGETS];
+extern const char *const lab04_awkward[LAB04_AWKWARD];
+bool lab04_offers(const pk_run *run, const char *variant);
+double lab04_tokens(const pk_run *run);
+double lab04_bytes_per_token(const pk_run *run);
+double lab04_flops_per_token(const pk_run *run);
+pk_launch_range lab04_launches(const pk_run *run, const char *variant);
+pk_status lab04_analyse(const pk_limits *limits, const pk_point *points, size_t count, pk_analysis *analysis);
+
+/* judge.c */
+pk_status lab04_verify(pk_run *run, pk_verdict *verdict);
+
+#endif
