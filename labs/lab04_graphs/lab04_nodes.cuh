@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "lab04_step.cuh"
+#include "lab04_loops.cuh"
 
 enum { LAB04_ARGUMENT_BYTES = 256 }; /* the largest argument of the decoder's kernels fits */
 
@@ -53,5 +53,37 @@ static inline pk_status lab04_find_nodes(cudaGraph_t graph, lab04_nodes **found)
     PK_CHECK(error);
     return PK_OK;
 }
+
+#if defined(LAB04_HAS_DEVICE_GRAPHS)
+/* The same nodes made ones that kernels may update, before the graph is instantiated: g->nodes, and their handles for
+ * kernels, [count], in device memory g->device. Such a graph is instantiated once, and not updated as a whole. Source:
+ * CUDA Runtime API, cudaLaunchAttributeDeviceUpdatableKernelNode. */
+static inline pk_status lab04_find_device_nodes(lab04_graph *g)
+{
+    PK_TRY(lab04_find_nodes(g->graph, &g->nodes));
+    const size_t count = g->nodes->count, bytes = count * sizeof(cudaGraphDeviceNode_t);
+    cudaGraphDeviceNode_t *const handles = (cudaGraphDeviceNode_t *)calloc(count + 1, sizeof *handles);
+    cudaError_t error = handles ? cudaSuccess : cudaErrorMemoryAllocation;
+    for (size_t i = 0; i < count && error == cudaSuccess; i++) {
+        cudaLaunchAttributeValue value;
+        memset(&value, 0, sizeof value);
+        value.deviceUpdatableKernelNode.deviceUpdatable = 1;
+        error = cudaGraphKernelNodeSetAttribute(g->nodes->node[i].node, cudaLaunchAttributeDeviceUpdatableKernelNode,
+                                                &value);
+        if (error == cudaSuccess)
+            error = cudaGraphKernelNodeGetAttribute(g->nodes->node[i].node,
+                                                    cudaLaunchAttributeDeviceUpdatableKernelNode, &value);
+        handles[i] = value.deviceUpdatableKernelNode.devNode;
+    }
+    pk_status status = PK_OK;
+    if (error == cudaSuccess)
+        status = pk_device_alloc(&g->device, bytes + 1);
+    if (error == cudaSuccess && status == PK_OK)
+        error = cudaMemcpy(g->device, handles, bytes, cudaMemcpyHostToDevice);
+    free(handles);
+    PK_CHECK(error);
+    return status;
+}
+#endif
 
 #endif

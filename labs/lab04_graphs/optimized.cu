@@ -1,24 +1,24 @@
 /* Lab 04, execution graphs: the ladder. Fill in the steps; the page is README.md beside this file.
  *
- *   axpy-graph    rung 0, --work=axpy: K dependent launches as one graph
- *   capture       one step of decode captured once; where it stands is sent to the device before each replay
- *   resident      the same graph, and the device itself moves on: one graph for every position, one wait
- *   update-nodes  the other way: position and step in the nodes' arguments, updated before each replay
- *   update-graph  the same by capturing anew and updating the whole graph
- *   update-device the same by a kernel
- *   prefill-pool  --work=prefill: a graph for each length bucket
- *   pdl           resident, with programmatic edges: weights are asked for before the kernel ahead has ended
- *   while         all steps in one launch: a loop in the graph
- *   tail          all steps in one launch: a graph that launches itself again
+ *   axpy-graph     rung 0, --work=axpy: K dependent launches as one graph
+ *   capture        a step of decode captured once; where it stands is sent to the device before each replay
+ *   resident       the same graph, and the device moves on by itself: one graph for every position, one wait
+ *   update-nodes   the other way: position and step in the nodes' arguments, updated before each replay
+ *   update-graph   the same by capturing anew and updating the whole graph
+ *   update-device  the same by a kernel
+ *   prefill-pool   --work=prefill: a graph for each length bucket
+ *   pdl            resident with programmatic edges: weights are asked for before the kernel ahead has ended
+ *   while          all steps in one launch: a loop in the graph
+ *   tail           all steps in one launch: a graph that launches itself again
  *
  * Only lines between STEP and END change; what stands there as shipped, pk_todo and (void) lines, goes. What is given
- * is in the headers: a step's launches in lab04_step.cuh, a prompt's in lab04_prompt.cuh. */
+ * is in the headers: a step's launches in lab04_step.cuh, a prompt's in lab04_prompt.cuh; and lab04_rungs.cuh calls
+ * what is filled in here, in each rung's prepare and execute. */
 #include "decode/pk_matvec.cuh"
 
 #include "lab04_loops.cuh"
 #include "lab04_nodes.cuh"
 #include "lab04_pool.cuh"
-#include "lab04_step.cuh"
 
 /* ---- rung 0: the API, on K launches ---- */
 
@@ -33,15 +33,14 @@ static pk_status capture_axpy(pk_run *run, cudaGraph_t *graph)
     return PK_OK;
 }
 
-/* A snapshot of the graph that can be launched; and the copy that goes to the device. */
+/* A snapshot of the graph that can be launched. */
 static pk_status instantiate(pk_run *run, lab04_graph *g)
 {
-    const double began = pk_clock_us();
-    /* STEP lab04.2 for axpy-graph, capture, resident, update-nodes, update-graph, update-device, prefill-pool, pdl: instantiate g->graph as g->exec (about 1 line) */
+    /* STEP lab04.2 for axpy-graph, capture, resident, update-nodes, update-graph, update-device, prefill-pool, pdl, while: instantiate g->graph as g->exec (about 1 line) */
+    (void)g;
     return pk_todo(run, "lab04.2");
     /* END lab04.2 */
-    pk_run_phase(run, "instantiate", pk_clock_us() - began);
-    return lab04_upload(run, g);
+    return PK_OK;
 }
 
 static pk_status replay(pk_run *run, cudaGraphExec_t exec)
@@ -54,28 +53,7 @@ static pk_status replay(pk_run *run, cudaGraphExec_t exec)
     return PK_OK;
 }
 
-static pk_status axpy_prepare(pk_run *run)
-{
-    lab04_graph *g;
-    PK_TRY(lab04_keep_graph(run, &g));
-    pk_status status;
-    LAB04_TIMED(run, "capture", status = capture_axpy(run, &g->graph));
-    PK_TRY(status);
-    PK_TRY(lab04_check_nodes(lab04_of(run), g->graph, 0));
-    return instantiate(run, g);
-}
-
-/* One replay does all that one repetition does: K AXPYs, or all steps of decode. */
-static pk_status replay_once(pk_run *run)
-{
-    if (!lab04_of(run)->graphs)
-        return lab04_without_graph(run);
-    PK_TRY(replay(run, lab04_graph_of(run)->exec));
-    PK_CHECK(cudaStreamSynchronize(lab04_stream(run)));
-    return PK_OK;
-}
-
-/* ---- rung 1: a step of decode, captured once ---- */
+/* ---- rung 1: a step of decode, captured once and told where it stands ---- */
 
 static pk_status capture_step(pk_run *run, pk_decode_at at, cudaGraph_t *graph)
 {
@@ -88,50 +66,26 @@ static pk_status capture_step(pk_run *run, pk_decode_at at, cudaGraph_t *graph)
     return PK_OK;
 }
 
-static pk_status prepare_step(pk_run *run, pk_decode_at at)
-{
-    lab04_graph *g;
-    pk_status status;
-    PK_TRY(lab04_keep_graph(run, &g));
-    LAB04_TIMED(run, "capture", status = capture_step(run, at, &g->graph));
-    PK_TRY(status);
-    PK_TRY(lab04_check_nodes(lab04_of(run), g->graph, 0));
-    return instantiate(run, g);
-}
-
-static pk_status prepare_at_device(pk_run *run)
-{
-    return prepare_step(run, lab04_at_device(lab04_of(run)));
-}
-
-static pk_status capture_execute(pk_run *run)
+/* Step `step` takes in `token`; what it chose is in lab->host_token[step] when this returns. */
+static pk_status replay_told(pk_run *run, int step, int token)
 {
     const lab04 *const lab = lab04_of(run);
     const cudaStream_t stream = lab04_stream(run);
-    int token = lab->first_token;
-    if (!lab->graphs)
-        return lab04_without_graph(run);
-    for (int step = 0; step < lab->tokens; step++) {
-        /* STEP lab04.5 for capture: send where the step stands, replay, fetch its token (about 3 lines) */
-        (void)stream, (void)token;
-        return pk_todo(run, "lab04.5");
-        /* END lab04.5 */
-        token = lab->host_token[step];
-        pk_token_done(run);
-    }
+    /* STEP lab04.5 for capture: send where the step stands, replay, fetch the token (about 3 lines) */
+    (void)lab, (void)stream, (void)step, (void)token;
+    return pk_todo(run, "lab04.5");
+    /* END lab04.5 */
     return PK_OK;
 }
 
 /* ---- rung 2: what varies lives on the device ---- */
 
-static pk_status resident_execute(pk_run *run)
+static pk_status replay_all(pk_run *run)
 {
     const lab04 *const lab = lab04_of(run);
     const cudaStream_t stream = lab04_stream(run);
-    if (!lab->graphs)
-        return lab04_without_graph(run);
-    /* STEP lab04.6 for resident, pdl: all steps, then one wait (about 3 lines) */
-    (void)stream;
+    /* STEP lab04.6 for resident, pdl: replay lab->tokens times, then wait once (about 3 lines) */
+    (void)lab, (void)stream;
     return pk_todo(run, "lab04.6");
     /* END lab04.6 */
     return PK_OK;
@@ -140,81 +94,55 @@ static pk_status resident_execute(pk_run *run)
 /* ---- rung 3: what varies is an argument, and is updated ---- */
 
 /* Where step `step` stands, into the arguments of the nodes that depend on it. */
-static pk_status update_nodes(pk_run *run, cudaGraphExec_t exec, lab04_nodes *nodes, int step)
+static pk_status update_nodes(pk_run *run, int step)
 {
-    const lab04 *const lab = lab04_of(run);
-    for (size_t i = 0; i < nodes->count; i++) {
-        lab04_node *const n = &nodes->node[i];
-        /* STEP lab04.7 for update-nodes: put where the step stands into n->argument.at, set the node's parameters (about 2 lines) */
-        (void)lab, (void)exec, (void)n, (void)step;
+    const lab04_graph *const g = lab04_graph_of(run);
+    const pk_decode_at at = lab04_at_host(lab04_of(run), step);
+    for (size_t i = 0; i < g->nodes->count; i++) {
+        lab04_node *const n = &g->nodes->node[i];
+        /* STEP lab04.7 for update-nodes: put `at` into n->argument.at, then n->params into the node of g->exec (about 2 lines) */
+        (void)n, (void)at;
         return pk_todo(run, "lab04.7");
         /* END lab04.7 */
     }
     return PK_OK;
 }
 
-static pk_status update_nodes_prepare(pk_run *run)
+/* The whole graph, captured anew for step `step` as `next`, in place of what g->exec holds. */
+static pk_status update_graph(pk_run *run, cudaGraph_t next)
 {
-    const lab04 *const lab = lab04_of(run);
-    PK_TRY(prepare_step(run, lab04_at_host(lab, 0)));
-    lab04_graph *const g = lab04_graph_of(run);
-    PK_TRY(lab04_find_nodes(g->graph, &g->nodes));
-    pk_status status;
-    LAB04_TIMED(run, "update", status = update_nodes(run, g->exec, g->nodes, 0));
-    return status;
-}
-
-static pk_status update_nodes_execute(pk_run *run)
-{
-    const lab04 *const lab = lab04_of(run);
     const lab04_graph *const g = lab04_graph_of(run);
-    if (!lab->graphs)
-        return lab04_without_graph(run);
-    for (int step = 0; step < lab->tokens; step++) {
-        PK_TRY(update_nodes(run, g->exec, g->nodes, step));
-        PK_TRY(replay(run, g->exec));
-    }
-    PK_CHECK(cudaStreamSynchronize(lab04_stream(run)));
-    return PK_OK;
-}
-
-/* The whole graph, captured anew for step `step`, in place of what is there. */
-static pk_status update_graph(pk_run *run, int step)
-{
-    lab04_graph *const g = lab04_graph_of(run);
-    cudaGraph_t next;
     cudaGraphExecUpdateResultInfo info;
-    PK_TRY(capture_step(run, lab04_at_host(lab04_of(run), step), &next));
     /* STEP lab04.8 for update-graph: update g->exec to `next` (about 1 line) */
-    (void)g, (void)info;
+    (void)g, (void)info, (void)next;
     return pk_todo(run, "lab04.8");
     /* END lab04.8 */
-    PK_CHECK(cudaGraphDestroy(next));
     return PK_OK;
 }
 
-static pk_status update_graph_prepare(pk_run *run)
+#if defined(LAB04_HAS_DEVICE_GRAPHS)
+/* A thread has one node: `at` is what its kernel's one argument begins with, at offset 0. */
+static __global__ void move_nodes(const cudaGraphDeviceNode_t *node, int count, pk_decode_at at)
 {
-    const lab04 *const lab = lab04_of(run);
-    PK_TRY(prepare_step(run, lab04_at_host(lab, 0)));
-    pk_status status;
-    LAB04_TIMED(run, "update", status = update_graph(run, 0));
-    return status;
+    const int i = blockIdx.x * blockDim.x + threadIdx.x;
+    /* STEP lab04.9 for update-device: set the first bytes of the parameters of node[i] to `at` (about 2 lines) */
+    (void)i, (void)node, (void)count, (void)at;
+    /* END lab04.9 */
 }
 
-static pk_status update_graph_execute(pk_run *run)
+static pk_status update_by_kernel(pk_run *run, int step)
 {
-    const lab04 *const lab = lab04_of(run);
-    lab04_graph *const g = lab04_graph_of(run);
-    if (!lab->graphs)
-        return lab04_without_graph(run);
-    for (int step = 0; step < lab->tokens; step++) {
-        PK_TRY(update_graph(run, step));
-        PK_TRY(replay(run, g->exec));
-    }
-    PK_CHECK(cudaStreamSynchronize(lab04_stream(run)));
+    const lab04_graph *const g = lab04_graph_of(run);
+    const cudaGraphDeviceNode_t *const node = (const cudaGraphDeviceNode_t *)g->device;
+    const int count = (int)g->nodes->count;
+    const pk_decode_at at = lab04_at_host(lab04_of(run), step);
+    /* STEP lab04.10 for update-device: launch move_nodes ahead of the replay, a thread a node (about 2 lines) */
+    (void)node, (void)count, (void)at, (void)move_nodes;
+    return pk_todo(run, "lab04.10");
+    /* END lab04.10 */
     return PK_OK;
 }
+#endif
 
 /* ---- rung 4: a graph for each length of a prompt ---- */
 
@@ -222,77 +150,32 @@ static pk_status update_graph_execute(pk_run *run)
 static pk_status pool_find(pk_run *run, int rows, lab04_pooled **found)
 {
     lab04_pool *const pool = lab04_graph_of(run)->pool;
-    /* STEP lab04.9 for prefill-pool: find the entry and say that it is used now, by the pool's clock (about 5 lines) */
+    /* STEP lab04.11 for prefill-pool: find the entry, and note that it is used now, by the pool's clock (about 5 lines) */
     (void)pool, (void)rows, (void)found;
-    return pk_todo(run, "lab04.9");
-    /* END lab04.9 */
-    return PK_OK;
-}
-
-/* An entry to be filled: a free one, or else the least recently used one's, which goes. */
-static pk_status pool_make_room(pk_run *run, lab04_pooled **room)
-{
-    lab04_pool *const pool = lab04_graph_of(run)->pool;
-    lab04_pooled *oldest = &pool->entry[0];
-    /* STEP lab04.10 for prefill-pool: find the entry that was used longest ago; an empty one never was (about 4 lines) */
-    return pk_todo(run, "lab04.10");
-    /* END lab04.10 */
-    lab04_pool_drop(oldest);
-    *room = oldest;
-    return PK_OK;
-}
-
-/* A graph of a prefill of `rows` rows into the pool. Not in the timed path: a capture takes longer than many replays.
- */
-static pk_status pool_add(pk_run *run, int rows)
-{
-    const lab04 *const lab = lab04_of(run);
-    const cudaStream_t stream = lab04_stream(run);
-    lab04_pooled *entry;
-    lab04_graph g = {};
-    PK_TRY(pool_make_room(run, &entry));
-    /* STEP lab04.11 for prefill-pool: capture what lab04_prefill launches for so many rows into g.graph (about 3 lines) */
-    (void)stream, (void)rows;
     return pk_todo(run, "lab04.11");
     /* END lab04.11 */
-    entry->graph = g.graph;
-    entry->rows = rows;
-    PK_TRY(lab04_check_nodes(lab, g.graph, 0));
-    PK_TRY(instantiate(run, &g));
-    entry->exec = g.exec;
-    return pool_find(run, rows, &entry);
+    return PK_OK;
 }
 
-static pk_status pool_prepare(pk_run *run)
+/* The entry that is to go when another comes: an empty one, which never was used, or the least recently used. */
+static pk_status pool_oldest(pk_run *run, lab04_pooled **oldest)
 {
-    const int most = lab04_of(run)->decoder.shape.most_rows;
-    lab04_graph *g;
-    PK_TRY(lab04_keep_graph(run, &g));
-    PK_TRY(lab04_pool_open(run, g));
-    for (int rows = 1;; rows = lab04_bucket(rows + 1, most)) {
-        PK_TRY(pool_add(run, rows));
-        if (rows == most)
-            return PK_OK;
-    }
+    lab04_pool *const pool = lab04_graph_of(run)->pool;
+    *oldest = &pool->entry[0];
+    /* STEP lab04.12 for prefill-pool: find the entry that was used longest ago (about 3 lines) */
+    return pk_todo(run, "lab04.12");
+    /* END lab04.12 */
+    return PK_OK;
 }
 
-static pk_status pool_execute(pk_run *run)
+static pk_status capture_prefill(pk_run *run, int rows, cudaGraph_t *graph)
 {
     const lab04 *const lab = lab04_of(run);
     const cudaStream_t stream = lab04_stream(run);
-    for (int request = 0; request < lab->requests; request++) {
-        const int rows = lab04_bucket(lab->lengths[request], lab->decoder.shape.most_rows);
-        lab04_pooled *found = NULL;
-        if (lab->graphs)
-            PK_TRY(pool_find(run, rows, &found));
-        PK_TRY(lab04_begin_request(lab, request, stream));
-        if (found)
-            PK_TRY(replay(run, found->exec));
-        else
-            PK_TRY(lab04_prefill(lab, rows, stream));
-        PK_TRY(lab04_fetch_token(lab, request, stream));
-        pk_token_done(run);
-    }
+    /* STEP lab04.13 for prefill-pool: capture what lab04_prefill launches for so many rows (about 3 lines) */
+    (void)lab, (void)stream, (void)rows, (void)graph;
+    return pk_todo(run, "lab04.13");
+    /* END lab04.13 */
     return PK_OK;
 }
 
@@ -302,9 +185,9 @@ static pk_status pool_execute(pk_run *run)
 template <int PAIRS> static __global__ void __launch_bounds__(PK_MATVEC_THREADS, 4) matvec_ahead(pk_matvec m)
 {
     pk_matvec_chunks<PAIRS> chunks;
-    /* STEP lab04.12 for pdl: let the kernel behind begin; ask for weights; wait for the kernel ahead; finish (about 4 lines) */
+    /* STEP lab04.14 for pdl: let the kernel behind begin; ask for weights; wait for the kernel ahead; finish (about 4 lines) */
     (void)m, (void)chunks;
-    /* END lab04.12 */
+    /* END lab04.14 */
 }
 
 static pk_status launch_matvec_ahead(const pk_matvec *m, unsigned blocks, unsigned threads, void *stream)
@@ -318,22 +201,11 @@ static pk_status capture_pdl(pk_run *run, cudaGraph_t *graph)
     const lab04 *const lab = lab04_of(run);
     const cudaStream_t stream = lab04_stream(run);
     pk_decode_how how = lab->how;
-    /* STEP lab04.13 for pdl: as lab04.4 by pk_decode_step, all launches programmatic, matvecs by launch_matvec_ahead (about 5 lines) */
-    (void)how, (void)stream, (void)graph, (void)launch_matvec_ahead;
-    return pk_todo(run, "lab04.13");
-    /* END lab04.13 */
+    /* STEP lab04.15 for pdl: as lab04.4 by pk_decode_step, programmatic, matvecs by launch_matvec_ahead (about 5 lines) */
+    (void)&how, (void)stream, (void)graph, (void)launch_matvec_ahead;
+    return pk_todo(run, "lab04.15");
+    /* END lab04.15 */
     return PK_OK;
-}
-
-static pk_status pdl_prepare(pk_run *run)
-{
-    lab04_graph *g;
-    pk_status status;
-    PK_TRY(lab04_keep_graph(run, &g));
-    LAB04_TIMED(run, "capture", status = capture_pdl(run, &g->graph));
-    PK_TRY(status);
-    PK_TRY(lab04_check_nodes(lab04_of(run), g->graph, 0));
-    return instantiate(run, g);
 }
 
 /* ---- rung 6: without the host ---- */
@@ -342,73 +214,58 @@ static pk_status pdl_prepare(pk_run *run)
 /* The last kernel of a loop's body: does it go round again? */
 static __global__ void go_on(cudaGraphConditionalHandle loop, const pk_decode_state *state)
 {
-    /* STEP lab04.14 for while: 1 to the loop's value while the generation is not done, else 0 (about 1 line) */
+    /* STEP lab04.16 for while: 1 to the loop's value while the generation is not done, else 0 (about 1 line) */
     (void)loop, (void)state;
-    /* END lab04.14 */
+    /* END lab04.16 */
 }
-#endif
 
-static pk_status while_prepare(pk_run *run)
+static pk_status capture_body(pk_run *run, cudaGraph_t body, cudaGraphConditionalHandle loop)
 {
-#if defined(LAB04_HAS_LOOP)
     const lab04 *const lab = lab04_of(run);
     const cudaStream_t stream = lab04_stream(run);
-    cudaGraphConditionalHandle loop;
-    cudaGraph_t body;
-    lab04_graph *g;
-    PK_TRY(lab04_keep_graph(run, &g));
-    PK_TRY(lab04_make_loop(&g->graph, &loop, &body));
-    /* STEP lab04.15 for while: capture a step and go_on into `body`, where the stream's capture begins (about 4 lines) */
-    (void)lab, (void)stream, (void)go_on;
-    return pk_todo(run, "lab04.15");
-    /* END lab04.15 */
-    PK_TRY(lab04_check_nodes(lab, body, 1));
-    return instantiate(run, g);
-#else
-    (void)run;
+    /* STEP lab04.17 for while: capture a step and go_on into `body`, which is there already (about 4 lines) */
+    (void)lab, (void)stream, (void)body, (void)loop, (void)go_on;
+    return pk_todo(run, "lab04.17");
+    /* END lab04.17 */
     return PK_OK;
-#endif
 }
+#endif
 
 #if defined(LAB04_HAS_DEVICE_GRAPHS)
 /* The last kernel of a graph that launches itself again, to run when all of it has ended. */
 static __global__ void launch_again(const pk_decode_state *state)
 {
-    /* STEP lab04.16 for tail: unless the generation is done, tail-launch the graph that runs now (about 2 lines) */
+    /* STEP lab04.18 for tail: unless the generation is done, tail-launch the graph that runs now (about 2 lines) */
     (void)state;
-    /* END lab04.16 */
+    /* END lab04.18 */
+}
+
+static pk_status make_tail(pk_run *run, lab04_graph *g)
+{
+    const lab04 *const lab = lab04_of(run);
+    const cudaStream_t stream = lab04_stream(run);
+    /* STEP lab04.19 for tail: capture a step and launch_again; instantiate for launches by the device (about 5 lines) */
+    (void)lab, (void)stream, (void)g, (void)launch_again;
+    return pk_todo(run, "lab04.19");
+    /* END lab04.19 */
+    return PK_OK;
 }
 #endif
 
-static pk_status tail_prepare(pk_run *run)
-{
-#if defined(LAB04_HAS_DEVICE_GRAPHS)
-    const lab04 *const lab = lab04_of(run);
-    const cudaStream_t stream = lab04_stream(run);
-    lab04_graph *g;
-    PK_TRY(lab04_keep_graph(run, &g));
-    /* STEP lab04.17 for tail: capture a step and launch_again; instantiate for launches by the device (about 5 lines) */
-    (void)stream, (void)launch_again;
-    return pk_todo(run, "lab04.17");
-    /* END lab04.17 */
-    PK_TRY(lab04_check_nodes(lab, g->graph, 1));
-    return lab04_upload(run, g);
-#else
-    (void)run;
-    return PK_OK;
-#endif
-}
+#include "lab04_rungs.cuh"
 
 PK_VARIANTS(ladder) = {
     {"axpy-graph", "K launches as one graph", PK_NEED_GRAPH, axpy_prepare, replay_once, lab04_forget_graph},
-    {"capture", "a step captured once, told where it stands from outside", PK_NEED_GRAPH, prepare_at_device,
-     capture_execute, lab04_forget_graph},
-    {"resident", "the same graph, and the device moves on by itself", PK_NEED_GRAPH, prepare_at_device,
-     resident_execute, lab04_forget_graph},
+    {"capture", "a step captured once, told where it stands", PK_NEED_GRAPH, step_prepare, capture_execute,
+     lab04_forget_graph},
+    {"resident", "the same graph, and the device moves on by itself", PK_NEED_GRAPH, step_prepare, resident_execute,
+     lab04_forget_graph},
     {"update-nodes", "the arguments of some nodes updated for each step", PK_NEED_GRAPH, update_nodes_prepare,
      update_nodes_execute, lab04_forget_graph},
     {"update-graph", "the whole graph captured anew and updated", PK_NEED_GRAPH, update_graph_prepare,
      update_graph_execute, lab04_forget_graph},
+    {"update-device", "the arguments of some nodes updated by a kernel", PK_NEED_GRAPH | PK_NEED_GRAPH_DEVICE,
+     update_device_prepare, update_device_execute, lab04_forget_graph},
     {"prefill-pool", "a graph for each length bucket", PK_NEED_GRAPH, pool_prepare, pool_execute, lab04_pool_close},
     {"pdl", "resident, with programmatic edges and weights asked for early", PK_NEED_GRAPH | PK_NEED_PDL, pdl_prepare,
      resident_execute, lab04_forget_graph},

@@ -69,7 +69,8 @@ pk_launch_range lab04_launches(const pk_run *run, const char *variant)
             return (pk_launch_range){all, all};
     if (!lab->graphs || strncmp(variant, "prefill-", 8) == 0 || lab->work == LAB04_PROJECT)
         return (pk_launch_range){0, HUGE_VAL};
-    return (pk_launch_range){0, strcmp(variant, "update-device") == 0 ? lab04_tokens(run) : 0};
+    const double updates = strcmp(variant, "update-device") == 0 ? lab04_tokens(run) : 0; /* a kernel for each */
+    return (pk_launch_range){updates, updates};
 }
 
 /* One step and one token of prompt; a prompt on a bucket's edge and one beyond; the other families; the other form. */
