@@ -807,16 +807,17 @@ pk_decode_matrix pk_decode_matrix_of(const pk_decoder *d, int layer, pk_decode_p
     const int q_rows = c->heads * c->head_dim, kv_rows = c->kv_heads * c->head_dim;
     const size_t hidden = (size_t)c->hidden;
     const pk_decode_matrix matrices[] = {
-        [PK_PART_Q] = {l->qkv, q_rows, c->hidden},
-        [PK_PART_K] = {l->qkv + q_rows * hidden, kv_rows, c->hidden},
-        [PK_PART_V] = {l->qkv + (q_rows + kv_rows) * hidden, kv_rows, c->hidden},
-        [PK_PART_QKV] = {l->qkv, q_rows + 2 * kv_rows, c->hidden},
-        [PK_PART_O] = {l->o, c->hidden, q_rows},
-        [PK_PART_GATE] = {l->gate_up, c->ffn, c->hidden},
-        [PK_PART_UP] = {l->gate_up + c->ffn * hidden, c->ffn, c->hidden},
-        [PK_PART_GATE_UP] = {l->gate_up, 2 * c->ffn, c->hidden},
-        [PK_PART_DOWN] = {l->down, c->hidden, c->ffn},
-        [PK_PART_LOGITS] = {d->logits_weight, c->vocab, c->hidden},
+        /* in the order of pk_decode_part */
+        {l->qkv, q_rows, c->hidden},
+        {l->qkv + q_rows * hidden, kv_rows, c->hidden},
+        {l->qkv + (q_rows + kv_rows) * hidden, kv_rows, c->hidden},
+        {l->qkv, q_rows + 2 * kv_rows, c->hidden},
+        {l->o, c->hidden, q_rows},
+        {l->gate_up, c->ffn, c->hidden},
+        {l->gate_up + c->ffn * hidden, c->ffn, c->hidden},
+        {l->gate_up, 2 * c->ffn, c->hidden},
+        {l->down, c->hidden, c->ffn},
+        {d->logits_weight, c->vocab, c->hidden},
     };
     return matrices[part];
 }
