@@ -228,6 +228,21 @@ static size_t choose(const pk_bench_request *request, const pk_run *run, choice 
     return count;
 }
 
+/* One that was asked for by name, and solves another problem than the knobs pose. */
+static pk_status refuse_others(const pk_bench_request *request, const pk_run *run)
+{
+    pk_variant_list lists[2] = {pk_baseline_variants(), pk_ladder_variants()};
+    const pk_lab *lab = run->bench->lab;
+    for (size_t l = 0; l < 2 && lab->offers && request->variants && !request->of_sweep; l++)
+        for (size_t i = 0; i < lists[l].count; i++)
+            if (named(request->variants, lists[l].variants[i].name) && !lab->offers(run, lists[l].variants[i].name))
+                return pk_fail(PK_USAGE,
+                               "%s: '%s' solves another of the lab's problems than these options pose: choose the "
+                               "problem with it (--help lists the options), or leave it out of --variant",
+                               lab->id, lists[l].variants[i].name);
+    return PK_OK;
+}
+
 /* How many there are now is `*added`, however it ends. */
 static pk_status add_contenders(const pk_bench_request *request, pk_bench *bench, const choice *choices,
                                 pk_contender *contenders, size_t count, size_t *added)
@@ -385,9 +400,10 @@ pk_status pk_bench_run(const pk_bench_request *request)
     pk_contender contenders[PK_MAX_CONTENDERS];
     const size_t count = choose(request, &lab_run, choices);
     size_t added = 0;
-    if (count == 0)
-        return PK_OK;
-    pk_status status = set_up(&lab_run, request->seed);
+    pk_status status = refuse_others(request, &lab_run);
+    if (status != PK_OK || count == 0)
+        return status;
+    status = set_up(&lab_run, request->seed);
     if (status == PK_OK)
         status = add_contenders(request, &bench, choices, contenders, count, &added);
     if (status == PK_OK && request->pass == 0)
