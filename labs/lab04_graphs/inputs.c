@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "decode/pk_gemm.h"
 #include "lab04_problem.h"
 #include "num/pk_random.h"
 
@@ -82,6 +83,7 @@ void lab04_teardown(pk_run *run)
         pk_run_set_reference(run, NULL);
     }
     if (lab) {
+        pk_gemm_close(lab->gemm);
         pk_decoder_close(&lab->decoder);
         pk_device_free_mapped(lab->host_token);
         pk_device_free_mapped(lab->host_state);
@@ -204,6 +206,19 @@ static pk_status allocate_host(lab04 *lab, lab04_expected *host)
     return status;
 }
 
+/* What the library chooses and allocates for each bucket's products, before anything is captured or timed. */
+static pk_status plan_products(lab04 *lab)
+{
+    const int most = lab->decoder.shape.most_rows;
+    pk_status status = pk_gemm_open(&lab->gemm);
+    for (int rows = 1; status == PK_OK && lab->gemm; rows = lab04_bucket(rows + 1, most)) {
+        status = pk_prefill_plan(&lab->decoder, rows, lab->gemm);
+        if (rows == most)
+            break;
+    }
+    return status;
+}
+
 static pk_status setup_model(pk_run *run, lab04 *lab, lab04_expected *host)
 {
     lab->prompt = lab04_knob(run, "prompt");
@@ -216,6 +231,8 @@ static pk_status setup_model(pk_run *run, lab04 *lab, lab04_expected *host)
         status = allocate_requests(run, lab);
     if (status == PK_OK)
         status = allocate_host(lab, host);
+    if (status == PK_OK)
+        status = plan_products(lab);
     if (status != PK_OK)
         return status;
     lab->launched =
@@ -324,7 +341,7 @@ static pk_status fill_decode(pk_run *run, lab04 *lab, lab04_expected *host, pk_r
     if (status == PK_OK)
         status = pk_decoder_begin(d, host->prompts, lab->prompt, 1, stream);
     if (status == PK_OK)
-        status = pk_prefill(d, lab04_bucket(lab->prompt, d->shape.most_rows), NULL, stream);
+        status = pk_prefill(d, lab04_bucket(lab->prompt, d->shape.most_rows), lab->gemm, stream);
     if (status == PK_OK)
         status = pk_device_copy(host->kept_cache, d->layer[0].k_cache, bytes, stream);
     if (status == PK_OK)

@@ -45,6 +45,7 @@ typedef struct lab04 {
     int *host_token;             /* [T], pinned: where tokens are copied to that the host waits for */
     pk_decode_state *host_state; /* [T], pinned: where each step stands, for a graph that is told from outside */
 
+    struct pk_gemm *gemm;    /* the vendor's library for a prompt's projections, or NULL: the plain tiled kernel */
     int requests;            /* R */
     int *lengths;            /* [R], host */
     const int *prompts;      /* [R][most_rows], device */
