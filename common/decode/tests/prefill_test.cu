@@ -1,7 +1,8 @@
 /* Prefill on the device: attention against sums in double; a prompt in a padded bucket bit for bit as in a bucket of
  * its own length; nothing written beside its keys and values, none read that are not live; two prefills one after the
- * other as one; the same keys, values and logits as steps of decode give, but for rounding; what cannot be; launches
- * counted. Arguments: models by name. Exit code 77 where there is no device. */
+ * other as one; keys, values and logits as steps of decode give them, but for rounding; logits within the bound of the
+ * pass in double; what cannot be; launches counted. Arguments: models by name. Exit code 77 where there is no device.
+ */
 #include "pk_gpu.h"
 
 #include <math.h>
@@ -14,8 +15,9 @@
 
 #include "decode/decode_internal.h"
 #include "decode/pk_gemm.h"
+#include "decode/pk_reference.h"
 
-enum { CAPACITY = 200, MOST_ROWS = 150, THREADS = 128, MOST_HEAD_DIM = 256 };
+enum { CAPACITY = 200, MOST_ROWS = 150, THREADS = 128, MOST_HEAD_DIM = 256, SEED = 5 };
 #define UNUSED 0xffffu /* what a cache that nothing was put into holds: a NaN, so that a read of it shows */
 
 static int failures;
@@ -84,7 +86,7 @@ static pk_status open_bench(bench *b, const pk_model_config *config, int process
     PK_TRY(pk_decoder_size(config, &shape, processors, &b->size));
     PK_TRY(allocate(b));
     PK_TRY(pk_decoder_open(&b->d, config, &shape, &greedy, processors, THREADS, &b->memory));
-    PK_TRY(pk_decoder_load_random(&b->d, 5, b->stream));
+    PK_TRY(pk_decoder_load_random(&b->d, SEED, b->stream));
     pk_random_seed(&random, 6);
     for (int i = 0; i < MOST_ROWS; i++)
         b->prompt[i] = (int)pk_random_below(&random, (uint64_t)config->vocab);
@@ -311,6 +313,28 @@ static pk_status against_decode(bench *b, int prompt, const outcome *exact, outc
     return PK_OK;
 }
 
+/* Logits against the pass in double, within its bound for inputs of projections, keys and values of bf16. */
+static pk_status against_reference(bench *b, int prompt, const outcome *o, const char *what)
+{
+    enum { PASSES = 16 };
+    const pk_model_config *const c = &b->d.config;
+    const pk_reference_roundings roundings = {1, prompt};
+    pk_model model = {};
+    double bound = 0;
+    bool right = true;
+    double *const want = (double *)malloc((size_t)c->vocab * sizeof *want);
+    pk_status status = want ? pk_model_random(c, SEED, &model) : pk_out_of_memory("prefill_test");
+    if (status == PK_OK)
+        status = pk_reference_bounds(&model, b->prompt, (size_t)prompt, (size_t)prompt - 1, roundings, PASSES, 1, want,
+                                     &bound);
+    for (int i = 0; i < c->vocab && status == PK_OK; i++)
+        right = right && fabs((double)o->logits[i] - want[i]) <= bound;
+    expect(right, what, c->name, prompt, prompt);
+    pk_model_close(&model);
+    free(want);
+    return status;
+}
+
 static pk_status with_library(bench *b, int prompt, int rows, pk_gemm *gemm, const outcome *exact, outcome *o)
 {
     const char *const name = b->d.config.name;
@@ -319,7 +343,7 @@ static pk_status with_library(bench *b, int prompt, int rows, pk_gemm *gemm, con
     expect(padding_is_zero(b, o, prompt, rows), "by the library: padding is not zero", name, prompt, rows);
     expect(close_enough(logits_apart(b, exact, o)), "by the library: other logits than by the plain kernel", name,
            prompt, rows);
-    return PK_OK;
+    return against_reference(b, prompt, o, "by the library: logits out of the reference's bound");
 }
 
 static pk_status one_prompt(bench *b, int prompt, pk_gemm *gemm, outcome *exact, outcome *other)
@@ -329,6 +353,7 @@ static pk_status one_prompt(bench *b, int prompt, pk_gemm *gemm, outcome *exact,
     expect(only_these(b, exact, 0, prompt), "keys and values beside the prompt's", name, prompt, prompt);
     expect(is_finite(b, exact), "logits that are no numbers", name, prompt, prompt);
     expect(state_is(&exact->state, prompt, exact->token), "the state is not that of step 1", name, prompt, prompt);
+    PK_TRY(against_reference(b, prompt, exact, "logits out of the reference's bound"));
     PK_TRY(padded_as_exact(b, prompt, exact, other));
     if (gemm)
         PK_TRY(with_library(b, prompt, prompt + 2, gemm, exact, other));
