@@ -2,10 +2,13 @@
  *
  *   axpy-loop       --work=axpy: K launches, one wait
  *   launch          --work=decode: the kernels of a step, the chosen token copied to the host, a wait; then the next
- * step stream          the same launches without a wait between steps: the token stays on the device. Nothing but
- * launching is left to gain against it prefill-launch  --work=prefill: the kernels of a prompt of its own bucket's
- * length project-read    --work=project: a plain read of a projection's weights in all layers project-matvec  the
- * projection: what it takes beyond the read is its own */
+ *                   step
+ *   stream          the same launches without a wait between steps: the token stays on the device. Nothing but
+ *                   launching is left to gain against it
+ *   prefill-launch  --work=prefill: the kernels of a prompt of its own bucket's length
+ *   prefill-exact   beside a pool, where all prompts fill their bucket: a graph of that length alone
+ *   project-read    --work=project: a plain read of a projection's weights in all layers
+ *   project-matvec  the projection: what it takes beyond the read is its own */
 #include <stdlib.h>
 
 #include "lab04_project.cuh"
@@ -75,6 +78,8 @@ PK_VARIANTS(baseline) = {
     {"launch", "every kernel launched, a wait for each token", 0, NULL, launch, NULL},
     {"stream", "every kernel launched, one wait at the end", 0, NULL, stream_ordered, NULL},
     {"prefill-launch", "every kernel of a prompt launched", 0, NULL, prefill_launch, NULL},
+    {"prefill-exact", "a graph captured for the one length of all prompts", PK_NEED_GRAPH, lab04_exact_prepare,
+     lab04_exact_execute, lab04_forget_graph},
     {"project-read", "a plain read of the weights", PK_NEED_GRAPH, project_read_prepare, lab04_project_execute,
      lab04_forget_graph},
     {"project-matvec", "the projection", PK_NEED_GRAPH, project_matvec_prepare, lab04_project_execute,

@@ -1,4 +1,4 @@
-/* Lab 04: a prompt's prefill, given. */
+/* Lab 04: a prompt's prefill, given; and a graph of one length alone, which is what a pool's graph is compared with. */
 #ifndef LAB04_PROMPT_CUH
 #define LAB04_PROMPT_CUH
 
@@ -19,6 +19,36 @@ static inline pk_status lab04_begin_request(const lab04 *lab, int request, cudaS
 static inline pk_status lab04_prefill(const lab04 *lab, int rows, cudaStream_t stream)
 {
     return pk_prefill(&lab->decoder, rows, lab->gemm, stream);
+}
+
+/* A graph captured for prompts of the one length that all of them have. */
+static inline pk_status lab04_exact_prepare(pk_run *run)
+{
+    const lab04 *const lab = lab04_of(run);
+    const cudaStream_t stream = lab04_stream(run);
+    lab04_graph *g;
+    PK_TRY(lab04_keep_graph(run, &g));
+    PK_CHECK(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
+    PK_TRY(lab04_prefill(lab, lab->prompt, stream));
+    PK_CHECK(cudaStreamEndCapture(stream, &g->graph));
+    PK_CHECK(cudaGraphInstantiate(&g->exec, g->graph, 0));
+    return lab04_upload(run, g);
+}
+
+static inline pk_status lab04_exact_execute(pk_run *run)
+{
+    const lab04 *const lab = lab04_of(run);
+    const cudaStream_t stream = lab04_stream(run);
+    for (int request = 0; request < lab->requests; request++) {
+        PK_TRY(lab04_begin_request(lab, request, stream));
+        if (lab->graphs)
+            PK_GRAPH_LAUNCH(lab04_graph_of(run)->exec, stream);
+        else
+            PK_TRY(lab04_prefill(lab, lab->prompt, stream));
+        PK_TRY(lab04_fetch_token(lab, request, stream));
+        pk_token_done(run);
+    }
+    return PK_OK;
 }
 
 #endif
