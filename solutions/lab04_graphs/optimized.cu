@@ -1,15 +1,5 @@
-/* Lab 04, execution graphs: the ladder. Fill in the steps; the page is README.md beside this file.
- *
- *   axpy-graph     rung 0, --work=axpy: K dependent launches as one graph
- *   capture        a step of decode captured once; where it stands is sent to the device before each replay
- *   resident       the same graph, and the device moves on by itself: one graph for every position, one wait
- *   update-nodes   the other way: position and step in the nodes' arguments, updated before each replay
- *   update-graph   the same by capturing anew and updating the whole graph
- *   update-device  the same by a kernel
- *   prefill-pool   --work=prefill: a graph for each length bucket
- *   pdl            resident with programmatic edges: weights are asked for before the kernel ahead has ended
- *   while          all steps in one launch: a loop in the graph
- *   tail           all steps in one launch: a graph that launches itself again
+/* Lab 04, execution graphs: the ladder. Fill in the steps; the page is README.md beside this file. What
+ * each rung is stands in the table at the end.
  *
  * Only lines between STEP and END change; what stands there as shipped, pk_todo and (void) lines, goes. What is given
  * is in the headers: a step's launches in lab04_step.cuh, a prompt's in lab04_prompt.cuh; and lab04_rungs.cuh calls
@@ -21,7 +11,6 @@
 #include "lab04_pool.cuh"
 
 /* ---- rung 0: the API, on K launches ---- */
-
 static pk_status capture_axpy(pk_run *run, cudaGraph_t *graph)
 {
     const lab04_axpy *const axpy = &lab04_of(run)->axpy;
@@ -34,7 +23,6 @@ static pk_status capture_axpy(pk_run *run, cudaGraph_t *graph)
     return PK_OK;
 }
 
-/* A snapshot of the graph that can be launched. */
 static pk_status instantiate(pk_run *run, lab04_graph *g)
 {
     /* STEP lab04.2 for axpy-graph, capture, resident, update-nodes, update-graph, update-device, prefill-pool, pdl, while: instantiate g->graph as g->exec (about 1 line) */
@@ -54,7 +42,6 @@ static pk_status replay(pk_run *run, cudaGraphExec_t exec)
 }
 
 /* ---- rung 1: a step of decode, captured once and told where it stands ---- */
-
 static pk_status capture_step(pk_run *run, pk_decode_at at, cudaGraph_t *graph)
 {
     const lab04 *const lab = lab04_of(run);
@@ -81,7 +68,6 @@ static pk_status replay_told(pk_run *run, int step, int token)
 }
 
 /* ---- rung 2: what varies lives on the device ---- */
-
 static pk_status replay_all(pk_run *run)
 {
     const lab04 *const lab = lab04_of(run);
@@ -95,7 +81,6 @@ static pk_status replay_all(pk_run *run)
 }
 
 /* ---- rung 3: what varies is an argument, and is updated ---- */
-
 /* Where step `step` stands, into the arguments of the nodes that depend on it. */
 static pk_status update_nodes(pk_run *run, int step)
 {
@@ -147,7 +132,6 @@ static pk_status update_by_kernel(pk_run *run, int step)
 #endif
 
 /* ---- rung 4: a graph for each length of a prompt ---- */
-
 /* The pool's graph of `rows` rows, used now; *found stays NULL where it has none. */
 static pk_status pool_find(pk_run *run, int rows, lab04_pooled **found)
 {
@@ -188,7 +172,6 @@ static pk_status capture_prefill(pk_run *run, int rows, cudaGraph_t *graph)
 }
 
 /* ---- rung 5: programmatic edges ---- */
-
 /* A projection that asks for its first weights while the kernel ahead of it still runs. */
 template <int PAIRS> static __global__ void __launch_bounds__(PK_MATVEC_THREADS, 4) matvec_ahead(pk_matvec m)
 {
@@ -223,7 +206,6 @@ static pk_status capture_pdl(pk_run *run, cudaGraph_t *graph)
 }
 
 /* ---- rung 6: without the host ---- */
-
 #if defined(LAB04_HAS_LOOP)
 /* The last kernel of a loop's body: does it go round again? */
 static __global__ void go_on(cudaGraphConditionalHandle loop, const pk_decode_state *state)
@@ -276,10 +258,9 @@ static pk_status make_tail(pk_run *run, lab04_graph *g)
 
 PK_VARIANTS(ladder) = {
     {"axpy-graph", "K launches as one graph", PK_NEED_GRAPH, axpy_prepare, replay_once, lab04_forget_graph},
-    {"capture", "a step captured once, told where it stands", PK_NEED_GRAPH, step_prepare, capture_execute,
+    {"capture", "a step captured once, told its place", PK_NEED_GRAPH, step_prepare, capture_execute,
      lab04_forget_graph},
-    {"resident", "the same graph, and the device moves on by itself", PK_NEED_GRAPH, step_prepare, resident_execute,
-     lab04_forget_graph},
+    {"resident", "the device moves on by itself", PK_NEED_GRAPH, step_prepare, resident_execute, lab04_forget_graph},
     {"update-nodes", "the arguments of some nodes updated for each step", PK_NEED_GRAPH, update_nodes_prepare,
      update_nodes_execute, lab04_forget_graph},
     {"update-graph", "the whole graph captured anew and updated", PK_NEED_GRAPH, update_graph_prepare,
