@@ -80,7 +80,8 @@ SHAPES = {  # those of common/decode/config.c, in its order
 NAMES = tuple(SHAPES)
 
 KNOBS = [  # problem.c's, with its defaults, which what has no counterpart here keeps: results join only where all agree
-    Knob("work", "", "decode", 1, 1, 0, 2, fixed=True, choices=("axpy", "decode", "prefill")),
+    Knob("work", "", "decode", 1, 1, 0, 3, fixed=True,
+         choices=("axpy", "decode", "prefill", "project")),
     Knob("model", "", "the decoder's shape, with seeded random weights", NAMES.index("qwen2.5-0.5b"), 0, 0,
          len(NAMES) - 1, choices=NAMES),
     Knob("form", "", "PyTorch's own", 0, 0, 0, 1, fixed=True, choices=("unfused", "fused")),
@@ -92,6 +93,8 @@ KNOBS = [  # problem.c's, with its defaults, which what has no counterpart here 
     Knob("requests", "prompts", "for prefill", 8, 3, 1, 1 << 16, fixed=True),
     Knob("exact", "", "likewise", 0, 0, 0, 1, fixed=True),
     Knob("pool", "graphs", "likewise", 20, 4, 1, 20, fixed=True),
+    Knob("part", "", "for one projection", 7, 7, 0, 9, fixed=True,
+         choices=("q", "k", "v", "qkv", "o", "gate", "up", "gate+up", "down", "logits")),
     Knob("n", "floats", "for the AXPYs", 1 << 20, 1000, 1, 1 << 28, fixed=True),
     Knob("k", "steps", "likewise", 500, 20, 1, 100000, fixed=True),
 ]
