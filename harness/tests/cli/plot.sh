@@ -395,6 +395,42 @@ expect_no split-kv
 output=$(cat "$fixture/wrong3/lab03-speedup.svg")
 expect 0 'wrong: of fresh inputs'
 
+# ---- lab 04's: rungs, prompts by length, projections beside a read ----
+python3 - "$repository/harness/tests/data/example-gpu.json" "$fixture/lab04.json" <<'CODE'
+import copy, json, sys
+result = json.load(open(sys.argv[1]))
+template = copy.deepcopy(next(p for p in result["results"] if p["variant"] == "stream"))
+result["lab"]["id"] = "lab04"
+base = {"work": 1, "model": 4, "form": 0, "prompt": 32, "tokens": 128, "exact": 0, "part": 7, "n": 1024, "k": 500}
+result["lab"]["knobs"] = [{"name": name, "unit": ""} for name in base]
+points = []
+def add(variant, us, baseline=False, **knobs):
+    point = copy.deepcopy(template)
+    point.update(variant=variant, role="baseline" if baseline else "ladder", params={**base, **knobs}, model=None)
+    point["derived"].update(tokens=1, us_per_token=us)
+    point["timing"]["wall"].update(median=us, p10=us, p90=us, samples=[us])
+    point["speedup"] = None if baseline else dict(median=3000 / us, low=3000 / us, high=3000 / us)
+    points.append(point)
+add("launch", 3000, True)
+add("resident", 1000)
+for prompt, us in ((64, 400), (128, 500), (129, 900)):
+    add("prefill-launch", 4 * us, True, work=2, exact=1, prompt=prompt)
+    add("prefill-pool", us, work=2, exact=1, prompt=prompt)
+for part, us in ((3, 10), (8, 20)):
+    add("project-read", us, True, work=3, part=part)
+    add("project-matvec", us * 1.25 if part == 8 else us, True, work=3, part=part)
+result["results"] = points
+json.dump(result, open(sys.argv[2], "w"))
+CODE
+run plot "$fixture/lab04.json" "--out=$out"
+expect 0 'wrote lab04-rungs.svg' 'wrote lab04-ttft.svg' 'wrote lab04-projections.svg'
+output=$(cat "$out/lab04-rungs.svg")
+expect 0 'resident is 3× as fast as launch' 'NVIDIA H200'
+output=$(cat "$out/lab04-ttft.svg")
+expect 0 'prefill-pool: 4× as fast as prefill-launch' 'NVIDIA H200'
+output=$(cat "$out/lab04-projections.svg")
+expect 0 'least: 0.80, qwen2.5/down' 'qwen2.5/qkv' 'NVIDIA H200'
+
 # ---- what cannot be drawn ----
 mkdir -p "$PK_LAB_SOURCE"/results/2026-01-0{1,2,3}T000000Z-d
 cp "$fixture/lab01.json" "$PK_LAB_SOURCE/results/2026-01-01T000000Z-d/lab01.json"
