@@ -1,0 +1,99 @@
+#!/bin/sh
+# Tests of lab04_text: text_test.sh PROGRAM ways|refusals, or text_test.sh PROGRAM golden FILE MODELS. Exit code 77: there is
+# no device, or no such model.
+set -u
+program=$1
+failed=0
+errors=$(mktemp) || exit 1
+trap 'rm -f "$errors"' EXIT
+
+fail() {
+    echo "text_test: $*" >&2
+    failed=1
+}
+
+# ids ARGUMENTS...: what it prints, and a failure where it ends otherwise than well.
+ids() {
+    "$program" --print-ids "$@" 2>"$errors"
+    code=$?
+    [ "$code" -eq 0 ] || cat "$errors" >&2
+    return "$code"
+}
+
+# The same ids whatever the way; with the rehearsal before and without.
+ways() {
+    for form in fused unfused; do
+        for draw in --top-k=1 "--top-k=8 --seed=3"; do
+            # shellcheck disable=SC2086 # two words
+            set -- --model=tiny --prompt-ids=1,2,3,4,5 --tokens=24 --form=$form $draw
+            want=$(ids "$@" --graph=0)
+            code=$?
+            [ "$code" -ne 77 ] || exit 77
+            commas=$(printf %s "$want" | tr -cd , | wc -c)
+            [ "$commas" -eq 23 ] || grep -q "the model ended the text" "$errors" ||
+                fail "$*: 24 tokens were asked for: $want"
+            for way in --graph=1 --variant=capture --variant=while --parity=1; do
+                got=$(ids "$@" "$way")
+                code=$?
+                [ "$code" -ne 77 ] || continue # the device lacks it
+                [ "$got" = "$want" ] || fail "$* $way: $got, and by launches $want"
+                grep -q "decode by .*graph" "$errors" || fail "$* $way: no graph was used"
+            done
+        done
+    done
+    PK_GRAPH=0 "$program" --model=tiny --prompt-ids=1 --tokens=2 2>&1 | grep -q "kernel by kernel" ||
+        fail "PK_GRAPH=0 was not heeded"
+}
+
+# refused MATCH ARGUMENTS...: exit code 2, one line on the standard error that matches, and nothing beside it.
+refused() {
+    match=$1
+    shift
+    said=$("$program" "$@" 2>"$errors")
+    code=$?
+    [ "$code" -eq 2 ] || fail "$*: exit code $code, not 2"
+    [ -z "$said" ] || fail "$*: it printed $said"
+    grep -q "$match" "$errors" || fail "$*: '$match' was expected: $(cat "$errors")"
+}
+
+refusals() {
+    refused "the prompt is empty" --model=tiny --prompt-ids=
+    refused "the prompt is empty" --model=tiny
+    refused "which model" --prompt-ids=1
+    refused "is no token" --model=tiny --prompt-ids=1,,2
+    refused "is no token" --model=tiny --prompt-ids=1,-2
+    refused "is no token" --model=tiny --prompt-ids=1,
+    refused "there is no token 99999999" --model=tiny --prompt-ids=1,99999999
+    refused "did you mean --tokens" --model=tiny --prompt-ids=1 --token=3
+    refused "is none of capture, resident, while" --model=tiny --prompt-ids=1 --variant=loop
+    refused "tokens" --model=tiny --prompt-ids=1 --tokens=0
+    refused "tiny" --model=no-such-model --prompt-ids=1
+    refused "no-such-folder" --model=./no-such-folder --prompt-ids=1
+    refused "takes no value" --model=tiny --prompt-ids=1 --print-ids=1
+    long=$(awk 'BEGIN { for (i = 0; i < 140000; i++) printf "%s1", i ? "," : "" }' | cut -c 1-130000)
+    refused "shorten it" --model=tiny --prompt-ids="${long}1"
+}
+
+# The first prompt of the golden file, and 16 tokens that transformers chose after it.
+golden() {
+    file=$1
+    model=$2/smollm2-135m
+    [ -f "$model/config.json" ] || exit 77
+    prompt=$(sed -n 's/.*"prompt": *\[\([0-9,]*\)\].*/\1/p' "$file" | head -n 1)
+    want=$(sed -n 's/.*"greedy": *\[\([0-9,]*\)\].*/\1/p' "$file" | head -n 1 | cut -d , -f 1-16)
+    if [ -z "$prompt" ] || [ -z "$want" ]; then
+        fail "$file has no prompt"
+    fi
+    got=$(ids --model="$model" --prompt-ids="$prompt" --tokens=16)
+    [ "$got" = "$want" ] || fail "$got, and transformers chose $want"
+    text=$("$program" --model="$model" --prompt-ids="$prompt" --tokens=4 2>"$errors")
+    [ "$text" = " 9, " ] || fail "text '$text' where ' 9, ' follows"
+}
+
+case $2 in
+ways) ways ;;
+refusals) refusals ;;
+golden) golden "$3" "$4" ;;
+*) fail "no tests '$2'" ;;
+esac
+exit "$failed"
