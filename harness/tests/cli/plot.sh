@@ -413,6 +413,7 @@ def add(variant, us, baseline=False, **knobs):
     points.append(point)
 add("launch", 3000, True)
 add("resident", 1000)
+add("update-graph", 1500)
 for prompt, us in ((64, 400), (128, 500), (129, 900)):
     add("prefill-launch", 4 * us, True, work=2, exact=1, prompt=prompt)
     add("prefill-pool", us, work=2, exact=1, prompt=prompt)
@@ -423,7 +424,9 @@ result["results"] = points
 json.dump(result, open(sys.argv[2], "w"))
 CODE
 run plot "$fixture/lab04.json" "--out=$out"
-expect 0 'wrote lab04-rungs.svg' 'wrote lab04-ttft.svg' 'wrote lab04-projections.svg'
+expect 0 'wrote lab04-rungs.svg' 'wrote lab04-ttft.svg' 'wrote lab04-projections.svg' 'wrote lab04-update.svg'
+output=$(cat "$out/lab04-update.svg")
+expect 0 'update-graph: 500 µs a token beyond resident' 'NVIDIA H200'
 output=$(cat "$out/lab04-rungs.svg")
 expect 0 'resident is 3× as fast as launch' 'NVIDIA H200'
 output=$(cat "$out/lab04-ttft.svg")
