@@ -507,7 +507,7 @@ static __device__ inline void put_token(const choose_args *a, int token, int ste
     const int position = state->position + 1;
     state->step = step + 1;
     state->position = position;
-    int done = step + 1 >= state->limit || state->fault != 0;
+    int done = state->done != 0 || step + 1 >= state->limit || state->fault != 0;
     for (int i = 0; i < a->end_count; i++)
         done |= token == a->end_tokens[i];
     if (position > a->capacity || token < 0) { /* the token that came in had no room */
