@@ -258,12 +258,22 @@ static void check_same(const lab04 *lab, const lab04_expected *host, pk_verdict 
         verdict->first_wrong = same_logits ? (uint64_t)step : (uint64_t)step * vocab + i;
         verdict->got = same_logits ? host->tokens[step] : (double)got[i];
         verdict->want = same_logits ? host->seen_tokens[step] : (double)want[i];
-        const char *page = step == 0 ? "#not-the-same-bits" : "#stale-argument";
-        snprintf(
-            verdict->note, sizeof verdict->note,
-            "%s %d: %s of token %zu not bit for bit what '%s' gave%s (docs/troubleshooting.md%s)", what_is_a_step(lab),
-            step, same_logits ? "the choice" : "the logit", same_logits ? 0 : i, host->seen_variant,
-            step == 0 ? "" : ", and all before are: a position, a step or a token that should have moved on", page);
+        const char *word = what_is_a_step(lab), *first = host->seen_variant;
+        if (same_logits)
+            snprintf(verdict->note, sizeof verdict->note,
+                     "%s %d: another token was chosen than by '%s', of the same logits "
+                     "(docs/troubleshooting.md#another-token)",
+                     word, step, first);
+        else if (step == 0)
+            snprintf(verdict->note, sizeof verdict->note,
+                     "%s %d: the logit of token %zu is not bit for bit what '%s' gave "
+                     "(docs/troubleshooting.md#not-the-same-bits)",
+                     word, step, i, first);
+        else
+            snprintf(verdict->note, sizeof verdict->note,
+                     "%s %d: the logit of token %zu is not bit for bit what '%s' gave, and all before are: a position, "
+                     "a step or a token that should have moved on (docs/troubleshooting.md#stale-argument)",
+                     word, step, i, first);
     }
 }
 
