@@ -237,12 +237,13 @@ static pk_status writes_nan(pk_run *run)
 /* ---- loops ---- */
 
 #if defined(LAB04_HAS_LOOP)
-static __global__ void go_on_wrongly(cudaGraphConditionalHandle loop, const pk_decode_state *state)
+/* Ends a step too early, or never. */
+static __global__ void go_on_wrongly(cudaGraphConditionalHandle loop, const pk_decode_state *state, int endless)
 {
-    cudaGraphSetConditional(loop, state->step + 1 < state->limit ? 1 : 0);
+    cudaGraphSetConditional(loop, endless || state->step + 1 < state->limit ? 1 : 0);
 }
 
-static pk_status loop_early(pk_run *run)
+static pk_status wrong_loop(pk_run *run, int endless)
 {
     lab04_graph *g;
     cudaGraph_t body;
@@ -252,18 +253,28 @@ static pk_status loop_early(pk_run *run)
     PK_TRY(lab04_make_loop(&g->graph, &loop, &body));
     PK_CHECK(cudaStreamBeginCaptureToGraph(stream, body, NULL, NULL, 0, cudaStreamCaptureModeThreadLocal));
     PK_TRY(lab04_step(lab04_of(run), lab04_at_device(lab04_of(run)), stream));
-    PK_LAUNCH(go_on_wrongly, 1, 1, 0, stream, loop, lab04_of(run)->decoder.state);
+    PK_LAUNCH(go_on_wrongly, 1, 1, 0, stream, loop, lab04_of(run)->decoder.state, endless);
     PK_CHECK(cudaStreamEndCapture(stream, &body));
     PK_CHECK(cudaGraphInstantiate(&g->exec, g->graph, 0));
     return PK_OK;
 }
 #else
-static pk_status loop_early(pk_run *run)
+static pk_status wrong_loop(pk_run *run, int endless)
 {
-    (void)run;
+    (void)run, (void)endless;
     return PK_OK;
 }
 #endif
+
+static pk_status loop_early(pk_run *run)
+{
+    return wrong_loop(run, 0);
+}
+
+static pk_status loop_endless(pk_run *run)
+{
+    return wrong_loop(run, 1);
+}
 
 static pk_status loop_once(pk_run *run)
 {
@@ -318,6 +329,8 @@ PK_VARIANTS(ladder) = {
     GRAPH("ulp", ulp, replay_right),
     GRAPH("writes-nan", writes_nan, replay_right),
     {"loop-early", "wrong on purpose", PK_NEED_GRAPH | PK_NEED_GRAPH_WHILE, loop_early, loop_once, lab04_forget_graph},
+    {"loop-endless", "wrong on purpose", PK_NEED_GRAPH | PK_NEED_GRAPH_WHILE, loop_endless, loop_once,
+     lab04_forget_graph},
     GRAPH("prefill-bucket-short", bucket_short_prepare, one_graph_for_all),
 };
 PK_VARIANTS_END(ladder)
