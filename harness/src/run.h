@@ -47,7 +47,7 @@ struct pk_run {
     char peeked_text[384];
     double *token_us; /* latencies of the tokens of this repetition, [token_capacity] */
     size_t token_count, token_capacity, token_seen, token_stride;
-    double last_token_us;      /* when the last token, or the repetition, began or ended */
+    double last_token_us;           /* when the last token, or the repetition, began or ended */
     pk_phase phases[PK_MAX_PHASES]; /* what pk_run_phase said since the run began */
     size_t phase_count;
     pk_launch_counts launches; /* of the last repetition */
