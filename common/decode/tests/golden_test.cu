@@ -116,24 +116,32 @@ static pk_status run_sequence(const pk_model *model, const pk_golden_sequence *s
     return status;
 }
 
+static pk_status run_forms(const pk_golden *golden, const pk_model *model, bool one)
+{
+    for (int fused = one ? 1 : 0; fused < 2; fused++) {
+        outcome o = {0, 0, 0, 0, 0};
+        for (size_t i = 0; i < (one ? 1 : golden->count); i++)
+            PK_TRY(run_sequence(model, &golden->sequences[i], fused != 0, &o));
+        printf("%s, %s: %d steps, errors up to %.2f of their bound, divergence %.2g nats at most, %.2g in the mean, %d "
+               "left the golden sequence within its margin\n",
+               model->config.name, fused ? "fused, token by token" : "unfused, prompt as a batch", o.steps, o.error,
+               o.kl, o.mean_kl / o.steps, o.flips);
+    }
+    return PK_OK;
+}
+
 static pk_status run_file(const char *models, const char *path, bool one)
 {
     pk_golden golden;
     pk_model model;
     PK_TRY(pk_golden_open(path, &golden));
-    PK_TRY(pk_golden_model(&golden, models, &model));
-    for (int fused = one ? 1 : 0; fused < 2; fused++) {
-        outcome o = {0, 0, 0, 0, 0};
-        for (size_t i = 0; i < (one ? 1 : golden.count); i++)
-            PK_TRY(run_sequence(&model, &golden.sequences[i], fused != 0, &o));
-        printf("%s, %s: %d steps, errors up to %.2f of their bound, divergence %.2g nats at most, %.2g in the mean, %d "
-               "left the golden sequence within its margin\n",
-               model.config.name, fused ? "fused, token by token" : "unfused, prompt as a batch", o.steps, o.error,
-               o.kl, o.mean_kl / o.steps, o.flips);
+    pk_status status = pk_golden_model(&golden, models, &model);
+    if (status == PK_OK) {
+        status = run_forms(&golden, &model, one);
+        pk_model_close(&model);
     }
-    pk_model_close(&model);
     pk_golden_close(&golden);
-    return PK_OK;
+    return status;
 }
 
 int main(int argc, char **argv)
