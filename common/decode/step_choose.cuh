@@ -111,7 +111,7 @@ static __device__ inline void put_token(const choose_args *a, int token, int ste
     int done = state->done != 0 || step + 1 >= state->limit || state->fault != 0;
     for (int i = 0; i < a->end_count; i++)
         done |= token == a->end_tokens[i];
-    if (position > a->capacity || token < 0) { /* the token that came in had no room */
+    if (position > a->capacity) { /* the token that came in had no room */
         state->fault = PK_FAULT_CACHE_FULL;
         done = 1;
     }

@@ -17,15 +17,21 @@ static inline pk_status make_exec(pk_run *run, lab04_graph *g)
     return lab04_upload(run, g);
 }
 
-static inline pk_status axpy_prepare(pk_run *run)
+/* The graph that `capture` captures, checked and made ready. */
+static inline pk_status prepare_by(pk_run *run, pk_status (*capture)(pk_run *run, cudaGraph_t *graph))
 {
     lab04_graph *g;
     pk_status status;
     PK_TRY(lab04_keep_graph(run, &g));
-    LAB04_TIMED(run, "capture", status = capture_axpy(run, &g->graph));
+    LAB04_TIMED(run, "capture", status = capture(run, &g->graph));
     PK_TRY(status);
     PK_TRY(lab04_check_nodes(lab04_of(run), g->graph, 0));
     return make_exec(run, g);
+}
+
+static inline pk_status axpy_prepare(pk_run *run)
+{
+    return prepare_by(run, capture_axpy);
 }
 
 static inline pk_status prepare_step_at(pk_run *run, pk_decode_at at, pk_status (*before_exec)(lab04_graph *))
@@ -121,13 +127,7 @@ static inline pk_status pool_prepare(pk_run *run)
 
 static inline pk_status pdl_prepare(pk_run *run)
 {
-    lab04_graph *g;
-    pk_status status;
-    PK_TRY(lab04_keep_graph(run, &g));
-    LAB04_TIMED(run, "capture", status = capture_pdl(run, &g->graph));
-    PK_TRY(status);
-    PK_TRY(lab04_check_nodes(lab04_of(run), g->graph, 0));
-    return make_exec(run, g);
+    return prepare_by(run, capture_pdl);
 }
 
 static inline pk_status while_prepare(pk_run *run)
