@@ -76,7 +76,7 @@ static void add_spread(double *spread, const double *rest, size_t positions, siz
 /* The passes' sums become the bounds. */
 static void combine(scales sums, const double *spread, size_t positions, size_t vocab, int passes, double *bound)
 {
-    const double of_shift = multiple(1, passes), of_rest = multiple((double)vocab, REST_FREEDOM * (double)passes);
+    const double of_shift = multiple(1, passes), of_rest = multiple((double)vocab, (double)(REST_FREEDOM * passes));
     double most = 1;
     for (size_t v = 0; v < vocab; v++)
         most = fmax(most, spread[v] / ((double)positions * passes));
