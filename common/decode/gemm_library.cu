@@ -5,8 +5,8 @@
  *
  * Launches are counted (pk_device.h), and a library does not say how many kernels a product takes. So a plan tries the
  * algorithms that the library proposes, best first, each in a stream capture that is thrown away, and takes the first
- * whose graph is one kernel; where there is none, the plan is the plain kernel. The capture also makes the runtime load
- * the kernel, which it might not do in a later one.
+ * whose graph is one kernel. Where there is none it asks in another way (`questions`), and at the end the plan is the
+ * plain kernel. The capture also makes the runtime load the kernel, which it might not do in a later one.
  * Sources: cuBLAS Library, "Using the cuBLASLt API"; hipBLASLt API reference. */
 #if defined(PK_GEMM_CUBLASLT)
 #include <cublasLt.h>
@@ -41,14 +41,34 @@ typedef hipblasStatus_t lt_status;
 #endif
 
 enum {
-    PROPOSALS = 16, /* asked for: the one that is taken is nearly always among the first three */
+    PROPOSALS = 32, /* asked for at once: each costs a capture until one is taken, mostly one of the first three */
     ALIGNMENT = 16  /* bytes, of x, w and y: that of a row of bf16 whose length is a multiple of 8 */
 };
 static const size_t workspace_bytes = (size_t)32 << 20; /* what NVIDIA advises for Hopper */
 
+/* Ways to ask for algorithms, tried in this order.
+ *
+ * Where x has few rows there are few tiles, and the library likes to share k among blocks: a second kernel then adds
+ * the parts, or one clears them before. Without a workspace there is no place for parts. And for a product of more rows
+ * there are tiles enough for all processors, and it proposes what does not share k: an algorithm is a kernel with its
+ * tile, and cuBLASLt can be asked whether it serves fewer rows as well. hipBLASLt's C interface cannot. */
+typedef struct question {
+    size_t workspace; /* bytes that an algorithm may want */
+    int least_rows;   /* proposals are for as many rows of x at least */
+} question;
+static const question questions[] = {{workspace_bytes, 1},
+                                     {0, 1},
+#if defined(PK_GEMM_CUBLASLT)
+                                     {0, 128},
+                                     {0, 512}
+#endif
+};
+enum { QUESTIONS = sizeof questions / sizeof questions[0] };
+
 typedef struct plan {
     int m, n, k;
-    bool plain; /* no algorithm of one kernel: all below is unused */
+    bool plain;          /* no algorithm of one kernel: all below is unused */
+    int asked, proposal; /* which question's it is */
     LT(MatmulDesc_t) product;
     LT(MatrixLayout_t) w, x, y;
     LT(MatmulAlgo_t) algorithm;
@@ -181,10 +201,10 @@ static pk_status is_one_kernel(const pk_gemm *gemm, const plan *p, int accumulat
     return PK_OK;
 }
 
-static pk_status limit_proposals(LT(MatmulPreference_t) preference)
+static pk_status limit_proposals(LT(MatmulPreference_t) preference, const question *q)
 {
-    LT_CHECK(LT(MatmulPreferenceSetAttribute)(preference, LT_VALUE(MATMUL_PREF_MAX_WORKSPACE_BYTES), &workspace_bytes,
-                                              sizeof workspace_bytes));
+    LT_CHECK(LT(MatmulPreferenceSetAttribute)(preference, LT_VALUE(MATMUL_PREF_MAX_WORKSPACE_BYTES), &q->workspace,
+                                              sizeof q->workspace));
 #if defined(PK_GEMM_CUBLASLT)
     const uint32_t no_reduction = CUBLASLT_REDUCTION_SCHEME_NONE, alignment = ALIGNMENT;
     LT_CHECK(cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &no_reduction,
@@ -198,32 +218,56 @@ static pk_status limit_proposals(LT(MatmulPreference_t) preference)
     return PK_OK;
 }
 
-static pk_status propose(const pk_gemm *gemm, const plan *p, LT(MatmulPreference_t) preference,
-                         LT(MatmulHeuristicResult_t) * proposals, int *count)
+typedef struct proposals {
+    LT(MatmulHeuristicResult_t) of[PROPOSALS];
+    int count;
+} proposals;
+
+/* `about`: the product that is asked about. */
+static pk_status propose(const pk_gemm *gemm, const plan *about, const question *q, LT(MatmulPreference_t) preference,
+                         proposals *to)
 {
-    PK_TRY(limit_proposals(preference));
-    const lt_status status = LT(MatmulAlgoGetHeuristic)(gemm->handle, p->product, p->w, p->x, p->y, p->y, preference,
-                                                        PROPOSALS, proposals, count);
+    PK_TRY(limit_proposals(preference, q));
+    const lt_status status = LT(MatmulAlgoGetHeuristic)(gemm->handle, about->product, about->w, about->x, about->y,
+                                                        about->y, preference, PROPOSALS, to->of, &to->count);
     if (status == BLAS_VALUE(STATUS_NOT_SUPPORTED))
-        *count = 0; /* the library's word for a shape that it has nothing for */
+        to->count = 0; /* the library's word for a shape that it has nothing for */
     else
         LT_CHECK(status);
     return PK_OK;
 }
 
-static pk_status choose_algorithm(const pk_gemm *gemm, plan *p)
+static pk_status ask(const pk_gemm *gemm, const plan *about, const question *q, proposals *to)
 {
     LT(MatmulPreference_t) preference;
-    LT(MatmulHeuristicResult_t) proposals[PROPOSALS];
-    int count = 0;
     LT_CHECK(LT(MatmulPreferenceCreate)(&preference));
-    const pk_status status = propose(gemm, p, preference, proposals, &count);
+    const pk_status status = propose(gemm, about, q, preference, to);
     (void)LT(MatmulPreferenceDestroy)(preference);
-    PK_TRY(status);
-    for (int i = 0; i < count; i++) {
+    return status;
+}
+
+/* Can the plan's algorithm make its product? One that was proposed for another number of rows may not. */
+static bool serves(const pk_gemm *gemm, const plan *p, const question *q)
+{
+#if defined(PK_GEMM_CUBLASLT)
+    cublasLtMatmulHeuristicResult_t result = {};
+    return p->m >= q->least_rows || (cublasLtMatmulAlgoCheck(gemm->handle, p->product, p->w, p->x, p->y, p->y,
+                                                             &p->algorithm, &result) == CUBLAS_STATUS_SUCCESS &&
+                                     result.workspaceSize <= workspace_bytes);
+#else
+    (void)gemm, (void)p, (void)q; /* all questions are about the product itself */
+    return true;
+#endif
+}
+
+/* The first of the proposals that is one kernel, both ways, becomes the plan's; plain: there is none. */
+static pk_status take_one_kernel(const pk_gemm *gemm, plan *p, const question *q, const proposals *from)
+{
+    p->plain = false;
+    for (p->proposal = 0; p->proposal < from->count; p->proposal++) {
         bool set = false, added = false;
-        p->algorithm = proposals[i].algo;
-        if (proposals[i].state == BLAS_VALUE(STATUS_SUCCESS))
+        p->algorithm = from->of[p->proposal].algo;
+        if (from->of[p->proposal].state == BLAS_VALUE(STATUS_SUCCESS) && serves(gemm, p, q))
             PK_TRY(is_one_kernel(gemm, p, 0, &set));
         if (set)
             PK_TRY(is_one_kernel(gemm, p, 1, &added));
@@ -234,7 +278,7 @@ static pk_status choose_algorithm(const pk_gemm *gemm, plan *p)
     return PK_OK;
 }
 
-static pk_status make_plan(const pk_gemm *gemm, plan *p)
+static pk_status describe(plan *p)
 {
     const int32_t transposed = BLAS_VALUE(OP_T);
     LT_CHECK(LT(MatmulDescCreate)(&p->product, BLAS_VALUE(COMPUTE_32F), TYPE_VALUE(R_32F)));
@@ -242,7 +286,34 @@ static pk_status make_plan(const pk_gemm *gemm, plan *p)
     LT_CHECK(LT(MatrixLayoutCreate)(&p->w, TYPE_VALUE(R_16BF), (uint64_t)p->k, (uint64_t)p->n, p->k));
     LT_CHECK(LT(MatrixLayoutCreate)(&p->x, TYPE_VALUE(R_16BF), (uint64_t)p->k, (uint64_t)p->m, p->k));
     LT_CHECK(LT(MatrixLayoutCreate)(&p->y, TYPE_VALUE(R_32F), (uint64_t)p->n, (uint64_t)p->m, p->n));
-    return choose_algorithm(gemm, p);
+    return PK_OK;
+}
+
+static pk_status answer(const pk_gemm *gemm, plan *p, const question *q)
+{
+    plan about = {};
+    proposals found = {};
+    about.m = p->m > q->least_rows ? p->m : q->least_rows, about.n = p->n, about.k = p->k;
+    pk_status status = describe(&about);
+    if (status == PK_OK)
+        status = ask(gemm, &about, q, &found);
+    release_plan(&about);
+    return status == PK_OK ? take_one_kernel(gemm, p, q, &found) : status;
+}
+
+static pk_status make_plan(const pk_gemm *gemm, plan *p)
+{
+    PK_TRY(describe(p));
+    p->plain = true;
+    for (p->asked = 0; p->asked < QUESTIONS; p->asked++) {
+        const question *const q = &questions[p->asked];
+        if (p->asked > 1 && p->m >= q->least_rows)
+            continue; /* as the one before */
+        PK_TRY(answer(gemm, p, q));
+        if (!p->plain)
+            break;
+    }
+    return PK_OK;
 }
 
 pk_status pk_gemm_plan(pk_gemm *gemm, int m, int n, int k)
@@ -261,6 +332,18 @@ pk_status pk_gemm_plan(pk_gemm *gemm, int m, int n, int k)
     else
         release_plan(&fresh);
     return status;
+}
+
+void pk_gemm_say_plan(const pk_gemm *gemm, int m, int n, int k, char *text, size_t bytes)
+{
+    const plan *const p = gemm ? find_plan(gemm, m, n, k) : NULL;
+    if (gemm && !p)
+        snprintf(text, bytes, "no plan");
+    else if (!p || p->plain)
+        snprintf(text, bytes, "plain tiled kernel");
+    else
+        snprintf(text, bytes, LT_LIBRARY ", question %d of %d, proposal %d", p->asked + 1, (int)QUESTIONS,
+                 p->proposal + 1);
 }
 
 pk_status pk_gemm_library_run(pk_gemm *gemm, const uint16_t *x, const uint16_t *w, float *y, int m, int n, int k,
@@ -306,6 +389,12 @@ pk_status pk_gemm_plan(pk_gemm *gemm, int m, int n, int k)
 {
     (void)gemm, (void)m, (void)n, (void)k;
     return PK_OK;
+}
+
+void pk_gemm_say_plan(const pk_gemm *gemm, int m, int n, int k, char *text, size_t bytes)
+{
+    (void)gemm, (void)m, (void)n, (void)k;
+    snprintf(text, bytes, "plain tiled kernel");
 }
 
 /* Never called: there is no gemm. */

@@ -8,6 +8,7 @@
 #ifndef PK_GEMM_H
 #define PK_GEMM_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "pk_status.h"
@@ -24,9 +25,11 @@ void pk_gemm_close(pk_gemm *gemm);
 const char *pk_gemm_library(void); /* "cuBLASLt 13.0.1", "plain tiled kernel" */
 
 /* Choose the algorithm for a shape, once; asking again is free. Only algorithms of one kernel are taken, so that
- * launches can be counted: without a reduction of parts of k. Where the library has none the plan is the plain kernel.
- */
+ * launches can be counted: without a reduction of parts of k. The library is asked in several ways until it proposes
+ * one; where it has none the plan is the plain kernel. */
 pk_status pk_gemm_plan(pk_gemm *gemm, int m, int n, int k);
+/* The plan in words: "plain tiled kernel", "cuBLASLt, question 2 of 4, proposal 1", "no plan". gemm NULL: the first. */
+void pk_gemm_say_plan(const pk_gemm *gemm, int m, int n, int k, char *text, size_t bytes);
 
 /* In stream order, one launch. `accumulate`: y += instead of y =. gemm NULL: the plain kernel. PK_USAGE for a shape
  * that was not planned, or cannot be. Row i of y depends on row i of x alone; by the plain kernel bit for bit whatever

@@ -1,7 +1,8 @@
 /* Batched projections (pk_gemm.h), by the plain kernel and by the library where the build has one: small whole numbers,
  * whose products and sums are exact, against sums in double; the same bits for a row whatever m is; nothing written
- * beside y; what cannot be is refused; launches counted; a captured product as one launched. Exit code 77 where there
- * is no device. */
+ * beside y; what cannot be is refused; launches counted; a captured product as one launched; a model's own products by
+ * the library as by the plain kernel, with what was planned for each in words. Exit code 77 where there is no device.
+ */
 #include "pk_gpu.h"
 
 #include <math.h>
@@ -184,6 +185,107 @@ static pk_status captured(bench *b, pk_gemm *gemm, const char *by)
     return PK_OK;
 }
 
+/* ---- a model's products ---- */
+
+typedef struct product {
+    int m, n, k;
+    uint16_t *x, *w; /* device memory, and y */
+    float *y;
+    float *want, *got; /* host memory */
+} product;
+
+/* Whole numbers, in the order of a counter that has nothing to do with rows: from -8 to 8, so that 2^18 products' sum
+ * is below 2^24. */
+static pk_status upload_whole(uint16_t *to, size_t count, cudaStream_t stream)
+{
+    uint16_t *const values = (uint16_t *)malloc(count * sizeof *values);
+    if (!values)
+        return pk_out_of_memory("gemm_test");
+    for (size_t i = 0; i < count; i++)
+        values[i] = pk_float_to_bf16((float)(pk_random_split(3, i) % 17) - 8);
+    pk_status status = pk_device_upload(to, values, count * sizeof *values, stream);
+    if (status == PK_OK)
+        status = pk_device_stream_synchronize(stream);
+    free(values);
+    return status;
+}
+
+static pk_status open_product(product *p, cudaStream_t stream)
+{
+    const size_t x = (size_t)p->m * (size_t)p->k, w = (size_t)p->n * (size_t)p->k, y = (size_t)p->m * (size_t)p->n;
+    p->want = (float *)malloc(y * sizeof *p->want);
+    p->got = (float *)malloc(y * sizeof *p->got);
+    if (!p->want || !p->got)
+        return pk_out_of_memory("gemm_test");
+    PK_TRY(pk_device_alloc((void **)&p->x, x * sizeof *p->x));
+    PK_TRY(pk_device_alloc((void **)&p->w, w * sizeof *p->w));
+    PK_TRY(pk_device_alloc((void **)&p->y, y * sizeof *p->y));
+    PK_TRY(upload_whole(p->x, x, stream));
+    return upload_whole(p->w, w, stream);
+}
+
+static void close_product(product *p)
+{
+    pk_device_free(p->x);
+    pk_device_free(p->w);
+    pk_device_free(p->y);
+    free(p->want);
+    free(p->got);
+}
+
+/* y = x w, then y += x w: exact, so the bits are those of the plain kernel. */
+static pk_status run_product(const product *p, pk_gemm *gemm, float *to, cudaStream_t stream)
+{
+    const size_t bytes = (size_t)p->m * (size_t)p->n * sizeof *p->y;
+    PK_TRY(pk_device_fill(p->y, 0xff, bytes, stream));
+    for (int accumulate = 0; accumulate < 2; accumulate++)
+        PK_TRY(pk_gemm_run(gemm, p->x, p->w, p->y, p->m, p->n, p->k, accumulate, stream));
+    PK_TRY(pk_device_download(to, p->y, bytes, stream));
+    return pk_device_stream_synchronize(stream);
+}
+
+static pk_status compare_product(const product *p, pk_gemm *gemm, cudaStream_t stream)
+{
+    pk_launch_counts counts;
+    char plan[96], what[160];
+    PK_TRY(pk_gemm_plan(gemm, p->m, p->n, p->k));
+    PK_TRY(run_product(p, NULL, p->want, stream));
+    pk_launch_counts_reset();
+    PK_TRY(run_product(p, gemm, p->got, stream));
+    pk_launch_counts_read(&counts);
+    pk_gemm_say_plan(gemm, p->m, p->n, p->k, plan, sizeof plan);
+    printf("%4d x %5d, k = %4d: %s\n", p->m, p->n, p->k, plan);
+    const size_t count = (size_t)p->m * (size_t)p->n;
+    size_t other = 0;
+    while (other < count && p->got[other] == p->want[other])
+        other++;
+    if (other < count) {
+        snprintf(what, sizeof what, "%d x %d, k = %d: row %zu, column %zu is %.9g, by the plain kernel %.9g", p->m,
+                 p->n, p->k, other / (size_t)p->n, other % (size_t)p->n, (double)p->got[other], (double)p->want[other]);
+        expect(false, what, plan);
+    }
+    expect(counts.launches == 2 && counts.foreign == 0, "two products are not counted as two launches", plan);
+    return PK_OK;
+}
+
+/* The four products of a layer of qwen2.5-0.5b at the rows of its smaller buckets. Without a library there is nothing
+ * to compare, and one shows that the comparison runs. */
+static pk_status model_products(bench *b, pk_gemm *gemm)
+{
+    static const int shapes[][2] = {{896, 896}, {1152, 896}, {9728, 896}, {896, 4864}}, rows[] = {16, 1, 32, 64, 128};
+    const int shape_count = gemm ? 4 : 1, row_count = gemm ? 5 : 1;
+    for (int s = 0; s < shape_count; s++)
+        for (int r = 0; r < row_count; r++) {
+            product p = {rows[r], shapes[s][0], shapes[s][1], NULL, NULL, NULL, NULL, NULL};
+            pk_status status = open_product(&p, b->stream);
+            if (status == PK_OK)
+                status = compare_product(&p, gemm, b->stream);
+            close_product(&p);
+            PK_TRY(status);
+        }
+    return PK_OK;
+}
+
 static pk_status refused(bench *b, pk_gemm *gemm)
 {
     static const int shapes[][3] = {{0, 1, 8}, {1, 0, 8}, {1, 1, 0}, {1, 1, 12}, {-1, 1, 8}};
@@ -201,6 +303,7 @@ static pk_status run(bench *b, pk_gemm *gemm)
     PK_TRY(captured(b, NULL, "the plain kernel"));
     PK_TRY(rows_alone(b));
     PK_TRY(refused(b, gemm));
+    PK_TRY(model_products(b, gemm));
     if (!gemm)
         return PK_OK;
     PK_TRY(exact_products(b, gemm, pk_gemm_library()));
