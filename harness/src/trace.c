@@ -112,8 +112,6 @@ bool pk_trace_is_of_device(pk_trace_kind kind)
     return kind >= PK_TRACE_KERNEL;
 }
 
-/* ---- order ---- */
-
 static int by_number(uint64_t a, uint64_t b)
 {
     return (a > b) - (a < b);
@@ -125,6 +123,106 @@ static int by_time(const pk_trace_event *a, const pk_trace_event *b)
     const int begin = by_number(a->begin_ns, b->begin_ns);
     return begin ? begin : by_number(b->end_ns, a->end_ns);
 }
+
+/* ---- which replay handed over which work ---- */
+
+static int pointed_by_time(const void *left, const void *right)
+{
+    return by_time(*(pk_trace_event *const *)left, *(pk_trace_event *const *)right);
+}
+
+static bool is_of_graph(const pk_trace_event *event)
+{
+    return pk_trace_is_of_device(event->kind) && event->node != 0;
+}
+
+static bool is_replay(const pk_trace_event *event)
+{
+    return event->kind == PK_TRACE_REPLAY;
+}
+
+/* Those that `wanted` is true of, by time, into `found`. */
+static size_t find_by_time(pk_trace *trace, bool (*wanted)(const pk_trace_event *), pk_trace_event **found)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < trace->count; i++)
+        if (wanted(&trace->events[i]))
+            found[count++] = &trace->events[i];
+    if (count)
+        qsort(found, count, sizeof(pk_trace_event *), pointed_by_time);
+    return count;
+}
+
+/* Has a call this number, and no other than a replay? A mark of a token has a number of its own kind. */
+static bool is_number_of_replay(const pk_trace *trace, uint64_t number)
+{
+    bool found = false;
+    for (size_t i = 0; i < trace->count; i++) {
+        const pk_trace_event *event = &trace->events[i];
+        if (pk_trace_is_of_device(event->kind) || event->kind == PK_TRACE_TOKEN || event->call != number)
+            continue;
+        if (!is_replay(event))
+            return false;
+        found = true;
+    }
+    return found;
+}
+
+/* Where a run of equal numbers begins. */
+static bool begins_run(pk_trace_event *const *work, size_t i)
+{
+    return i == 0 || work[i]->call != work[i - 1]->call;
+}
+
+static bool are_paired(const pk_trace *trace, pk_trace_event *const *work, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (begins_run(work, i) && !is_number_of_replay(trace, work[i]->call))
+            return false;
+    return true;
+}
+
+static uint64_t greatest_number(const pk_trace *trace)
+{
+    uint64_t greatest = 0;
+    for (size_t i = 0; i < trace->count; i++)
+        if (trace->events[i].kind != PK_TRACE_TOKEN && trace->events[i].call > greatest)
+            greatest = trace->events[i].call;
+    return greatest;
+}
+
+static void pair_in_order(pk_trace *trace, pk_trace_event **work, size_t work_count, pk_trace_event **replays,
+                          size_t replay_count)
+{
+    size_t runs = 0;
+    for (size_t i = 0; i < work_count; i++)
+        runs += begins_run(work, i);
+    const bool known = runs == replay_count;
+    const uint64_t above = greatest_number(trace);
+    for (size_t i = work_count; i-- > 0;) { /* from behind, since a run is told by the number ahead of it */
+        const bool first = begins_run(work, i);
+        work[i]->call = known ? above + runs : 0;
+        runs -= first;
+    }
+    for (size_t i = 0; known && i < replay_count; i++)
+        replays[i]->call = above + 1 + i;
+    trace->unpaired = known ? 0 : work_count;
+}
+
+void pk_trace_pair_replays(pk_trace *trace)
+{
+    pk_trace_event **work = calloc(trace->count + 1, sizeof(pk_trace_event *));
+    pk_trace_event **replays = calloc(trace->count + 1, sizeof(pk_trace_event *));
+    if (work && replays) {
+        const size_t work_count = find_by_time(trace, is_of_graph, work);
+        if (!are_paired(trace, work, work_count))
+            pair_in_order(trace, work, work_count, replays, find_by_time(trace, is_replay, replays));
+    }
+    free(work); /* without memory for it the numbers stay as they came */
+    free(replays);
+}
+
+/* ---- order ---- */
 
 static int by_stream(const pk_trace_event *a, const pk_trace_event *b)
 {

@@ -50,6 +50,7 @@ typedef struct pk_trace {
     uint64_t left_out;          /* events beyond the limit */
     uint64_t lost;              /* events that the source had and could not give */
     bool lost_more;             /* and some that it could not count */
+    uint64_t unpaired;          /* work of graphs of which the source does not tell which replay handed it over */
     uint64_t launches, replays; /* of the repetition, as the launch macro counted them */
     uint64_t begin_ns, end_ns;  /* of the repetition */
     char **names;
@@ -67,6 +68,12 @@ void pk_trace_add(pk_trace *trace, const pk_trace_event *event);
 /* What a call of the runtime is, by CUDA's name for it. False when it only asks (cudaGetLastError, cudaStreamQuery):
  * then it is left out of traces. */
 bool pk_trace_call_kind(const char *name, pk_trace_kind *kind);
+
+/* Put right which replay handed over which work of a graph, where the source's numbers cannot be true: in CUPTI before
+ * CUDA 13.1 update 1 they are wrong in every recording of a process but the first ("Updates in CUDA 13.1 Update 1",
+ * CUPTI's release notes). As replays follow each other, the nth call handed over the nth run of equal numbers; both get
+ * a number that nothing else has. Where there are not as many runs as calls, the work is counted as unpaired. */
+void pk_trace_pair_replays(pk_trace *trace);
 
 /* After the last event: what began after the end of the repetition goes; the host's events come first, by thread and
  * time, then the device's by stream, lane and time; and lanes are given, so that no two of one overlap. */

@@ -112,6 +112,7 @@ static void end(pk_trace *trace)
     const bool whole = pk_cupti_end(&dropped);
     trace->lost += dropped;
     trace->lost_more = !whole && dropped == 0;
+    pk_trace_pair_replays(trace);
 }
 
 const pk_trace_source pk_trace_of_cupti = {"CUPTI", "", begin, end, pk_cupti_now_ns};

@@ -236,6 +236,10 @@ static void say_what_is_missing(char *text, size_t bytes, const pk_trace *trace)
             (size_t)snprintf(text + used, bytes - used, "%" PRIu64 " records lost by %s. ", trace->lost, trace->source);
     if (trace->lost_more && used < bytes)
         used += (size_t)snprintf(text + used, bytes - used, "%s may have lost others. ", trace->source);
+    if (trace->unpaired && used < bytes)
+        used += (size_t)snprintf(text + used, bytes - used,
+                                 "%s does not tell which graph launch handed over %" PRIu64 " nodes. ", trace->source,
+                                 trace->unpaired);
     if (used < bytes)
         (void)snprintf(text + used, bytes - used, "%s", trace->missing);
 }

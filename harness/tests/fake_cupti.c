@@ -1,7 +1,8 @@
 /* Stands in for libcupti.so.13: two buffers of the same records are ready at each flush while recording is on: two
  * calls that hand over a kernel, a graph of two kernels, a copy and a fill, three calls that do not, three kernels in
  * all, and one record of another kind. FAKE_CUPTI in the environment: "busy" refuses to record, "lossy" drops a record
- * a buffer, "half" refuses kernels alone, "timeless" does not know when kernels ran. */
+ * a buffer, "half" refuses kernels alone, "timeless" does not know when kernels ran, "misnumbered" has a number of its own for the
+ * kernels of graphs. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,7 +83,7 @@ static void add_kernel(uint8_t **at, const char *name, uint32_t correlation, uin
                                     .stream = 13,
                                     .grid = {4, 2, 1},
                                     .block = {256, 1, 1},
-                                    .correlation = correlation,
+                                    .correlation = is("misnumbered") && node ? 9 : correlation,
                                     .name = name,
                                     .graph_node = node,
                                     .graph = node ? 3 : 0};

@@ -222,6 +222,18 @@ Test(cupti, traces_calls_kernels_nodes_copies_and_fills)
     pk_trace_free(&trace);
 }
 
+Test(cupti, nodes_whose_graph_launch_nobody_knows_are_counted)
+{
+    pk_trace trace;
+    record(&trace, "misnumbered"); /* kernels of graphs bear a number that no call has, the same in both launches */
+    cr_assert_eq(trace.unpaired, (uint64_t)6);
+    const pk_trace_event *node = find(&trace, PK_TRACE_KERNEL, "tile<64>", 0);
+    cr_assert(node && node->call == 0 && node->node == 10);
+    const pk_trace_event *kernel = find(&trace, PK_TRACE_KERNEL, "axpy_step", 0);
+    cr_assert(kernel && kernel->call == 1);
+    pk_trace_free(&trace);
+}
+
 Test(cupti, a_trace_says_how_much_was_lost)
 {
     pk_trace trace;

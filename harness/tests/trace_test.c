@@ -85,6 +85,84 @@ Test(trace, settles_by_side_and_stream_and_time_in_lanes_without_overlap)
     pk_trace_free(&trace);
 }
 
+static pk_trace_event node(uint64_t number, uint64_t call, uint64_t begin_ns)
+{
+    pk_trace_event event = work(7, begin_ns, begin_ns + 5);
+    event.graph = 3;
+    event.node = number;
+    event.call = call;
+    return event;
+}
+
+static pk_trace_event of_host(pk_trace_kind kind, uint64_t call, uint64_t begin_ns)
+{
+    return (pk_trace_event){.kind = kind, .name = "call", .call = call, .begin_ns = begin_ns, .end_ns = begin_ns + 5};
+}
+
+/* Two replays of two nodes between a launch and a wait, as a source tells of them that numbers the work of replay i
+ * `numbers[i]`. */
+static void record_two_replays(pk_trace *trace, const uint64_t numbers[2])
+{
+    pk_trace_init(trace, 100);
+    add(trace, node(2, numbers[1], 80));
+    add(trace, of_host(PK_TRACE_LAUNCH, 4, 10));
+    add(trace, of_host(PK_TRACE_REPLAY, 5, 20));
+    add(trace, of_host(PK_TRACE_REPLAY, 6, 30));
+    add(trace, of_host(PK_TRACE_WAIT, 7, 40));
+    add(trace, (pk_trace_event){.kind = PK_TRACE_TOKEN, .name = "", .call = 900, .begin_ns = 90, .end_ns = 90});
+    pk_trace_event launched = work(7, 45, 48);
+    launched.call = 4;
+    add(trace, launched);
+    add(trace, node(1, numbers[0], 50));
+    add(trace, node(2, numbers[0], 60));
+    add(trace, node(1, numbers[1], 70));
+    pk_trace_pair_replays(trace);
+}
+
+Test(trace, leaves_the_pairs_of_replays_and_nodes_that_a_source_tells)
+{
+    pk_trace trace;
+    record_two_replays(&trace, (const uint64_t[]){5, 6});
+    cr_assert_eq(trace.events[0].call, (uint64_t)6);
+    cr_assert_eq(trace.events[2].call, (uint64_t)5);
+    cr_assert_eq(trace.events[7].call, (uint64_t)5);
+    cr_assert_eq(trace.unpaired, (uint64_t)0);
+    pk_trace_free(&trace);
+}
+
+Test(trace, pairs_replays_and_nodes_in_order_where_the_numbers_cannot_be_true)
+{
+    static const uint64_t wrong[][2] = {
+        {805, 806}, /* nobody's */
+        {4, 5},     /* of the call ahead: a launch, and the other replay */
+        {6, 7},     /* of the call behind: the other replay, and a wait */
+        {0, 5},     /* not known */
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        pk_trace trace;
+        record_two_replays(&trace, wrong[i]);
+        const uint64_t first = trace.events[2].call, second = trace.events[3].call;
+        cr_assert(first > 7 && second > 7 && first != second, "case %zu: the calls' own numbers", i);
+        cr_assert(trace.events[7].call == first && trace.events[8].call == first, "case %zu: the first replay's", i);
+        cr_assert(trace.events[9].call == second && trace.events[0].call == second, "case %zu: the second's", i);
+        cr_assert(trace.events[1].call == 4 && trace.events[4].call == 7 && trace.events[6].call == 4 &&
+                      trace.events[5].call == 900,
+                  "case %zu: the others stay", i);
+        cr_assert_eq(trace.unpaired, (uint64_t)0);
+        pk_trace_free(&trace);
+    }
+}
+
+Test(trace, says_of_how_many_nodes_nobody_knows_the_replay)
+{
+    pk_trace trace;
+    record_two_replays(&trace, (const uint64_t[]){805, 805}); /* one run for two calls */
+    cr_assert_eq(trace.unpaired, (uint64_t)4);
+    cr_assert_eq(trace.events[7].call, (uint64_t)0, "no arrow rather than a wrong one");
+    cr_assert_eq(trace.events[2].call, (uint64_t)5);
+    pk_trace_free(&trace);
+}
+
 Test(trace, more_at_once_than_there_are_lanes)
 {
     pk_trace trace;
@@ -214,6 +292,7 @@ Test(trace, file_holds_any_name_and_says_what_is_left_out)
     add(&traces[0], kernel);
     add(&traces[0], kernel);
     traces[0].lost = 4;
+    traces[0].unpaired = 7;
     traces[1].missing = "nothing of the device";
     for (int i = 0; i < 2; i++)
         pk_trace_settle(&traces[i]);
@@ -229,6 +308,7 @@ Test(trace, file_holds_any_name_and_says_what_is_left_out)
     const char *labels = argument(named(events, "process_labels", 1), "labels");
     cr_assert(strstr(labels, "1 events left out, beyond the 2 that a variant may have"), "%s", labels);
     cr_assert(strstr(labels, "4 records lost"), "%s", labels);
+    cr_assert(strstr(labels, "which graph launch handed over 7 nodes"), "%s", labels);
     cr_assert(strstr(argument(named(events, "process_labels", 2), "labels"), "nothing of the device"));
     cJSON_Delete(document);
     for (int i = 0; i < 2; i++)
