@@ -1,8 +1,8 @@
 /* Stands in for libcupti.so.13: two buffers of the same records are ready at each flush while recording is on: two
  * calls that hand over a kernel, a graph of two kernels, a copy and a fill, three calls that do not, three kernels in
  * all, and one record of another kind. FAKE_CUPTI in the environment: "busy" refuses to record, "lossy" drops a record
- * a buffer, "half" refuses kernels alone, "timeless" does not know when kernels ran, "misnumbered" has a number of its own for the
- * kernels of graphs. */
+ * a buffer, "half" refuses kernels alone, "timeless" does not know when kernels ran, "misnumbered" gives the kernels of
+ * graphs a number that no call has. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
