@@ -86,7 +86,7 @@ static pk_status write_bars(const plot_figures *all, const timeline *recorded)
     for (size_t i = 0; close_up && i < recorded->count; i++) {
         const timeline_variant *variant = &recorded->variants[i];
         const double window = window_us(variant);
-        put_bars(whole, variant, window, window / RESOLUTION, variant->bar_count);
+        put_bars(whole, variant, window, window / (double)RESOLUTION, variant->bar_count);
         put_bars(close_up, variant, window, 0, CLOSE_UP_ROWS);
     }
     pk_status status = whole && close_up ? PK_OK : PK_USAGE;
@@ -99,7 +99,7 @@ static pk_status write_bars(const plot_figures *all, const timeline *recorded)
 
 static double shown_tokens(const timeline_variant *variant)
 {
-    return variant->token_count < SHOWN_TOKENS ? (double)variant->token_count : SHOWN_TOKENS;
+    return variant->token_count < SHOWN_TOKENS ? (double)variant->token_count : (double)SHOWN_TOKENS;
 }
 
 static double launches_a_token(const timeline_variant *variant)

@@ -130,7 +130,7 @@ static bool add_event(timeline *all, const cJSON *event)
     timeline_bar bar = {.begin_us = begin, .end_us = begin + duration};
     if (isnan(duration) || !find_kind(text(event, "cat"), &bar))
         return false;
-    bar.track = track >= FIRST_STREAM ? (unsigned)track - FIRST_STREAM + 1 : 0;
+    bar.track = track >= (double)FIRST_STREAM ? (unsigned)track - FIRST_STREAM + 1 : 0;
     variant->tracks = bar.track > variant->tracks ? bar.track : variant->tracks;
     variant->bars = with_room(variant->bars, variant->bar_count, sizeof *variant->bars);
     variant->bars[variant->bar_count++] = bar;
