@@ -305,7 +305,23 @@ pk_status pk_decoder_load_random(const pk_decoder *d, uint64_t seed, void *strea
     return load(d, NULL, seed, stream);
 }
 
-/* ---- a generation's beginning ---- */
+/* ---- a generation's beginning, and its faults ---- */
+
+const char *pk_decode_fault_text(int fault)
+{
+    switch (fault) {
+    case 0:
+        return "none";
+    case PK_FAULT_CACHE_FULL:
+        return "the cache is full (docs/troubleshooting.md#cache-full)";
+    case PK_FAULT_BUCKET:
+        return "the prompt is longer than its bucket";
+    case PK_FAULT_NO_NUMBER:
+        return "no logit is a number (docs/troubleshooting.md#no-number)";
+    default:
+        return "one that has no name: the state was overwritten";
+    }
+}
 
 typedef struct begin_args {
     pk_decode_state *state;

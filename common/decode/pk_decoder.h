@@ -21,8 +21,11 @@ extern "C" {
 
 enum {
     PK_FAULT_CACHE_FULL = 1, /* pk_decode_state.fault */
-    PK_FAULT_BUCKET = 2      /* a prefill whose bucket has fewer rows than the prompt has tokens */
+    PK_FAULT_BUCKET = 2,     /* a prefill whose bucket has fewer rows than the prompt has tokens */
+    PK_FAULT_NO_NUMBER = 3   /* all logits are NaN; the token is then 0 */
 };
+/* "the cache is full (docs/...)", for a message; of 0: "none". */
+const char *pk_decode_fault_text(int fault);
 
 /* A generation's state, in device memory; a step that takes it from there also moves it on. */
 typedef struct pk_decode_state {
@@ -31,7 +34,7 @@ typedef struct pk_decode_state {
     int step;     /* tokens chosen so far, the one after the prompt included */
     int limit;    /* done when step has come here */
     int done;     /* 1: the limit, an end token, or a fault */
-    int fault;    /* 0, or PK_FAULT_... */
+    int fault;    /* 0, or PK_FAULT_...: the first that there was */
     int prompt;   /* tokens of the prompt that a prefill takes in; the rest of its bucket is padding */
     int unused;   /* 32 bytes in all */
 } pk_decode_state;
@@ -162,7 +165,8 @@ typedef struct pk_decode_how {
 } pk_decode_how;
 
 /* Launch one step: token in, logits out, the next token chosen. Where `at` holds -1 the state is read, and where its
- * step is -1 the state is moved on. Returns PK_FAULT when a launch fails. */
+ * step is -1 the state is moved on from where the step stood, however that was said. Without a move the state still
+ * takes the token, and PK_FAULT_NO_NUMBER. Returns PK_FAULT when a launch fails. */
 pk_status pk_decode_step(const pk_decoder *decoder, pk_decode_at at, const pk_decode_how *how, void *stream);
 
 /* Kernels that pk_decode_step launches. */

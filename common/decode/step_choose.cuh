@@ -97,25 +97,40 @@ static __device__ inline int draw(const choose_args *a, const candidate *found, 
     return found[chosen].token;
 }
 
-static __device__ inline void put_token(const choose_args *a, int token, int step)
+static __device__ inline void put_fault(pk_decode_state *state, int fault)
+{
+    if (state->fault == 0)
+        state->fault = fault;
+    state->done = 1;
+}
+
+static __device__ inline void move_on(const choose_args *a, int token, int step)
 {
     pk_decode_state *const state = a->at.state;
-    if (step < a->steps)
-        a->tokens[step] = token;
-    state->token = token;
-    if (a->at.step >= 0)
-        return; /* where the step stands is the host's to say */
-    const int position = state->position + 1;
+    const int position = pk_at_position(&a->at) + 1;
     state->step = step + 1;
     state->position = position;
     int done = state->done != 0 || step + 1 >= state->limit || state->fault != 0;
     for (int i = 0; i < a->end_count; i++)
         done |= token == a->end_tokens[i];
-    if (position > a->capacity) { /* the token that came in had no room */
-        state->fault = PK_FAULT_CACHE_FULL;
-        done = 1;
-    }
     state->done = done;
+    if (position > a->capacity) /* the token that came in had no room */
+        put_fault(state, PK_FAULT_CACHE_FULL);
+}
+
+/* By one thread. `token` -1: no logit is a number, however many of the best were asked for. */
+static __device__ inline void put_token(const choose_args *a, int token, int step)
+{
+    pk_decode_state *const state = a->at.state;
+    if (token < 0) {
+        put_fault(state, PK_FAULT_NO_NUMBER);
+        token = 0;
+    }
+    if (step < a->steps)
+        a->tokens[step] = token;
+    state->token = token;
+    if (a->at.step < 0) /* else where a step stands is the host's to say */
+        move_on(a, token, step);
 }
 
 /* Block b looks at its slice of the logits, the last one at what all have found. */
@@ -153,7 +168,7 @@ static __global__ void choose(choose_args a)
         count = k + 1;
     }
     if (threadIdx.x == 0)
-        put_token(&a, count == 0 ? 0 : draw(&a, found, count, step), step);
+        put_token(&a, count == 0 ? -1 : draw(&a, found, count, step), step);
 }
 
 #endif

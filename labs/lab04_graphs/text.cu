@@ -240,9 +240,7 @@ static pk_status wait_for(const text_engine *e, int step, int *token, bool *done
     *done = (upper & SAID_DONE) != 0;
     if ((upper & ~SAID_DONE) != 0)
         return pk_fail(PK_WRONG, "token %d ended with fault %d: %s", step, upper & ~SAID_DONE,
-                       (upper & ~SAID_DONE) == PK_FAULT_BUCKET
-                           ? "the prompt is longer than its bucket"
-                           : "the cache is full (docs/troubleshooting.md#cache-full)");
+                       pk_decode_fault_text(upper & ~SAID_DONE));
     return PK_OK;
 }
 

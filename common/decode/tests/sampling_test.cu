@@ -1,5 +1,5 @@
 /* The choice of a token from logits that are given: ties, numbers that are none, each top_k, and draws as the same
- * arithmetic gives on the host. Exit code 77 where there is no device. */
+ * arithmetic gives on the host; no number at all is a fault. Exit code 77 where there is no device. */
 #include "decoder_bench.h"
 
 #include <math.h>
@@ -35,13 +35,18 @@ static pk_status open_chooser(decoder_bench *b, int vocab, int top_k, float temp
     return pk_device_fill(b->d.arrivals, 0, (size_t)(config.heads + 1) * sizeof(unsigned), b->stream);
 }
 
-static pk_status choose_from(decoder_bench *b, const float *logits, int step, int *token)
+static pk_status choose_at(decoder_bench *b, const float *logits, pk_decode_at at, int step, int *token)
 {
     const pk_decode_how how = {true, false, bench_no_matvec};
-    const pk_decode_at at = {b->d.state, 0, 0, step};
     PK_TRY(bench_write(b, b->d.logits, logits, (size_t)b->d.config.vocab * sizeof *logits));
     PK_TRY(pk_decode_logits_and_choose(&b->d, b->d.x, at, &how, b->stream));
     return bench_read(b, token, b->d.tokens + step, sizeof *token);
+}
+
+static pk_status choose_from(decoder_bench *b, const float *logits, int step, int *token)
+{
+    const pk_decode_at at = {b->d.state, 0, 0, step};
+    return choose_at(b, logits, at, step, token);
 }
 
 /* ---- the same on the host ---- */
@@ -88,6 +93,15 @@ static int draw_of(const float *logits, int vocab, const pk_sampling *sampling, 
     return count == 0 ? 0 : best[chosen];
 }
 
+/* Is the state's fault this one, and the generation ended by it? Where none belongs it has not ended. */
+static pk_status expect_fault(decoder_bench *b, int fault, const char *what)
+{
+    pk_decode_state state;
+    PK_TRY(bench_read(b, &state, b->d.state, sizeof state));
+    expect(state.fault == fault && state.done == (fault != 0), what, b->d.config.vocab, b->d.sampling.top_k, 0);
+    return PK_OK;
+}
+
 /* ---- cases ---- */
 
 static void random_logits(float *logits, int vocab, uint64_t seed)
@@ -122,10 +136,31 @@ static pk_status greedy(decoder_bench *b, float *logits)
         logits[j] = -3;
     PK_TRY(choose_from(b, logits, 0, &token));
     expect(token == 0, "not the first where all are equal", vocab, 1, 0);
-    for (int j = 0; j < vocab; j++)
-        logits[j] = NAN;
-    PK_TRY(choose_from(b, logits, 0, &token));
-    expect(token == 0, "not token 0 where there is no number", vocab, 1, 0);
+    return PK_OK;
+}
+
+/* Token 0 and a fault, greedy or not, the step by value or in the state; one number is none. */
+static pk_status no_number(decoder_bench *b, float *logits)
+{
+    enum { STEP = 5 };
+    const pk_decode_state beginning = {3, 1, STEP, STEPS, 0, 0, 0, 0};
+    const int vocab = b->d.config.vocab, top_k = b->d.sampling.top_k;
+    for (int of_state = 0; of_state < 2; of_state++) {
+        const pk_decode_at at = {b->d.state, 0, 0, of_state ? -1 : STEP};
+        int token = -1;
+        for (int j = 0; j < vocab; j++)
+            logits[j] = NAN;
+        logits[vocab / 2] = -INFINITY;
+        PK_TRY(bench_write(b, b->d.state, &beginning, sizeof beginning));
+        PK_TRY(choose_at(b, logits, at, STEP, &token));
+        expect(token == vocab / 2, "not the one number", vocab, top_k, STEP);
+        PK_TRY(expect_fault(b, 0, "a fault where there is a number"));
+        logits[vocab / 2] = NAN;
+        PK_TRY(bench_write(b, b->d.state, &beginning, sizeof beginning));
+        PK_TRY(choose_at(b, logits, at, STEP, &token));
+        expect(token == 0, "not token 0 where there is no number", vocab, top_k, STEP);
+        PK_TRY(expect_fault(b, PK_FAULT_NO_NUMBER, "no number, and no fault"));
+    }
     return PK_OK;
 }
 
@@ -183,6 +218,8 @@ static pk_status one_case(int vocab, int top_k, int threads, float *logits, int 
     pk_status status = open_chooser(&b, vocab, top_k, 1.5f, 42, threads);
     if (status == PK_OK)
         status = top_k == 1 ? greedy(&b, logits) : draws(&b, logits, steps);
+    if (status == PK_OK)
+        status = no_number(&b, logits);
     if (status == PK_OK)
         status = bench_guards(&b, &whole);
     expect(status != PK_OK || whole, "written behind a buffer", vocab, top_k, 0);
