@@ -25,7 +25,7 @@ static const capability capabilities[] = {
     {PK_NEED_GRAPH_DEVICE, "a graph launched or updated by a kernel", "needs CUDA 12.4 in both toolkit and driver",
      "HIP has no graphs launched by kernels", "the CPU device has no graphs launched by kernels"},
     {PK_NEED_PDL, "programmatic dependent launch", "needs compute capability 9.0 (Hopper) and a program built for it",
-     "HIP has no programmatic dependent launch", "the CPU device has no programmatic dependent launch"},
+     "HIP has no programmatic dependent launch", "the CPU device should have it: this is a defect"},
     {PK_NEED_ASYNC_COPY, "an asynchronous copy into shared memory (cp.async)",
      "needs compute capability 8.0 (Ampere) and a program built for it", "HIP has no cp.async",
      "the CPU device should have it: this is a defect"},

@@ -102,7 +102,7 @@ static unsigned backend_capabilities(int device, int compiled_for)
 {
     (void)device;
     (void)compiled_for;
-    return PK_NEED_GRAPH | PK_NEED_GRAPH_WHILE | PK_NEED_ASYNC_COPY | PK_NEED_BULK_ASYNC_COPY;
+    return PK_NEED_GRAPH | PK_NEED_GRAPH_WHILE | PK_NEED_PDL | PK_NEED_ASYNC_COPY | PK_NEED_BULK_ASYNC_COPY;
 }
 
 /* A bulk copy has no cost of its own here: a program may use it, and nothing may be learnt from how long it takes. */

@@ -148,15 +148,18 @@ pk_status pk_gpu_failed(const char *call, const char *file, int line, cudaError_
     PK_LAUNCH_WITH_ATTRIBUTE_(cudaLaunchAttributeProgrammaticStreamSerialization,                                      \
                               programmaticStreamSerializationAllowed, kernel, grid, block, smem, stream,               \
                               ##__VA_ARGS__)
+#elif defined(PK_BACKEND_CPU)
+#define PK_BACKEND_LAUNCH_PDL(kernel, grid, block, smem, stream, ...)                                                  \
+    (void)PK_CPU_LAUNCH_PROGRAMMATIC(kernel, grid, block, smem, stream, ##__VA_ARGS__)
 #else
-/* No other backend has it: the capability is absent there, so a variant that needs it is skipped before this runs. */
+/* HIP has none: the capability is absent there, so a variant that needs it is skipped before this runs. */
 #define PK_BACKEND_LAUNCH_PDL PK_BACKEND_LAUNCH
 #endif
 
 /* The device side of a programmatic dependent launch, where the architecture that is being compiled for has it: wait
  * until the kernel ahead has ended and its writes can be seen; and let the kernel behind begin, once every block of
  * this one has said so or ended. */
-#if defined(PK_BACKEND_CUDA) && (!defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 900)
+#if defined(PK_BACKEND_CPU) || (defined(PK_BACKEND_CUDA) && (!defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 900))
 #define PK_GRID_DEPENDENCY_SYNCHRONIZE() cudaGridDependencySynchronize()
 #define PK_GRID_DEPENDENCY_TRIGGER() cudaTriggerProgrammaticLaunchCompletion()
 #else

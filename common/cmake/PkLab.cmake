@@ -75,6 +75,17 @@ function(pk_add_mistake number variant code match)
         --quick --no-timing --variant=${variant} ${ARGN})
 endfunction()
 
+# pk_add_overlap_mistake(01 reads-before-wait 1 "256 of 1000 outputs wrong"): a mistake that only shows where two kernels
+# overlap. A GPU lets them; the CPU device does under PK_CPU_SCHEDULE=reverse, and ThreadSanitizer sees the race there.
+function(pk_add_overlap_mistake number variant code match)
+    if(PK_SANITIZE MATCHES "thread")
+        set(code 66)
+        set(match "data race")
+    endif()
+    pk_expect_exit(lab${number} lab${number}.mistake.${variant} lab${number}_mistakes ${code} "${match}"
+        BY ${CMAKE_COMMAND} -E env TSAN_OPTIONS=halt_on_error=1 PK_CPU_SCHEDULE=reverse -- --quick --variant=${variant} ${ARGN})
+endfunction()
+
 # pk_add_race(02 claim-twice 1 "outputs wrong"): a mistake that is a data race besides, which ThreadSanitizer reports, with
 # an exit code of its own, before the harness can judge the outputs. Not for one that needs PK_CPU_SCHEDULE=random: blocks
 # take turns there, and what is ordered by the turns is no race.

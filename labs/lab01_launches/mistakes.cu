@@ -26,9 +26,7 @@ static __global__ void axpy_step_past_the_end(int n, float a, const float *x, fl
 static __global__ void axpy_step_reads_early(int n, float a, const float *x, float *y)
 {
     const int first = threadIdx.x;
-#if defined(PK_BACKEND_CUDA) && (!defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 900)
-    cudaTriggerProgrammaticLaunchCompletion();
-#endif
+    PK_GRID_DEPENDENCY_TRIGGER();
     const float early = first < n ? y[first] + a * x[first] : 0;
     PK_GRID_DEPENDENCY_SYNCHRONIZE();
     for (int i = first + blockDim.x; i < n; i += blockDim.x)

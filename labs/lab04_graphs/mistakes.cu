@@ -185,6 +185,35 @@ static pk_status other_stream(pk_run *run)
     return lab04_check_nodes(lab04_of(run), lab04_graph_of(run)->graph, 0);
 }
 
+/* ---- behind a programmatic edge ---- */
+
+/* Lets the next kernel begin, and does not wait for the one ahead. */
+template <int PAIRS> static __global__ void __launch_bounds__(PK_MATVEC_THREADS, 4) matvec_rash(pk_matvec m)
+{
+    pk_matvec_chunks<PAIRS> chunks;
+    PK_GRID_DEPENDENCY_TRIGGER();
+    pk_matvec_ask<PAIRS>(&m, &chunks);
+    pk_matvec_finish<PAIRS>(&m, &chunks);
+}
+
+static pk_status launch_matvec_rash(const pk_matvec *m, unsigned blocks, unsigned threads, void *stream)
+{
+    PK_MATVEC_LAUNCH(PK_LAUNCH_PDL, matvec_rash, m, blocks, threads, (cudaStream_t)stream);
+    return PK_OK;
+}
+
+static pk_status pdl_no_wait(pk_run *run)
+{
+    lab04_graph *g;
+    pk_decode_how how = lab04_of(run)->how;
+    how.pdl = true;
+    how.matvec = launch_matvec_rash;
+    PK_TRY(lab04_keep_graph(run, &g));
+    PK_TRY(begin(lab04_stream(run)));
+    PK_TRY(pk_decode_step(&lab04_of(run)->decoder, lab04_at_device(lab04_of(run)), &how, lab04_stream(run)));
+    return end(run, g);
+}
+
 /* ---- too few, too many, too early ---- */
 
 static pk_status step_lost(pk_run *run)
@@ -323,6 +352,7 @@ PK_VARIANTS(ladder) = {
     GRAPH("legacy-in-capture", legacy_in_capture, replay_right),
     GRAPH("other-stream", other_stream, replay_right),
     GRAPH("other-stream-unchecked", other_stream_unchecked, replay_right),
+    {"pdl-no-wait", "wrong on purpose", PK_NEED_GRAPH | PK_NEED_PDL, pdl_no_wait, replay_right, lab04_forget_graph},
     GRAPH("step-lost", prepare_right, step_lost),
     GRAPH("step-too-many", prepare_right, step_too_many),
     GRAPH("no-wait", prepare_right, no_wait),

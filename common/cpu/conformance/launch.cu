@@ -489,3 +489,81 @@ CASE(clock_counts_as_clock64)
     EXPECT(got[0] < 1000000000);
     return PK_OK;
 }
+
+/* ---- programmatic dependent launches ---- */
+
+enum { DEPENDENT_BLOCKS = 8, DEPENDENT_WORDS = DEPENDENT_BLOCKS * 64, DEPENDENT_LENGTH = 40 };
+
+/* Each word of y is one more than the sum of all of x, which the kernel ahead wrote. */
+static __global__ void depend(const unsigned *x, unsigned *y)
+{
+    unsigned sum = 1;
+    PK_GRID_DEPENDENCY_TRIGGER();
+    PK_GRID_DEPENDENCY_SYNCHRONIZE();
+    for (int i = 0; i < DEPENDENT_WORDS; i++)
+        sum += x[i];
+    y[blockIdx.x * blockDim.x + threadIdx.x] = sum;
+}
+
+static pk_status launch_dependents(unsigned *x, unsigned *y, cudaStream_t stream)
+{
+    for (int i = 0; i < DEPENDENT_LENGTH; i += 2) {
+        PK_LAUNCH_PDL(depend, DEPENDENT_BLOCKS, 64, 0, stream, x, y);
+        PK_LAUNCH_PDL(depend, DEPENDENT_BLOCKS, 64, 0, stream, y, x);
+    }
+    return PK_OK;
+}
+
+static unsigned after_dependents(int times)
+{
+    unsigned value = 0;
+    for (int i = 0; i < times * DEPENDENT_LENGTH; i++)
+        value = value * DEPENDENT_WORDS + 1;
+    return value;
+}
+
+static bool has_dependent_launches(void)
+{
+#if defined(PK_BACKEND_CPU)
+    return true;
+#elif defined(PK_BACKEND_CUDA)
+    return cf_attribute(cudaDevAttrComputeCapabilityMajor) >= 9;
+#else
+    return false;
+#endif
+}
+
+CASE(dependents_wait)
+{
+    if (!has_dependent_launches())
+        SKIP("the device has no programmatic dependent launch");
+    STREAM(stream);
+    DEVICE(unsigned, x, DEPENDENT_WORDS);
+    DEVICE(unsigned, y, DEPENDENT_WORDS);
+    PK_TRY(launch_dependents(x, y, stream));
+    PK_CHECK(cudaStreamSynchronize(stream));
+    EXPECT_EACH(unsigned, x, DEPENDENT_WORDS, after_dependents(1));
+    return PK_OK;
+}
+
+CASE(dependents_wait_in_a_graph)
+{
+    if (!has_dependent_launches())
+        SKIP("the device has no programmatic dependent launch");
+    STREAM(stream);
+    DEVICE(unsigned, x, DEPENDENT_WORDS);
+    DEVICE(unsigned, y, DEPENDENT_WORDS);
+    cudaGraph_t graph;
+    cudaGraphExec_t exec;
+    PK_CHECK(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
+    PK_TRY(launch_dependents(x, y, stream));
+    PK_CHECK(cudaStreamEndCapture(stream, &graph));
+    PK_CHECK(cudaGraphInstantiate(&exec, graph, 0));
+    for (int i = 0; i < 3; i++)
+        PK_CHECK(cudaGraphLaunch(exec, stream));
+    PK_CHECK(cudaStreamSynchronize(stream));
+    EXPECT_EACH(unsigned, x, DEPENDENT_WORDS, after_dependents(3));
+    PK_CHECK(cudaGraphExecDestroy(exec));
+    PK_CHECK(cudaGraphDestroy(graph));
+    return PK_OK;
+}

@@ -344,7 +344,9 @@ cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t *config, const void *fu
 void pk_cpu_describe_blocked(char *text, size_t bytes);
 
 /* ---- what the headers' own inline code needs ---- */
-cudaError_t pk_cpu_read_config(const cudaLaunchConfig_t *config, bool *cooperative);
+/* How a grid is launched: its blocks resident all at once, with a barrier; or programmatically dependent. */
+typedef enum pk_cpu_how { PK_CPU_PLAIN, PK_CPU_COOPERATIVE, PK_CPU_PROGRAMMATIC } pk_cpu_how;
+cudaError_t pk_cpu_read_config(const cudaLaunchConfig_t *config, pk_cpu_how *how);
 cudaError_t pk_cpu_symbol_address(void **device, const void *symbol, size_t bytes);
 
 #ifdef __cplusplus

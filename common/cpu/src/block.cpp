@@ -338,6 +338,7 @@ struct pk_cpu_block *pk_block_new(struct pk_cpu_batch *batch)
 void pk_block_bind(struct pk_cpu_block *block, struct pk_grid *grid)
 {
     block->grid = grid;
+    block->let_begin = 0;
     block->n_threads = grid->block_threads;
     gridDim = grid->size;
     blockDim = grid->block;

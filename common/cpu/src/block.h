@@ -57,6 +57,7 @@ enum pk_block_activity {
     PK_BLOCK_RUNS_BATCH,
     PK_BLOCK_AT_GRID_BARRIER,
     PK_BLOCK_POLLS,
+    PK_BLOCK_WAITS_FOR_KERNEL,
     PK_BLOCK_STUCK
 };
 struct pk_block_status {
@@ -81,7 +82,8 @@ struct pk_cpu_block {
     struct pk_queue queues[2];                   /* those two: they change places when a barrier completes */
     struct pk_fiber *pool[PK_MAX_BLOCK_THREADS]; /* fibers at rest */
     unsigned n_pool;
-    uint64_t random; /* state of the block's own generator */
+    uint64_t random;    /* state of the block's own generator */
+    uint64_t let_begin; /* 1 + the number of its last block that let the kernel behind begin; 0: none of this grid */
     unsigned short thread_order[PK_MAX_BLOCK_THREADS];
     void *shared; /* dynamic shared memory */
     size_t shared_bytes;

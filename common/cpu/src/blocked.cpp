@@ -78,6 +78,9 @@ static void put_state(struct pk_text *text, const struct state *state)
     case PK_BLOCK_POLLS:
         pk_put(text, "polls at %s:%d", state->file, state->line);
         break;
+    case PK_BLOCK_WAITS_FOR_KERNEL:
+        pk_put(text, "waits for the kernel ahead of it at %s:%d", state->file, state->line);
+        break;
     case PK_BLOCK_STUCK:
         pk_put(text, "is stuck, since not all its threads reach one barrier: %s", state->stuck);
         break;

@@ -1,6 +1,6 @@
 /* What the files of the engine share: engine.cpp (its lock, its start), op.cpp (the order of work), runner.cpp (the OS
- * threads), seat.cpp (which blocks fit the device), claim.cpp (who runs which block), turn.cpp (one at a time, if that
- * is asked for), fault.cpp (how a kernel fails).
+ * threads), seat.cpp (which blocks fit the device), claim.cpp (who runs which block), early.cpp (kernels that overlap),
+ * turn.cpp (one at a time, if that is asked for), fault.cpp (how a kernel fails).
  *
  * An op becomes ready when all it follows is done; the OS thread that ends an op takes the next one itself, so that
  * work that is queued runs back to back with no wake-up between. An OS thread ("runner") that finds nothing spins

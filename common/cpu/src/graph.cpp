@@ -135,8 +135,10 @@ void pk_node_set_work(struct CUgraphNode_st *node, struct pk_op *work)
 
 void pk_node_change(struct CUgraphNode_st *node, struct pk_op *work)
 {
-    if (node->type == cudaGraphNodeTypeKernel) /* an attribute of the node, not one of its parameters */
+    if (node->type == cudaGraphNodeTypeKernel) { /* attributes of the node, not parameters */
         work->as.kernel.grid.cooperative = work->as.kernel.spread = node->work->as.kernel.grid.cooperative;
+        work->as.kernel.programmatic = node->work->as.kernel.programmatic;
+    }
     pk_node_set_work(node, work);
 }
 

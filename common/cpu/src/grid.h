@@ -17,10 +17,13 @@ struct pk_grid {
     bool cooperative;
     uint64_t salt; /* of its random order */
     unsigned char *packet;
-    uint32_t changes; /* of turn at an atomic access or a fence. Relaxed, a count */
-    uint32_t arrived; /* blocks at the grid's barrier: acquire/release, each adds itself */
-    uint32_t phase;   /* a futex word. Release by the last to arrive, pairs with the others' acquire */
-    uint64_t clock;   /* scope.cpp's: where its blocks begin, or go on from its barrier. Relaxed */
+    uint32_t changes;     /* of turn at an atomic access or a fence. Relaxed, a count */
+    uint32_t arrived;     /* blocks at the grid's barrier: acquire/release, each adds itself */
+    uint32_t phase;       /* a futex word. Release by the last to arrive, pairs with the others' acquire */
+    uint64_t clock;       /* scope.cpp's: where its blocks begin, or go on from its barrier. Relaxed */
+    uint32_t released;    /* futex word: the kernel ahead is over. Release by early.cpp, pairs with its acquire */
+    uint32_t ahead_waits; /* its blocks that wait for that. Relaxed, a count */
+    uint64_t triggered;   /* its blocks that let the kernel behind begin. acquire/release, each adds itself */
 };
 
 /* blockIdx of the grid's block number `i`. */

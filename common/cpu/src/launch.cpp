@@ -140,7 +140,7 @@ void pk_kernel_unknown(const void *function)
 }
 
 static cudaError_t launch(const pk_cpu_kernel *kernel, dim3 grid, dim3 block, void **arguments, size_t shared_bytes,
-                          cudaStream_t handle, bool cooperative)
+                          cudaStream_t handle, pk_cpu_how how)
 {
     cudaError_t error = pk_enter();
     if (error != cudaSuccess)
@@ -148,10 +148,11 @@ static cudaError_t launch(const pk_cpu_kernel *kernel, dim3 grid, dim3 block, vo
     pk_lock();
     struct pk_op *op = pk_op_new(PK_OP_MARK);
     error = pk_kernel_prepare(op, kernel, grid, block, arguments, shared_bytes);
-    if (error == cudaSuccess && cooperative) {
+    if (error == cudaSuccess && how == PK_CPU_COOPERATIVE) {
         op->as.kernel.grid.cooperative = op->as.kernel.spread = true;
         error = check_cooperative(op);
     }
+    op->as.kernel.programmatic = error == cudaSuccess && how == PK_CPU_PROGRAMMATIC;
     if (error == cudaSuccess)
         error = pk_stream_put(op, handle);
     pk_op_release(op);
@@ -160,17 +161,12 @@ static cudaError_t launch(const pk_cpu_kernel *kernel, dim3 grid, dim3 block, vo
 }
 
 extern "C" cudaError_t pk_cpu_launch(const pk_cpu_kernel *kernel, dim3 grid, dim3 block, void **arguments,
-                                     size_t shared_bytes, cudaStream_t stream)
+                                     size_t shared_bytes, cudaStream_t stream, pk_cpu_how how)
 {
-    PK_CALL_AS("cudaLaunchKernel");
-    return launch(kernel, grid, block, arguments, shared_bytes, stream, false);
-}
-
-extern "C" cudaError_t pk_cpu_launch_cooperative(const pk_cpu_kernel *kernel, dim3 grid, dim3 block, void **arguments,
-                                                 size_t shared_bytes, cudaStream_t stream)
-{
-    PK_CALL_AS("cudaLaunchCooperativeKernel");
-    return launch(kernel, grid, block, arguments, shared_bytes, stream, true);
+    PK_CALL_AS(how == PK_CPU_COOPERATIVE    ? "cudaLaunchCooperativeKernel"
+               : how == PK_CPU_PROGRAMMATIC ? "cudaLaunchKernelExC"
+                                            : "cudaLaunchKernel");
+    return launch(kernel, grid, block, arguments, shared_bytes, stream, how);
 }
 
 /* The description of a kernel by its bare address, or null. */
@@ -185,7 +181,7 @@ static const pk_cpu_kernel *known_kernel(const void *function)
 }
 
 static cudaError_t launch_by_address(const void *function, dim3 grid, dim3 block, void **arguments, size_t shared_bytes,
-                                     cudaStream_t stream, bool cooperative)
+                                     cudaStream_t stream, pk_cpu_how how)
 {
     PK_ENTER();
     const pk_cpu_kernel *kernel = known_kernel(function);
@@ -193,33 +189,34 @@ static cudaError_t launch_by_address(const void *function, dim3 grid, dim3 block
         pk_kernel_unknown(function);
     if (!kernel)
         return pk_fail_with(function ? cudaErrorInvalidResourceHandle : cudaErrorInvalidDeviceFunction);
-    return launch(kernel, grid, block, arguments, shared_bytes, stream, cooperative);
+    return launch(kernel, grid, block, arguments, shared_bytes, stream, how);
 }
 
 extern "C" cudaError_t cudaLaunchKernel(const void *function, dim3 grid, dim3 block, void **arguments,
                                         size_t shared_bytes, cudaStream_t stream)
 {
     PK_CALL();
-    return launch_by_address(function, grid, block, arguments, shared_bytes, stream, false);
+    return launch_by_address(function, grid, block, arguments, shared_bytes, stream, PK_CPU_PLAIN);
 }
 
 extern "C" cudaError_t cudaLaunchCooperativeKernel(const void *function, dim3 grid, dim3 block, void **arguments,
                                                    size_t shared_bytes, cudaStream_t stream)
 {
     PK_CALL();
-    return launch_by_address(function, grid, block, arguments, shared_bytes, stream, true);
+    return launch_by_address(function, grid, block, arguments, shared_bytes, stream, PK_CPU_COOPERATIVE);
 }
 
-extern "C" cudaError_t pk_cpu_read_config(const cudaLaunchConfig_t *config, bool *cooperative)
+extern "C" cudaError_t pk_cpu_read_config(const cudaLaunchConfig_t *config, pk_cpu_how *how)
 {
-    *cooperative = false;
+    bool cooperative = false, programmatic = false;
+    *how = PK_CPU_PLAIN;
     if (!config || (config->numAttrs && !config->attrs))
         return pk_fail_with(cudaErrorInvalidValue);
     for (unsigned i = 0; i < config->numAttrs; ++i) {
         const cudaLaunchAttribute *attribute = &config->attrs[i];
         switch (attribute->id) {
         case cudaLaunchAttributeCooperative:
-            *cooperative = attribute->val.cooperative != 0;
+            cooperative = attribute->val.cooperative != 0;
             break;
         case cudaLaunchAttributeClusterDimension:
             if (attribute->val.clusterDim.x != 1 || attribute->val.clusterDim.y != 1 ||
@@ -228,24 +225,28 @@ extern "C" cudaError_t pk_cpu_read_config(const cudaLaunchConfig_t *config, bool
             break;
         case cudaLaunchAttributeIgnore:
         case cudaLaunchAttributePriority:
-        case cudaLaunchAttributeProgrammaticStreamSerialization: /* allows an overlap that this device never takes */
+            break;
+        case cudaLaunchAttributeProgrammaticStreamSerialization:
+            programmatic = attribute->val.programmaticStreamSerializationAllowed != 0;
             break;
         default:
             return pk_fail_with(cudaErrorNotSupported);
         }
     }
+    /* A grid that has to have all its seats at once does not begin beside another. */
+    *how = cooperative ? PK_CPU_COOPERATIVE : programmatic ? PK_CPU_PROGRAMMATIC : PK_CPU_PLAIN;
     return cudaSuccess;
 }
 
 extern "C" cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t *config, const void *function, void **arguments)
 {
     PK_CALL();
-    bool cooperative;
-    const cudaError_t error = pk_cpu_read_config(config, &cooperative);
+    pk_cpu_how how;
+    const cudaError_t error = pk_cpu_read_config(config, &how);
     if (error)
         return error;
     return launch_by_address(function, config->gridDim, config->blockDim, arguments, config->dynamicSmemBytes,
-                             config->stream, cooperative);
+                             config->stream, how);
 }
 
 extern "C" cudaError_t cudaFuncSetAttribute(const void *function, cudaFuncAttribute attribute, int value)

@@ -90,6 +90,24 @@ void pk_op_follow(struct pk_op *later, struct pk_op *earlier)
     }
     earlier->after[earlier->n_after++] = later;
     later->blockers++;
+    later->follows = earlier;
+}
+
+void pk_kernel_begin(struct pk_op *op, bool early)
+{
+    struct pk_grid *grid = &op->as.kernel.grid;
+    grid->changes = 0;
+    grid->triggered = 0;
+    grid->released = !early;
+    op->as.kernel.early = early;
+    op->as.kernel.over = false;
+    pk_scope_grid_begins(grid);
+    if (op->body) {
+        op->as.kernel.next_block = 0;
+        grid->salt = ++pk_engine.launches;
+    }
+    pk_seats_draw(op);
+    pk_ready_add(op);
 }
 
 void pk_op_become_ready(struct pk_op *op, struct pk_op **finished)
@@ -109,14 +127,8 @@ void pk_op_become_ready(struct pk_op *op, struct pk_op **finished)
         pk_graph_ready(op, finished);
         return;
     case PK_OP_KERNEL:
-        op->as.kernel.grid.changes = 0;
-        pk_scope_grid_begins(&op->as.kernel.grid);
-        if (op->body) {
-            op->as.kernel.next_block = 0;
-            op->as.kernel.grid.salt = ++pk_engine.launches;
-        }
-        pk_seats_draw(op);
-        break;
+        pk_kernel_begin(op, false);
+        return;
     case PK_OP_COPY:
     case PK_OP_FILL:
     case PK_OP_HOST:
@@ -138,18 +150,42 @@ static void tell_host(struct pk_op *op)
         pk_futex_wake(&op->state, INT_MAX);
 }
 
+/* For the next run: none of what it follows runs before this run ends. */
+static void arm_again(struct pk_op *op)
+{
+    op->blockers = op->indegree;
+    if (op->kind != PK_OP_KERNEL)
+        return;
+    op->as.kernel.early = op->as.kernel.over = false;
+    op->as.kernel.grid.triggered = 0;
+}
+
+/* `earlier` has ended, which `op` follows. */
+static void one_less_to_follow(struct pk_op *op, const struct pk_op *earlier, struct pk_op **finished)
+{
+    if (!op->body && op->follows == earlier)
+        op->follows = nullptr;
+    if (--op->blockers > 0) {
+        pk_early_try(op);
+    } else if (op->kind != PK_OP_KERNEL || !op->as.kernel.early) {
+        pk_op_become_ready(op, finished);
+    } else if (pk_early_catches_up(op)) {
+        op->next = *finished;
+        *finished = op;
+    }
+}
+
 void pk_ops_end(struct pk_op *finished)
 {
     while (finished) {
         struct pk_op *op = finished;
         finished = op->next;
         if (op->body)
-            op->blockers = op->indegree; /* for the next run: none of what it follows runs before this run ends */
+            arm_again(op);
         else
             tell_host(op);
         for (int i = 0; i < op->n_after; ++i)
-            if (--op->after[i]->blockers == 0)
-                pk_op_become_ready(op->after[i], &finished);
+            one_less_to_follow(op->after[i], op, &finished);
         if (op->body) {
             pk_body_op_ended(op, &finished);
             continue;
@@ -172,8 +208,10 @@ void pk_op_let_go(struct pk_op *op)
 {
     if (op->kind == PK_OP_KERNEL)
         op->as.kernel.grid.salt = ++pk_engine.launches;
-    if (--op->blockers > 0)
+    if (--op->blockers > 0) {
+        pk_early_try(op);
         return;
+    }
     struct pk_op *finished = nullptr;
     pk_op_become_ready(op, &finished);
     pk_ops_end(finished);

@@ -43,12 +43,13 @@ struct pk_op {
     struct pk_op **after; /* [n_after] ops that wait for this one */
     struct pk_op *next;   /* in the ready list, in a list of finished ops, or in the free list */
     uint64_t ended_ns;
-    struct pk_body *body; /* the graph that it is a part of and runs again with, or null */
-    int indegree;         /* in `body`: what `blockers` begins with */
-    uint64_t node;        /* of the graph that was instantiated: its id, for the trace; or 0 */
-    uint64_t call;        /* of the runtime that submitted it, by the trace's count; 0: none was on */
-    uint64_t stream;      /* its number */
-    uint64_t began_ns;    /* when an OS thread first worked on it, while a trace is on; else 0 */
+    struct pk_body *body;  /* the graph that it is a part of and runs again with, or null */
+    int indegree;          /* in `body`: what `blockers` begins with */
+    struct pk_op *follows; /* the last that it was to follow, while that has not ended; in `body`, always */
+    uint64_t node;         /* of the graph that was instantiated: its id, for the trace; or 0 */
+    uint64_t call;         /* of the runtime that submitted it, by the trace's count; 0: none was on */
+    uint64_t stream;       /* its number */
+    uint64_t began_ns;     /* when an OS thread first worked on it, while a trace is on; else 0 */
     union {
         struct {
             struct pk_grid grid;
@@ -60,6 +61,9 @@ struct pk_op {
             bool listed;      /* in the ready list */
             bool spread; /* its blocks wait for each other: give it every seat. Relaxed where read without the lock */
             bool alone;  /* its blocks use what has to be put back between them. Relaxed, as above */
+            bool programmatic;    /* may begin when the kernel that it follows lets it: early.cpp */
+            bool early;           /* this run has begun so */
+            bool over;            /* all its blocks have ended; in an early one's case, before what it follows has */
             unsigned char *seats; /* [n_blocks] processors that a cooperative grid holds while it runs, or null */
         } kernel;
         struct {
@@ -114,6 +118,8 @@ void pk_op_promise(struct pk_op *op);
 void pk_op_let_go(struct pk_op *op);
 /* Frees what the op's kind owns: before it becomes another kind. */
 void pk_op_drop_payload(struct pk_op *op);
+/* Run the kernel: all it follows is done, or it begins early. */
+void pk_kernel_begin(struct pk_op *op, bool early);
 /* For replay.cpp: all that `op` follows is done, so it runs; or, where nothing is to be done, joins the list of ops
  * that have ended. */
 void pk_op_become_ready(struct pk_op *op, struct pk_op **finished);
@@ -136,6 +142,15 @@ int pk_blocks_per_sm(unsigned block_threads, size_t shared_bytes);
 const struct pk_op *pk_running_kernel(void);
 /* Blocks of a kernel that no OS thread has claimed. */
 uint64_t pk_blocks_left(const struct pk_op *op);
+
+/* ---- early.cpp: with the lock held ---- */
+
+/* A kernel that `op` follows may let it begin: asked when all but that one has ended. */
+void pk_early_try(struct pk_op *op);
+/* All blocks of the kernel have ended. False: it began early, and ends when what it follows does. */
+bool pk_early_over(struct pk_op *op);
+/* All that an early kernel follows has ended. True: it was over before, and ends now. */
+bool pk_early_catches_up(struct pk_op *op);
 
 /* ---- asked of the floors above: ordered.cpp and replay.cpp have it ---- */
 

@@ -275,6 +275,8 @@ static void leave_op(struct pk_runner *runner, struct pk_op *op)
     if (pk_tracing())
         pk_trace_op_ends_now(op);
     op->began_ns = 0; /* a graph runs it again */
+    if (op->kind == PK_OP_KERNEL && !pk_early_over(op))
+        return;
     op->next = nullptr;
     pk_ops_end(op);
 }

@@ -102,6 +102,7 @@ void pk_settings_read(void)
     pk_settings.processors = (int)processors;
     pk_settings.warp_threads = warpSize = (int)warp;
     pk_settings.check = check != 0;
+    pk_cpu_overlaps = pk_settings.check || pk_settings.order == PK_ORDER_REVERSE || pk_cpu_interleaves;
     pk_settings.stack_bytes = (size_t)stack_kb * 1024;
     const int cores = pk_usable_cores();
     pk_settings.parallel = cores < pk_settings.processors ? cores : pk_settings.processors;

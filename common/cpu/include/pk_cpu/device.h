@@ -28,6 +28,9 @@ bool pk_cpu_grid_is_cooperative(void);
 void *pk_cpu_dynamic_shared(void);
 /* Give way: to another thread of the block, or else to another OS thread, for about `ns`. */
 void pk_cpu_nanosleep(unsigned ns, const char *file, int line);
+/* Where kernels overlap (pk_cpu_overlaps): what the calls of the like names do. */
+void pk_cpu_wait_for_kernel_ahead(const char *file, int line);
+void pk_cpu_let_kernel_behind_begin(void);
 /* Nanoseconds of a monotonic clock: clock64() counts at 1 GHz here. */
 long long pk_cpu_clock_ns(void);
 /* End the kernel with an error, as a trap instruction does. */
@@ -120,6 +123,25 @@ static inline void __threadfence_system(void)
 {
     PK_CPU_FENCE_();
     pk_cpu_point();
+}
+
+/* ---- programmatic dependent launch ---- */
+
+/* Under a schedule that looks for mistakes: a kernel that may begin before the one ahead has ended does. */
+extern bool pk_cpu_overlaps;
+
+/* Wait until the kernel ahead has ended, where this one was launched so that it may begin before. */
+static inline void cudaGridDependencySynchronize(PK_CPU_PLACE_)
+{
+    if (__builtin_expect(pk_cpu_overlaps, 0))
+        pk_cpu_wait_for_kernel_ahead(file, line);
+}
+
+/* Let the kernel behind begin, where it was launched so, once a thread of every block has called this. */
+static inline void cudaTriggerProgrammaticLaunchCompletion(void)
+{
+    if (__builtin_expect(pk_cpu_overlaps, 0))
+        pk_cpu_let_kernel_behind_begin();
 }
 
 /* ---- time ---- */

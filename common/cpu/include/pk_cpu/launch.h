@@ -44,10 +44,7 @@ extern "C" {
 const pk_cpu_kernel *pk_cpu_register(const pk_cpu_kernel *kernel);
 /* Check and enqueue; arguments[i] points to the i-th parameter's value. Also sets the last error. */
 cudaError_t pk_cpu_launch(const pk_cpu_kernel *kernel, dim3 grid, dim3 block, void **arguments, size_t shared_bytes,
-                          cudaStream_t stream);
-/* The same, with a grid that is resident as a whole and may meet at the grid's barrier. */
-cudaError_t pk_cpu_launch_cooperative(const pk_cpu_kernel *kernel, dim3 grid, dim3 block, void **arguments,
-                                      size_t shared_bytes, cudaStream_t stream);
+                          cudaStream_t stream, pk_cpu_how how);
 }
 
 /* Set while threads of the running block wait: then threads no longer run straight through. A pointer, so that a
@@ -217,13 +214,12 @@ struct pk_cpu_shape {
     dim3 grid, block;
     size_t shared_bytes;
     cudaStream_t stream;
-    bool cooperative;
+    pk_cpu_how how;
 };
 
 inline cudaError_t pk_cpu_start(const pk_cpu_kernel *kernel, const pk_cpu_shape &shape, void **arguments)
 {
-    return (shape.cooperative ? pk_cpu_launch_cooperative : pk_cpu_launch)(kernel, shape.grid, shape.block, arguments,
-                                                                           shape.shared_bytes, shape.stream);
+    return pk_cpu_launch(kernel, shape.grid, shape.block, arguments, shape.shared_bytes, shape.stream, shape.how);
 }
 
 /* The launch of a function that is known, with values of its parameters' own types. */
@@ -291,20 +287,20 @@ cudaError_t pk_cpu_launch_chosen(const Exact &exact, const void *function, const
 }
 
 /* What a launch macro calls, with a launch's numbers and the kernel's arguments. */
-template <bool Cooperative, class Body, class Exact, class Signature> struct pk_cpu_launcher {
+template <pk_cpu_how How, class Body, class Exact, class Signature> struct pk_cpu_launcher {
     const char *name;
     const Exact &exact;
 
     template <class... A>
     cudaError_t operator()(dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream, A &&...values) const
     {
-        return pk_cpu_launch_chosen<Body>(exact, nullptr, name, {grid, block, shared_bytes, stream, Cooperative},
+        return pk_cpu_launch_chosen<Body>(exact, nullptr, name, {grid, block, shared_bytes, stream, How},
                                           std::forward<A>(values)...);
     }
 };
 
-template <bool Cooperative, class Body, class Exact, class... P>
-struct pk_cpu_launcher<Cooperative, Body, Exact, pk_cpu_signature<P...>> {
+template <pk_cpu_how How, class Body, class Exact, class... P>
+struct pk_cpu_launcher<How, Body, Exact, pk_cpu_signature<P...>> {
     const char *name;
     const Exact &exact;
     pk_cpu_signature<P...> signature;
@@ -312,8 +308,7 @@ struct pk_cpu_launcher<Cooperative, Body, Exact, pk_cpu_signature<P...>> {
     /* Written so that arguments are converted as in a call: 0 may be a pointer, and {1, 2} a struct. */
     cudaError_t operator()(dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream, P... values) const
     {
-        return pk_cpu_launch_function<Body>(signature, name, {grid, block, shared_bytes, stream, Cooperative},
-                                            values...);
+        return pk_cpu_launch_function<Body>(signature, name, {grid, block, shared_bytes, stream, How}, values...);
     }
 
     /* Another number of arguments: those that are missing have defaults. */
@@ -322,22 +317,22 @@ struct pk_cpu_launcher<Cooperative, Body, Exact, pk_cpu_signature<P...>> {
     {
         const pk_cpu_kernel whole = pk_cpu_describe_kernel<void>(signature, name);
         pk_cpu_register(&whole);
-        return pk_cpu_launch_chosen<Body>(exact, whole.function, name, {grid, block, shared_bytes, stream, Cooperative},
+        return pk_cpu_launch_chosen<Body>(exact, whole.function, name, {grid, block, shared_bytes, stream, How},
                                           std::forward<A>(values)...);
     }
 };
 
-template <bool Cooperative, class Body, class Named, class Exact>
+template <pk_cpu_how How, class Body, class Named, class Exact>
 auto pk_cpu_launcher_of(const char *name, const Named &named, const Exact &exact, const Body &)
 {
     if constexpr (std::is_invocable<const Named &, int>::value)
-        return pk_cpu_launcher<Cooperative, Body, Exact, decltype(named(0))>{name, exact, named(0)};
+        return pk_cpu_launcher<How, Body, Exact, decltype(named(0))>{name, exact, named(0)};
     else
-        return pk_cpu_launcher<Cooperative, Body, Exact, void>{name, exact};
+        return pk_cpu_launcher<How, Body, Exact, void>{name, exact};
 }
 
-#define PK_CPU_LAUNCHER_(cooperative, kernel)                                                                          \
-    pk_cpu_launcher_of<cooperative>(                                                                                   \
+#define PK_CPU_LAUNCHER_(how, kernel)                                                                                  \
+    pk_cpu_launcher_of<how>(                                                                                           \
         #kernel,                                                                                                       \
         [=](auto pk_any_) -> decltype(pk_cpu_signature_at(pk_any_, kernel)) {                                          \
             return pk_cpu_signature_at(pk_any_, kernel);                                                               \
@@ -347,10 +342,13 @@ auto pk_cpu_launcher_of(const char *name, const Named &named, const Exact &exact
 
 /* Launch a kernel: PK_CPU_LAUNCH(kernel, grid, block, dynamic shared bytes, stream, arguments...), an expression of
  * type cudaError_t that leaves its error in the last error too. */
-#define PK_CPU_LAUNCH(kernel, ...) PK_CPU_LAUNCHER_(false, kernel)(__VA_ARGS__)
+#define PK_CPU_LAUNCH(kernel, ...) PK_CPU_LAUNCHER_(PK_CPU_PLAIN, kernel)(__VA_ARGS__)
 
 /* The same for a cooperative launch. */
-#define PK_CPU_LAUNCH_COOPERATIVE(kernel, ...) PK_CPU_LAUNCHER_(true, kernel)(__VA_ARGS__)
+#define PK_CPU_LAUNCH_COOPERATIVE(kernel, ...) PK_CPU_LAUNCHER_(PK_CPU_COOPERATIVE, kernel)(__VA_ARGS__)
+
+/* And for one that may begin before the kernel ahead of it in the stream has ended. */
+#define PK_CPU_LAUNCH_PROGRAMMATIC(kernel, ...) PK_CPU_LAUNCHER_(PK_CPU_PROGRAMMATIC, kernel)(__VA_ARGS__)
 
 /* A kernel's bare address, made known to the device. */
 template <class... P> const void *pk_cpu_address_of(void (*function)(P...))
@@ -371,8 +369,8 @@ cudaError_t pk_cpu_launch_config(const cudaLaunchConfig_t *config, const char *n
                                  A &&...arguments)
 {
     static_assert(sizeof...(A) == sizeof...(P), "a launch gives every parameter of the kernel");
-    bool cooperative;
-    const cudaError_t error = pk_cpu_read_config(config, &cooperative);
+    pk_cpu_how how;
+    const cudaError_t error = pk_cpu_read_config(config, &how);
     if (error)
         return error;
     const pk_cpu_kernel kernel = pk_cpu_describe_kernel<void>(pk_cpu_signature_of(function), name);
@@ -381,8 +379,8 @@ cudaError_t pk_cpu_launch_config(const cudaLaunchConfig_t *config, const char *n
     return std::apply(
         [&](auto &...value) {
             void *pointers[] = {static_cast<void *>(&value)..., nullptr};
-            return (cooperative ? pk_cpu_launch_cooperative : pk_cpu_launch)(
-                known, config->gridDim, config->blockDim, pointers, config->dynamicSmemBytes, config->stream);
+            return pk_cpu_launch(known, config->gridDim, config->blockDim, pointers, config->dynamicSmemBytes,
+                                 config->stream, how);
         },
         values);
 }
