@@ -49,6 +49,7 @@ class Knob:
     kind: type = int
     fixed: bool = False
     choices: tuple[str, ...] = ()  # what 0, 1, ... stand for
+    several: bool = False  # the option takes "A,B": a point for each
 
     def document(self) -> dict[str, Any]:
         """By the schema's `knobs`."""
@@ -58,6 +59,11 @@ class Knob:
     def spelled(self, value: float) -> str:
         """The value as an option gives it."""
         return self.choices[int(value)] if self.choices else f"{value}"
+
+
+def _numbers_in(knob: Knob) -> Callable[[str], list[float]]:
+    parse = _number_in(knob)
+    return lambda text: [parse(part) for part in dict.fromkeys(text.split(","))]
 
 
 def _number_in(knob: Knob) -> Callable[[str], float]:
@@ -90,8 +96,9 @@ def parse_options(description: str, knobs: Sequence[Knob], argv: Sequence[str],
         if knob.fixed:
             continue
         values = ", ".join(knob.choices) if knob.choices else f"{knob.low} to {knob.high} {knob.unit}".rstrip()
-        parser.add_argument(f"--{knob.name}", type=_number_in(knob), metavar=knob.spelled(knob.default),
-                            help=f"{knob.help} ({values})")
+        parser.add_argument(f"--{knob.name}", type=_numbers_in(knob) if knob.several else _number_in(knob),
+                            metavar=knob.spelled(knob.default),
+                            help=f"{knob.help} ({values}{'; A,B measures each' if knob.several else ''})")
     parser.add_argument("--variant", type=lambda text: text.split(","), metavar="A,B",
                         help="only these, and the baseline")
     parser.add_argument("--seed", type=_number_in(Knob("seed", "", "", 1, 1, 0, (1 << 64) - 2)), default=1, metavar="1",
@@ -119,6 +126,19 @@ def chosen(options: argparse.Namespace, knobs: Sequence[Knob]) -> dict[str, floa
         given = None if knob.fixed else getattr(options, knob.name.replace("-", "_"))
         values[knob.name] = given if given is not None else knob.quick if options.quick else knob.default
     return values
+
+
+def points(options: argparse.Namespace, knobs: Sequence[Knob]) -> list[dict[str, float]]:
+    """The knobs' values at each point that was asked for: what `chosen` says, for each value of the knobs that take
+    several."""
+    found = [chosen(options, [knob for knob in knobs if not knob.several])]
+    for knob in knobs:
+        if knob.several:
+            alone = chosen(options, [knob])[knob.name]
+            values = alone if isinstance(alone, list) else [alone]
+            found = [{**one, knob.name: value} for value in values for one in found]
+    order = [knob.name for knob in knobs]
+    return [{name: one[name] for name in order} for one in found]
 
 
 def check_variants(options: argparse.Namespace, names: Sequence[str]) -> None:
@@ -240,6 +260,10 @@ class Device:
         """Until all work has ended."""
         self.torch.cuda.synchronize()
 
+    def events(self) -> tuple[Any, Any]:
+        """Two that know when the device passes them."""
+        return self.torch.cuda.Event(enable_timing=True), self.torch.cuda.Event(enable_timing=True)
+
     def failure(self, error: BaseException) -> Failure:
         """What an exception in a variant means: too little memory is a skip, all else is a fault."""
         if isinstance(error, Failure):
@@ -335,6 +359,16 @@ class Recorder:
 
 
 @dataclasses.dataclass
+class Repetition:
+    """What was measured of one. Device and submission are known of an instrumented one."""
+
+    wall_us: float
+    token_us: list[float]
+    device_us: float = pk_result.NAN
+    submit_us: float = pk_result.NAN
+
+
+@dataclasses.dataclass
 class Contender:
     """One variant. `prepare` is done once; then for each repetition `reset` (not timed), `execute` (timed; returns when
     all work has ended), and in verified ones `poison` before and `verify` after. `finish` releases."""
@@ -349,6 +383,25 @@ class Contender:
     active: bool = False
     walls: list[float] = dataclasses.field(default_factory=list)
     tokens: list[float] = dataclasses.field(default_factory=list)
+
+    def repeat(self, device: Device, instrumented: bool) -> Repetition:
+        """Reset, execute and time, with events around an instrumented one."""
+        self.reset()
+        device.synchronize()
+        if not instrumented:
+            recorder = Recorder()
+            start = now_us()
+            self.execute(recorder)
+            return Repetition(now_us() - start, recorder.token_us)
+        begin, end = device.events()
+        recorder = Recorder(end)
+        begin.record()
+        start = now_us()
+        self.execute(recorder)
+        wall = now_us() - start
+        recorder.all_launched()
+        end.synchronize()
+        return Repetition(wall, recorder.token_us, begin.elapsed_time(end) * 1e3, recorder.submit_us)
 
 
 def selected(options: argparse.Namespace, found: Sequence[Contender]) -> list[Contender]:
@@ -377,8 +430,11 @@ class Bench:
     """All variants of one point: prepared, verified, timed, verified again. What goes wrong stays with its variant,
     but for a lost device and a hang."""
 
-    def __init__(self, device: Device, watchdog: Watchdog, seed: int) -> None:
-        self._device, self._watchdog, self._seed = device, watchdog, seed
+    grace_s = 0.0  # that the watchdog waits longer than it is told to
+
+    def __init__(self, device: Device, watchdog: Watchdog, seed: int, save: Callable[[], None]) -> None:
+        """`save` writes what is known so far."""
+        self._device, self._watchdog, self._seed, self._save = device, watchdog, seed, save
 
     def run(self, contenders: list[Contender], fill: Callable[[int], None], plan: Plan | None) -> None:
         """`fill` draws inputs from a seed and makes the reference. `plan` None: verify only."""
@@ -388,6 +444,7 @@ class Bench:
                 self._open(contender)
             if plan:
                 self._measure(contenders, plan)
+                self._save()
             for contender in contenders:
                 self._verify(contender, "after", self._seed)
             fill(self._seed + 1)
@@ -413,14 +470,6 @@ class Bench:
                                        f"{failure.reason}") from error
             return False
 
-    def _repetition(self, contender: Contender) -> tuple[float, Recorder]:
-        contender.reset()
-        self._device.synchronize()
-        recorder = Recorder()
-        start = now_us()
-        contender.execute(recorder)
-        return now_us() - start, recorder
-
     def _open(self, contender: Contender) -> None:
         start = now_us()
         contender.active = self._guarded(contender, "prepare", contender.prepare)
@@ -432,9 +481,9 @@ class Bench:
 
         def verify() -> None:
             contender.poison()
-            wall, _ = self._repetition(contender)
+            repetition = contender.repeat(self._device, False)
             if when == "before":
-                contender.result.first_execute_us = wall
+                contender.result.first_execute_us = repetition.wall_us
             verdict = contender.verify()
             contender.result.validation[when] = verdict.document(seed)
             if verdict.checked == 0 or verdict.wrong:
@@ -447,25 +496,18 @@ class Bench:
     def _warm_up(self, contender: Contender, plan: Plan) -> None:
         start, done = now_us(), 0
         while done < plan.warm_up_repetitions or now_us() - start < plan.warm_up_us:
-            self._repetition(contender)
+            contender.repeat(self._device, False)
             done += 1
 
     def _timed(self, contender: Contender) -> None:
-        wall, recorder = self._repetition(contender)
-        contender.walls.append(wall)
-        contender.tokens += recorder.token_us
+        repetition = contender.repeat(self._device, False)
+        contender.walls.append(repetition.wall_us)
+        contender.tokens += repetition.token_us
 
     def _instrument(self, contender: Contender) -> None:
-        begin, end = (self._device.torch.cuda.Event(enable_timing=True) for _ in range(2))
-        contender.reset()
-        self._device.synchronize()
-        recorder = Recorder(end)
-        begin.record()
-        contender.execute(recorder)
-        recorder.all_launched()
-        end.synchronize()
-        contender.result.device.append(begin.elapsed_time(end) * 1e3)
-        contender.result.submit.append(recorder.submit_us)
+        repetition = contender.repeat(self._device, True)
+        contender.result.device.append(repetition.device_us)
+        contender.result.submit.append(repetition.submit_us)
 
     def _round(self, contenders: Sequence[Contender]) -> None:
         for contender in contenders:
@@ -536,10 +578,11 @@ class Peer:
     modules: Sequence[str]
     check: Callable[[argparse.Namespace], None]
     device_compiler: Callable[[], str]
-    run: Callable[[argparse.Namespace, Device, Report, Bench], None]
+    run: Callable[[argparse.Namespace, Device, Report, Any], None]
     show: Callable[[Report], None]
     variants: Sequence[str]
     watchdog_s: float = 60  # longer where something compiles for long
+    bench: type[Bench] = Bench
 
 
 def _say(peer: Peer, text: str) -> None:
@@ -562,6 +605,16 @@ def _mark_unfinished(report: Report, failure: Failure) -> None:
     for result in report.results:
         if result.status == "pass" and not result.validation["fresh"]:
             result.fail(failure)
+
+
+def _save(report: Report, paths: Sequence[pathlib.Path]) -> None:
+    """What is known while the run goes on: if it is killed, this stays."""
+    note = "the run had not ended when this was written"
+    results = [dataclasses.replace(result) for result in report.results]
+    so_far = dataclasses.replace(report, status="interrupted", note=note, results=results)
+    _mark_unfinished(so_far, Failure("interrupted", f"not done: {note}"))
+    for path in paths:
+        pk_result.write_report(so_far, path)
 
 
 def _finish(peer: Peer, report: Report, device: Device, paths: Sequence[pathlib.Path], status: str | None,
@@ -600,11 +653,12 @@ def _measure_and_finish(peer: Peer, options: argparse.Namespace, argv: Sequence[
         _mark_unfinished(report, Failure("timeout", note))
         _finish(peer, report, device, paths, "timeout", note)
 
-    watchdog = Watchdog(options.watchdog, give_up)
+    watchdog = Watchdog(options.watchdog + peer.bench.grace_s, give_up)
     status: str | None = None
     note: str | None = None
     try:
-        peer.run(options, device, report, Bench(device, watchdog, options.seed))
+        save = functools.partial(_save, report, paths)
+        peer.run(options, device, report, peer.bench(device, watchdog, options.seed, save))
     except KeyboardInterrupt:
         status, note = "interrupted", "interrupted: these results are of what had been measured by then"
     except Failure as failure:

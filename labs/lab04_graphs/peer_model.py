@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from peer_torch import Shape
 
 BF16 = torch.bfloat16
+SCORES = 1 << 24  # of as many heads as these are enough for, at once: 128 MB
 FILLER = 2.0**13  # in rows of the cache that are not yet written: finite, since a masked NaN would still be NaN
 
 
@@ -268,12 +269,12 @@ class Reference:
         k = self._turned(self._heads(x, layer, "k", shape.kv_heads), layer, "k")
         v = self._heads(x, layer, "v", shape.kv_heads)
         later = torch.ones((count, count), dtype=torch.bool, device=x.device).triu(1)
-        out = torch.empty_like(q)
         ratio = shape.heads // shape.kv_heads
-        for head in range(shape.heads):  # one at a time: n x n scores
-            score = (q[head] @ k[head // ratio].T / math.sqrt(shape.head_dim)).masked_fill(later, -math.inf)
-            out[head] = self._rounded(torch.softmax(score, -1)) @ v[head // ratio]
-        return self._rounded(out.transpose(0, 1).reshape(count, -1))
+        out = []
+        for heads in torch.arange(shape.heads, device=x.device).split(max(1, SCORES // count**2)):
+            score = q[heads] @ k[heads // ratio].mT / math.sqrt(shape.head_dim)
+            out.append(self._rounded(torch.softmax(score.masked_fill(later, -math.inf), -1)) @ v[heads // ratio])
+        return self._rounded(torch.cat(out).transpose(0, 1).reshape(count, -1))
 
     def logits(self, sequence: Tensor, first: int, noise: torch.Generator | None = None) -> Tensor:
         """After each of the positions first.. of the sequence [n]: [n - first][vocab], float64. `noise`: with a random

@@ -8,11 +8,14 @@ usage: peer_test.py PART
   report    the table, and the file against the schema; skipped without the Python package jsonschema
   model     the reference is right, decoding passes and mistakes do not; skipped without PyTorch and NumPy
   variants  the variants' own steps on the host, and what torch.compile traces; skipped without PyTorch
+  workers   processes of their own: what dies or hangs is reported, the others are measured, and all is written
+  run       the whole program on the host with tiny models, its file against the schema; skipped without PyTorch
 Exit: 0 right, 1 wrong, 77 skipped.
 """
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import io
 import json
@@ -20,9 +23,11 @@ import math
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 import types
 from typing import Any, Callable
 
@@ -32,6 +37,7 @@ sys.path.insert(0, str(HERE))
 import peer_torch  # noqa: E402
 import pk_peer  # noqa: E402
 import pk_result  # noqa: E402
+import pk_workers  # noqa: E402
 
 TINY = ("tiny", "tiny-qwen2", "tiny-qwen3")
 
@@ -100,6 +106,8 @@ def test_outcomes() -> None:
     for arguments, code, words in (
             (["--model=gpt"], 2, "'gpt' is none of tiny, "),
             (["--model=tiny", "--prompt=8000", "--tokens=200"], 2, "8200 positions, and tiny has 8192"),
+            (["--model=smollm2-135m,gpt"], 2, "'gpt' is none of tiny, "),
+            (["--model=qwen2.5-0.5b,tiny", "--prompt=8000", "--tokens=200"], 2, "and tiny has 8192"),
             (["--tokens=0"], 2, "--tokens: 0 is not in 1 to"),
             (["--variant=torch-eager,torch-lazy"], 2, "'torch-lazy' is none of torch-eager, "),
             (["--help"], 0, "torch-compile-max")):
@@ -123,7 +131,18 @@ def test_outcomes() -> None:
         expect("".join(one.result.variant for one in kept) == want, f"--variant={asked} keeps {kept}")
     options = pk_peer.parse_options("", peer_torch.KNOBS, ["--model=llama-3.2-1b"])
     values = pk_peer.chosen(options, peer_torch.KNOBS)
-    expect(peer_torch.NAMES[values["model"]] == "llama-3.2-1b", f"--model=llama-3.2-1b is {values}")
+    expect(values["model"] == [peer_torch.NAMES.index("llama-3.2-1b")], f"--model=llama-3.2-1b is {values}")
+    options = pk_peer.parse_options("", peer_torch.KNOBS, ["--model=llama-3.2-1b,tiny,llama-3.2-1b", "--tokens=7"])
+    points = pk_peer.points(options, peer_torch.KNOBS)
+    asked = [(peer_torch.NAMES[int(one["model"])], one["tokens"]) for one in points]
+    expect(asked == [("llama-3.2-1b", 7), ("tiny", 7)], f"two models are {points}")
+    expect(list(points[0]) == [knob.name for knob in peer_torch.KNOBS], f"the knobs' order is {list(points[0])}")
+    points = pk_peer.points(pk_peer.parse_options("", peer_torch.KNOBS, []), peer_torch.KNOBS)
+    expect([peer_torch.NAMES[int(one["model"])] for one in points] == ["qwen2.5-0.5b"], f"no --model is {points}")
+    for asked, want in ((None, "eager graph compile"), (["torch-compile-max"], "graph compile-max"),
+                        (["torch-eager", "torch-graph"], "eager graph")):
+        kept = [kind.name for kind in peer_torch.kinds(types.SimpleNamespace(variant=asked))]
+        expect(kept == [f"torch-{name}" for name in want.split()], f"--variant={asked} keeps {kept}")
 
 
 def test_report() -> None:
@@ -137,32 +156,36 @@ def test_report() -> None:
                               "peer_torch.py", ["peer_torch.py"], 1, True, device,
                               pk_result.environment("1", "13", "Python", "PyTorch 2", False))
     params = {knob.name: knob.default for knob in peer_torch.KNOBS}
-    shape = peer_torch.SHAPES["qwen2.5-0.5b"]
-    for name, summary, kind in peer_torch.VARIANTS:
-        scale = 5 if kind is peer_torch.Eager else 1
-        walls = [128 * scale * us for us in (801.0, 799.0, 800.0, 803.0)]
-        report.results.append(pk_result.Result(
-            name, summary, kind is peer_torch.Eager, params, tokens=128, wall=walls, device=walls, submit=walls,
-            bytes_per_token=peer_torch.weight_bytes(shape) + peer_torch.kv_bytes(shape, 96), rounds=2,
-            launches_per_token=375.0 if kind is peer_torch.Eager else 0.0,
-            ratios=[] if kind is peer_torch.Eager else [4.9, 5.1]))
+    for model in ("qwen2.5-0.5b", "llama-3.2-1b"):
+        for kind in peer_torch.VARIANTS:
+            result = peer_torch.empty_result(kind, {**params, "model": peer_torch.NAMES.index(model)})
+            scale = 5 if kind.make is peer_torch.Eager else 1
+            result.wall = result.device = result.submit = [128 * scale * us for us in (801.0, 799.0, 800.0, 803.0)]
+            result.launches_per_token = 375.0 if kind.make is peer_torch.Eager else 0.0
+            result.rounds, result.prepare_us = 2, 1.25e6
+            result.ratios = [] if result.is_baseline else [1 / scale, 1.02 / scale]
+            report.results.append(result)
     report.status = report.outcome()
     screen = io.StringIO()
     with contextlib.redirect_stdout(screen):
         peer_torch.show(report)
     lines = screen.getvalue().splitlines()
     row = next((line.split() for line in lines if line.startswith("torch-graph")), [])
-    expect(row == ["torch-graph", "pass", "800.5", "799.3", "802.4", "800.5", "800.5", "1249", "1236", "5"],
+    expect(row == ["torch-graph", "pass", "800.5", "799.3", "802.4", "800.5", "800.5", "1249", "1236", "1"],
            f"the row of torch-graph is {row}")
-    expect(all(len(line) <= 80 for line in lines[2:]), "the table is wider than 80 columns:\n" + screen.getvalue())
-    expect("model=qwen2.5-0.5b prompt=32 tokens=128" in lines[1], f"the knobs: {lines[1]}")
-    expect("torch-eager: 375 kernel launches a token" in lines, "launches are not shown")
+    row = next((line.split() for line in lines if line.startswith("torch-eager")), [])
+    expect(row[-1:] == ["0.202"], f"the row of torch-eager is {row}")
+    expect(all(len(line) <= 80 for line in lines[1:]), "the table is wider than 80 columns:\n" + screen.getvalue())
+    for model in ("qwen2.5-0.5b", "llama-3.2-1b"):
+        expect(lines.count(f"model={model} prompt=32 tokens=128") == 1, f"the knobs of {model}:\n" + screen.getvalue())
+    expect("torch-eager: 1.2 s to prepare, 375 kernel launches a token" in lines, "launches are not shown")
+    expect("torch-compile: 1.2 s to prepare" in lines, "the time to prepare is not shown")
     jsonschema, = pk_peer.needs("jsonschema")
     schema = json.loads((HERE.parents[1] / "harness" / "schema" / "result.v1.json").read_text(encoding="utf-8"))
     document = json.loads(json.dumps(report.document(), allow_nan=False))
     jsonschema.Draft7Validator(schema).validate(document)
     knob = document["lab"]["knobs"][1]
-    expect(knob["choices"][int(params["model"])] == "qwen2.5-0.5b", f"the knob is {knob}")
+    expect(knob["choices"][int(document["results"][0]["params"]["model"])] == "qwen2.5-0.5b", f"the knob is {knob}")
 
 
 # ---- the model ----
@@ -334,14 +357,54 @@ def mistakes(problem: peer_torch.Decode) -> list[tuple[str, pk_result.Verdict]]:
 # ---- the variants ----
 
 
+class Moment:
+    """As much of an event as a host needs, which has done all when it records."""
+
+    def __init__(self) -> None:
+        self._at_us = math.nan
+
+    def record(self) -> None:
+        """Now."""
+        self._at_us = pk_peer.now_us()
+
+    def synchronize(self) -> None:
+        """Nothing runs behind the host's back."""
+
+    def elapsed_time(self, other: Moment) -> float:
+        """Milliseconds from this one to the other."""
+        return (other._at_us - self._at_us) * 1e-3
+
+
 class Host:
-    """As much of a pk_peer.Device as a step on the host needs."""
+    """As much of a pk_peer.Device as variants and a bench on the host need."""
+
+    name, sensors = "cpu", pk_peer.Sensors("")
 
     def __init__(self, torch: types.ModuleType) -> None:
         self.torch = torch
 
     def synchronize(self) -> None:
         """Nothing runs behind the host's back."""
+
+    def events(self) -> tuple[Moment, Moment]:
+        """Likewise."""
+        return Moment(), Moment()
+
+    def is_lost(self) -> bool:
+        """Never."""
+        return False
+
+    failure = pk_peer.Device.failure
+
+    def document(self, before: Any) -> dict[str, Any]:
+        """Made up."""
+        return {"backend": "cpu", "kind": "cpu", "name": "Made-up host", "arch": "x", "processors": 1, "warp_size": 1,
+                "l2_bytes": 1, "memory_bytes": 1, "clocks": {"before": before, "after": None},
+                "limits": {"launch_us": None, "launch_sync_us": None, "gap_us": None, "read_gb_per_s": None}}
+
+    def environment(self, device_compiler: str) -> dict[str, Any]:
+        """Likewise."""
+        return pk_result.environment("1", "13", "Python", device_compiler, False)
 
 
 class OnHost(peer_torch.Variant):
@@ -385,8 +448,207 @@ def test_variants() -> None:
         expect(verdict.wrong == 0, f"{name}, compiled: {verdict}")
 
 
+# ---- processes of their own ----
+
+
+class Puppet:
+    """A variant of the test of workers: what `setup` says happens to it. Outputs are right unless it says otherwise."""
+
+    def __init__(self, setup: dict[str, Any]) -> None:
+        self._setup, self.seed, self._done = setup, -1, False
+        self.result = pk_result.Result(setup["variant"], "made here", False, {})
+
+    def _now(self, when: str) -> None:
+        what = self._setup.get(when)
+        if what in ("SIGSEGV", "SIGKILL"):
+            print("about to fall", flush=True)
+            os.kill(os.getpid(), getattr(signal, what))
+        elif what == "exit":
+            os._exit(5)
+        elif what == "hang":
+            time.sleep(3600)
+        elif what == "raise":
+            raise RuntimeError("no such thing\nas that")
+
+    def fill(self, seed: int) -> None:
+        """Inputs."""
+        self.seed = seed
+        self._now("fill")
+
+    def prepare(self) -> None:
+        """Once."""
+        time.sleep(self._setup.get("prepare_s", 0))
+        self._now("prepare")
+        self.result.summary = f"by process {os.getpid()}"
+        self.result.launches_per_token = 3.0
+
+    def poison(self) -> None:
+        """Nothing is done yet."""
+        self._done = False
+
+    def execute(self, recorder: pk_peer.Recorder) -> None:
+        """A millisecond."""
+        time.sleep(0.001)
+        self._done = True
+        recorder.submit_us = 7.0
+        self._now("execute")
+
+    def verify(self) -> pk_result.Verdict:
+        """Wrong where it is to be."""
+        self._now("verify")
+        wrong = int(not self._done or self._setup.get("verify") == "wrong")
+        return pk_result.Verdict(checked=9, wrong=wrong, got=math.nan, want=1.0, bound=0.5, note="of a puppet")
+
+    def nothing(self) -> None:
+        """To reset or to release."""
+
+
+def puppet(setup: dict[str, Any]) -> pk_workers.Work:
+    """In the process of its own."""
+    if setup.get("make") == "Failure":
+        raise pk_result.Failure("skipped", "it needs more than there is")
+    one = Puppet(setup)
+    torch = types.SimpleNamespace(cuda=types.SimpleNamespace(OutOfMemoryError=MemoryError))
+    return pk_workers.Work(Host(torch), one.fill, pk_peer.Contender(
+        one.result, one.prepare, one.poison, one.nothing, one.execute, one.verify, one.nothing))
+
+
+def measured_apart(setups: list[dict[str, Any]], limit_s: float, saved: list[list[str]]) -> list[pk_result.Result]:
+    """What a bench made of these puppets; the first one is the baseline."""
+    results = [pk_result.Result(setup["variant"], "", setup is setups[0], {}) for setup in setups]
+    torch = types.SimpleNamespace(cuda=types.SimpleNamespace(OutOfMemoryError=MemoryError))
+    watchdog = pk_peer.Watchdog(60, lambda note: print(f"watchdog: {note}"))
+
+    def save() -> None:
+        saved.append([f"{result.variant} {'measured' if result.wall else result.status}"
+                      f"{' verified' if result.validation['fresh'] else ''}"
+                      f"{' to come' if math.isnan(result.prepare_us) else ''}" for result in results])
+    bench = pk_workers.StagedBench(Host(torch), watchdog, 1, save)
+    with pk_workers.workers(pathlib.Path(__file__).resolve(), len(setups), limit_s, {}) as started, \
+            contextlib.redirect_stderr(io.StringIO()):
+        bench.run_points([[pk_workers.Remote(result, setup["variant"], worker, setup, setup.get("late", False))
+                           for result, worker, setup in zip(results, started, setups)]],
+                         pk_peer.Plan(min_rounds=2, time_limit_s=0.05, max_rounds=4))
+    watchdog.stop()
+    return results
+
+
+def test_workers() -> None:
+    """Deaths, hangs, mistakes and refusals among variants that are right."""
+    setups: list[dict[str, Any]] = [
+        {"variant": "good"}, {"variant": "segv", "prepare": "SIGSEGV"}, {"variant": "killed", "execute": "SIGKILL"},
+        {"variant": "exits", "fill": "exit"}, {"variant": "hangs", "prepare": "hang"},
+        {"variant": "raises", "execute": "raise"}, {"variant": "wrong", "verify": "wrong"},
+        {"variant": "refused", "make": "Failure"}, {"variant": "late", "late": True, "prepare_s": 0.2},
+        {"variant": "late-segv", "late": True, "verify": "SIGSEGV"}, {"variant": "also good"}]
+    saved: list[list[str]] = []
+    results = {result.variant: result for result in measured_apart(setups, 3, saved)}
+    for name, status, words in (
+            ("segv", "fault", "ended by SIGSEGV in open; the last that it said: about to fall"),
+            ("killed", "fault", "ended by SIGKILL in repeat"), ("exits", "fault", "ended with exit code 5 in open"),
+            ("hangs", "timeout", "no answer for 3 s in open"), ("raises", "fault", "RuntimeError: no such thing"),
+            ("wrong", "wrong", "before timing: 1 of 9 outputs wrong (seed 1); first at [0]: got nan, want 1: of a"),
+            ("refused", "skipped", "it needs more than there is"),
+            ("late-segv", "fault", "ended by SIGSEGV in verify")):
+        result = results[name]
+        expect(result.status == status and words in (result.reason or "") and not result.wall,
+               f"{name}: {result.status}, {result.reason}, {len(result.wall)} repetitions")
+    processes = set()
+    for name in ("good", "also good", "late"):
+        result = results[name]
+        expect(result.status == "pass" and len(result.wall) >= 4 and min(result.wall) >= 1000, f"{name}: {result}")
+        expect(all(result.validation.values()) and result.launches_per_token == 3, f"{name}: {result}")
+        expect(result.submit[:1] == [7.0] and min(result.device) >= 1000, f"{name}: {result.device}, {result.submit}")
+        processes.add(result.summary)
+    expect(len(processes) == 3, f"the processes: {processes}")
+    expect(results["late"].prepare_us >= 2e5, f"late: {results['late'].prepare_us} us to prepare")
+    expect(not results["good"].ratios and len(results["late"].ratios) >= 2, f"ratios: {results['late'].ratios}")
+    # What is written before the late ones begin has the figures of the others.
+    early = [one for one in saved if "late pass to come" in one and "also good measured verified" in one]
+    expect(bool(early) and "good measured verified" in early[0], f"saved: {saved}")
+    with pk_workers.workers(pathlib.Path(__file__).resolve(), 1, 5, {}) as started:  # by the end its context is gone
+        process = started[0]._process
+    expect(process.returncode == -signal.SIGKILL, f"a worker outlives what started it: {process.returncode}")
+
+
+class InProcess(peer_torch.Variant):
+    """The whole step as torch.compile's first half sees it."""
+
+    def _make(self) -> Callable[[], Any]:
+        return self._decoder.step
+
+
+def on_host() -> None:
+    """Let the program's variants run on the host, and its device be made up."""
+    peer_torch.Device = pk_peer.Device = Host  # type: ignore[misc,assignment]
+    peer_torch.VARIANTS[:] = [dataclasses.replace(kind, make=InProcess) for kind in peer_torch.VARIANTS]
+
+
+def host_work(setup: dict[str, Any]) -> pk_workers.Work:
+    """A variant of the program, on the host. One that is to fall or to hang does so when it is prepared."""
+    on_host()
+    pk_peer.needs("torch")[0].set_num_threads(1)
+    work = peer_torch.work(setup)
+    if os.environ.get("PEER_TEST_FALLS") == setup["variant"]:
+        work.contender.prepare = lambda: os.kill(os.getpid(), signal.SIGSEGV)
+    if os.environ.get("PEER_TEST_FALLS") == f"not {setup['variant']}":
+        work.contender.prepare = lambda: time.sleep(3600)
+    return work
+
+
+def test_run() -> None:
+    """Two models; then a compiler that falls; then a run that is ended from outside while the compiler is at work."""
+    pk_peer.needs("torch")
+    jsonschema, = pk_peer.needs("jsonschema")
+    schema = json.loads((HERE.parents[1] / "harness" / "schema" / "result.v1.json").read_text(encoding="utf-8"))
+
+    def started(folder: str, falls: str, model: str) -> tuple[subprocess.Popen[str], pathlib.Path]:
+        path = pathlib.Path(folder) / "lab04-torch.json"
+        return subprocess.Popen([sys.executable, __file__, "on-host", "--quick", f"--model={model}", "--time-limit=0.1",
+                                 "--tokens=3", f"--json={path}"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                text=True, env={**os.environ, "PEER_TEST_FALLS": falls}), path
+
+    def judge(path: pathlib.Path, want: list[str], said: str) -> None:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        jsonschema.Draft7Validator(schema).validate(document)
+        got = [result["status"] for result in document["results"]]
+        expect(got == want, f"{got}, want {want}: {said}")
+        expect(all(result["timing"]["wall"] for result in document["results"] if result["status"] == "pass"),
+               f"something was not timed: {said}")
+        expect(list(path.parent.iterdir()) == [path], f"left behind: {list(path.parent.iterdir())}")
+    for falls, model, code, statuses in (("", "tiny,tiny-qwen2", 0, ["pass"] * 6),
+                                         ("torch-compile", "tiny", 3, ["pass", "pass", "fault"])):
+        with tempfile.TemporaryDirectory() as folder:
+            process, path = started(folder, falls, model)
+            said = process.communicate()[0]
+            expect(process.returncode == code, f"falls: {falls!r}: exit code {process.returncode}: {said}")
+            judge(path, statuses, said)
+    with tempfile.TemporaryDirectory() as folder:
+        process, path = started(folder, "not torch-compile", "tiny")
+        until = time.monotonic() + 120
+
+        def has_first_figures() -> bool:
+            return path.exists() and json.loads(path.read_text(encoding="utf-8"))["results"][1]["validation"]["fresh"]
+        while not has_first_figures():
+            time.sleep(0.05)
+            if process.poll() is not None or time.monotonic() > until:
+                expect(False, f"nothing was written before the compiler was at work: {process.communicate()[0]}")
+                return
+        judge(path, ["pass", "pass", "interrupted"], "while it runs")
+        process.terminate()  # as timeout does
+        said = process.communicate()[0]
+        expect(process.returncode == 130, f"ended from outside: exit code {process.returncode}: {said}")
+        judge(path, ["pass", "pass", "interrupted"], said)
+
+
 def main(part: str) -> int:
-    """The part's test."""
+    """The part's test; or, for the tests, the program on the host, and a worker of either."""
+    if part == pk_workers.OPTION:
+        return pk_workers.serve(host_work if os.environ.get("PEER_TEST_FALLS") is not None else puppet, sys.argv)
+    if part == "on-host":
+        on_host()
+        peer_torch.SCRIPT = pathlib.Path(__file__).resolve()
+        return pk_peer.main(peer_torch.PEER, sys.argv[1:])
     try:
         globals()[f"test_{part}"]()
     except pk_result.Failure as failure:

@@ -3,43 +3,57 @@
 
     python3 labs/lab04_graphs/peer_torch.py [--json=FILE] [--out=DIR] [--quick] [--model=llama-3.2-1b ...]
 
-  torch-eager        the baseline: every operation of every token issued by the host, which waits once, at the end
-  torch-graph        the same operations in one CUDA graph of a token, replayed for each
+  torch-eager        every operation of every token issued by the host, which waits once, at the end
+  torch-graph        the baseline: the same operations in one CUDA graph of a token, replayed for each
   torch-compile      torch.compile, mode reduce-overhead: Inductor's kernels, cuBLAS and a CUDA graph of its own
   torch-compile-max  torch.compile, mode max-autotune-no-cudagraphs, attention left to Inductor: matrix-vector kernels
-                     of its own with what stands before and after them fused in, tuned by trial; in one CUDA graph
+                     of its own with what stands before and after them fused in, tuned by trial; in one CUDA graph.
+                     Only where --variant names it: the trials take minutes
 
 A repetition is T decode steps at batch 1 after a prompt of P tokens, whose prefill is not timed. The token is chosen
 by argmax on the device and fed back there, and so is the position: no variant waits for the host between tokens. q, k
 and v come from one matrix, gate and up from another. Attention goes through scaled_dot_product_attention over a static
 cache of P + T rows, rounded up to a multiple of 64, and a mask: PyTorch's kernels for that do not split the keys among
 blocks, so long prompts cost its first three variants more than they must. Weights are bf16, seeded and random, drawn
-from the lab's ranges; they are not its numbers. Steady state (hot): what fits into the L2 stays there. Compiling
-takes longer than measuring, most of all in a machine's first run: --variant=A,B leaves out the rest.
+on the device from the lab's ranges: not its numbers, and the check knows them. Steady state (hot): what fits into the
+L2 stays there.
 
-The check. Every token of a repetition and all logits of its last step, against a forward pass in float64 over the whole
-sequence: a token is right if its logit there is no further below the greatest than two results may be off. How far one
-may be off is found by Monte Carlo arithmetic (Parker, "Monte Carlo arithmetic", UCLA CSD-970002, 1997): passes with a
-random error of bf16's roundoff, 2^-8 of the value, wherever a kernel may round to bf16. The bound is 8 times the root
-mean square over the vocabulary of what that changes. Errors of logits are sums of thousands of small ones, near normal:
-150,000 of them reach 4.5 times that; the rest is for roundings that agree where random ones do not. Needs PyTorch and a
+Each variant has a process of its own (pk_workers.py). One that dies, by a signal or by its limit of --watchdog seconds
+a step, is reported with what ended it, and the others are measured. Eager and graph are prepared side by side,
+measured in interleaved rounds and written; then torch.compile is at work, for all models at once, while nothing is
+measured; then it is measured, interleaved with the graph again. --model=A,B measures both and compiles for both at
+once.
+
+The check. Every token of a repetition and all logits of its last step, against a forward pass in float64 over the
+whole sequence, a matrix at a time: a token is right if its logit there is no further below the greatest than two
+results may be off. How far one may be off is found by Monte Carlo arithmetic (Parker, "Monte Carlo arithmetic", UCLA
+CSD-970002, 1997): passes with a random error of bf16's roundoff, 2^-8 of the value, wherever a kernel may round to
+bf16. The bound is 8 times the root mean square over the vocabulary of what that changes. Errors of logits are sums of
+thousands of small ones, near normal: 150,000 of them reach 4.5 times that; the rest is for roundings that agree where
+random ones do not. A pass over P + T tokens is 2 (P + T) operations a weight, 4e11 for 1.2 billion of them and 160
+tokens: tens of milliseconds where float64 has tensor cores, and three passes judge a sequence. Needs PyTorch and a
 GPU: without them it says what is missing and exits with 77.
 """
 from __future__ import annotations
 
 import argparse
+import contextlib
 import ctypes
 import dataclasses
+import importlib
 import math
+import os
 import pathlib
 import sys
 from types import ModuleType
 from typing import Any, Callable
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "common" / "python"))
+SCRIPT = pathlib.Path(__file__).resolve()  # which workers start, too
+sys.path.insert(0, str(SCRIPT.parents[2] / "common" / "python"))
 
 import pk_peer  # noqa: E402
 import pk_result  # noqa: E402
+import pk_workers  # noqa: E402
 from pk_peer import Contender, Device, Knob, Recorder, now_us  # noqa: E402
 from pk_result import Failure, Random, Report, Result, Verdict, figure, split  # noqa: E402
 
@@ -83,7 +97,7 @@ KNOBS = [  # problem.c's, with its defaults, which what has no counterpart here 
     Knob("work", "", "decode", 1, 1, 0, 3, fixed=True,
          choices=("axpy", "decode", "prefill", "project")),
     Knob("model", "", "the decoder's shape, with seeded random weights", NAMES.index("qwen2.5-0.5b"), 0, 0,
-         len(NAMES) - 1, choices=NAMES),
+         len(NAMES) - 1, choices=NAMES, several=True),
     Knob("form", "", "PyTorch's own", 0, 0, 0, 1, fixed=True, choices=("unfused", "fused")),
     Knob("prompt", "tokens", "P: in the cache before decode", 32, 5, 1, 1 << 17),
     Knob("tokens", "tokens", "T: steps of decode a repetition", 128, 6, 1, 1 << 20),
@@ -383,27 +397,60 @@ class Compiled(Variant):
         return step
 
 
-VARIANTS: list[tuple[str, str, type[Variant]]] = [
-    ("torch-eager", "every operation issued by the host", Eager),
-    ("torch-graph", "the same operations in one CUDA graph a token", Graph),
-    ("torch-compile", "torch.compile, reduce-overhead", Compiled),
-    ("torch-compile-max", "torch.compile, max-autotune-no-cudagraphs, in one CUDA graph a token", CompiledGraph),
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """A variant, and when it has its turn."""
+
+    name: str
+    summary: str
+    make: type[Variant]
+    late: bool = False       # prepared after the others were measured
+    on_request: bool = False
+
+
+BASELINE = "torch-graph"
+VARIANTS = [
+    Kind("torch-eager", "every operation issued by the host", Eager),
+    Kind(BASELINE, "the same operations in one CUDA graph a token", Graph),
+    Kind("torch-compile", "torch.compile, reduce-overhead", Compiled, late=True),
+    Kind("torch-compile-max", "torch.compile, max-autotune-no-cudagraphs, in one CUDA graph a token", CompiledGraph,
+         late=True, on_request=True),
 ]
 
 
-def contenders(problem: Decode, device: Device, values: dict[str, float]) -> list[Contender]:
-    """All variants. A token reads the weights, and on average the prompt's rows and half of those decoded."""
-    shape, keys = problem.shape, problem.prompt_tokens + (problem.tokens + 1) / 2
+def kinds(options: argparse.Namespace) -> list[Kind]:
+    """Those that --variant names, and the baseline; without it all that nobody needs to ask for."""
+    if options.variant is None:
+        return [kind for kind in VARIANTS if not kind.on_request]
+    return [kind for kind in VARIANTS if kind.name == BASELINE or kind.name in options.variant]
+
+
+def empty_result(kind: Kind, values: dict[str, float]) -> Result:
+    """A token reads the weights, and on average the prompt's rows and half of those decoded."""
+    shape, tokens = SHAPES[NAMES[int(values["model"])]], int(values["tokens"])
+    keys = values["prompt"] + (tokens + 1) / 2
     attention = 4.0 * shape.layers * shape.heads * shape.head_dim * keys
-    found = []
-    for name, summary, kind in VARIANTS:
-        result = Result(name, summary, name == "torch-eager", values, tokens=problem.tokens,
-                        bytes_per_token=weight_bytes(shape) + kv_bytes(shape, keys),
-                        flops_per_token=weight_bytes(shape) + attention,  # two bytes a weight, and two operations
-                        graph_replays_per_token=0.0 if kind is Eager else 1.0)
-        one = kind(problem, device, result)
-        found.append(Contender(result, one.prepare, one.poison, one.reset, one.execute, one.verify, one.finish))
-    return found
+    return Result(kind.name, kind.summary, kind.name == BASELINE, values, tokens=tokens,
+                  bytes_per_token=weight_bytes(shape) + kv_bytes(shape, keys),
+                  flops_per_token=weight_bytes(shape) + attention,  # two bytes a weight, and two operations
+                  graph_replays_per_token=0.0 if kind.make is Eager else 1.0)
+
+
+def work(setup: dict[str, Any]) -> pk_workers.Work:
+    """What a variant's own process does."""
+    device = Device(pk_peer.needs(*PEER.modules)[0])
+    values = setup["values"]
+    kind = next(kind for kind in VARIANTS if kind.name == setup["variant"])
+    try:
+        with device.torch.inference_mode():
+            problem = Decode(device.torch, values, setup["seed"], device.name)
+    except device.torch.cuda.OutOfMemoryError as error:
+        raise Failure("skipped", f"no device memory for the weights and the caches of {NAMES[int(values['model'])]}: "
+                                 "use a smaller --model, one at a time, or fewer tokens") from error
+    result = empty_result(kind, values)
+    one = kind.make(problem, device, result)
+    return pk_workers.Work(device, problem.fill, Contender(result, one.prepare, one.poison, one.reset, one.execute,
+                                                           one.verify, one.finish))
 
 
 # ---- the program ----
@@ -411,28 +458,32 @@ def contenders(problem: Decode, device: Device, values: dict[str, float]) -> lis
 
 def check(options: argparse.Namespace) -> None:
     """Knobs that do not go together."""
-    values = pk_peer.chosen(options, KNOBS)
-    name = NAMES[int(values["model"])]
-    positions = values["prompt"] + values["tokens"]
-    if positions > SHAPES[name].max_positions:
-        raise Failure("usage", f"{values['prompt']} tokens of prompt and {values['tokens']} more are "
-                               f"{positions} positions, and {name} has {SHAPES[name].max_positions}: use fewer")
+    for values in pk_peer.points(options, KNOBS):
+        name = NAMES[int(values["model"])]
+        positions = values["prompt"] + values["tokens"]
+        if positions > SHAPES[name].max_positions:
+            raise Failure("usage", f"{values['prompt']} tokens of prompt and {values['tokens']} more are "
+                                   f"{positions} positions, and {name} has {SHAPES[name].max_positions}: use fewer")
 
 
-def run(options: argparse.Namespace, device: Device, report: Report, bench: pk_peer.Bench) -> None:
-    """The one point."""
-    values = pk_peer.chosen(options, KNOBS)
-    plan = pk_peer.Plan(min_rounds=4 if options.quick else 10, time_limit_s=options.time_limit, instrument_every=1,
-                        instrumented=2, max_rounds=200)
-    try:
-        with device.torch.inference_mode():
-            problem = Decode(device.torch, values, options.seed, device.name)
-    except device.torch.cuda.OutOfMemoryError as error:
-        raise Failure("usage", f"no device memory for the weights and the caches of {NAMES[int(values['model'])]}: use "
-                               "a smaller --model or fewer tokens") from error
-    variants = pk_peer.selected(options, contenders(problem, device, values))
-    report.results += [variant.result for variant in variants]
-    bench.run(variants, problem.fill, plan if options.timing else None)
+def run(options: argparse.Namespace, _: Device, report: Report, bench: pk_workers.StagedBench) -> None:
+    """Each point, in interleaved rounds. Few are owed, since eager repetitions may take seconds."""
+    plan = pk_peer.Plan(min_rounds=2, time_limit_s=options.time_limit, warm_up_repetitions=1, max_rounds=200)
+    points, chosen = pk_peer.points(options, KNOBS), kinds(options)
+    compiling = len(points) * sum(kind.late for kind in chosen)
+    threads = min(8, max(1, (os.cpu_count() or 1) // max(1, compiling)))  # each imports PyTorch: not as many as cores
+    with pk_workers.workers(SCRIPT, len(points) * len(chosen), options.watchdog,
+                            {"TORCHINDUCTOR_COMPILE_THREADS": str(threads)}) as started:
+        rest = iter(started)
+        variants: list[list[pk_workers.Remote]] = []
+        for values in points:
+            variants.append([])
+            for kind in chosen:
+                setup = {"variant": kind.name, "values": values, "seed": options.seed}
+                said = f"lab04: {NAMES[int(values['model'])]}, {kind.name}"
+                variants[-1].append(pk_workers.Remote(empty_result(kind, values), said, next(rest), setup, kind.late))
+                report.results.append(variants[-1][-1].result)
+        bench.run_points(variants, plan if options.timing else None)
 
 
 def _row(result: Result, seed: int) -> list[str]:
@@ -445,18 +496,24 @@ def _row(result: Result, seed: int) -> list[str]:
 
 
 def show(report: Report) -> None:
-    """The table. GB/s: what a token reads over its median wall time."""
-    params = report.results[0].params
-    knobs = " ".join(f"{knob.name}={knob.spelled(params[knob.name])}" for knob in KNOBS if not knob.fixed)
+    """A table for each model. GB/s: what a token reads over its median wall time. ratio: how much faster than the
+    baseline, from paired repetitions."""
     print(f"{report.lab} {report.title} beside {report.environment['device_compiler']} on {report.device['name']}, "
-          f"hot, seed={report.seed}\n{knobs}\n")
-    rows = [["variant", "result", "us/token", "p10", "p90", "device", "submit", "tok/s", "GB/s", "ratio"]]
-    rows += [_row(result, report.seed) for result in report.results]
-    pk_result.print_table(rows, range(2, 10))
-    for result in report.results:
-        if math.isfinite(result.launches_per_token) and result.launches_per_token:
-            print(f"\n{result.variant}: {result.launches_per_token:g} kernel launches a token")
-    print()
+          f"hot, seed={report.seed}")
+    for values in [dict(point) for point in dict.fromkeys(tuple(r.params.items()) for r in report.results)]:
+        results = [result for result in report.results if result.params == values]
+        knobs = " ".join(f"{knob.name}={knob.spelled(values[knob.name])}" for knob in KNOBS if not knob.fixed)
+        print(f"{knobs}\n")
+        rows = [["variant", "result", "us/token", "p10", "p90", "device", "submit", "tok/s", "GB/s", "ratio"]]
+        rows += [_row(result, report.seed) for result in results]
+        pk_result.print_table(rows, range(2, 10))
+        print()
+        for result in results:
+            if math.isfinite(result.prepare_us):
+                launches = result.launches_per_token or math.nan
+                said = f", {launches:g} kernel launches a token" if math.isfinite(launches) else ""
+                print(f"{result.variant}: {result.prepare_us * 1e-6:.1f} s to prepare{said}")
+        print()
 
 
 def device_compiler() -> str:
@@ -471,7 +528,17 @@ def device_compiler() -> str:
 
 PEER = pk_peer.Peer("lab04", "Execution graphs", "peer_torch.py", "lab04-torch.json", __doc__, KNOBS,
                     ("torch", "torch.nn.attention"), check, device_compiler, run, show,
-                    [name for name, _, _ in VARIANTS], watchdog_s=300)
+                    [kind.name for kind in VARIANTS], watchdog_s=180, bench=pk_workers.StagedBench)
+
+
+def main(argv: list[str]) -> int:
+    """The program, or a variant's part of it."""
+    if argv[1:2] == [pk_workers.OPTION]:
+        with contextlib.suppress(ImportError, OSError):  # ahead of the first request, which says what is missing
+            importlib.import_module("torch")
+        return pk_workers.serve(work, argv)
+    return pk_peer.main(PEER, argv)
+
 
 if __name__ == "__main__":
-    sys.exit(pk_peer.main(PEER, sys.argv))
+    sys.exit(main(sys.argv))
