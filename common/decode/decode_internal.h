@@ -8,6 +8,10 @@
 extern "C" {
 #endif
 
+/* Keys of a part that attention of a step shares a head's keys into: fewer are not worth a block's merge. So many parts
+ * there are room for, and so many are made. */
+enum { PK_ATTEND_PART_KEYS = 64 };
+
 /* Attention of a prefill: q from decoder->qkv, keys and values from the layer's cache, into decoder->rounded. One
  * launch. */
 pk_status pk_prefill_attend(const pk_decoder *decoder, const pk_device_layer *layer, int rows, void *stream);

@@ -113,7 +113,7 @@ static size_t lay_out_scratch(const pk_model_config *c, const pk_decoder_shape *
 static int most_splits(const pk_model_config *c, int capacity, int processors)
 {
     int splits = (2 * processors + c->heads - 1) / c->heads;
-    const int useful = (capacity + 63) / 64;
+    const int useful = (capacity + PK_ATTEND_PART_KEYS - 1) / PK_ATTEND_PART_KEYS;
     splits = splits < useful ? splits : useful;
     return splits < 1 ? 1 : splits > MOST_SPLITS ? MOST_SPLITS : splits;
 }

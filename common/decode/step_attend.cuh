@@ -4,6 +4,7 @@
 
 #include <math.h>
 
+#include "decode/decode_internal.h"
 #include "decode/pk_matvec.cuh"
 #include "decode/step_begin.cuh"
 
@@ -17,7 +18,7 @@ typedef struct attend_args {
     int heads, kv_heads, head_dim, capacity;
 } attend_args;
 
-enum { KEYS_AT_ONCE = 4, FEWEST_KEYS = 64 /* of a part: fewer are not worth a block's merge */ };
+enum { KEYS_AT_ONCE = 4 };
 #define LOWEST (-1e30f) /* a maximum of nothing: finite, so that 2^(LOWEST - LOWEST) is no NaN */
 
 typedef struct softmax_sum { /* of some keys: sum of 2^(score - top) v, of 8 components */
@@ -138,7 +139,7 @@ static __global__ void __launch_bounds__(ATTEND_THREADS) attend(attend_args a)
     __shared__ int last;
     begin();
     const int position = pk_at_position(&a.at), keys = position < a.capacity ? position + 1 : a.capacity;
-    const int head = blockIdx.y, most = gridDim.x, wanted = (keys + FEWEST_KEYS - 1) / FEWEST_KEYS;
+    const int head = blockIdx.y, most = gridDim.x, wanted = (keys + PK_ATTEND_PART_KEYS - 1) / PK_ATTEND_PART_KEYS;
     const int share = (keys + (wanted < most ? wanted : most) - 1) / (wanted < most ? wanted : most);
     const int parts = (keys + share - 1) / share, part = blockIdx.x;
     if (part >= parts)
