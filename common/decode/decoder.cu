@@ -315,7 +315,7 @@ const char *pk_decode_fault_text(int fault)
     case PK_FAULT_CACHE_FULL:
         return "the cache is full (docs/troubleshooting.md#cache-full)";
     case PK_FAULT_BUCKET:
-        return "the prompt is longer than its bucket";
+        return "the prompt is longer than its bucket (docs/troubleshooting.md#bucket-too-small)";
     case PK_FAULT_NO_NUMBER:
         return "no logit is a number (docs/troubleshooting.md#no-number)";
     default:

@@ -22,10 +22,15 @@ extern "C" {
 enum {
     PK_FAULT_CACHE_FULL = 1, /* pk_decode_state.fault */
     PK_FAULT_BUCKET = 2,     /* a prefill whose bucket has fewer rows than the prompt has tokens */
-    PK_FAULT_NO_NUMBER = 3   /* all logits are NaN; the token is then 0 */
+    PK_FAULT_NO_NUMBER = 3,  /* all logits are NaN; the token is then 0 */
+    PK_FAULTS = 4
 };
 /* "the cache is full (docs/...)", for a message; of 0: "none". */
 const char *pk_decode_fault_text(int fault);
+
+/* What stands in pk_decoder.tokens in place of a token from the step on at which there was a fault, and back. */
+#define PK_TOKEN_OF_FAULT(fault) (-1 - (fault))
+#define PK_FAULT_OF_TOKEN(token) (-1 - (token))
 
 /* A generation's state, in device memory; a step that takes it from there also moves it on. */
 typedef struct pk_decode_state {
@@ -93,7 +98,7 @@ typedef struct pk_decoder {
 
     const float *rope; /* [capacity][head_dim / 2][2]: cosine, sine */
     pk_decode_state *state;
-    int *tokens;   /* [steps] */
+    int *tokens;   /* [steps]: what each step chose, or PK_TOKEN_OF_FAULT */
     float *logits; /* [logit_rows][vocab] */
     int *prompt;   /* [most_rows] */
 

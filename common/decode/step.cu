@@ -48,7 +48,7 @@ static __global__ void embed(embed_args a)
     const int i = blockIdx.x * blockDim.x + threadIdx.x;
     const int token = pk_at_token(&a.at);
     if (i < a.hidden)
-        a.x[i] = token < a.vocab ? pk_from_bf16(a.embedding[(size_t)token * a.hidden + i]) : 0;
+        a.x[i] = token >= 0 && token < a.vocab ? pk_from_bf16(a.embedding[(size_t)token * a.hidden + i]) : 0;
 }
 
 typedef struct norm_args {

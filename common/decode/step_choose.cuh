@@ -126,11 +126,11 @@ static __device__ inline void put_token(const choose_args *a, int token, int ste
         put_fault(state, PK_FAULT_NO_NUMBER);
         token = 0;
     }
-    if (step < a->steps)
-        a->tokens[step] = token;
     state->token = token;
     if (a->at.step < 0) /* else where a step stands is the host's to say */
         move_on(a, token, step);
+    if (step < a->steps)
+        a->tokens[step] = state->fault ? PK_TOKEN_OF_FAULT(state->fault) : token;
 }
 
 /* Block b looks at its slice of the logits, the last one at what all have found. */

@@ -228,7 +228,10 @@ static void check_tokens(const lab04 *lab, const lab04_expected *host, pk_verdic
         verdict->first_wrong = (uint64_t)step;
         verdict->got = token;
         verdict->want = kept ? best_token(logits_of(lab, host->logits, step), vocab) : (double)NAN;
-        if (!there)
+        if (token <= PK_TOKEN_OF_FAULT(1) && token > PK_TOKEN_OF_FAULT(PK_FAULTS))
+            snprintf(verdict->note, sizeof verdict->note, "%s %d: %s", what_is_a_step(lab), step,
+                     pk_decode_fault_text(PK_FAULT_OF_TOKEN(token)));
+        else if (!there)
             snprintf(verdict->note, sizeof verdict->note,
                      "%s %d has no token: it never ran, or wrote elsewhere (docs/troubleshooting.md#no-token)",
                      what_is_a_step(lab), step);
@@ -237,6 +240,20 @@ static void check_tokens(const lab04 *lab, const lab04_expected *host, pk_verdic
                      "the token of %s %d is not the one that its logits say (docs/troubleshooting.md#another-token)",
                      what_is_a_step(lab), step);
     }
+}
+
+/* A step more than was asked for has no place for a token: its fault is in the state alone. */
+static void check_state(const lab04 *lab, const pk_decode_state *state, pk_verdict *verdict)
+{
+    verdict->checked++;
+    if (state->fault == 0)
+        return;
+    verdict->wrong = 1;
+    verdict->first_wrong = (uint64_t)lab->decoder.shape.steps;
+    verdict->got = state->step;
+    verdict->want = lab->decoder.shape.steps;
+    snprintf(verdict->note, sizeof verdict->note, "at step %d, where %d were asked for: %s", state->step - 1,
+             lab->decoder.shape.steps, pk_decode_fault_text(state->fault));
 }
 
 /* ---- bit for bit what the first variant gave ---- */
@@ -264,6 +281,10 @@ static void check_same(const lab04 *lab, const lab04_expected *host, pk_verdict 
                      "%s %d: another token was chosen than by '%s', of the same logits "
                      "(docs/troubleshooting.md#another-token)",
                      word, step, first);
+        else if (isnan(got[i]))
+            snprintf(verdict->note, sizeof verdict->note,
+                     "%s %d: the logit of token %zu is NaN, and '%s' gave a number (docs/troubleshooting.md#nan)", word,
+                     step, i, first);
         else if (step == 0)
             snprintf(verdict->note, sizeof verdict->note,
                      "%s %d: the logit of token %zu is not bit for bit what '%s' gave "
@@ -429,14 +450,20 @@ pk_status lab04_verify(pk_run *run, pk_verdict *verdict)
     if (lab->work == LAB04_PROJECT)
         return verify_project(run, lab, host, verdict);
     const size_t steps = (size_t)d->shape.steps, logits = (size_t)d->shape.logit_rows * (size_t)d->config.vocab;
+    pk_decode_state state;
     pk_status status = pk_device_download(host->tokens, d->tokens, steps * sizeof *host->tokens, stream);
+    if (status == PK_OK)
+        status = pk_device_download(&state, d->state, sizeof state, stream);
     if (status == PK_OK)
         status = pk_device_download(host->logits, d->logits, logits * sizeof *host->logits, stream);
     if (status == PK_OK)
         status = pk_device_stream_synchronize(stream);
     if (status != PK_OK)
         return status;
-    check_tokens(lab, host, verdict);
+    if (lab->work == LAB04_DECODE && state.step > lab->decoder.shape.steps)
+        check_state(lab, &state, verdict);
+    if (verdict->wrong == 0)
+        check_tokens(lab, host, verdict);
     if (host->seen && verdict->wrong == 0) {
         check_same(lab, host, verdict);
         return PK_OK;

@@ -119,6 +119,43 @@ static pk_status update_forgotten(pk_run *run)
     return update_some(run, 0, 2);
 }
 
+/* Captured anew for each step, as in update-graph, and dropped: g->exec stays that of step 0. */
+static pk_status update_whole_forgotten(pk_run *run)
+{
+    const lab04 *const lab = lab04_of(run);
+    for (int step = 0; step < lab->tokens; step++) {
+        cudaGraph_t next;
+        PK_TRY(begin(lab04_stream(run)));
+        PK_TRY(lab04_step(lab, lab04_at_host(lab, step), lab04_stream(run)));
+        PK_CHECK(cudaStreamEndCapture(lab04_stream(run), &next));
+        PK_TRY(replay_times(run, 1));
+        PK_CHECK(cudaGraphDestroy(next));
+    }
+    return wait(run);
+}
+
+/* A table of its own, freed when the graph is made, as the buffers of an engine that has been closed. What is allocated
+ * next may lie where it was. */
+static pk_status freed_buffer(pk_run *run)
+{
+    lab04_graph *g;
+    const pk_decoder *const d = &lab04_of(run)->decoder;
+    const size_t bytes = (size_t)d->shape.capacity * (size_t)d->config.head_dim * sizeof(float);
+    pk_decoder other = *d;
+    void *table = NULL;
+    PK_TRY(pk_device_alloc(&table, bytes));
+    PK_TRY(pk_device_copy(table, d->rope, bytes, pk_run_stream(run)));
+    PK_CHECK(cudaStreamSynchronize(lab04_stream(run)));
+    other.rope = (const float *)table;
+    PK_TRY(lab04_keep_graph(run, &g));
+    PK_TRY(begin(lab04_stream(run)));
+    PK_TRY(pk_decode_step(&other, lab04_at_device(lab04_of(run)), &lab04_of(run)->how, lab04_stream(run)));
+    PK_TRY(end(run, g));
+    pk_device_free(table);
+    PK_TRY(pk_device_alloc(&g->device, bytes));
+    return pk_device_fill(g->device, 0xff, bytes, pk_run_stream(run));
+}
+
 /* ---- what a capture does not take, or does not see ---- */
 
 static pk_status sync_in_capture(pk_run *run)
@@ -335,6 +372,66 @@ static pk_status one_graph_for_all(pk_run *run)
     return PK_OK;
 }
 
+/* The padding of a bucket taken for tokens: it is masked by the prompt's length, and that is said to be the bucket's.
+ */
+static __global__ void take_all_rows(pk_decode_state *state, int rows)
+{
+    state->prompt = rows;
+}
+
+static pk_status padding_is_live(pk_run *run)
+{
+    const lab04 *const lab = lab04_of(run);
+    for (int request = 0; request < lab->requests; request++) {
+        const int rows = lab04_bucket(lab->lengths[request], lab->decoder.shape.most_rows);
+        PK_TRY(lab04_begin_request(lab, request, lab04_stream(run)));
+        PK_LAUNCH(take_all_rows, 1, 1, 0, lab04_stream(run), lab->decoder.state, rows);
+        PK_TRY(lab04_prefill(lab, rows, lab04_stream(run)));
+        PK_TRY(lab04_fetch_token(lab, request, lab04_stream(run)));
+        pk_token_done(run);
+    }
+    return PK_OK;
+}
+
+/* A pool that looks for a bucket by its place, and has put them in from the other end: prompts longer than the graph's
+ * bucket, and shorter ones, which are right and waste rows. */
+static pk_status pool_turned_prepare(pk_run *run)
+{
+    const lab04 *const lab = lab04_of(run);
+    lab04_graph *g;
+    int buckets = 0;
+    PK_TRY(lab04_keep_graph(run, &g));
+    PK_TRY(lab04_pool_open(run, g));
+    for (int rows = 1; buckets == 0 || g->pool->entry[buckets - 1].rows < lab->decoder.shape.most_rows;
+         rows = lab04_bucket(rows + 1, lab->decoder.shape.most_rows)) {
+        lab04_graph one = {};
+        PK_TRY(begin(lab04_stream(run)));
+        PK_TRY(lab04_prefill(lab, rows, lab04_stream(run)));
+        PK_TRY(end(run, &one));
+        const lab04_pooled entry = {rows, one.graph, one.exec, 0};
+        g->pool->entry[buckets++] = entry;
+    }
+    g->pool->room = buckets;
+    return PK_OK;
+}
+
+static pk_status pool_turned(pk_run *run)
+{
+    const lab04 *const lab = lab04_of(run);
+    const lab04_pool *const pool = lab04_graph_of(run)->pool;
+    for (int request = 0; request < lab->requests; request++) {
+        const int rows = lab04_bucket(lab->lengths[request], lab->decoder.shape.most_rows);
+        int place = 0;
+        while (pool->entry[place].rows != rows)
+            place++;
+        PK_TRY(lab04_begin_request(lab, request, lab04_stream(run)));
+        PK_GRAPH_LAUNCH(pool->entry[pool->room - 1 - place].exec, lab04_stream(run));
+        PK_TRY(lab04_fetch_token(lab, request, lab04_stream(run)));
+        pk_token_done(run);
+    }
+    return PK_OK;
+}
+
 #define GRAPH(name, prepare, execute)                                                                                  \
     {                                                                                                                  \
         name, "wrong on purpose", PK_NEED_GRAPH, prepare, execute, lab04_forget_graph                                  \
@@ -347,6 +444,8 @@ PK_VARIANTS(ladder) = {
     GRAPH("stale-pointer", stale_pointer, replay_right),
     GRAPH("update-first-layer", prepare_nodes, update_first_layer),
     GRAPH("update-forgotten", prepare_nodes, update_forgotten),
+    GRAPH("update-whole-forgotten", prepare_nodes, update_whole_forgotten),
+    GRAPH("freed-buffer", freed_buffer, replay_right),
     GRAPH("sync-in-capture", sync_in_capture, replay_right),
     GRAPH("malloc-in-capture", malloc_in_capture, replay_right),
     GRAPH("legacy-in-capture", legacy_in_capture, replay_right),
@@ -362,5 +461,7 @@ PK_VARIANTS(ladder) = {
     {"loop-endless", "wrong on purpose", PK_NEED_GRAPH | PK_NEED_GRAPH_WHILE, loop_endless, loop_once,
      lab04_forget_graph},
     GRAPH("prefill-bucket-short", bucket_short_prepare, one_graph_for_all),
+    {"prefill-padding-live", "wrong on purpose", 0, NULL, padding_is_live, NULL},
+    {"prefill-pool-turned", "wrong on purpose", PK_NEED_GRAPH, pool_turned_prepare, pool_turned, lab04_pool_close},
 };
 PK_VARIANTS_END(ladder)

@@ -238,6 +238,8 @@ static void check_strip(const struct range *range)
         changed, text);
 }
 
+enum : size_t { MOST_SPOILT_BYTES = (size_t)1 << 20 };
+
 static void release_base(const struct range *range)
 {
     if (pk_memory_in_heap(range->base))
@@ -247,6 +249,9 @@ static void release_base(const struct range *range)
         munmap(range->base, whole_pages(range->bytes));
     else {
         check_strip(range);
+        if (range->kind == cudaMemoryTypeDevice && range->bytes <= MOST_SPOILT_BYTES)
+            memset(range->base, 0xff,
+                   range->bytes); /* NaN: who reads it still gets no number, where no page is missed */
         free(range->base);
     }
 }

@@ -45,7 +45,9 @@ static pk_status choose_at(decoder_bench *b, const float *logits, pk_decode_at a
 
 static pk_status choose_from(decoder_bench *b, const float *logits, int step, int *token)
 {
+    const pk_decode_state beginning = {0, 0, 0, STEPS, 0, 0, 0, 0};
     const pk_decode_at at = {b->d.state, 0, 0, step};
+    PK_TRY(bench_write(b, b->d.state, &beginning, sizeof beginning));
     return choose_at(b, logits, at, step, token);
 }
 
@@ -139,7 +141,7 @@ static pk_status greedy(decoder_bench *b, float *logits)
     return PK_OK;
 }
 
-/* Token 0 and a fault, greedy or not, the step by value or in the state; one number is none. */
+/* A fault in place of a token, greedy or not, the step by value or in the state; one number is none. */
 static pk_status no_number(decoder_bench *b, float *logits)
 {
     enum { STEP = 5 };
@@ -158,7 +160,7 @@ static pk_status no_number(decoder_bench *b, float *logits)
         logits[vocab / 2] = NAN;
         PK_TRY(bench_write(b, b->d.state, &beginning, sizeof beginning));
         PK_TRY(choose_at(b, logits, at, STEP, &token));
-        expect(token == 0, "not token 0 where there is no number", vocab, top_k, STEP);
+        expect(token == PK_TOKEN_OF_FAULT(PK_FAULT_NO_NUMBER), "a token where there is no number", vocab, top_k, STEP);
         PK_TRY(expect_fault(b, PK_FAULT_NO_NUMBER, "no number, and no fault"));
     }
     return PK_OK;
