@@ -78,6 +78,8 @@ static int draw_of(const float *logits, int vocab, const pk_sampling *sampling, 
     int best[PK_SAMPLE_MOST];
     const int count = best_of(logits, vocab, sampling->top_k, best);
     double weight[PK_SAMPLE_MOST], sum = 0;
+    if (count == 0)
+        return *other = PK_TOKEN_OF_FAULT(PK_FAULT_NO_NUMBER);
     for (int i = 0; i < count; i++) {
         weight[i] = exp((double)((logits[best[i]] - logits[best[0]]) / sampling->temperature));
         sum += weight[i];
@@ -87,12 +89,12 @@ static int draw_of(const float *logits, int vocab, const pk_sampling *sampling, 
     for (; chosen + 1 < count && left >= weight[chosen]; chosen++)
         left -= weight[chosen];
     const double slack = sum * 0x1p-16;
-    *other = count == 0 ? 0 : best[chosen];
+    *other = best[chosen];
     if (left < slack && chosen > 0)
         *other = best[chosen - 1];
     else if (weight[chosen] - left < slack && chosen + 1 < count)
         *other = best[chosen + 1];
-    return count == 0 ? 0 : best[chosen];
+    return best[chosen];
 }
 
 /* Is the state's fault this one, and the generation ended by it? Where none belongs it has not ended. */
