@@ -100,7 +100,8 @@ static void note_launches(pk_result *result, const pk_run *run)
     result->graph_replays_per_token = (double)run->launches.graph_replays / result->tokens;
 }
 
-/* Each pass prepares anew: the shorter counts, as the first may have waited for what a process does once. */
+/* Each pass prepares anew: the shorter counts, as the first may have waited for what a process does once. What prepares
+ * to be counted or recorded, when all is analysed, is none of them. */
 static void note_phases(pk_result *result, const pk_run *run)
 {
     for (size_t i = 0; i < run->phase_count; i++) {
@@ -132,7 +133,6 @@ static void open_contender(const pk_bench_request *request, pk_contender *conten
     run->bench->variant_runs = false;
     if (first_pass)
         result->prepare_us = pk_now_us() - start;
-    note_phases(result, run);
     if (status == PK_USAGE && request->of_sweep)
         status = PK_SKIP;
     if (status != PK_OK) {
@@ -309,6 +309,7 @@ static pk_status open_contenders(const pk_bench_request *request, pk_contender *
         if (request->pass > 0 && report->results[contenders[i].result].status != PK_OK)
             continue;
         open_contender(request, &contenders[i], request->pass == 0);
+        note_phases(&report->results[contenders[i].result], &contenders[i].run);
         pk_status status = check_device_lost(report, contenders, count, i);
         if (status != PK_OK)
             return status;
