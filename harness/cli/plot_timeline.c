@@ -14,6 +14,35 @@ enum {
     RESOLUTION = 2000 /* parts of the width: what is nearer is drawn as one */
 };
 
+static int by_end(const void *left, const void *right)
+{
+    const timeline_bar *a = left, *b = right;
+    return (a->end_us > b->end_us) - (a->end_us < b->end_us);
+}
+
+/* A variant that leaves its tokens to the device reports none: each is done with its share of the kernels, where the
+ * result says how many a repetition has. */
+static void find_tokens(const plot_figures *all, timeline_variant *variant)
+{
+    const plot_variant *measured = plot_variant_named(all, variant->name);
+    const double tokens = measured && measured->headline ? measured->headline->tokens : (double)NAN;
+    timeline_bar *kernels = cli_grow(NULL, variant->bar_count + 1, sizeof *kernels);
+    size_t count = 0;
+    for (size_t i = 0; i < variant->bar_count; i++)
+        if (variant->bars[i].kind == TIMELINE_KERNEL)
+            kernels[count++] = variant->bars[i];
+    const bool is_known = tokens >= 1 && tokens <= (double)count && !(fmod((double)count, tokens) > 0);
+    if (variant->token_count == 0 && is_known) {
+        qsort(kernels, count, sizeof *kernels, by_end);
+        variant->token_count = (size_t)tokens;
+        variant->tokens_us = cli_grow(NULL, variant->token_count, sizeof *variant->tokens_us);
+        for (size_t i = 0; i < variant->token_count; i++)
+            variant->tokens_us[i] = kernels[(i + 1) * (count / variant->token_count) - 1].end_us;
+        variant->tokens_are_shares = true;
+    }
+    free(kernels);
+}
+
 /* When the tokens that are shown were done; the end of everything where fewer were reported. */
 static double window_us(const timeline_variant *variant)
 {
@@ -102,9 +131,11 @@ static double shown_tokens(const timeline_variant *variant)
     return variant->token_count < SHOWN_TOKENS ? (double)variant->token_count : (double)SHOWN_TOKENS;
 }
 
+/* Of the shown tokens; where the host runs ahead of tokens that it does not report, of all. */
 static double launches_a_token(const timeline_variant *variant)
 {
-    const double window = window_us(variant), tokens = shown_tokens(variant);
+    const double window = variant->tokens_are_shares ? INFINITY : window_us(variant);
+    const double tokens = variant->tokens_are_shares ? (double)variant->token_count : shown_tokens(variant);
     size_t launches = 0;
     for (size_t i = 0; i < variant->bar_count; i++)
         launches += variant->bars[i].is_launch && variant->bars[i].begin_us <= window;
@@ -160,6 +191,8 @@ pk_status plot_write_timeline(const plot_figures *all, FILE *variables)
                          all->result->lab + strcspn(all->result->lab, "0123456789"));
     else if (timeline_load(&recorded, path, all->result) != PK_OK)
         why = cli_plain(pk_error_text()); /* the other figures need none */
+    for (size_t i = 0; i < recorded.count; i++)
+        find_tokens(all, &recorded.variants[i]);
     const pk_status status = write_bars(all, &recorded);
     if (status == PK_OK)
         put_variables(variables, &recorded, why ? why : "");

@@ -25,7 +25,8 @@ typedef struct timeline_variant {
     size_t bar_count;
     double *tokens_us; /* [token_count] ascending: when each token was done */
     size_t token_count;
-    unsigned tracks; /* of the device */
+    bool tokens_are_shares; /* not reported: ends of equal shares of the kernels */
+    unsigned tracks;        /* of the device */
 } timeline_variant;
 
 typedef struct timeline {
