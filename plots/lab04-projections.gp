@@ -10,8 +10,8 @@ models = 'tiny tiny-qwen2 tiny-qwen3 smollm2 qwen2.5 llama-3.2 qwen3-8b'
 # Rows of both variants stand in the same order: those of one model are neighbours.
 labels = ''
 eval "stats 'points.dat' index block_of('project-read') using (chosen(0) ? (labels = labels . word(models, int(column(column_model)) + 1) . '/' . word(parts, int(column(column_part)) + 1) . ' ', 1) : 0) nooutput"
-reads = times_of('project-read')
-matvecs = times_of('project-matvec')
+reads = word_index('project-read', timed) ? times_of('project-read') : ''
+matvecs = word_index('project-matvec', timed) ? times_of('project-matvec') : ''
 rows = words(reads)
 if (words(matvecs) != rows) {
     print 'the sweep "projections" has times of one of its two variants alone at some points'
