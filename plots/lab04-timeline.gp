@@ -1,4 +1,4 @@
 # Lab 04: what the host submits and what the device runs, kernel by kernel and as a graph.
-from_variants = 'launch stream'
-to_variants = 'resident capture'
+from_variants = 'launch axpy-loop prefill-launch stream'
+to_variants = 'resident axpy-graph prefill-pool capture'
 load plots . 'timeline.gp'

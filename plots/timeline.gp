@@ -39,7 +39,7 @@ name_at = from_top(name_at)
 device_at = from_top(device_at)
 note_at = note_at * share
 eval titles
-set key at screen 0.53, from_top(key_at) center top maxrows 1 font ',16' samplen 1.6 width -1
+set key at screen 0.53, from_top(key_at) center top maxrows 1 font ',16' samplen 1.6 width 0.5
 
 # Rows from the top: a variant's name, its host, its device. Tracks of the device share its row.
 lane_of(v) = (v eq from ? 0 : 3.1)
@@ -93,12 +93,12 @@ do for [v in from . ' ' . to] {
     do for [list in 'timeline_first_token timeline_window'] {
         done = of_variant(value(list), v)
         number = 20 + 2 * (v eq to) + (list eq 'timeline_window')
-        if (done == done) { eval sprintf(mark, number, done, lane_of(v) + 0.5, done, lane_of(v) + 2.5) }
+        if (done == done && (list ne 'timeline_window' || of_variant(timeline_tokens, v) > 1)) { eval sprintf(mark, number, done, lane_of(v) + 0.5, done, lane_of(v) + 2.5) }
     }
 }
 set multiplot
-set label 11 from at graph 0.01, first lane_of(from) + 0.3 left noenhanced font ',15'
-set label 12 to at graph 0.01, first lane_of(to) + 0.3 left noenhanced font ',15'
+set label 11 from at graph 0.01, first lane_of(from) + 0.2 left noenhanced font ',15' front
+set label 12 to at graph 0.01, first lane_of(to) + 0.2 left noenhanced font ',15' front
 set xrange [0 : window]
 set xtics step(window)
 set tmargin at screen from_top(0.775)
@@ -124,7 +124,7 @@ do for [v in from . ' ' . to] {
     do for [list in 'timeline_first_token timeline_window'] {
         done = of_variant(value(list), v)
         number = 20 + 2 * (v eq to) + (list eq 'timeline_window')
-        if (done == done) { eval sprintf(mark, number, done, lane_of(v) + 0.5, done, lane_of(v) + 2.5) }
+        if (done == done && (list ne 'timeline_window' || of_variant(timeline_tokens, v) > 1)) { eval sprintf(mark, number, done, lane_of(v) + 0.5, done, lane_of(v) + 2.5) }
     }
 }
 set multiplot

@@ -12,7 +12,7 @@ typedef struct plot_variant { /* in the order of the file */
     const cli_point **untimed; /* those of the sweeps that have no time: skipped, wrong, ... */
     size_t untimed_count;
     const cli_point *headline; /* at the default point; may be NULL */
-    bool is_drawn, is_peer;
+    bool is_drawn, is_peer, is_baseline;
 } plot_variant;
 
 typedef struct plot_figures { /* all that drawing one result file needs */
@@ -20,7 +20,8 @@ typedef struct plot_figures { /* all that drawing one result file needs */
     const char *folder; /* the temporary one */
     plot_variant *variants;
     size_t variant_count;
-    size_t left_out; /* variants beyond what a figure can hold */
+    size_t left_out;  /* variants beyond what a figure can hold */
+    cli_names phases; /* that any result timed, in the order of the file */
 } plot_figures;
 
 plot_figures plot_figures_of(const cli_result *result, const char *folder);

@@ -5,7 +5,10 @@
 
 #include "plot.h"
 
-enum { MOST_VARIANTS = 40 /* bars that a page has room for */ };
+enum {
+    MOST_VARIANTS = 40, /* bars that a page has room for */
+    MOST_PHASES = 32    /* more than any variant times; further ones are in no table */
+};
 
 static bool is_hot(const cli_point *point)
 {
@@ -68,6 +71,7 @@ static plot_variant variant_of(const cli_result *result, const cli_point *const 
 {
     plot_variant variant = {.name = points[0]->variant,
                             .swept = cli_grow(NULL, count, sizeof *variant.swept),
+                            .is_baseline = !strcmp(points[0]->role, "baseline"),
                             .untimed = cli_grow(NULL, count, sizeof *variant.untimed)};
     for (size_t i = 0; i < count; i++) {
         const cli_point *point = points[i];
@@ -99,6 +103,24 @@ static int by_place(const void *a, const void *b)
     return (*x->first > *y->first) - (*x->first < *y->first);
 }
 
+static bool has_name(const cli_names *names, const char *name)
+{
+    for (size_t i = 0; i < names->count; i++)
+        if (!strcmp(names->names[i], name))
+            return true;
+    return false;
+}
+
+static cli_names phases_of(const cli_result *result)
+{
+    cli_names names = {NULL, 0};
+    for (size_t i = 0; i < result->point_count; i++)
+        for (size_t k = 0; k < result->points[i].phase_count && names.count < MOST_PHASES; k++)
+            if (!has_name(&names, result->points[i].phases[k].name))
+                cli_names_add(&names, result->points[i].phases[k].name);
+    return names;
+}
+
 plot_figures plot_figures_of(const cli_result *result, const char *folder)
 {
     plot_figures all = {.result = result, .folder = folder};
@@ -124,6 +146,7 @@ plot_figures plot_figures_of(const cli_result *result, const char *folder)
         all.variants[i] = variant_of(result, runs[i].first, runs[i].count);
     free(runs);
     free(points);
+    all.phases = phases_of(result);
     return all;
 }
 
@@ -134,6 +157,7 @@ void plot_figures_free(plot_figures *all)
         free(all->variants[i].untimed);
     }
     free(all->variants);
+    cli_names_free(&all->phases);
     *all = (plot_figures){0};
 }
 

@@ -8,33 +8,41 @@
  *                     `variants`; rows ordered by the first knob, then the second, and so on. Columns: 1 us a token,
  *                     2 its p10, 3 its p90, 4 predicted us a token, 5 us a token of the variant "work-only" at the
  *                     same knobs (the same memory work without its launches), 6 on: the knobs, in the order of
- *                     `knobs`, then the p50 and the p99 of a token's latency, us (NaN where a sweep keeps no tokens).
- *                     column_<knob>, column_p50 and column_p99 say which
+ *                     `knobs`; then the p50 and the p99 of a token's latency, us (NaN where a sweep keeps no tokens);
+ *                     launches a token, the paired speedup, the host's time inside calls that hand work over, us a
+ *                     token, and the first repetition, us; then the parts of prepare, us, in the order of `phases`.
+ *                     column_<knob>, column_p50, column_p99, column_launches, column_speedup, column_submit,
+ *                     column_first and column_phase_<phase> say which
  *   along_<knob>.dat  of these the longest line, on which only that knob changes: blocks and columns as there, sorted
  *                     by the knob
  *   speedup.dat       at the headline knobs: 1 row, 2 variant, 3 speedup, 4 low, 5 high, 6 what stands in its place
  *   headline.dat      at the headline knobs, all variants, those of `peers` last: 1 row, 2 variant, 3 us a token, 4 its
  *                     p10, 5 its p90, 6 what stands in its place
+ *   default.dat       the same results that have a time, with blocks and columns as in points.dat
  *   latency.dat       at the headline knobs: blocks as above. Columns: 1 us, 2 share of tokens at most that long;
  *                     latency_counts has the rows of each block
  *   untimed.dat       results of the sweeps that have no time (skipped, wrong, ...): blocks and columns as in
  *                     points.dat, and in column_reason "status: reason"
  *   timeline.dat      of the timeline lab01-trace.json beside lab01.json, up to the end of the second token: a block
- * for each of timeline_variants. Columns: 1 begin us, 2 end us, 3 track (0 is the host's, others are the device's), 4
- * what (0 submission, 1 wait, 2 other call, 3 kernel, 4 copy or fill or host function). What no figure could tell apart
- * is one row timeline_close.dat  the same without that, as far as 2000 rows a variant go
+ *                     for each of timeline_variants. Columns: 1 begin us, 2 end us, 3 track (0 is the host's, others
+ *                     are the device's), 4 what (0 submission, 1 wait, 2 other call, 3 kernel, 4 copy or fill or host
+ *                     function). What no figure could tell apart is one row
+ *   timeline_close.dat  the same without that, as far as 2000 rows a variant go
  *
- * Variables: lab, title, device, is_cpu, processors, variants, drawn (those of them that have results), peers (those
- * that another program's file brought: measured on the same device in another run, never paired), baseline, knobs,
- * headline_<knob>, values_<knob> (in the sweeps, ascending; a knob with names has their numbers, from 0); speedup_low,
- * speedup_high (the ends of all intervals); launch_us, launch_sync_us, gap_us, read_gb_per_s; slopes (a word for each
- * variant: the slope of the fit that bears its name, or NaN); speedups (likewise); along_<knob>_count (the most points
- * that a variant has), along_<knob>_modelled (the variants with a prediction there), along_<knob>_<other knob> (what
- * the others were); timeline_variants ('' where there is none: timeline_why says why), and a word for each of them in
- * timeline_window (us, the end of the second token), timeline_close_up (us, the end of the twelfth kernel),
- * timeline_first_token (us), timeline_tokens (2, or as many as were reported), timeline_launches (of kernels and
- * graphs, a token), timeline_tracks (the device's); format ("svg" or "png"), output, theme. A script that has too
- * little to draw prints one line that says what is missing and ends with `exit status 77`. */
+ * Variables: lab, title, device, is_cpu, processors, variants, drawn (those of them that have results), baselines
+ * (those that are one), peers (those that another program's file brought: measured on the same device in another run,
+ * never paired), baseline, knobs, headline_<knob>, values_<knob> (in the sweeps, ascending; a knob with names has their
+ * numbers, from 0), names_<knob> (those names, '' for a knob of numbers), phases (parts of prepare that variants
+ * timed); speedup_low, speedup_high (the ends of all intervals); launch_us, launch_sync_us, gap_us, read_gb_per_s;
+ * slopes (a word for each variant: the slope of the fit that bears its name, or NaN); speedups (likewise);
+ * along_<knob>_count (the most points that a variant has), along_<knob>_modelled (the variants with a prediction
+ * there), along_<knob>_<other knob> (what the others were); timeline_variants ('' where there is none: timeline_why
+ * says why), and a word for each of them in timeline_window (us, the end of the second token), timeline_close_up (us,
+ * the end of the twelfth kernel), timeline_first_token (us), timeline_tokens (2, or as many as there are; where none
+ * were reported, shares of the kernels), timeline_launches (of kernels and graphs, a token), timeline_tracks (the
+ * device's); format ("svg" or "png"), output, theme. A script that has too little to draw prints one line that says
+ * what is missing and ends with `exit status 77`.
+ */
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -53,7 +61,7 @@ enum {
     REASON_LINES = 2
 };
 #define MEASURED_COLUMNS ((size_t)5) /* of a table of points, before its knobs */
-#define LATENCY_COLUMNS ((size_t)2)  /* behind them */
+#define FURTHER_COLUMNS ((size_t)6)  /* behind them, before the phases */
 
 /* ---- writing tables and variables ---- */
 
@@ -102,6 +110,20 @@ static char *gnuplot_name(const char *knob)
 
 /* ---- rows ---- */
 
+static size_t columns_of(const plot_figures *all)
+{
+    return MEASURED_COLUMNS + all->result->knob_count + FURTHER_COLUMNS + all->phases.count;
+}
+
+/* Microseconds of that part of the point's prepare; NaN where it was not timed. */
+static double phase_us(const cli_point *point, const char *name)
+{
+    for (size_t i = 0; i < point->phase_count; i++)
+        if (!strcmp(point->phases[i].name, name))
+            return point->phases[i].us;
+    return (double)NAN;
+}
+
 /* What the reference variant took at the same knobs. */
 static double reference_us(const plot_figures *all, const cli_point *point)
 {
@@ -137,16 +159,23 @@ static void write_point(FILE *file, const plot_figures *all, const cli_point *po
         put_knob(file, point->knobs[i]);
         fputc(' ', file);
     }
-    put_number(file, point->token.median);
-    fputc(' ', file);
-    put_number(file, point->token.p99);
+    const double further[FURTHER_COLUMNS] = {point->token.median, point->token.p99,           point->launches_per_token,
+                                             point->speedup,      point->submit_us_per_token, point->first_execute_us};
+    for (size_t i = 0; i < FURTHER_COLUMNS; i++) {
+        put_number(file, further[i]);
+        fputc(' ', file);
+    }
+    for (size_t i = 0; i < all->phases.count; i++) {
+        put_number(file, phase_us(point, all->phases.names[i]));
+        fputc(' ', file);
+    }
 }
 
 /* An empty block would shift the ones after it: a variant without results gets a row of NaN. */
-static void end_block(FILE *file, const cli_result *result, size_t rows)
+static void end_block(FILE *file, const plot_figures *all, size_t rows)
 {
     if (rows == 0) {
-        for (size_t column = 0; column < MEASURED_COLUMNS + result->knob_count + LATENCY_COLUMNS; column++)
+        for (size_t column = 0; column < columns_of(all); column++)
             fputs("NaN ", file);
         fputs("\"\"\n", file);
     }
@@ -221,7 +250,7 @@ static pk_status write_points(const plot_figures *all)
             write_point(file, all, variant->swept[i]);
             fputc('\n', file);
         }
-        end_block(file, all->result, variant->swept_count);
+        end_block(file, all, variant->swept_count);
     }
     return plot_finish(file);
 }
@@ -235,10 +264,9 @@ static pk_status write_untimed(const plot_figures *all)
         const plot_variant *variant = &all->variants[v];
         for (size_t i = 0; i < variant->untimed_count; i++) {
             write_point(file, all, variant->untimed[i]);
-            fputc(' ', file);
             put_reason(file, variant->untimed[i]);
         }
-        end_block(file, all->result, variant->untimed_count);
+        end_block(file, all, variant->untimed_count);
     }
     return plot_finish(file);
 }
@@ -314,7 +342,7 @@ static bool write_block(FILE *file, const plot_figures *all, const plot_variant 
         modelled |= isfinite(variant->swept[i]->predicted_us_per_token);
         rows++;
     }
-    end_block(file, all->result, rows);
+    end_block(file, all, rows);
     return modelled;
 }
 
@@ -416,6 +444,24 @@ static pk_status write_headline(const plot_figures *all)
     return plot_finish(file);
 }
 
+/* The headline's results, as the sweeps' are in points.dat. */
+static pk_status write_default(const plot_figures *all)
+{
+    FILE *file = plot_create(all, "default.dat");
+    if (!file)
+        return PK_USAGE;
+    for (size_t v = 0; v < all->variant_count; v++) {
+        const cli_point *point = all->variants[v].headline;
+        const bool drawn = point && plot_has_time(point);
+        if (drawn) {
+            write_point(file, all, point);
+            fputc('\n', file);
+        }
+        end_block(file, all, drawn);
+    }
+    return plot_finish(file);
+}
+
 static void write_distribution(FILE *file, const cli_point *point)
 {
     bool by_token = point->token.count > 0;
@@ -440,7 +486,7 @@ static pk_status write_latencies(const plot_figures *all, FILE *variables)
         bool drawn = point && plot_has_time(point) && point->wall.count + point->token.count > 0;
         if (drawn)
             write_distribution(file, point);
-        end_block(file, all->result, drawn);
+        end_block(file, all, drawn);
         fprintf(variables, "%zu ", !drawn ? 0 : point->token.count ? point->token.count : point->wall.count);
     }
     fputs("'\n", variables);
@@ -508,6 +554,11 @@ static bool has_time(const plot_variant *variant)
     return variant->is_drawn;
 }
 
+static bool is_baseline(const plot_variant *variant)
+{
+    return variant->is_baseline;
+}
+
 static bool is_of_another(const plot_variant *variant)
 {
     return variant->is_peer;
@@ -523,10 +574,19 @@ static void put_names(FILE *file, const char *name, const plot_figures *all, boo
     fputs("'\n", file);
 }
 
+static void put_words(FILE *file, const char *name, char *const *words, size_t count)
+{
+    fprintf(file, "%s = '", name);
+    for (size_t i = 0; i < count; i++)
+        fprintf(file, "%s ", words[i]);
+    fputs("'\n", file);
+}
+
 static void put_variants(FILE *file, const plot_figures *all)
 {
     put_names(file, "variants", all, is_any);
     put_names(file, "drawn", all, has_time);
+    put_names(file, "baselines", all, is_baseline);
     put_names(file, "peers", all, is_of_another);
     fputs("slopes = '", file);
     for (size_t v = 0; v < all->variant_count; v++) {
@@ -538,20 +598,32 @@ static void put_variants(FILE *file, const plot_figures *all)
         put_number(file, all->variants[v].headline ? all->variants[v].headline->speedup : (double)NAN);
         fputc(' ', file);
     }
-    fputs("'\nknobs = '", file);
-    for (size_t i = 0; i < all->result->knob_count; i++)
-        fprintf(file, "%s ", all->result->knob_names[i]);
     fputs("'\n", file);
+    for (size_t i = 0; i < all->result->knob_count; i++) {
+        char *name = gnuplot_name(all->result->knob_names[i]), *variable = cli_format("names_%s", name);
+        put_words(file, variable, all->result->knob_choices[i].names, all->result->knob_choices[i].count);
+        free(variable);
+        free(name);
+    }
+    put_words(file, "knobs", all->result->knob_names, all->result->knob_count);
+    put_words(file, "phases", all->phases.names, all->phases.count);
     cli_put_gnuplot_string(file, "baseline", baseline_of(all));
 }
 
 static void put_columns(FILE *file, const plot_figures *all)
 {
-    const size_t latency = MEASURED_COLUMNS + all->result->knob_count;
+    static const char *const further[FURTHER_COLUMNS] = {"p50", "p99", "launches", "speedup", "submit", "first"};
+    const size_t before = MEASURED_COLUMNS + all->result->knob_count;
     for (size_t knob = 0; knob < all->result->knob_count; knob++)
         put_values(file, all, knob);
-    fprintf(file, "column_p50 = %zu\ncolumn_p99 = %zu\ncolumn_reason = %zu\n", latency + 1, latency + 2,
-            latency + LATENCY_COLUMNS + 1);
+    for (size_t i = 0; i < FURTHER_COLUMNS; i++)
+        fprintf(file, "column_%s = %zu\n", further[i], before + i + 1);
+    for (size_t i = 0; i < all->phases.count; i++) {
+        char *name = gnuplot_name(all->phases.names[i]);
+        fprintf(file, "column_phase_%s = %zu\n", name, before + FURTHER_COLUMNS + i + 1);
+        free(name);
+    }
+    fprintf(file, "column_reason = %zu\n", columns_of(all) + 1);
 }
 
 pk_status plot_write_tables(const plot_figures *all)
@@ -582,6 +654,8 @@ pk_status plot_write_tables(const plot_figures *all)
         status = write_speedups(all, file);
     if (status == PK_OK)
         status = write_headline(all);
+    if (status == PK_OK)
+        status = write_default(all);
     if (status == PK_OK)
         status = plot_write_timeline(all, file);
     pk_status closed = plot_finish(file);

@@ -35,17 +35,23 @@ static char *text(const cJSON *object, const char *name)
     return cli_plain(value ? value : "");
 }
 
+/* What is said of a name that is none, in new memory. */
+static char *odd_name(const char *what, const char *name)
+{
+    char *plain = cli_plain(name);
+    char *said = cli_format("%s is named '%.*s', and names are letters, digits and . _ + -", what,
+                            (int)pk_utf8_bytes(plain, MOST_OF_A_NAME), plain);
+    free(plain);
+    return said;
+}
+
 /* A name, which files, tables and scripts may hold as it is. Another one is remembered in `*odd`, to be refused when
  * all is read; "" where there is none, which only `optional` ones may be. */
 static char *name_in(const cJSON *value, const char *what, bool optional, char **odd)
 {
     const char *name = cJSON_GetStringValue(value);
-    if (!*odd && !(name ? cli_is_name(name) : optional)) {
-        char *plain = cli_plain(name ? name : "");
-        *odd = cli_format("%s is named '%.*s', and names are letters, digits and . _ + -", what,
-                          (int)pk_utf8_bytes(plain, MOST_OF_A_NAME), plain);
-        free(plain);
-    }
+    if (!*odd && !(name ? cli_is_name(name) : optional))
+        *odd = odd_name(what, name ? name : "");
     return cli_copy(name ? name : "", name ? strlen(name) : 0);
 }
 
@@ -74,6 +80,15 @@ static cli_samples samples(const cJSON *timing, const char *name)
 
 /* ---- the parts of a file ---- */
 
+static void free_phases(cli_point *point)
+{
+    for (size_t i = 0; i < point->phase_count; i++)
+        free(point->phases[i].name);
+    free(point->phases);
+    point->phases = NULL;
+    point->phase_count = 0;
+}
+
 /* What did not pass has no time: whatever the file holds, no table, figure or comparison can show one. */
 static void drop_times(cli_point *point)
 {
@@ -83,12 +98,30 @@ static void drop_times(cli_point *point)
     point->wall = point->token = none;
     point->us_per_token = point->gb_per_s = point->percent_of_read_limit = (double)NAN;
     point->speedup = point->speedup_low = point->speedup_high = (double)NAN;
+    point->submit_us_per_token = point->first_execute_us = (double)NAN;
+    free_phases(point);
+}
+
+static void read_phases(const cJSON *parts, cli_point *point, char **odd)
+{
+    const cJSON *part;
+    if (!cJSON_IsObject(parts))
+        return;
+    point->phases = cli_grow(NULL, (size_t)cJSON_GetArraySize(parts) + 1, sizeof *point->phases);
+    cJSON_ArrayForEach(part, parts)
+    {
+        if (!*odd && !cli_is_name(part->string))
+            *odd = odd_name("phase", part->string);
+        point->phases[point->phase_count++] =
+            (cli_phase){cli_copy(part->string, strlen(part->string)), number(parts, part->string)};
+    }
 }
 
 static void read_point(const cli_result *result, const cJSON *json, cli_point *point, char **odd)
 {
     const cJSON *derived = field(json, "derived"), *speedup = field(json, "speedup");
     const cJSON *timing = field(json, "timing"), *params = field(json, "params");
+    const cJSON *phases = field(json, "phases");
     *point = (cli_point){
         .variant = name(json, "variant", false, odd),
         .role = name(json, "role", true, odd),
@@ -108,7 +141,10 @@ static void read_point(const cli_result *result, const cJSON *json, cli_point *p
         .speedup_low = number(speedup, "low"),
         .speedup_high = number(speedup, "high"),
         .predicted_us_per_token = number(field(json, "model"), "predicted_us_per_token"),
+        .submit_us_per_token = number(field(timing, "submit"), "median") / number(derived, "tokens"),
+        .first_execute_us = number(phases, "first_execute_us"),
     };
+    read_phases(field(phases, "parts_us"), point, odd);
     for (size_t i = 0; i < result->knob_count; i++)
         point->knobs[i] = number(params, result->knob_names[i]);
     if (!cli_passed(point))
@@ -334,6 +370,7 @@ static void free_point(cli_point *point)
         free(texts[i]);
     free(point->wall.values);
     free(point->token.values);
+    free_phases(point);
 }
 
 void cli_result_free(cli_result *result)

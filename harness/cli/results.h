@@ -13,6 +13,11 @@ typedef struct cli_samples {
     double median, p10, p90, p99;
 } cli_samples;
 
+typedef struct cli_phase { /* a part of prepare that the variant timed */
+    char *name;            /* "capture" */
+    double us;             /* NaN where the file has no number */
+} cli_phase;
+
 typedef struct cli_point { /* one variant at one set of knobs */
     char *variant, *role, *cache, *status;
     char *peer;      /* the program of another file that it comes from (cli_result_join); "" for the result's own */
@@ -27,6 +32,10 @@ typedef struct cli_point { /* one variant at one set of knobs */
     double tokens, us_per_token, gb_per_s, percent_of_read_limit, launches_per_token;
     double speedup, speedup_low, speedup_high;
     double predicted_us_per_token;
+    double submit_us_per_token; /* the host inside the calls that hand work over, median */
+    double first_execute_us;    /* the first repetition: a first launch, where a repetition is one */
+    cli_phase *phases;          /* [phase_count] in the order of the file */
+    size_t phase_count;
 } cli_point;
 
 typedef struct cli_fit {

@@ -63,6 +63,7 @@ static pk_point as_point(const pk_result *result)
                       .speedup_interval = result->speedup_interval,
                       .launches_per_token = result->launches_per_token,
                       .graph_replays_per_token = result->graph_replays_per_token,
+                      .first_execute_us = result->first_execute_us,
                       .phases = result->phases,
                       .phase_count = result->phase_count};
 }

@@ -211,6 +211,7 @@ typedef struct pk_point {
     double speedup;                    /* median paired ratio against the first baseline; NaN for that baseline */
     pk_interval speedup_interval;
     double launches_per_token, graph_replays_per_token;
+    double first_execute_us; /* the first repetition, host wall time: a first launch, where a repetition is one */
     const pk_phase *phases;
     size_t phase_count;
 } pk_point;

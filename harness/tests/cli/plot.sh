@@ -264,6 +264,9 @@ for i, point in enumerate(list(points)):
     point["params"].update(more)
     if point["variant"] == "stream" and i > 5: # a family: the same line again with another knob
         point["timing"]["token"].update(median=11.5, p99=99.25)
+        point["timing"]["submit"].update(median=3.5)
+        point["phases"] = dict(prepare_us=9, first_execute_us=77.5, finish_us=1, parts_us={"capture": 5.25, "warm-up": None})
+        point["launches"]["per_token"] = 33
         other = json.loads(json.dumps(point))
         other["params"]["s"] = 5
         points.append(other)
@@ -275,12 +278,17 @@ picked(s) = column(column_n) == 4096 && column(column_s) == s
 stats 'points.dat' index 2 using (picked(5) ? column(column_k) : NaN) nooutput
 print sprintf('%g rows, k to %g; s %s; in flight %g, first %s, form %g, a %g, %g processors, p50 %d p99 %d; ', STATS_records, \
               STATS_max, values_s, headline_in_flight, values_first, headline_form, headline_a, processors, column_p50, column_p99) \
+    . sprintf('phases %s%d %d, names %s%s|, baselines %s; ', phases, column_phase_capture, column_phase_warm_up, names_form, names_s, baselines) \
+    . sprintf('launches %d speedup %d submit %d first %d; ', column_launches, column_speedup, column_submit, column_first) \
+    . system("grep -c '^8442.168 ' default.dat") . ' default; ' . system("grep -c '^$' default.dat") . ' between blocks; ' \
     . system("tr '\n' ';' <headline.dat") . system("grep '^[^N].* 5 ' points.dat | tr '\n' ';'")
 exit status 77
 CODE
 run plot "$fixture/many.json" "--out=$out"
 expect 0 '3 rows, k to 150; s 4 5 ; in flight 2, first 4294966296 , form 1, a 0.015625, 132 processors, p50 17 p99 18;'
-expect 0 '1 launch-sync 8442.168' '5 pdl NaN NaN NaN "skipped: it' '1024 1 1 2 0.015625 1 4294966296 1 2 3 5 11.5 99.25;'
+expect 0 '1 launch-sync 8442.168' '5 pdl NaN NaN NaN "skipped: it'
+expect 0 '1024 1 1 2 0.015625 1 4294966296 1 2 3 5 11.5 99.25 33 1.16' ' 3.5 77.5 5.25 NaN'
+expect 0 'phases capture warm-up 23 24, names plain dense |, baselines launch-sync work-only ;' 'launches 19 speedup 20 submit 21 first 22; 1 default; 10 between blocks;'
 run report "$fixture/many.json"
 expect 0 'in-flight=2 a=0.015625 form=dense first=4294966296'
 python3 - "$fixture/many.json" "$fixture/too-many.json" <<'CODE'
@@ -395,44 +403,98 @@ expect_no split-kv
 output=$(cat "$fixture/wrong3/lab03-speedup.svg")
 expect 0 'wrong: of fresh inputs'
 
-# ---- lab 04's: rungs, prompts by length, projections beside a read ----
-python3 - "$repository/harness/tests/data/example-gpu.json" "$fixture/lab04.json" <<'CODE'
+# ---- lab 04's: rungs by model and form, phases by nodes, break-even, prompts by length, projections beside a read ----
+python3 - "$repository/harness/tests/data/example-gpu.json" "$fixture/lab04.json" "$fixture/lab04-trace.json" <<'CODE'
 import copy, json, sys
 result = json.load(open(sys.argv[1]))
 template = copy.deepcopy(next(p for p in result["results"] if p["variant"] == "stream"))
 result["lab"]["id"] = "lab04"
-base = {"work": 1, "model": 4, "form": 0, "prompt": 32, "tokens": 128, "exact": 0, "part": 7, "n": 1024, "k": 500}
-result["lab"]["knobs"] = [{"name": name, "unit": ""} for name in base]
+base = {"work": 1, "model": 1, "form": 0, "prompt": 32, "tokens": 128, "exact": 0, "part": 7, "n": 1048576, "k": 500}
+choices = {"model": ["tiny", "qwen"], "form": ["unfused", "fused"]}
+result["lab"]["knobs"] = [{"name": name, "unit": "", **({"choices": choices[name]} if name in choices else {})} for name in base]
 points = []
-def add(variant, us, baseline=False, **knobs):
+def add(variant, us, baseline=False, first=9e9, launches=1, tokens=2, parts=(), **knobs):
     point = copy.deepcopy(template)
     point.update(variant=variant, role="baseline" if baseline else "ladder", params={**base, **knobs}, model=None)
-    point["derived"].update(tokens=1, us_per_token=us)
-    point["timing"]["wall"].update(median=us, p10=us, p90=us, samples=[us])
+    point["derived"].update(tokens=tokens, us_per_token=us)
+    point["timing"]["wall"].update(median=us * tokens, p10=us * tokens, p90=us * tokens, samples=[us * tokens])
+    point["timing"]["submit"].update(median=2 * tokens)
     point["speedup"] = None if baseline else dict(median=3000 / us, low=3000 / us, high=3000 / us)
+    point["launches"]["per_token"] = launches
+    point["phases"] = dict(prepare_us=1, first_execute_us=first, finish_us=1)
+    if parts:
+        point["phases"]["parts_us"] = dict(parts)
     points.append(point)
-add("launch", 3000, True)
-add("resident", 1000)
-add("update-graph", 1500)
+def made(capture, instantiate, upload, **more):
+    return {"capture": capture, "instantiate": instantiate, "upload": upload, **more}
+def skip(variant):
+    add(variant, 1)
+    points[-1].update(status="skipped", reason="graphs: this device has none", timing=dict.fromkeys(points[-1]["timing"]), speedup=None)
+add("launch", 3000, True, launches=364)
+add("stream", 2900, True, launches=364)
+add("resident", 1000, parts=made(2000, 1500, 1250)) # 4750 / 1900 = 2.5
+add("update-nodes", 1500, parts=made(2000, 1500, 1250, update=36.4))
+skip("pdl")
+add("launch", 1000, True, launches=13, form=1)
+add("stream", 990, True, launches=13, form=1)
+add("resident", 1000, parts=made(1, 1, 1), form=1)
+for k, direct, replay in ((10, 60, 20), (100, 600, 110)): # (40 + 10) / 40 = 1.25; (400 + 10) / 490 = 0.8
+    add("axpy-loop", direct, True, tokens=1, launches=k, work=0, n=1024, k=k)
+    add("axpy-graph", replay, tokens=1, first=replay + 10, parts=made(k, 2 * k, k), work=0, n=1024, k=k)
 for prompt, us in ((64, 400), (128, 500), (129, 900)):
     add("prefill-launch", 4 * us, True, work=2, exact=1, prompt=prompt)
     add("prefill-pool", us, work=2, exact=1, prompt=prompt)
 for part, us in ((3, 10), (8, 20)):
-    add("project-read", us, True, work=3, part=part)
-    add("project-matvec", us * 1.25 if part == 8 else us, True, work=3, part=part)
+    add("project-read", us, True, work=3, part=part, model=4)
+    add("project-matvec", us * 1.25 if part == 8 else us, True, work=3, part=part, model=4)
 result["results"] = points
 json.dump(result, open(sys.argv[2], "w"))
+
+# Two tokens of four kernels: launch says when each is done; resident, whose host runs ahead, does not.
+variants = [{"pid": 1, "variant": "launch"}, {"pid": 2, "variant": "resident"}]
+heading = {"form": "pk-trace 1", "lab": "lab04", "device": result["device"]["name"], "variants": variants}
+events = []
+def bar(pid, tid, category, begin, duration):
+    events.append({"ph": "X", "pid": pid, "tid": tid, "cat": category, "name": "n", "ts": begin, "dur": duration})
+for token in range(2):
+    bar(2, 1, "graph launch", 3 * token, 2)
+    for kernel in range(4):
+        bar(1, 1, "launch", 100 * token + 10 * kernel, 5)
+        bar(1, 1000, "kernel", 100 * token + 10 * kernel + 6, 3)
+        bar(2, 1000, "kernel", 16 * token + 4 * kernel + 3, 3)
+    events.append({"ph": "i", "pid": 1, "tid": 1, "cat": "token", "name": f"token {token}", "ts": 100 * token + 90, "s": "t"})
+text = '{"displayTimeUnit":"ns",\n"otherData":' + json.dumps(heading) + ',\n"traceEvents":[\n'
+open(sys.argv[3], "w").write(text + ",\n".join(map(json.dumps, events)) + "\n]}\n")
 CODE
 run plot "$fixture/lab04.json" "--out=$out"
-expect 0 'wrote lab04-rungs.svg' 'wrote lab04-ttft.svg' 'wrote lab04-projections.svg' 'wrote lab04-update.svg'
+expect 0 'wrote lab04-rungs.svg' 'wrote lab04-speedup.svg' 'wrote lab04-phases.svg' 'wrote lab04-break-even.svg'
+expect 0 'wrote lab04-ttft.svg' 'wrote lab04-projections.svg' 'wrote lab04-update.svg' 'wrote lab04-timeline.svg'
 output=$(cat "$out/lab04-update.svg")
-expect 0 'update-graph: 500 µs a token beyond resident' 'NVIDIA H200'
-output=$(cat "$out/lab04-rungs.svg")
+expect 0 'update-nodes: 500 µs a token beyond resident' 'NVIDIA H200'
+output=$(cat "$out/lab04-speedup.svg")
 expect 0 'resident is 3× as fast as launch' 'NVIDIA H200'
+output=$(cat "$out/lab04-rungs.svg")
+expect 0 'resident: 3.00× as fast as launch' 'NVIDIA H200' 'qwen, unfused, 364 kernels' 'qwen, fused, 13 kernels' \
+    '>333<' '1000  3.00×' '>skipped<' 'tokens a second' 'whiskers: p10 to p90'
+output=$(cat "$out/lab04-phases.svg")
+expect 0 'A further node: 4.0 µs once, 1.0 µs a replay' 'NVIDIA H200' 'replay: its call' 'update: nodes'
+expect_no 'capture + update'
+output=$(cat "$out/lab04-break-even.svg")
+expect 0 'resident has paid after 3 replays' 'NVIDIA H200' 'qwen, unfused, 364 nodes' '>2.5 (3)<' \
+    'never: a replay saves nothing' 'AXPYs, n = 1024, by nodes' '>1.2 (2)<' '>0.8 (1)<'
+output=$(cat "$out/lab04-timeline.svg")
+expect 0 'launch: 4 launches a token; resident: 1' 'two tokens (µs)' 'NVIDIA H200'
 output=$(cat "$out/lab04-ttft.svg")
 expect 0 'prefill-pool: 4× as fast as prefill-launch' 'NVIDIA H200'
 output=$(cat "$out/lab04-projections.svg")
 expect 0 'least: 0.80, qwen2.5/down' 'qwen2.5/qkv' 'NVIDIA H200'
+# A file from before phases were timed, and a phase that no table could name.
+sed 's/"parts_us"/"older"/g' "$fixture/lab04.json" >"$fixture/older4.json"
+run plot "$fixture/older4.json" "--out=$fixture/older4"
+expect 0 'not drawn: lab04-phases: the file has no times of capture' 'not drawn: lab04-break-even: ' 'wrote lab04-rungs.svg'
+sed 's/"upload"/"up; load"/g' "$fixture/lab04.json" >"$fixture/odd4.json"
+run plot "$fixture/odd4.json" "--out=$fixture/odd4"
+expect 2 "its phase is named 'up; load'"
 
 # ---- what cannot be drawn ----
 mkdir -p "$PK_LAB_SOURCE"/results/2026-01-0{1,2,3}T000000Z-d
