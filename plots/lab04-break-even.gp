@@ -46,7 +46,7 @@ part(text, mark, i) = (i == 1 ? before(text, mark) : part(text[strlen(before(tex
 before(text, mark) = (strstrt(text, mark) ? text[1:strstrt(text, mark) - 1] : text)
 title_of(g) = (part(g, '/', 1) eq 'axpy' ? sprintf('AXPYs, n = %s, by nodes', part(g, '/', 2)) \
     : sprintf('%s, %s, %%s nodes', name_of(names_model, int(part(g, '/', 2))), name_of(names_form, int(part(g, '/', 3)))))
-shown_as(x) = sprintf('%.1f (%d)', x, ceil(x))
+shown_as(x) = sprintf(x < 10 ? '%.2g (%d)' : '%.0f (%d)', x, ceil(x))
 says = ''
 set print $groups
 do for [g in groups] {

@@ -16,7 +16,17 @@ worst_name = ''
 stats 'headline.dat' using (place_of(strcol(2)) && $3 - resident_us > worst ? (worst = $3 - resident_us, worst_name = strcol(2), 1) : 0) nooutput
 says = worst > 0 ? sprintf('%s: %.3g µs a token beyond resident', worst_name, worst) : 'no update costs time beyond resident'
 about = sprintf('P = %d', headline_prompt)
-note = 'whiskers: p10 to p90'
+note = 'whiskers: p10 to p90; host: its time inside calls'
+# What the host pays, hidden or not.
+submits = ''
+do for [w in ways] {
+    submit = NaN
+    if (word_index(w, drawn)) {
+        stats 'default.dat' index block_of(w) using (strcol(1) ne 'NaN' ? (submit = column(column_submit), 1) : 0) nooutput
+    }
+    submits = submits . sprintf('%.3g ', submit)
+}
+text(us, place) = sprintf('%.4g', us) . (word(submits, place) eq 'nan' ? '' : sprintf('; host: %s', word(submits, place)))
 set key off
 set tmargin at screen top_without_key
 set lmargin at screen 0.38
@@ -34,5 +44,5 @@ row(c) = place_of(strcol(2)) ? place_of(strcol(2)) : 99
 plot 'headline.dat' using (0):(strcol(3) ne 'NaN' ? row(0) : 99):(0):3:(row(0) - 0.3):(row(0) + 0.3) \
          with boxxyerror linetype 2 dashtype 1 linewidth 0.6 fillcolor rgb '#b8cde4' fillstyle solid 1 border, \
      'headline.dat' using 3:(strcol(3) ne 'NaN' ? row(0) : 99):4:5 with xerrorbars linetype 1 pointsize 0.5 * marker, \
-     'headline.dat' using (0.02 * most):(strcol(3) ne 'NaN' ? row(0) : 99):(sprintf('%.4g', $3)) with labels left offset 0, 0.1, \
+     'headline.dat' using (0.02 * most):(strcol(3) ne 'NaN' ? row(0) : 99):(text($3, row(0))) with labels left offset 0, 0.1, \
      'headline.dat' using (0.02 * most):(strcol(3) ne 'NaN' ? 99 : row(0)):6 with labels left noenhanced

@@ -54,7 +54,7 @@ def paid_after(point, direct, one_replay):
 
 
 figures = {figure["name"]: figure["value"] for figure in result["figures"]}
-shown = re.findall(r">(-?[0-9.]+) \((-?[0-9]+)\)<", svg("break-even"))
+shown = re.findall(r">(-?[0-9.e-]+) \((-?[0-9]+)\)<", svg("break-even"))
 expected = 0
 for (variant, knobs), point in points.items():
     params = point["params"]
@@ -72,7 +72,7 @@ for (variant, knobs), point in points.items():
             faults.append(f"{name}: the figure does not say that it never pays")
     elif figures.get(name) != math.ceil(paid):
         faults.append(f"{name}: {figures.get(name)}, and its phases give {paid}")
-    elif not any(int(whole) == math.ceil(paid) and abs(float(text) - paid) < 0.051 for text, whole in shown):
+    elif not any(int(whole) == math.ceil(paid) and abs(float(text) - paid) < 0.051 * max(1, paid) for text, whole in shown):
         faults.append(f"{name}: {paid} is not in the figure, which has {shown}")
 if expected < 4:
     faults.append(f"only {expected} points time a graph's making: the sweep over nodes has three, and decode one")
