@@ -152,6 +152,12 @@ pk_status pk_decoder_size(const pk_model_config *c, const pk_decoder_shape *shap
     return PK_OK;
 }
 
+int pk_decoder_threads(bool is_gpu)
+{
+    return is_gpu ? PK_MOST_THREADS
+                  : PK_LANES; /* the CPU device's threads take turns: more of them only meet oftener */
+}
+
 pk_status pk_decoder_open(pk_decoder *d, const pk_model_config *c, const pk_decoder_shape *shape,
                           const pk_sampling *sampling, int processors, int threads, const pk_decoder_memory *memory)
 {

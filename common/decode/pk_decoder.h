@@ -120,6 +120,9 @@ typedef struct pk_decoder {
 pk_status pk_decoder_size(const pk_model_config *config, const pk_decoder_shape *shape, int processors,
                           pk_decoder_sizes *sizes);
 
+/* Threads of a block that suit a GPU, or the CPU device. */
+int pk_decoder_threads(bool is_gpu);
+
 /* Lay the decoder out in `memory`. Host memory for the layers is the decoder's: pk_decoder_close. */
 pk_status pk_decoder_open(pk_decoder *decoder, const pk_model_config *config, const pk_decoder_shape *shape,
                           const pk_sampling *sampling, int processors, int threads, const pk_decoder_memory *memory);

@@ -261,7 +261,6 @@ pk_status pk_prefill_plan(const pk_decoder *d, int rows, pk_gemm *gemm)
 
 pk_status pk_prefill(const pk_decoder *d, int rows, pk_gemm *gemm, void *stream)
 {
-    static const pk_decode_how naive = {};
     const pk_decode_at at = {d->state, -1, -1, -1};
     PK_TRY(check_rows(d, rows));
     const prefill_embed_args e = {bucket(d, rows), d->prompt, d->embedding, d->x, d->config.hidden};
@@ -270,11 +269,10 @@ pk_status pk_prefill(const pk_decoder *d, int rows, pk_gemm *gemm, void *stream)
         PK_TRY(launch_layer(d, &d->layer[i], rows, gemm, stream));
     const prefill_end_args end = {d->state, d->x, d->branch, rows, d->config.hidden};
     PK_LAUNCH(end_rows, 1, (unsigned)d->threads, 0, (cudaStream_t)stream, end);
-    return pk_decode_logits_and_choose(d, d->branch, at, &naive, stream);
+    return pk_decode_logits_and_choose(d, d->branch, at, &pk_decode_naive, stream);
 }
 
 int pk_prefill_launches(const pk_decoder *d)
 {
-    static const pk_decode_how naive = {};
-    return 2 + d->config.layers * LAYER_LAUNCHES + pk_decode_logits_and_choose_launches(&naive);
+    return 2 + d->config.layers * LAYER_LAUNCHES + pk_decode_logits_and_choose_launches(&pk_decode_naive);
 }

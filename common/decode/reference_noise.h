@@ -10,14 +10,12 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Uniform in [-1, 1): SplitMix64's output function (Steele, Lea and Flood, OOPSLA 2014) of the key and two numbers. */
+#include "num/pk_splitmix.h"
+
+/* Uniform in [-1, 1), from the key and two numbers. */
 static inline double pk_noise_uniform(uint64_t key, uint64_t index, uint64_t value)
 {
-    uint64_t z = key + (index + 1) * 0x9e3779b97f4a7c15u + value * 0xd1342543de82ef95u;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    z ^= z >> 31;
-    return (double)(int64_t)z * 0x1p-63;
+    return (double)(int64_t)pk_splitmix64(key + value * 0xd1342543de82ef95u, index) * 0x1p-63;
 }
 
 /* A relative error uniform in +- units * 2^-24, as from `units` roundings to float at their worst. */

@@ -217,6 +217,8 @@ static __global__ void append_kv(rotate_args a)
 
 /* ---- a step ---- */
 
+const pk_decode_how pk_decode_naive = {};
+
 static unsigned blocks_for(int count, unsigned threads)
 {
     return ((unsigned)count + threads - 1) / threads;
@@ -421,8 +423,7 @@ int pk_decode_logits_and_choose_launches(const pk_decode_how *how)
 
 pk_status pk_decode_step(const pk_decoder *d, pk_decode_at at, const pk_decode_how *how, void *stream)
 {
-    static const pk_decode_how naive = {};
-    how = how ? how : &naive;
+    how = how ? how : &pk_decode_naive;
     const embed_args e = {at, d->embedding, d->x, d->config.hidden, d->config.vocab};
     LAUNCH(how, embed, blocks_for(e.hidden, (unsigned)d->threads), (unsigned)d->threads, 0, (cudaStream_t)stream, e);
     for (int i = 0; i < d->config.layers; i++)
@@ -433,8 +434,7 @@ pk_status pk_decode_step(const pk_decoder *d, pk_decode_at at, const pk_decode_h
 int pk_decode_step_launches(const pk_decoder *d, const pk_decode_how *how)
 {
     const int layer = !how || !how->fused ? 15 : d->config.qk_norm ? 6 : 5;
-    static const pk_decode_how naive = {};
-    return 1 + d->config.layers * layer + pk_decode_logits_and_choose_launches(how ? how : &naive);
+    return 1 + d->config.layers * layer + pk_decode_logits_and_choose_launches(how ? how : &pk_decode_naive);
 }
 
 bool pk_decode_kernel_moves(const void *func, const void *argument, size_t *bytes)
@@ -484,8 +484,7 @@ pk_decode_matrix pk_decode_matrix_of(const pk_decoder *d, int layer, pk_decode_p
 
 pk_status pk_decode_project(const pk_decoder *d, const pk_decode_matrix *matrix, const float *x, float *y, void *stream)
 {
-    static const pk_decode_how naive = {};
     const pk_decode_at at = {d->state, 0, 0, 0};
     pk_matvec m = projection(d, at, matrix->weight, matrix->rows, matrix->columns, x, y);
-    return launch_matvec(d, &m, &naive, stream);
+    return launch_matvec(d, &m, &pk_decode_naive, stream);
 }

@@ -1,15 +1,7 @@
 /* xoshiro256** seeded by SplitMix64; the papers are named in the header. */
 #include "num/pk_random.h"
 
-/* SplitMix64's increment (the golden ratio's fraction in 64 bits, made odd) and output function. */
-static const uint64_t golden_gamma = 0x9e3779b97f4a7c15u;
-
-static uint64_t splitmix64_output(uint64_t z)
-{
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
+#include "num/pk_splitmix.h"
 
 static uint64_t rotate_left(uint64_t x, int bits)
 {
@@ -18,7 +10,7 @@ static uint64_t rotate_left(uint64_t x, int bits)
 
 uint64_t pk_random_split(uint64_t seed, uint64_t index)
 {
-    return splitmix64_output(seed + (index + 1) * golden_gamma);
+    return pk_splitmix64(seed, index);
 }
 
 void pk_random_seed(pk_random *random, uint64_t seed)

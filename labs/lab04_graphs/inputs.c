@@ -6,9 +6,8 @@
 #include "lab04_problem.h"
 #include "num/pk_random.h"
 
-static const uint64_t WEIGHTS_SEED = 1; /* the weights are the same whatever the inputs' seed */
-static const float AXPY_A = 0x1p-6f;    /* lab 01's inputs: no rounding ever happens while K <= 2^20 */
-enum { AXPY_LARGEST = 8, AXPY_START_STEPS = 1 << 16, GPU_THREADS = 512, CPU_THREADS = 32 };
+static const float AXPY_A = 0x1p-6f; /* lab 01's inputs: no rounding ever happens while K <= 2^20 */
+enum { AXPY_LARGEST = 8, AXPY_START_STEPS = 1 << 16 };
 static const size_t MOST_LOGIT_BYTES = (size_t)256 << 20; /* of logits kept, the last steps' */
 
 static const char *model_name(const pk_run *run)
@@ -151,10 +150,10 @@ static pk_status decoder_buffers(pk_run *run, const pk_decoder_sizes *sizes, pk_
     return status;
 }
 
-static pk_status open_decoder(pk_run *run, lab04 *lab)
+static pk_status open_decoder(pk_run *run, lab04 *lab, lab04_expected *host)
 {
     pk_model_config config;
-    pk_decoder_sizes sizes;
+    pk_decoder_sizes sizes = {0};
     pk_decoder_memory memory;
     const pk_device_info *device = pk_run_device(run);
     const pk_sampling sampling = {.top_k = lab04_knob(run, "top-k"), .temperature = 1, .seed = 1};
@@ -163,12 +162,13 @@ static pk_status open_decoder(pk_run *run, lab04 *lab)
         return status;
     const pk_decoder_shape shape = decoder_shape(run, &config);
     status = pk_decoder_size(&config, &shape, device->processors, &sizes);
+    host->cache_bytes = sizes.cache;
     if (status == PK_OK)
         status = decoder_buffers(run, &sizes, &memory);
     if (status == PK_OK)
         status = pk_decoder_open(&lab->decoder, &config, &shape, &sampling, device->processors,
-                                 device->is_gpu ? GPU_THREADS : CPU_THREADS, &memory);
-    return status == PK_OK ? pk_decoder_load_random(&lab->decoder, WEIGHTS_SEED, pk_run_stream(run)) : status;
+                                 pk_decoder_threads(device->is_gpu), &memory);
+    return status == PK_OK ? pk_decoder_load_random(&lab->decoder, LAB04_WEIGHTS_SEED, pk_run_stream(run)) : status;
 }
 
 static pk_status allocate_requests(pk_run *run, lab04 *lab)
@@ -227,7 +227,7 @@ static pk_status setup_model(pk_run *run, lab04 *lab, lab04_expected *host)
     lab->pool = lab04_knob(run, "pool");
     lab->how.fused = lab04_knob(run, "form") == 1;
     lab->requests = lab->work == LAB04_PREFILL ? lab04_knob(run, "requests") : 0;
-    pk_status status = open_decoder(run, lab);
+    pk_status status = open_decoder(run, lab, host);
     if (status == PK_OK && lab->requests > 0)
         status = allocate_requests(run, lab);
     if (status == PK_OK)
@@ -238,15 +238,13 @@ static pk_status setup_model(pk_run *run, lab04 *lab, lab04_expected *host)
         return status;
     lab->launched =
         lab->requests > 0 ? pk_prefill_launches(&lab->decoder) : pk_decode_step_launches(&lab->decoder, &lab->how);
-    pk_decoder_sizes sizes;
-    status = pk_decoder_size(&lab->decoder.config, &lab->decoder.shape, lab->decoder.processors, &sizes);
-    return status == PK_OK ? pk_device_alloc(&host->kept_cache, sizes.cache) : status;
+    return pk_device_alloc(&host->kept_cache, host->cache_bytes);
 }
 
 static pk_status setup_project(pk_run *run, lab04 *lab, lab04_expected *host)
 {
     lab->part = (pk_decode_part)lab04_knob(run, "part");
-    pk_status status = open_decoder(run, lab);
+    pk_status status = open_decoder(run, lab, host);
     if (status != PK_OK)
         return status;
     lab->copies = lab->part == PK_PART_LOGITS ? 1 : lab->decoder.config.layers;
@@ -328,19 +326,12 @@ static void draw_prompt(const lab04 *lab, int *prompt, int length, pk_random *ra
         prompt[i] = i < length ? (int)pk_random_below(random, (uint64_t)lab->decoder.config.vocab) : 0;
 }
 
-static size_t cache_bytes(const lab04 *lab)
-{
-    pk_decoder_sizes sizes = {0};
-    (void)pk_decoder_size(&lab->decoder.config, &lab->decoder.shape, lab->decoder.processors, &sizes);
-    return sizes.cache;
-}
-
 /* The prompt into the cache, and the token after it. What the cache holds beyond is NaN, before every repetition. */
 static pk_status fill_decode(pk_run *run, lab04 *lab, lab04_expected *host, pk_random *random)
 {
     pk_decoder *d = &lab->decoder;
     void *stream = pk_run_stream(run);
-    const size_t bytes = cache_bytes(lab);
+    const size_t bytes = host->cache_bytes;
     draw_prompt(lab, host->prompts, lab->prompt, random);
     pk_status status = pk_device_fill(d->layer[0].k_cache, 0xff, bytes, stream);
     if (status == PK_OK)
@@ -423,7 +414,7 @@ pk_status lab04_reset(pk_run *run)
     pk_status status = pk_device_fill(d->arrivals, 0, (size_t)(d->config.heads + 1) * sizeof(unsigned), stream);
     if (status != PK_OK || lab->work == LAB04_PREFILL)
         return status;
-    status = pk_device_copy(d->layer[0].k_cache, host->kept_cache, cache_bytes(lab), stream);
+    status = pk_device_copy(d->layer[0].k_cache, host->kept_cache, host->cache_bytes, stream);
     if (status != PK_OK)
         return status;
     const pk_decode_state state = {
@@ -440,7 +431,7 @@ pk_status lab04_host_model(const pk_model_config *config, const pk_model **model
         if (kept.layer)
             pk_model_close(&kept);
         memset(&kept, 0, sizeof kept);
-        pk_status status = pk_model_random(config, WEIGHTS_SEED, &kept);
+        pk_status status = pk_model_random(config, LAB04_WEIGHTS_SEED, &kept);
         if (status != PK_OK)
             return status;
     }

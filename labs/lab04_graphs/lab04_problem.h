@@ -42,6 +42,7 @@ typedef struct lab04_expected {
     float *seen_logits;
     bool seen;
     char seen_variant[32];
+    size_t cache_bytes;
     void *kept_cache; /* device: the cache as the prompt left it */
     void *flush;      /* device, of --work=project on a GPU: overwritten before each repetition, to leave the L2 cold */
     size_t flush_bytes;

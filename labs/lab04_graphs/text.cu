@@ -16,8 +16,6 @@
 #include "pk_atomic.h"
 #include "text.h"
 
-enum { GPU_THREADS = 512, CPU_THREADS = 32 }; /* a block, as the lab's variants have */
-enum { WEIGHTS_SEED = 1 };
 enum { POLLS_A_LOOK = 4096 };               /* asking a GPU's runtime costs a microsecond and more */
 static const long CPU_POLL_NS = 200 * 1000; /* its kernels run on the cores that the host would poll on */
 static const int SAID_DONE = 1 << 8;        /* beside the fault in a word's upper half */
@@ -148,10 +146,10 @@ static pk_status open_decoder(text_engine *e, const text_setup *setup, const pk_
     PK_TRY(pk_decoder_size(&setup->config, &shape, device->processors, &sizes));
     PK_TRY(allocate(e, &sizes));
     PK_TRY(pk_decoder_open(&e->decoder, &setup->config, &shape, &setup->sampling, device->processors,
-                           device->is_gpu ? GPU_THREADS : CPU_THREADS, &e->memory));
+                           pk_decoder_threads(device->is_gpu), &e->memory));
     if (setup->model)
         return pk_decoder_load(&e->decoder, setup->model, e->stream);
-    return pk_decoder_load_random(&e->decoder, WEIGHTS_SEED, e->stream);
+    return pk_decoder_load_random(&e->decoder, LAB04_WEIGHTS_SEED, e->stream);
 }
 
 static pk_status open_gemm(text_engine *e)

@@ -12,7 +12,7 @@
 #include "decode/pk_reference.h"
 #include "decoder_bench.h"
 
-enum { PASSES = 16, GPU_THREADS = 512, CPU_THREADS = 32 };
+enum { PASSES = 16 };
 
 typedef struct outcome {
     int steps, flips;          /* compared; sequences that left the golden one where the margin allows it */
@@ -94,8 +94,7 @@ static pk_status run_sequence(const pk_model *model, const pk_golden_sequence *s
     if (!c.tokens || !c.logits || !c.want || !c.bound)
         return pk_out_of_memory("golden_test");
     PK_TRY(pk_device_open(&device));
-    PK_TRY(
-        bench_open(&b, &model->config, &shape, &greedy, device.processors, device.is_gpu ? GPU_THREADS : CPU_THREADS));
+    PK_TRY(bench_open(&b, &model->config, &shape, &greedy, device.processors, pk_decoder_threads(device.is_gpu)));
     PK_TRY(pk_decoder_load(&b.d, model, b.stream));
     const bool as_batch = !fused;
     PK_TRY(decode(&b, s, &how, as_batch));
