@@ -18,6 +18,7 @@ typedef struct request {
     const char *out, *json; /* where results go; NULL: not there */
     bool writes_itself;     /* the caller said where results go, or asked for no run */
     bool asks_only;         /* for the list of variants or for help */
+    bool names_peers;       /* the caller said against whose results targets are judged */
     char *again;            /* the command that makes this run: "run 01 --solution --n=4" */
 } request;
 
@@ -42,6 +43,7 @@ static void read_argument(request *run, char *argument, const char *next)
     const char *out = cli_value_of("--out", argument, next), *json = cli_value_of("--json", argument, next);
     run->out = out ? out : run->out;
     run->json = json ? json : run->json;
+    run->names_peers |= begins(argument, "--peers");
     run->asks_only |= !strcmp(argument, "--list") || !strcmp(argument, "--help");
     run->writes_itself |= out || json || begins(argument, "--csv") || run->asks_only;
     add_argument(run, argument);
@@ -158,16 +160,38 @@ static char *command_again(const char *command, const cli_lab *lab, int argc, ch
     return again;
 }
 
+/* Has a run in the folder what another program measured of this lab? */
+static bool has_peers(const char *folder, const cli_lab *lab)
+{
+    cli_names runs = cli_list_folder(folder, "2", "");
+    char *prefix = cli_format("%s-", lab->id);
+    bool found = false;
+    for (size_t i = 0; i < runs.count && !found; i++) {
+        char *path = cli_format("%s/%s", folder, runs.names[i]);
+        cli_names files = cli_list_folder(path, prefix, ".json");
+        for (size_t j = 0; j < files.count; j++)
+            found |= !timeline_is_name(files.names[j]);
+        cli_names_free(&files);
+        free(path);
+    }
+    free(prefix);
+    cli_names_free(&runs);
+    return found;
+}
+
 /* `again`: the command that would make the same kind of run, for its advice; NULL: this very one. */
 static int run_lab(const cli_lab *lab, int argc, char **argv, char *extra, const char *again)
 {
     request run = {.role = "optimized"};
     char *results = cli_format("%s/results", cli_source()), *out = cli_format("--out=%s", results);
+    char *peers = cli_format("--peers=%s", results);
     add_argument(&run, NULL); /* the program's path, known once its role is */
     for (int i = 0; i < argc; i++)
         read_argument(&run, argv[i], i + 1 < argc ? argv[i + 1] : NULL);
-    if (extra)
+    if (extra) /* --check */
         add_argument(&run, extra);
+    if (extra && !run.names_peers && !run.asks_only && has_peers(results, lab))
+        add_argument(&run, peers);
     if (!run.writes_itself) {
         add_argument(&run, out);
         run.out = results;
@@ -176,6 +200,7 @@ static int run_lab(const cli_lab *lab, int argc, char **argv, char *extra, const
     int code = start(lab, &run);
     free(run.again);
     free(run.arguments);
+    free(peers);
     free(out);
     free(results);
     return code;

@@ -49,6 +49,12 @@ void pk_analysis_figure(pk_analysis *analysis, const char *name, const char *uni
     analysis->out_of_memory = true;
 }
 
+const pk_peer_point *pk_analysis_peers(const pk_analysis *analysis, size_t *count)
+{
+    *count = analysis->report->peer_count;
+    return analysis->report->peers;
+}
+
 static pk_point as_point(const pk_result *result)
 {
     return (pk_point){.variant = result->variant,

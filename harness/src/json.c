@@ -438,6 +438,9 @@ static void add_lists(cJSON *root, const pk_report *report)
     cJSON *targets = add_array(root, "targets");
     for (size_t i = 0; i < report->target_count; i++)
         add_target(targets, &report->targets[i]);
+    cJSON *peers = report->peer_file_count ? add_array(root, "peers") : NULL;
+    for (size_t i = 0; i < report->peer_file_count; i++)
+        add_text(peers, NULL, report->peer_files[i]);
 }
 
 static cJSON *document_of(const pk_report *report)

@@ -11,9 +11,9 @@
 
 enum { MAX_NAMES = 128 };
 
-static const char *const common_options[] = {"help",  "list",      "variant",    "seed",     "quick",
-                                             "sweep", "no-timing", "time-limit", "watchdog", "check",
-                                             "cold",  "out",       "json",       "csv",      "trace"};
+static const char *const common_options[] = {"help",      "list",       "variant",  "seed",  "quick", "sweep",
+                                             "no-timing", "time-limit", "watchdog", "check", "cold",  "out",
+                                             "json",      "csv",        "trace",    "peers"};
 enum { COMMON_COUNT = sizeof common_options / sizeof common_options[0] };
 
 static pk_status unknown_option(const pk_lab *lab, const char *name)
@@ -99,6 +99,8 @@ static pk_status parse_valued(pk_options *options, const pk_lab *lab, const char
         options->json = value;
     else if (strcmp(name, "csv") == 0)
         options->csv = value;
+    else if (strcmp(name, "peers") == 0)
+        options->peers = value;
     else {
         for (size_t i = 0; i < lab->knob_count; i++) {
             const pk_knob *knob = &lab->knobs[i];

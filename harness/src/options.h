@@ -20,6 +20,7 @@ typedef struct pk_options {
     double time_limit_s; /* for each point, all variants together */
     double watchdog_s;   /* without progress */
     const char *out, *json, *csv;
+    const char *peers; /* a peer's result file, or a folder of results; NULL: none */
     const char *trace; /* the file; "": beside the results; NULL: none is asked for */
 } pk_options;
 

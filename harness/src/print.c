@@ -250,6 +250,9 @@ static void print_targets(const pk_report *report)
     printf("\n");
     pk_table_print(table, stdout, pk_text_width(stdout), pk_use_colour(stdout));
     pk_table_free(table);
+    for (size_t i = 0; i < report->peer_file_count; i++)
+        printf("%s%s%s", i ? ", " : "beside it, from runs of their own: ", report->peer_files[i],
+               i + 1 == report->peer_file_count ? "\n" : "");
     if (!report->device.is_gpu)
         printf("Speed is never judged on the CPU device.\n");
 }
@@ -314,6 +317,8 @@ void pk_print_lab_help(const pk_lab *lab, const char *program)
            "  --cold             also measure with the L2 flushed before each repetition\n"
            "  --no-timing        verify only\n"
            "  --check            judge the lab's speed targets: exit 5 when one is missed\n"
+           "  --peers=FILE       what a peer measured on this device, for targets against\n"
+           "                     it; --peers=DIR: the newest in a folder of results\n"
            "\nLimits\n"
            "  --time-limit=3     seconds of measuring at the default point; a point of a\n"
            "                     sweep has a sixth\n"

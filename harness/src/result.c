@@ -97,6 +97,14 @@ void pk_report_free(pk_report *report)
         free(report->figures[i].name);
         free(report->figures[i].unit);
     }
+    for (size_t i = 0; i < report->peer_count; i++) {
+        free(report->peers[i].variant);
+        free(report->peers[i].knobs);
+    }
+    for (size_t i = 0; i < report->peer_file_count; i++)
+        free(report->peer_files[i]);
+    free(report->peers);
+    free(report->peer_files);
     free(report->results);
     free(report->fits);
     free(report->figures);

@@ -14,6 +14,7 @@
 #include "device_limits.h"
 #include "measure.h"
 #include "options.h"
+#include "peers.h"
 #include "pk/host.h"
 #include "print.h"
 #include "runner.h"
@@ -657,6 +658,8 @@ static int run_session(const pk_lab *lab, int argc, char **argv)
         status = open_device(s);
     if (status == PK_OK && s->options.cold && !s->report.device.is_gpu)
         status = pk_fail(PK_USAGE, "--cold flushes a GPU's L2 cache: leave it out on the CPU device");
+    if (status == PK_OK && s->options.peers)
+        status = pk_peers_read(&s->report, s->options.peers);
     if (status == PK_OK && s->options.out)
         status = pk_claim_folder(s->folder, sizeof s->folder, s->options.out, &s->report);
     if (status == PK_OK)

@@ -58,7 +58,7 @@ void lab04_teardown(pk_run *run);
 pk_status lab04_host_model(const pk_model_config *config, const pk_model **model);
 
 /* sweeps.c */
-enum { LAB04_SWEEPS = 7, LAB04_SWEEPS_QUICK = 5, LAB04_TARGETS = 11, LAB04_AWKWARD = 6 };
+enum { LAB04_SWEEPS = 7, LAB04_SWEEPS_QUICK = 5, LAB04_TARGETS = 15, LAB04_AWKWARD = 6 };
 extern const pk_sweep lab04_sweeps[LAB04_SWEEPS], lab04_sweeps_quick[LAB04_SWEEPS_QUICK];
 extern const pk_target lab04_targets[LAB04_TARGETS];
 extern const char *const lab04_awkward[LAB04_AWKWARD];

@@ -354,6 +354,52 @@ static void by_prompt(const run_points *all)
     figure(all, "pool against a graph of the exact length, worst", "%", 100 * worst);
 }
 
+/* Of this lab's rungs the fastest at a model's default prompt and tokens, in either form. */
+static double fastest(const run_points *all, long long model)
+{
+    double least = NAN;
+    for (size_t i = 0; i < all->count; i++) {
+        const knob_at at[] = {{LAB04_KNOB_WORK, LAB04_DECODE},
+                              {LAB04_KNOB_MODEL, model},
+                              {LAB04_KNOB_FORM, all->points[i].knobs[LAB04_KNOB_FORM]}};
+        if (find(all, all->points[i].variant, at, PK_COUNT(at)) == &all->points[i])
+            least = fmin(least, all->points[i].us_per_token);
+    }
+    return least;
+}
+
+/* And of a peer's variants whose names begin so. */
+static double fastest_peer(const run_points *all, long long model, const char *prefix)
+{
+    static const int same[] = {LAB04_KNOB_PROMPT, LAB04_KNOB_TOKENS, LAB04_KNOB_TOP_K};
+    size_t count;
+    const pk_peer_point *peers = pk_analysis_peers(all->analysis, &count);
+    double least = NAN;
+    for (size_t i = 0; i < count; i++) {
+        const long long *knobs = peers[i].knobs;
+        bool fits = strncmp(peers[i].variant, prefix, strlen(prefix)) == 0 && knobs[LAB04_KNOB_WORK] == LAB04_DECODE &&
+                    knobs[LAB04_KNOB_MODEL] == model;
+        for (size_t k = 0; k < PK_COUNT(same); k++)
+            fits = fits && knobs[same[k]] == all->points[0].knobs[same[k]];
+        if (fits)
+            least = fmin(least, peers[i].us_per_token);
+    }
+    return least;
+}
+
+/* Two runs of two programs: medians are compared, nothing is paired. */
+static void beside_pytorch(const run_points *all)
+{
+    static const char *const ways[] = {"torch-graph", "torch-compile"};
+    const pk_knob *models = &lab04_knobs[LAB04_KNOB_MODEL];
+    for (long long model = 0; model <= models->maximum; model++)
+        for (size_t way = 0; way < PK_COUNT(ways); way++) {
+            char name[64];
+            snprintf(name, sizeof name, "best over %s, %s", ways[way], models->choices[model]);
+            figure(all, name, "", fastest_peer(all, model, ways[way]) / fastest(all, model));
+        }
+}
+
 pk_status lab04_analyse(const pk_limits *limits, const pk_point *points, size_t count, pk_analysis *analysis)
 {
     const run_points all = {points, count, analysis};
@@ -364,6 +410,7 @@ pk_status lab04_analyse(const pk_limits *limits, const pk_point *points, size_t 
     plan(limits, &all);
     projections(&all);
     by_prompt(&all);
+    beside_pytorch(&all);
     return over_weights(limits, &all);
 }
 
@@ -383,4 +430,8 @@ const pk_target lab04_targets[LAB04_TARGETS] = {
     {"read over matvec, least", PK_TARGET_FIGURE_AT_LEAST, "read over matvec, least", 0.92, PK_H200},
     {"pool against exact graph, %", PK_TARGET_FIGURE_AT_MOST, "pool against a graph of the exact length, worst", 1,
      PK_H200},
+    {"over PyTorch's graph, qwen", PK_TARGET_FIGURE_AT_LEAST, "best over torch-graph, qwen2.5-0.5b", 2, PK_H200},
+    {"over torch.compile, qwen", PK_TARGET_FIGURE_AT_LEAST, "best over torch-compile, qwen2.5-0.5b", 1.2, PK_H200},
+    {"over PyTorch's graph, llama", PK_TARGET_FIGURE_AT_LEAST, "best over torch-graph, llama-3.2-1b", 2, PK_H200},
+    {"over torch.compile, llama", PK_TARGET_FIGURE_AT_LEAST, "best over torch-compile, llama-3.2-1b", 1.2, PK_H200},
 };

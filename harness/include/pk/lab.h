@@ -216,11 +216,20 @@ typedef struct pk_point {
     size_t phase_count;
 } pk_point;
 
+/* What another program measured of the lab's problem, on the same device in a run of its own (--peers). */
+typedef struct pk_peer_point {
+    char *variant;
+    long long *knobs;    /* in the order of pk_lab.knobs */
+    double us_per_token; /* median host wall time over tokens */
+} pk_peer_point;
+
 /* What a lab's analysis records: a fit, a prediction for a point, or a named figure. */
 typedef struct pk_analysis pk_analysis;
 void pk_analysis_fit(pk_analysis *analysis, const char *name, const char *unit, const pk_line *line);
 void pk_analysis_prediction(pk_analysis *analysis, size_t point, const char *model, double predicted_us_per_token);
 void pk_analysis_figure(pk_analysis *analysis, const char *name, const char *unit, double value);
+/* What others measured: [*count], none without --peers. The report's own. */
+const pk_peer_point *pk_analysis_peers(const pk_analysis *analysis, size_t *count);
 
 typedef enum pk_target_kind {
     PK_TARGET_SPEEDUP_AT_LEAST, /* paired speedup of `variant` over the first baseline */

@@ -129,6 +129,11 @@ typedef struct pk_report {
     pk_target_outcome *targets;
     size_t target_count;
 
+    pk_peer_point *peers; /* what others measured, and the files that told */
+    size_t peer_count;
+    char **peer_files;
+    size_t peer_file_count;
+
     pk_status status; /* worst of all */
     char *note;       /* what ended the run early; NULL when it ran to its end */
 } pk_report;

@@ -11,6 +11,22 @@ expect_no --baseline
 run check lab01
 expect 0 --check
 expect_no "$(printf '%s\n' --check --check)"
+# Targets against other programs, once one has left a file of this lab; a timeline is none.
+peers=$PK_LAB_SOURCE/results/2026-01-01T000000Z-p
+expect_no --peers
+mkdir -p "$peers"
+touch "$peers/lab01-trace.json" "$peers/lab02-torch.json"
+run check 01
+expect_no --peers
+touch "$peers/lab01-torch.json"
+run check 01
+expect 0 --check "--peers=$PK_LAB_SOURCE/results"
+run check 01 --peers=other.json
+expect 0 --peers=other.json
+expect_no "--peers=$PK_LAB_SOURCE/results"
+run run 01
+expect_no --peers
+rm -r "$PK_LAB_SOURCE/results"
 run run 01 --out=elsewhere
 expect 0 --out=elsewhere
 expect_no "$PK_LAB_SOURCE/results"
