@@ -113,6 +113,14 @@ static void note_phases(pk_result *result, const pk_run *run)
         result->phase_count = run->phase_count;
 }
 
+/* What a process loads once, kernels' code among it, is in the first pass's number and not in the second's. */
+static void note_held(pk_result *result, size_t before, size_t after)
+{
+    const double held = after > before ? (double)(after - before) : 0;
+    if (before > 0 && !(result->held_bytes <= held))
+        result->held_bytes = held;
+}
+
 static void open_contender(const pk_bench_request *request, pk_contender *contender, bool first_pass)
 {
     pk_report *const report = request->report;
@@ -127,12 +135,14 @@ static void open_contender(const pk_bench_request *request, pk_contender *conten
     char what[160];
     snprintf(what, sizeof what, "variant '%s' (prepare)", run->variant->name);
     pk_watchdog_progress(what);
+    const size_t taken = memory_taken();
     double start = pk_now_us();
     run->bench->variant_runs = true;
     pk_status status = run->variant->prepare ? run->variant->prepare(run) : PK_OK;
     run->bench->variant_runs = false;
     if (first_pass)
         result->prepare_us = pk_now_us() - start;
+    note_held(result, taken, memory_taken());
     if (status == PK_USAGE && request->of_sweep)
         status = PK_SKIP;
     if (status != PK_OK) {

@@ -369,6 +369,7 @@ static void add_result(cJSON *results, const pk_report *report, const pk_result 
     add_number(phases, "prepare_us", result->prepare_us);
     add_number(phases, "first_execute_us", result->first_execute_us);
     add_number(phases, "finish_us", result->finish_us);
+    add_number(phases, "held_bytes", result->held_bytes);
     cJSON *parts = result->phase_count > 0 ? add_object(phases, "parts_us") : NULL;
     for (size_t i = 0; i < result->phase_count; i++)
         add_number(parts, result->phases[i].name, result->phases[i].us);

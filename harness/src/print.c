@@ -190,6 +190,22 @@ static void print_states(const pk_report *report, size_t count)
     pk_print_wrapped(stdout, text);
 }
 
+/* Graphs, queues, pools: what a variant costs while it is not running. */
+static void print_held(const pk_report *report, size_t count)
+{
+    const double worth_telling = 1e6;
+    char text[1024] = "";
+    size_t length = 0;
+    for (size_t i = 0; i < count && length < sizeof text / 2; i++)
+        if (report->results[i].held_bytes >= worth_telling)
+            length +=
+                (size_t)snprintf(text + length, sizeof text - length, "%s%.64s %.0f MB",
+                                 length ? ", " : "Device memory from prepare to finish: ", report->results[i].variant,
+                                 report->results[i].held_bytes * 1e-6);
+    if (length > 0)
+        pk_print_wrapped(stdout, text);
+}
+
 static void print_limits(const pk_report *report)
 {
     if (!report->limits.measured)
@@ -265,6 +281,7 @@ void pk_print_report(const pk_report *report, size_t count, bool targets)
     print_reasons(report, count);
     print_limits(report);
     print_states(report, count);
+    print_held(report, count);
     print_dropped(report);
     print_analysis(report);
     if (targets)

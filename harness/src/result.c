@@ -56,6 +56,7 @@ pk_result *pk_report_add(pk_report *report, const long long *knobs)
         .prepare_us = NAN,
         .first_execute_us = NAN,
         .finish_us = NAN,
+        .held_bytes = NAN,
         .launches_per_token = NAN,
         .graph_replays_per_token = NAN,
         .launches_per_token_cupti = NAN,

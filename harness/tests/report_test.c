@@ -207,9 +207,10 @@ Test(report, a_new_result_knows_nothing)
     cr_assert_eq(result->knobs[0], 7);
     cr_assert(isnan(result->tokens) && isnan(result->speedup) && isnan(result->speedup_interval.low) &&
               isnan(result->prepare_us) && isnan(result->first_execute_us) && isnan(result->finish_us) &&
-              isnan(result->launches_per_token) && isnan(result->graph_replays_per_token) &&
-              isnan(result->launches_per_token_cupti) && isnan(result->flops_per_token) &&
-              isnan(result->predicted_us_per_token) && isnan(result->bytes_per_token));
+              isnan(result->held_bytes) && isnan(result->launches_per_token) &&
+              isnan(result->graph_replays_per_token) && isnan(result->launches_per_token_cupti) &&
+              isnan(result->flops_per_token) && isnan(result->predicted_us_per_token) &&
+              isnan(result->bytes_per_token));
     cr_assert_eq(result->status, PK_OK);
     cr_assert_not(result->before.done);
     for (size_t i = 0; i < 100; i++)

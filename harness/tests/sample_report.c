@@ -78,6 +78,7 @@ static void time_it(pk_result *result, double us)
     result->prepare_us = 2;
     result->first_execute_us = 3 * us;
     result->finish_us = 1;
+    result->held_bytes = 4194304;
     result->launches_per_token = result->launches_per_token_cupti = 150;
     result->graph_replays_per_token = 0;
     result->before.done = result->after.done = result->fresh.done = true;

@@ -75,6 +75,7 @@ typedef struct pk_result { /* one variant at one set of knobs */
     double prepare_us, first_execute_us, finish_us;
     pk_phase phases[PK_MAX_PHASES]; /* parts of prepare */
     size_t phase_count;
+    double held_bytes; /* of device memory that prepare left taken, of several times the least; NaN: unknown */
 
     double launches_per_token, graph_replays_per_token; /* by the launch macro */
     double launches_per_token_cupti;                    /* by CUPTI; NaN where it is not there */
