@@ -168,18 +168,53 @@ static bool is_number_of_replay(const pk_trace *trace, uint64_t number)
     return found;
 }
 
-/* Where a run of equal numbers begins. */
-static bool begins_run(pk_trace_event *const *work, size_t i)
+/* Does the work at `i` belong to another replay than that at `first`, where one began? */
+typedef bool begins_run(pk_trace_event *const *work, size_t first, size_t i);
+
+static bool has_another_number(pk_trace_event *const *work, size_t first, size_t i)
 {
-    return i == 0 || work[i]->call != work[i - 1]->call;
+    return work[i]->call != work[first]->call;
 }
 
-static bool are_paired(const pk_trace *trace, pk_trace_event *const *work, size_t count)
+static bool runs_again(pk_trace_event *const *work, size_t first, size_t i)
 {
-    for (size_t i = 0; i < count; i++)
-        if (begins_run(work, i) && !is_number_of_replay(trace, work[i]->call))
-            return false;
-    return true;
+    return work[i]->graph != work[first]->graph || work[i]->node == work[first]->node;
+}
+
+/* How many runs there are by that rule, and which of them each piece of work is of. */
+static size_t find_runs(size_t *run_of, pk_trace_event *const *work, size_t count, begins_run *rule)
+{
+    size_t runs = 0, first = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (i == 0 || rule(work, first, i)) {
+            first = i;
+            runs++;
+        }
+        run_of[i] = runs - 1;
+    }
+    return runs;
+}
+
+/* Is this all that the source tells of replays: their numbers, and those of their work? */
+typedef struct told {
+    bool work_is_theirs; /* no work has another number than a replay's */
+    bool all_have_work;
+} told;
+
+static told what_is_told(const pk_trace *trace, pk_trace_event *const *work, size_t work_count,
+                         pk_trace_event *const *replays, size_t replay_count)
+{
+    told is = {true, true};
+    for (size_t i = 0; i < work_count && is.work_is_theirs; i++)
+        if (i == 0 || work[i]->call != work[i - 1]->call)
+            is.work_is_theirs = is_number_of_replay(trace, work[i]->call);
+    for (size_t r = 0; r < replay_count && is.all_have_work; r++) {
+        size_t i = 0;
+        while (i < work_count && work[i]->call != replays[r]->call)
+            i++;
+        is.all_have_work = i < work_count;
+    }
+    return is;
 }
 
 static uint64_t greatest_number(const pk_trace *trace)
@@ -191,21 +226,21 @@ static uint64_t greatest_number(const pk_trace *trace)
     return greatest;
 }
 
-static void pair_in_order(pk_trace *trace, pk_trace_event **work, size_t work_count, pk_trace_event **replays,
-                          size_t replay_count)
+static void pair(pk_trace *trace, pk_trace_event **work, size_t *run_of, size_t work_count, pk_trace_event **replays,
+                 size_t replay_count)
 {
-    size_t runs = 0;
-    for (size_t i = 0; i < work_count; i++)
-        runs += begins_run(work, i);
-    const bool known = runs == replay_count;
+    const told is = what_is_told(trace, work, work_count, replays, replay_count);
+    if (work_count == 0 || (is.work_is_theirs && is.all_have_work))
+        return;
+    const bool known = find_runs(run_of, work, work_count, has_another_number) == replay_count ||
+                       find_runs(run_of, work, work_count, runs_again) == replay_count;
+    if (!known && is.work_is_theirs)
+        return; /* a graph of nothing that is recorded */
     const uint64_t above = greatest_number(trace);
-    for (size_t i = work_count; i-- > 0;) { /* from behind, since a run is told by the number ahead of it */
-        const bool first = begins_run(work, i);
-        work[i]->call = known ? above + runs : 0;
-        runs -= first;
-    }
-    for (size_t i = 0; known && i < replay_count; i++)
-        replays[i]->call = above + 1 + i;
+    for (size_t i = 0; i < work_count; i++)
+        work[i]->call = known ? above + 1 + run_of[i] : 0;
+    for (size_t r = 0; known && r < replay_count; r++)
+        replays[r]->call = above + 1 + r;
     trace->unpaired = known ? 0 : work_count;
 }
 
@@ -213,13 +248,14 @@ void pk_trace_pair_replays(pk_trace *trace)
 {
     pk_trace_event **work = calloc(trace->count + 1, sizeof(pk_trace_event *));
     pk_trace_event **replays = calloc(trace->count + 1, sizeof(pk_trace_event *));
-    if (work && replays) {
+    size_t *run_of = calloc(trace->count + 1, sizeof *run_of);
+    if (work && replays && run_of) {
         const size_t work_count = find_by_time(trace, is_of_graph, work);
-        if (!are_paired(trace, work, work_count))
-            pair_in_order(trace, work, work_count, replays, find_by_time(trace, is_replay, replays));
+        pair(trace, work, run_of, work_count, replays, find_by_time(trace, is_replay, replays));
     }
     free(work); /* without memory for it the numbers stay as they came */
     free(replays);
+    free(run_of);
 }
 
 /* ---- order ---- */

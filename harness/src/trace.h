@@ -71,8 +71,9 @@ bool pk_trace_call_kind(const char *name, pk_trace_kind *kind);
 
 /* Put right which replay handed over which work of a graph, where the source's numbers cannot be true: in CUPTI before
  * CUDA 13.1 update 1 they are wrong in every recording of a process but the first ("Updates in CUDA 13.1 Update 1",
- * CUPTI's release notes). As replays follow each other, the nth call handed over the nth run of equal numbers; both get
- * a number that nothing else has. Where there are not as many runs as calls, the work is counted as unpaired. */
+ * CUPTI's release notes). As replays follow each other, the nth call handed over the nth run: of equal numbers, or, if
+ * there are not as many of those as calls, from one run of a graph's first node to the next. Both get a number that
+ * nothing else has. Where neither is as many, the work is counted as unpaired. */
 void pk_trace_pair_replays(pk_trace *trace);
 
 /* After the last event: what began after the end of the repetition goes; the host's events come first, by thread and

@@ -137,6 +137,8 @@ Test(trace, pairs_replays_and_nodes_in_order_where_the_numbers_cannot_be_true)
         {4, 5},     /* of the call ahead: a launch, and the other replay */
         {6, 7},     /* of the call behind: the other replay, and a wait */
         {0, 5},     /* not known */
+        {5, 5},     /* of the first replay, all */
+        {805, 805}, /* of nobody, all */
     };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         pk_trace trace;
@@ -156,10 +158,29 @@ Test(trace, pairs_replays_and_nodes_in_order_where_the_numbers_cannot_be_true)
 Test(trace, says_of_how_many_nodes_nobody_knows_the_replay)
 {
     pk_trace trace;
-    record_two_replays(&trace, (const uint64_t[]){805, 805}); /* one run for two calls */
-    cr_assert_eq(trace.unpaired, (uint64_t)4);
-    cr_assert_eq(trace.events[7].call, (uint64_t)0, "no arrow rather than a wrong one");
-    cr_assert_eq(trace.events[2].call, (uint64_t)5);
+    pk_trace_init(&trace, 100);
+    add(&trace, of_host(PK_TRACE_REPLAY, 5, 20));
+    add(&trace, of_host(PK_TRACE_REPLAY, 6, 30));
+    for (uint64_t i = 0; i < 6; i++)
+        add(&trace, node(1 + i % 2, 805, 50 + 10 * i)); /* one number, and three runs for two calls */
+    pk_trace_pair_replays(&trace);
+    cr_assert_eq(trace.unpaired, (uint64_t)6);
+    cr_assert_eq(trace.events[2].call, (uint64_t)0, "no arrow rather than a wrong one");
+    cr_assert(trace.events[0].call == 5 && trace.events[1].call == 6);
+    pk_trace_free(&trace);
+}
+
+Test(trace, a_replay_may_have_no_work_and_a_loop_may_run_a_node_often)
+{
+    pk_trace trace;
+    pk_trace_init(&trace, 100);
+    add(&trace, of_host(PK_TRACE_REPLAY, 5, 20));
+    add(&trace, of_host(PK_TRACE_REPLAY, 6, 30));
+    for (uint64_t i = 0; i < 6; i++)
+        add(&trace, node(1 + i % 2, 6, 50 + 10 * i));
+    pk_trace_pair_replays(&trace);
+    cr_assert_eq(trace.unpaired, (uint64_t)0);
+    cr_assert(trace.events[0].call == 5 && trace.events[1].call == 6 && trace.events[7].call == 6);
     pk_trace_free(&trace);
 }
 
