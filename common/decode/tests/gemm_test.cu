@@ -268,12 +268,12 @@ static pk_status compare_product(const product *p, pk_gemm *gemm, cudaStream_t s
     return PK_OK;
 }
 
-/* The four products of a layer of qwen2.5-0.5b at the rows of its smaller buckets. Without a library there is nothing
- * to compare, and one shows that the comparison runs. */
-static pk_status model_products(bench *b, pk_gemm *gemm)
+/* The four products of a layer of qwen2.5-0.5b at the rows of its smaller buckets. Where there is no library for a GPU
+ * there is nothing to learn, and one shows that the comparison runs. */
+static pk_status model_products(bench *b, pk_gemm *gemm, bool is_gpu)
 {
     static const int shapes[][2] = {{896, 896}, {1152, 896}, {9728, 896}, {896, 4864}}, rows[] = {16, 1, 32, 64, 128};
-    const int shape_count = gemm ? 4 : 1, row_count = gemm ? 5 : 1;
+    const int shape_count = gemm && is_gpu ? 4 : 1, row_count = gemm && is_gpu ? 5 : 1;
     for (int s = 0; s < shape_count; s++)
         for (int r = 0; r < row_count; r++) {
             product p = {rows[r], shapes[s][0], shapes[s][1], NULL, NULL, NULL, NULL, NULL};
@@ -286,6 +286,30 @@ static pk_status model_products(bench *b, pk_gemm *gemm)
     return PK_OK;
 }
 
+#if defined(PK_GEMM_STAND_IN)
+/* The library is one of the test's own (library_stand_in), asked PK_GEMM_STAND_IN questions at most: which proposal of
+ * which is taken. */
+static pk_status plans_of_stand_in(pk_gemm *gemm)
+{
+    static const struct {
+        int m, n, question, proposal; /* 0: the plain kernel */
+    } cases[] = {{4, 64, 1, 6},  {5, 64, 2, 1},   {6, 64, 3, 2}, {7, 64, 3, 2},
+                 {127, 2, 3, 2}, {130, 64, 1, 1}, {4, 65, 0, 0}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char plan[96], want[96] = "plain tiled kernel";
+        if (cases[i].question > 0 && cases[i].question <= PK_GEMM_STAND_IN)
+            snprintf(want, sizeof want, "question %d of %d, proposal %d", cases[i].question, PK_GEMM_STAND_IN,
+                     cases[i].proposal);
+        pk_gemm_say_plan(gemm, cases[i].m, cases[i].n, 16, plan, sizeof plan);
+        expect(strcmp(plan, "no plan") == 0, "a shape that was not planned has a plan", plan);
+        PK_TRY(pk_gemm_plan(gemm, cases[i].m, cases[i].n, 16));
+        pk_gemm_say_plan(gemm, cases[i].m, cases[i].n, 16, plan, sizeof plan);
+        expect(strstr(plan, want) != NULL, want, plan);
+    }
+    return PK_OK;
+}
+#endif
+
 static pk_status refused(bench *b, pk_gemm *gemm)
 {
     static const int shapes[][3] = {{0, 1, 8}, {1, 0, 8}, {1, 1, 0}, {1, 1, 12}, {-1, 1, 8}};
@@ -297,15 +321,18 @@ static pk_status refused(bench *b, pk_gemm *gemm)
     return PK_OK;
 }
 
-static pk_status run(bench *b, pk_gemm *gemm)
+static pk_status run(bench *b, pk_gemm *gemm, bool is_gpu)
 {
     PK_TRY(exact_products(b, NULL, "the plain kernel"));
     PK_TRY(captured(b, NULL, "the plain kernel"));
     PK_TRY(rows_alone(b));
     PK_TRY(refused(b, gemm));
-    PK_TRY(model_products(b, gemm));
+    PK_TRY(model_products(b, gemm, is_gpu));
     if (!gemm)
         return PK_OK;
+#if defined(PK_GEMM_STAND_IN)
+    PK_TRY(plans_of_stand_in(gemm));
+#endif
     PK_TRY(exact_products(b, gemm, pk_gemm_library()));
     return captured(b, gemm, pk_gemm_library());
 }
@@ -321,7 +348,7 @@ int main(void)
     if (status == PK_OK)
         status = pk_gemm_open(&gemm);
     if (status == PK_OK)
-        status = run(b, gemm);
+        status = run(b, gemm, device.is_gpu);
     if (status != PK_OK)
         fprintf(stderr, "gemm_test: %s\n", pk_error_text());
     pk_gemm_close(gemm);
