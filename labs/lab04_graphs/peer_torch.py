@@ -8,7 +8,7 @@
   torch-compile      torch.compile, mode reduce-overhead: Inductor's kernels, cuBLAS and a CUDA graph of its own
   torch-compile-max  torch.compile, mode max-autotune-no-cudagraphs, attention left to Inductor: matrix-vector kernels
                      of its own with what stands before and after them fused in, tuned by trial; in one CUDA graph.
-                     Only where --variant names it: the trials take minutes
+                     Only where --variant names it: the trials take minutes, and a longer --watchdog
 
 A repetition is T decode steps at batch 1 after a prompt of P tokens, whose prefill is not timed. The token is chosen
 by argmax on the device and fed back there, and so is the position: no variant waits for the host between tokens. q, k
