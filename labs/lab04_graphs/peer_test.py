@@ -513,7 +513,7 @@ def puppet(setup: dict[str, Any]) -> pk_workers.Work:
         one.result, one.prepare, one.poison, one.nothing, one.execute, one.verify, one.nothing))
 
 
-def measured_apart(setups: list[dict[str, Any]], limit_s: float, saved: list[list[str]]) -> list[pk_result.Result]:
+def measured_apart(setups: list[dict[str, Any]], saved: list[list[str]]) -> list[pk_result.Result]:
     """What a bench made of these puppets; the first one is the baseline."""
     results = [pk_result.Result(setup["variant"], "", setup is setups[0], {}) for setup in setups]
     torch = types.SimpleNamespace(cuda=types.SimpleNamespace(OutOfMemoryError=MemoryError))
@@ -524,8 +524,10 @@ def measured_apart(setups: list[dict[str, Any]], limit_s: float, saved: list[lis
                       f"{' verified' if result.validation['fresh'] else ''}"
                       f"{' to come' if math.isnan(result.prepare_us) else ''}" for result in results])
     bench = pk_workers.StagedBench(Host(torch), watchdog, 1, save)
-    with pk_workers.workers(pathlib.Path(__file__).resolve(), len(setups), limit_s, {}) as started, \
+    with pk_workers.workers(pathlib.Path(__file__).resolve(), len(setups), 60, {}) as started, \
             contextlib.redirect_stderr(io.StringIO()):
+        for worker, setup in zip(started, setups):
+            worker._limit_s = setup.get("limit_s", worker._limit_s)
         bench.run_points([[pk_workers.Remote(result, setup["variant"], worker, setup, setup.get("late", False))
                            for result, worker, setup in zip(results, started, setups)]],
                          pk_peer.Plan(min_rounds=2, time_limit_s=0.05, max_rounds=4))
@@ -537,16 +539,16 @@ def test_workers() -> None:
     """Deaths, hangs, mistakes and refusals among variants that are right."""
     setups: list[dict[str, Any]] = [
         {"variant": "good"}, {"variant": "segv", "prepare": "SIGSEGV"}, {"variant": "killed", "execute": "SIGKILL"},
-        {"variant": "exits", "fill": "exit"}, {"variant": "hangs", "prepare": "hang"},
+        {"variant": "exits", "fill": "exit"}, {"variant": "hangs", "prepare": "hang", "limit_s": 2},
         {"variant": "raises", "execute": "raise"}, {"variant": "wrong", "verify": "wrong"},
         {"variant": "refused", "make": "Failure"}, {"variant": "late", "late": True, "prepare_s": 0.2},
         {"variant": "late-segv", "late": True, "verify": "SIGSEGV"}, {"variant": "also good"}]
     saved: list[list[str]] = []
-    results = {result.variant: result for result in measured_apart(setups, 3, saved)}
+    results = {result.variant: result for result in measured_apart(setups, saved)}
     for name, status, words in (
             ("segv", "fault", "ended by SIGSEGV in open; the last that it said: about to fall"),
             ("killed", "fault", "ended by SIGKILL in repeat"), ("exits", "fault", "ended with exit code 5 in open"),
-            ("hangs", "timeout", "no answer for 3 s in open"), ("raises", "fault", "RuntimeError: no such thing"),
+            ("hangs", "timeout", "no answer for 2 s in open"), ("raises", "fault", "RuntimeError: no such thing"),
             ("wrong", "wrong", "before timing: 1 of 9 outputs wrong (seed 1); first at [0]: got nan, want 1: of a"),
             ("refused", "skipped", "it needs more than there is"),
             ("late-segv", "fault", "ended by SIGSEGV in verify")):
