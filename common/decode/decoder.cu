@@ -364,9 +364,11 @@ pk_status pk_decoder_begin(const pk_decoder *d, const int *prompt, int prompt_to
 
 double pk_decode_step_bytes(const pk_model_config *c, double position)
 {
-    pk_decoder d = {};
-    const double all = (double)lay_out_weights(c, NULL, &d, NULL);
-    const double embedding = (double)c->vocab * c->hidden * 2;
-    const double kv = 2.0 * c->layers * c->kv_heads * c->head_dim * 2 * (position + 1);
-    return (c->tied_embedding ? all : all - embedding) + kv;
+    double elements = 0;
+    for (size_t i = c->tied_embedding ? 0 : 1; i < pk_model_tensor_count(c); i++) { /* 0: the embedding */
+        const pk_model_tensor tensor = pk_model_tensor_at(c, i);
+        elements += (double)tensor.rows * (double)tensor.columns;
+    }
+    const double kv = 2.0 * c->layers * c->kv_heads * c->head_dim * (position + 1);
+    return (elements + kv) * sizeof(uint16_t);
 }

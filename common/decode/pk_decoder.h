@@ -205,7 +205,8 @@ pk_status pk_decode_project(const pk_decoder *decoder, const pk_decode_matrix *m
 /* Does the kernel `func`, a node's cudaKernelNodeParams.func, depend on where a step stands, given its one argument?
  * Then the argument, of *bytes bytes, begins with a pk_decode_at. For kernels of pk_decode_step itself. */
 bool pk_decode_kernel_moves(const void *func, const void *argument, size_t *bytes);
-/* Weight bytes that a step reads, and key and value bytes at `position`. */
+/* Weight bytes that a step reads, the token's row of an embedding that is a matrix of its own aside, and key and value
+ * bytes at `position`; position -1: no keys and values. */
 double pk_decode_step_bytes(const pk_model_config *config, double position);
 
 /* ---- prefill ---- */

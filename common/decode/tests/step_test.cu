@@ -1,8 +1,8 @@
 /* One step of decode on the device: attention at every length about the edges of its parts, against sums in double over
  * the very cache, and bit for bit where they are exact; nothing read or written beside; what is said by value or in the
  * state, in every mixture the same bits; ends, limits and faults; a long context against the pass in double; kernels
- * counted, and those that move. Both forms. --few: less of each, for builds that are some twenty times slower. Exit
- * code 77 where there is no device. */
+ * counted, those that move, and the bytes that a step moves. Both forms. --few: less of each, for builds that are some
+ * twenty times slower. Exit code 77 where there is no device. */
 #include "decoder_bench.h"
 
 #include <math.h>
@@ -689,6 +689,25 @@ static pk_status counted_at_24_layers(void)
     return PK_OK;
 }
 
+/* Bytes of each model's weights, matrix by matrix, and of its keys and values. */
+static pk_status bytes_of_models(void)
+{
+    pk_model_config c;
+    for (size_t i = 0; pk_model_config_name(i); i++) {
+        PK_TRY(pk_model_config_named(pk_model_config_name(i), &c));
+        const size_t hidden = (size_t)c.hidden, q = (size_t)c.heads * (size_t)c.head_dim, layers = (size_t)c.layers;
+        const size_t kv = (size_t)c.kv_heads * (size_t)c.head_dim, ffn = (size_t)c.ffn;
+        const size_t norms = 2 * hidden + (c.qk_norm ? 2 * (size_t)c.head_dim : 0), bias = c.qkv_bias ? q + 2 * kv : 0;
+        const size_t layer = (q + 2 * kv) * hidden + bias + hidden * q + 3 * ffn * hidden + norms;
+        const size_t weights = layers * layer + hidden + (size_t)c.vocab * hidden;
+        const setting at = {c.name, {false, false, NULL}, 99};
+        const double want = 2.0 * (double)(weights + 2 * layers * kv * 100), got = pk_decode_step_bytes(&c, 99);
+        if (got != want || pk_decode_step_bytes(&c, -1) != 2.0 * (double)weights)
+            wrong(&at, "a step moves %.0f bytes, and %.0f are said", want, got);
+    }
+    return PK_OK;
+}
+
 /* ---- a model, both forms ---- */
 
 /* By programmatic launches two positions are enough: what they change is when kernels begin. */
@@ -812,6 +831,7 @@ static pk_status all(const pk_device_info *device, bool few)
 {
     static const char *const models[] = {"tiny", "tiny-qwen2", "tiny-qwen3"};
     PK_TRY(counted_at_24_layers());
+    PK_TRY(bytes_of_models());
     PK_TRY(all_attention(few));
     PK_TRY(ends(true));
     PK_TRY(ends(false));
