@@ -13,6 +13,10 @@
 static const char PROGRAM[] = "lab04_text";
 enum { REHEARSED = 8, MOST_TOKENS = 1 << 20 };
 
+/* Why no token is waited for any more. */
+enum { GO_ON, SIGNALLED, UNREAD };
+static volatile sig_atomic_t stop;
+
 /* ---- the command line ---- */
 
 enum { UNFUSED, FUSED };
@@ -53,7 +57,7 @@ static void print_help(void)
          "\n"
          "The text goes to the standard output, all else to the standard error. Exit codes:\n"
          "0 done, 1 wrong, 2 usage, 3 device fault, 77 no device or one that lacks what was\n"
-         "asked for.");
+         "asked for, 130 interrupted: the text ends there, and the figures are of what came.");
 }
 
 static pk_status read_integer(int *to, const char *what, const char *value, int least, int most)
@@ -317,7 +321,8 @@ static void write_token(void *context, int token)
         printf("%s%d", w->count ? "," : "", token);
     }
     w->count++;
-    (void)fflush(stdout);
+    if (fflush(stdout) != 0)
+        stop = UNREAD; /* by `| head`, or by a disk that is full: no token more for nobody */
 }
 
 static void end_text(writer *w)
@@ -338,7 +343,16 @@ static const char *describe_way(text_way way)
 
 static const char *describe_end(const options *o, const text_result *r)
 {
-    return r->ended ? "the model ended the text" : r->tokens < o->tokens ? "the cache is full" : "--tokens reached";
+    return r->ended                 ? "the model ended the text"
+           : r->tokens >= o->tokens ? "--tokens reached"
+           : stop                   ? "interrupted"
+                                    : "the cache is full";
+}
+
+/* Of a number that is shown with three digits, and never as a power of ten. */
+static int decimals(double number)
+{
+    return number < 10 ? 2 : number < 100 ? 1 : 0;
 }
 
 static void report(const options *o, const loaded *model, const text_engine *engine, const pk_device_info *device,
@@ -347,9 +361,12 @@ static void report(const options *o, const loaded *model, const text_engine *eng
     fprintf(stderr, "\n%s, %s, %s weights: a prompt of %d tokens in a bucket of %d; %d came: %s\n", model->config.name,
             forms[o->form], model->real ? "its own" : "random", prompt, text_rows(engine), r->tokens,
             describe_end(o, r));
-    fprintf(stderr, "TTFT %.3g ms", r->first_us / 1e3);
-    if (r->tokens > 1)
-        fprintf(stderr, ", then %.3g tokens/s", (r->tokens - 1) / (r->decode_us / 1e6));
+    const double first_ms = r->first_us / 1e3;
+    fprintf(stderr, "TTFT %.*f ms", decimals(first_ms), first_ms);
+    if (r->tokens > 1) {
+        const double rate = (r->tokens - 1) / (r->decode_us / 1e6);
+        fprintf(stderr, ", then %.*f tokens/s", decimals(rate), rate);
+    }
     fprintf(stderr, "; decode %s: %d kernels a token\n", describe_way(way), text_launches(engine));
     fprintf(stderr, "on %s%s\n", device->name, device->is_gpu ? "" : ": a CPU device, and this is not a GPU's speed");
 }
@@ -404,7 +421,7 @@ static pk_status rehearse(text_engine *engine, const int *prompt, int limit, tex
     status = text_generate(engine, *way, prompt, tokens, keep_token, &replayed, &result);
     const bool same = status == PK_OK && launched.count == replayed.count &&
                       memcmp(launched.token, replayed.token, (size_t)launched.count * sizeof(int)) == 0;
-    if (same || status == PK_FAULT) /* after a fault the device takes nothing more */
+    if (same || status == PK_FAULT || status == PK_INTERRUPTED) /* the device takes nothing more */
         return status;
     fprintf(stderr, "%s: without graphs: the first %d tokens by graph are not those by launches%s%s\n", PROGRAM, tokens,
             status == PK_OK ? "" : ": ", status == PK_OK ? "" : pk_error_text());
@@ -414,6 +431,31 @@ static pk_status rehearse(text_engine *engine, const int *prompt, int limit, tex
 
 /* ---- running ---- */
 
+static void stop_at_signal(int number)
+{
+    (void)number;
+    stop = SIGNALLED;
+}
+
+/* From here on Ctrl-C ends the text, not the program; a second one ends that. */
+static void listen_to_signals(void)
+{
+    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+    const struct sigaction action = {.sa_handler = stop_at_signal, .sa_flags = (int)SA_RESETHAND};
+    struct sigaction before;
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        if (sigaction(numbers[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN) /* as by nohup */
+            (void)sigaction(numbers[i], &action, NULL);
+}
+
+/* The device may have all tokens of a loop before it, and nothing ends it but the process. */
+_Noreturn static void leave(void)
+{
+    const int code = stop == UNREAD ? pk_output_ended(PROGRAM, 0) : pk_exit_code(PK_INTERRUPTED);
+    (void)fflush(NULL);
+    _exit(code);
+}
+
 static pk_status speak(const options *o, const loaded *model, const pk_device_info *device, text_engine *engine,
                        const int *prompt, const text_setup *setup)
 {
@@ -421,14 +463,17 @@ static pk_status speak(const options *o, const loaded *model, const pk_device_in
     text_result result;
     writer w = {.vocab = o->print_ids ? NULL : model->vocab};
     pk_status status = PK_OK;
+    listen_to_signals();
     if (o->parity == 1 || (o->parity < 0 && device->is_gpu))
         status = rehearse(engine, prompt, setup->limit, &way);
     if (status == PK_OK)
         status = text_generate(engine, way, prompt, setup->limit, write_token, &w, &result);
     if (w.count > 0)
         end_text(&w);
-    if (status == PK_OK)
+    if (status == PK_OK || (stop == SIGNALLED && w.count > 0))
         report(o, model, engine, device, way, setup->prompt, &result);
+    if (status == PK_INTERRUPTED)
+        leave();
     return status;
 }
 
@@ -440,7 +485,8 @@ static pk_status decode(const options *o, loaded *model, const int *prompt, int 
                         .sampling = {.top_k = o->top_k, .temperature = (float)o->temperature, .seed = o->seed},
                         .prompt = count,
                         .limit = o->tokens < room ? o->tokens : room,
-                        .fused = o->form == FUSED};
+                        .fused = o->form == FUSED,
+                        .stop = &stop};
     setup.sampling.stop_at_end = true;
     text_engine *engine = NULL;
     pk_status status = choose_way(o, device, &setup.way);

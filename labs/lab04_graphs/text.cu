@@ -27,6 +27,7 @@ struct text_engine {
     struct pk_gemm *gemm; /* of prefill; NULL: the plain kernel */
     bool is_gpu;
     int rows, limit, prompt;
+    const volatile sig_atomic_t *stop;
     cudaStream_t stream;
     unsigned long long *words, *device_words; /* [limit], mapped: 0 until the token is there */
     pk_decode_state *states;                  /* [limit], pinned: what TEXT_CAPTURE sends */
@@ -170,6 +171,7 @@ pk_status text_open(text_engine **engine, const text_setup *setup, const pk_devi
     e->rows = lab04_bucket(setup->prompt, 1 << 30);
     e->how.fused = setup->fused;
     e->way = setup->way;
+    e->stop = setup->stop;
     PK_TRY(pk_device_stream_create(&stream));
     e->stream = (cudaStream_t)stream;
     PK_TRY(open_decoder(e, setup, device));
@@ -215,13 +217,20 @@ static void rest(const text_engine *e)
         (void)nanosleep(&nap, NULL);
 }
 
+static pk_status ask_to_go_on(const text_engine *e)
+{
+    return *e->stop ? pk_fail(PK_INTERRUPTED, "interrupted") : PK_OK;
+}
+
 /* Until step `step`'s word is there. A stream that has ended without it: twice, since it may have come in between. */
 static pk_status wait_for(const text_engine *e, int step, int *token, bool *done)
 {
     unsigned long long word;
     int ended = 0;
+    PK_TRY(ask_to_go_on(e)); /* where words come faster than they are taken, the loop below is not entered */
     for (unsigned polls = 1; (word = __atomic_load_n(&e->words[step], __ATOMIC_ACQUIRE)) == 0; polls++) {
         rest(e);
+        PK_TRY(ask_to_go_on(e));
         if (e->is_gpu && polls % POLLS_A_LOOK != 0)
             continue;
         bool idle;
@@ -290,20 +299,18 @@ pk_status text_generate(text_engine *e, text_way way, const int *prompt, int lim
     PK_TRY(prefill(e, way, prompt, limit));
     PK_TRY(wait_for(e, 0, &token, &done));
     const double first = pk_now_us();
-    double last = first;
+    result->first_us = first - began;
+    result->tokens = 1;
     take(context, token);
-    int step = 1;
-    for (; step < limit && !done; step++) {
+    for (int step = 1; step < limit && !done; step++) {
         PK_TRY(hand_over(e, way, step, limit, token, &handed));
         PK_TRY(wait_for(e, step, &token, &done));
-        last = pk_now_us();
+        result->decode_us = pk_now_us() - first;
+        result->tokens = step + 1;
         take(context, token);
     }
-    result->tokens = step;
     for (int i = 0; i < e->decoder.config.end_count; i++)
         result->ended |= e->decoder.sampling.stop_at_end && token == e->decoder.config.end_tokens[i];
-    result->first_us = first - began;
-    result->decode_us = last - first;
     PK_CHECK(cudaStreamSynchronize(e->stream)); /* a step that was handed over ahead of an end */
     return PK_OK;
 }

@@ -2,6 +2,8 @@
 #ifndef LAB04_TEXT_H
 #define LAB04_TEXT_H
 
+#include <signal.h>
+
 #include "decode/pk_decoder.h"
 
 #ifdef __cplusplus
@@ -23,6 +25,7 @@ typedef struct text_setup {
     int prompt, limit; /* tokens: of the prompt, and at most after it */
     bool fused;
     text_way way;
+    const volatile sig_atomic_t *stop; /* other than 0: no token is waited for any more */
 } text_setup;
 
 typedef struct text_result {
@@ -43,7 +46,9 @@ pk_status text_open(text_engine **engine, const text_setup *setup, const pk_devi
 void text_close(text_engine *engine);
 
 /* The same prompt again gives the same tokens, whatever the way. Each is handed to `take`. TEXT_LAUNCH, or the way of
- * the set-up. `limit`: at most the set-up's. */
+ * the set-up. `limit`: at most the set-up's. PK_INTERRUPTED when `stop` is set: *result says what came until then, and
+ * the device may still be busy, with all tokens of a loop; neither the engine nor the device may be used or closed
+ * then. */
 pk_status text_generate(text_engine *engine, text_way way, const int *prompt, int limit, text_taker *take,
                         void *context, text_result *result);
 

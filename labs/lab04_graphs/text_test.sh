@@ -1,5 +1,5 @@
 #!/bin/sh
-# Tests of lab04_text: text_test.sh PROGRAM ways|refusals, or text_test.sh PROGRAM golden FILE MODELS. Exit code 77: there is
+# Tests of lab04_text: text_test.sh PROGRAM ways|refusals|stops, or text_test.sh PROGRAM golden FILE MODELS. Exit code 77: there is
 # no device, or no such model.
 set -u
 program=$1
@@ -74,6 +74,39 @@ refusals() {
     refused "shorten it" --model=tiny --prompt-ids="${long}1"
 }
 
+# stopped ARGUMENTS...: a signal once text comes. What came ends with a line, and the figures are of it.
+stopped() {
+    : >"$output"
+    "$program" --model=tiny --prompt-ids=1,2 --tokens=14000 "$@" >"$output" 2>"$errors" &
+    running=$!
+    while kill -0 "$running" 2>/dev/null && ! [ -s "$output" ]; do sleep 0.02; done
+    kill -TERM "$running" 2>/dev/null
+    wait "$running"
+    code=$?
+    [ "$code" -ne 77 ] || return 0 # the device lacks it
+    ! grep -q "the cache is full" "$errors" || return 0 # a device that was faster than the signal
+    [ "$code" -eq 130 ] || fail "$*: exit code $code, not 130: $(cat "$errors")"
+    grep -q "came: interrupted" "$errors" || fail "$*: it does not say that it was interrupted: $(cat "$errors")"
+    grep -q "^TTFT [0-9.]* ms" "$errors" || fail "$*: no time to the first token: $(cat "$errors")"
+    came=$(sed -n 's/.*; \([0-9]*\) came: .*/\1/p' "$errors")
+    commas=$(tr -cd , <"$output" | wc -c)
+    [ "$((commas + 1))" = "$came" ] || fail "$*: it says $came tokens, and has written $((commas + 1))"
+    [ "$(tail -c 1 "$output" | wc -l)" -eq 1 ] || fail "$*: the last line has no end"
+}
+
+# By a signal, and because nobody reads on.
+stops() {
+    output=$(mktemp) || exit 1
+    trap 'rm -f "$errors" "$output"' EXIT
+    for way in --variant=resident --variant=capture --variant=while --graph=0; do
+        stopped "$way"
+        : >"$errors"
+        "$program" --model=tiny --prompt-ids=1,2 --tokens=14000 "$way" 2>"$errors" | head -c 9 >"$output"
+        [ "$(wc -c <"$output")" -eq 9 ] || [ -s "$errors" ] || fail "$way | head: $(cat "$output")"
+        ! grep -q "TTFT" "$errors" || fail "$way | head: all tokens were decoded for nobody"
+    done
+}
+
 # The first prompt of the golden file, and 16 tokens that transformers chose after it.
 golden() {
     file=$1
@@ -93,6 +126,7 @@ golden() {
 case $2 in
 ways) ways ;;
 refusals) refusals ;;
+stops) stops ;;
 golden) golden "$3" "$4" ;;
 *) fail "no tests '$2'" ;;
 esac
