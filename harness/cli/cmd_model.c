@@ -37,16 +37,19 @@ static bool has(const char *folder, const char *name)
     return is;
 }
 
-/* "llama, 30 layers of 576, 49152 tokens"; NULL where the folder holds no model. */
+/* "llama, 30 layers of 576, 49152 tokens"; NULL where the folder holds no model, or a config.json that says no shape.
+ */
 static char *shape_of(const char *folder)
 {
     cJSON *config = read_object(folder, "config.json");
     const char *family = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(config, "model_type"));
+    const long layers = number(config, "num_hidden_layers"), width = number(config, "hidden_size"),
+               tokens = number(config, "vocab_size");
     char *shape = NULL;
-    if (family && (has(folder, "model.safetensors") || has(folder, "model.safetensors.index.json"))) {
+    if (family && layers && width && tokens &&
+        (has(folder, "model.safetensors") || has(folder, "model.safetensors.index.json"))) {
         char *plain = cli_plain(family);
-        shape = cli_format("%s, %ld layers of %ld, %ld tokens", plain, number(config, "num_hidden_layers"),
-                           number(config, "hidden_size"), number(config, "vocab_size"));
+        shape = cli_format("%s, %ld layers of %ld, %ld tokens", plain, layers, width, tokens);
         free(plain);
     }
     cJSON_Delete(config);
@@ -85,7 +88,7 @@ static void list_here(pk_table *table, const char *name)
     if (shape)
         pk_table_row(table, (const char *[]){plain, shape, size, text_of(folder)});
     else
-        pk_table_row(table, (const char *[]){plain, "no config.json with weights beside it", "", ""});
+        pk_table_row(table, (const char *[]){plain, "no whole config.json, or no weights", "", ""});
     free(plain);
     free(size);
     free(shape);

@@ -18,8 +18,9 @@ typedef struct request {
     const char *out, *json; /* where results go; NULL: not there */
     bool writes_itself;     /* the caller said where results go, or asked for no run */
     bool asks_only;         /* for the list of variants or for help */
-    bool names_peers;       /* the caller said against whose results targets are judged */
-    char *again;            /* the command that makes this run: "run 01 --solution --n=4" */
+    bool asks_help;
+    bool names_peers; /* the caller said against whose results targets are judged */
+    char *again;      /* the command that makes this run: "run 01 --solution --n=4" */
 } request;
 
 static void add_argument(request *run, char *argument)
@@ -44,7 +45,8 @@ static void read_argument(request *run, char *argument, const char *next)
     run->out = out ? out : run->out;
     run->json = json ? json : run->json;
     run->names_peers |= begins(argument, "--peers");
-    run->asks_only |= !strcmp(argument, "--list") || !strcmp(argument, "--help");
+    run->asks_help |= !strcmp(argument, "--help");
+    run->asks_only |= !strcmp(argument, "--list") || run->asks_help;
     run->writes_itself |= out || json || begins(argument, "--csv") || run->asks_only;
     add_argument(run, argument);
 }
@@ -198,6 +200,9 @@ static int run_lab(const cli_lab *lab, int argc, char **argv, char *extra, const
     }
     run.again = again ? cli_copy(again, strlen(again)) : command_again(extra ? "check" : "run", lab, argc, argv);
     int code = start(lab, &run);
+    if (run.asks_help && code == 0 && !extra && cli_lab_has_text(lab))
+        cli_say(2, "\nText: ./lab run %s --prompt=TEXT continues a prompt; with --help behind it, its options",
+                lab->number);
     free(run.again);
     free(run.arguments);
     free(peers);
@@ -273,6 +278,13 @@ static bool any_has_text(const cli_labs *labs)
     return any;
 }
 
+static void print_targets_of_every(const cli_lab *lab, bool text)
+{
+    printf("%s_solution\n", lab->id);
+    if (text && cli_lab_has_text(lab))
+        printf("%s_text\n", lab->id);
+}
+
 /* Nothing for a command line that is wrong: the command itself says so. */
 int cmd_targets(int argc, char **argv)
 {
@@ -283,9 +295,10 @@ int cmd_targets(int argc, char **argv)
     const char *library = !strcmp(command, "cc") ? cli_cc_target(argc - 1, argv + 1) : NULL;
     if (library)
         puts(library);
-    if (!strcmp(command, "list"))
+    const bool demo = !strcmp(command, "demo");
+    if (demo || !strcmp(command, "list"))
         for (size_t i = 0; i < labs.count; i++)
-            printf("%s_solution\n", labs.labs[i].id);
+            print_targets_of_every(&labs.labs[i], demo);
     const bool runs = !strcmp(command, "run") || !strcmp(command, "check");
     const cli_lab *lab = runs && argc > 2 && argv[2][0] != '-' ? cli_lab_named(&labs, argv[2]) : NULL;
     const bool text = lab && !strcmp(command, "run") && cli_wants_text(argc - 2, argv + 2);
@@ -293,7 +306,7 @@ int cmd_targets(int argc, char **argv)
         print_targets_of_text(lab, argc - 3, argv + 3);
     else if (lab)
         print_targets_of_run(lab, argc - 3, argv + 3);
-    if (cli_model_needs_python(argc - 1, argv + 1) || (!strcmp(command, "demo") && any_has_text(&labs)))
+    if (cli_model_needs_python(argc - 1, argv + 1) || (demo && any_has_text(&labs)))
         puts(NEEDS_PYTHON);
     cli_labs_free(&labs);
     return 0;

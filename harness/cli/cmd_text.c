@@ -11,7 +11,7 @@
 
 typedef struct text_request {
     const char *prompt, *ids, *model; /* NULL: not given */
-    bool chat;
+    bool chat, help;
     char **rest; /* the other words, which are the program's */
     size_t rest_count;
 } text_request;
@@ -67,6 +67,7 @@ static pk_status read_request(text_request *request, int argc, char **argv)
         } else if (!strcmp(argv[i], "--chat")) {
             request->chat = true;
         } else {
+            request->help |= !strcmp(argv[i], "--help");
             request->rest[request->rest_count++] = argv[i];
         }
     }
@@ -85,9 +86,10 @@ static const char *model_of(const text_request *request)
 bool cli_text_needs_python(const cli_lab *lab, int argc, char **argv)
 {
     text_request request;
-    const bool asks = read_request(&request, argc, argv) == PK_OK && request.prompt && cli_lab_has_text(lab);
+    const bool asks =
+        read_request(&request, argc, argv) == PK_OK && request.prompt && !request.help && cli_lab_has_text(lab);
     char *folder = asks ? cli_model_folder(model_of(&request)) : NULL;
-    const bool needs = folder != NULL;
+    const bool needs = folder && cli_is_folder(folder);
     free(folder);
     free(request.rest);
     return needs;
@@ -97,6 +99,8 @@ bool cli_text_needs_python(const cli_lab *lab, int argc, char **argv)
 
 static pk_status no_such_model(const char *model)
 {
+    if (strchr(model, '/'))
+        return pk_fail(PK_USAGE, "there is no folder %s; check the path, or give a name that ./lab model lists", model);
     if (cli_model_is_known(model))
         return pk_fail(PK_USAGE,
                        "the model %s is not here: ./lab model get %s fetches it; with random weights "
@@ -174,7 +178,8 @@ static int run_program(const char *program, const text_request *request, const c
 {
     char **arguments = cli_grow(NULL, request->rest_count + 4, sizeof *arguments);
     size_t count = 0;
-    char *model_word = cli_format("--model=%s", model), *ids_word = cli_format("--prompt-ids=%s", ids);
+    /* For help there are no ids. */
+    char *model_word = cli_format("--model=%s", model), *ids_word = cli_format("--prompt-ids=%s", ids ? ids : "");
     arguments[count++] = (char *)program;
     arguments[count++] = model_word;
     arguments[count++] = ids_word;
@@ -195,11 +200,12 @@ static pk_status decode(const cli_lab *lab, const text_request *request, int *co
         return pk_fail(PK_USAGE, "lab %s decodes no text; leave out --prompt and --prompt-ids", lab->number);
     char *program = cli_format("%s/bin/%s_text", cli_build(), lab->id);
     char *folder = cli_model_folder(model_of(request)), *ids = NULL;
+    const bool is_here = folder && cli_is_folder(folder);
     pk_status status = PK_OK;
     if (access(program, X_OK) != 0)
         status = pk_fail(PK_USAGE, "%s is not built; ./lab run %s --prompt=... builds it", program, lab->number);
-    else if (request->prompt)
-        status = folder ? ids_of(request, folder, &ids) : no_such_model(model_of(request));
+    else if (request->prompt && !request->help)
+        status = is_here ? ids_of(request, folder, &ids) : no_such_model(model_of(request));
     if (status == PK_OK)
         *code = run_program(program, request, folder ? folder : model_of(request), ids ? ids : request->ids);
     free(ids);
@@ -258,14 +264,15 @@ int cli_demonstrate_text(const cli_labs *labs)
     const cli_lab *lab = first_with_text(labs);
     if (!lab)
         return 0;
-    cli_say(2, "Lab %s: a real model, " DEFAULT_MODEL, lab->number);
-    if (!fetch(DEFAULT_MODEL)) {
-        cli_say(2, "It does not speak here: it could not be fetched. ./lab model get " DEFAULT_MODEL " tries again\n");
-        return 0;
-    }
     static char model[] = "--model=" DEFAULT_MODEL;
-    char *words[] = {"run", (char *)lab->number, model, "--prompt=What is a GPU?", "--chat", "--tokens=32"};
-    int code = cmd_text(6, words);
+    char *speaks[] = {"run", (char *)lab->number, model, "--prompt=What is a GPU?", "--chat", "--tokens=32"};
+    char *random[] = {"run", (char *)lab->number, model, "--prompt-ids=1,2,3", "--tokens=16"};
+    cli_say(2, "Lab %s: a real model, " DEFAULT_MODEL, lab->number);
+    const bool is_here = fetch(DEFAULT_MODEL);
+    if (!is_here)
+        cli_say(2, "It does not speak here: it could not be fetched. ./lab model get " DEFAULT_MODEL
+                   " tries again. With random weights in its place:");
+    int code = is_here ? cmd_text(6, speaks) : cmd_text(5, random);
     putchar('\n');
     return code;
 }

@@ -96,6 +96,7 @@ add_executable(pk-lab main.c)
 add_library(student STATIC student.c)
 add_custom_target(lab01_optimized DEPENDS student)
 add_custom_target(lab01_solution)
+add_executable(some_test main.c)
 add_test(NAME good COMMAND ${CMAKE_COMMAND} -E true)
 add_test(NAME perhaps COMMAND ${CMAKE_COMMAND} -E echo)
 CODE
@@ -133,8 +134,10 @@ expect 0 'newer pk-lab cc a.cu'
 [[ ! -e $root/build/auto ]] || fail 'cc made a build folder of its own'
 lab demo --backend=cpu --no-install
 expect 0 'newer pk-lab demo' Building
+[[ ! -e $root/build/cpu/bin/some_test ]] || fail 'demo builds tests'
 lab test --backend=cpu --no-install
 expect 0 '100% tests passed' 'out of 2'
+[[ -e $root/build/cpu/bin/some_test ]] || fail 'test does not build tests'
 lab test --backend=cpu --no-install -R nothing-is-called-so
 expect 1
 # shellcheck disable=SC2016 # the braces are CMake's

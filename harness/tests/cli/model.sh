@@ -18,7 +18,7 @@ encode)
     printf '%s\n' "$@" >"$PK_LAB_SOURCE/called"
     echo "$FAKE_IDS"
     ;;
-get) printf '%s\n' "$@"; [[ -z ${FAKE_FETCHES-} ]] || mkdir "$PK_LAB_SOURCE/models/$4"; exit "${FAKE_CODE-0}" ;;
+get) printf '%s\n' "$@"; [[ -z ${FAKE_FETCHES-} ]] || mkdir "$PK_LAB_SOURCE/models/$4"; exit "${FAKE_GET-${FAKE_CODE-0}}" ;;
 *) printf '%s\n' "$@"; exit "${FAKE_CODE-0}" ;;
 esac
 PROGRAM
@@ -43,16 +43,22 @@ mkdir "$models/.partial-x" "$models/empty"
 : >"$models/notes.txt"
 run model list
 expect 0 'smollm2-135m  llama, 30 layers of 576, 49152 tokens' '2 MB  in and out' 'mute ' 'ids only' 'out; in as ids' \
-    'no config.json with weights' './lab model import PATH'
+    'no whole config.json, or no weights' './lab model import PATH'
 expect_no 'not here'
 expect_no partial
 expect_no notes
 expect_no 'get smollm2'
 expect_width
-printf '{"model_type": "\\u001b[2J"}' >"$models/empty/config.json"
+printf '{"model_type": "\\u001b[2J", "num_hidden_layers": 1, "hidden_size": 2, "vocab_size": 3}' >"$models/empty/config.json"
 : >"$models/empty/model.safetensors"
 run model
+expect 0 '1 layers of 2, 3 tokens'
 expect_no $'\033'
+for config in '' '{' '[]' '{"model_type": "llama"}' '{"model_type": "llama", "num_hidden_layers": 1, "hidden_size": 2, "vocab_size": -3}'; do
+    printf '%s' "$config" >"$models/empty/config.json"
+    run model
+    expect 0 'empty         no whole config.json'
+done
 rm -r "$models"
 
 # ---- get, import ----
@@ -112,6 +118,8 @@ FAKE_CODE=77 run run 02 --model tiny --prompt-ids 1,2
 expect 77 '[--model=tiny] [--prompt-ids=1,2]'
 run run 02 --prompt=Hi
 expect_error './lab model get smollm2-135m fetches it' '--prompt-ids=1,2,3 works in place'
+run run 02 --model=/none/mine --prompt=Hi
+expect_error 'there is no folder /none/mine'
 run run 02 --model=mine --prompt=Hi
 expect_error "there is no model 'mine' with a tokenizer" '--prompt-ids=1,2,3 works without'
 make_model smollm2-135m tokenizer.json vocab.bin
@@ -131,6 +139,14 @@ for answer in 'Warning: 3' '1,2;' ' '; do
     FAKE_IDS=$answer run run 02 --prompt=Hi
     expect_error 'not turned into tokens'
 done
+PK_LAB_PYTHON=$fixture/none run run 02 --prompt=Hi --help # needs neither ids nor Python
+expect 0 '[lab02_text]' '[--help]'
+cp "$PK_LAB_BUILD/bin/lab01_optimized" "$PK_LAB_BUILD/bin/lab02_optimized"
+run run 02 --help
+expect 0 './lab run 02 --prompt=TEXT continues a prompt'
+run run 01 --help
+expect 0
+expect_no '--prompt=TEXT'
 PK_LAB_PYTHON=$fixture/none run run 02 --prompt=Hi
 expect_error '--prompt-ids=1,2,3 works without'
 run run 02 --prompt=Hi --prompt-ids=1
@@ -148,6 +164,8 @@ while IFS=: read -r command wanted; do
 done <<'CASES'
 run 02 --prompt=x:lab02_text @python
 run 02 --prompt=x --model=none:lab02_text
+run 02 --prompt=x --model=/none:lab02_text
+run 02 --prompt=x --help:lab02_text
 run 02 --prompt-ids=1:lab02_text
 run 02 --tokens=1:lab02_optimized
 check 02:lab02_optimized
@@ -156,7 +174,7 @@ model import /:@python
 model get gpt-5:
 model import /none:
 model:
-demo:@python
+demo:lab01_solution lab02_solution lab02_text @python
 CASES
 
 # ---- demo: silent without a text program, and a model that cannot be fetched is no failure ----
@@ -166,9 +184,9 @@ chmod +x "$PK_LAB_BUILD/bin/lab02_solution"
 FAKE_IDS=7 run demo
 expect 0 'Lab 02: a real model, smollm2-135m' "[--model=$models/smollm2-135m] [--prompt-ids=7] [--tokens=32]"
 rm -r "$models"
-FAKE_CODE=2 run demo
-expect 0 'It does not speak here: it could not be fetched'
-expect_no '[lab02_text]'
+FAKE_GET=2 run demo
+expect 0 'It does not speak here: it could not be fetched' '[--model=smollm2-135m] [--prompt-ids=1,2,3] [--tokens=16]'
+expect_no '[--prompt-ids=7]'
 mkdir "$models"
 FAKE_FETCHES=yes FAKE_IDS=7 run demo
 expect 0 '[--prompt-ids=7]'
@@ -177,5 +195,5 @@ run demo
 expect 0
 expect_no 'real model'
 run targets demo
-[[ -z $output ]] || fail 'demo asks for Python without a lab that decodes text'
+[[ $(flat) == 'lab01_solution lab02_solution ' ]] || fail 'demo asks for Python without a lab that decodes text'
 finish
