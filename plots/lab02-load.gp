@@ -25,8 +25,8 @@ high = STATS_max * 1.5
 set yrange [low : high]
 eval 'set ytics (' . (high < 200 * low ? ticks_1_2_5 : decades) . ')'
 
-says = sprintf('%s at %d%% load: p50 %s µs, p99 %.2g µs', word(shown, words(shown)), most, \
-               p50 > 0 ? sprintf('%.2g', p50) : sprintf('below %.1f', one_look), p99)
+says = sprintf('%s at %d%% load: p50 %s, p99 %s', word(shown, words(shown)), most, \
+               p50 > 0 ? time_text(p50) : sprintf('below %.1f µs', one_look), time_text(p99))
 about = 'Poisson arrivals'
 note = 'marker: p50; the whisker ends at the p99' . one_look_note
 eval titles

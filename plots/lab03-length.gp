@@ -1,6 +1,7 @@
 # Lab 03: the time of a step against the context, every variant; the line that reading K and V at B_read would take.
 chosen(c) = column(column_batch) == headline_batch && column(column_blocks) == headline_blocks && column(column_stages) == headline_stages && \
-            column(column_block_k) == headline_block_k && column(column_extra_barriers) == 0
+            column(column_block_k) == headline_block_k && column(column_extra_barriers) == 0 && \
+            column(column_ragged) == headline_ragged
 candidates = 'kernels fused grid-sync hand-barrier split-kv async-tiles warp-roles'
 sweep = 'length'
 height = 500

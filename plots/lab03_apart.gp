@@ -3,7 +3,7 @@
 # `filled_curves` or `open_curves`, how many the key shows by the marker of warp-roles, or else of async-tiles.
 at(xs, ys, x) = sum [j = 1:words(xs)] (real(word(xs, j)) == x ? real(word(ys, j)) : 0)
 lies_on(xs, ys, over_xs, over_ys) = \
-    words(xs) > 0 && sum [j = 1:words(xs)] (abs(at(over_xs, over_ys, real(word(xs, j))) / real(word(ys, j)) - 1) > 0.05) == 0
+    words(xs) > 0 && (sum [j = 1:words(xs)] (abs(at(over_xs, over_ys, real(word(xs, j))) / real(word(ys, j)) - 1) > 0.05)) == 0
 seen = ''
 do for [i = 1:words(curves)] {
     xs = ''

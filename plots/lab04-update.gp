@@ -14,7 +14,7 @@ if (found < 2) {
 worst = 0
 worst_name = ''
 stats 'headline.dat' using (place_of(strcol(2)) && $3 - resident_us > worst ? (worst = $3 - resident_us, worst_name = strcol(2), 1) : 0) nooutput
-says = worst > 0 ? sprintf('%s: %.3g µs a token beyond resident', worst_name, worst) : 'no update costs time beyond resident'
+says = worst > 0 ? sprintf('%s: %s a token beyond resident', worst_name, time_text(worst)) : 'no update costs time beyond resident'
 about = sprintf('P = %d', headline_prompt)
 note = 'whiskers: p10 to p90; host: its time inside calls'
 # What the host pays, hidden or not.
@@ -41,8 +41,9 @@ set ytics scale 0 noenhanced (word(ways, 1) 1)
 set grid noytics
 do for [i = 1:words(ways)] { set ytics add (word(ways, i) i) }
 row(c) = place_of(strcol(2)) ? place_of(strcol(2)) : 99
-plot 'headline.dat' using (0):(strcol(3) ne 'NaN' ? row(0) : 99):(0):3:(row(0) - 0.3):(row(0) + 0.3) \
+# The bar, its whisker, and below them what they say: no number lies under a line.
+plot 'headline.dat' using (0):(strcol(3) ne 'NaN' ? row(0) : 99):(0):3:(row(0) - 0.38):(row(0) + 0.02) \
          with boxxyerror linetype 2 dashtype 1 linewidth 0.6 fillcolor rgb '#b8cde4' fillstyle solid 1 border, \
-     'headline.dat' using 3:(strcol(3) ne 'NaN' ? row(0) : 99):4:5 with xerrorbars linetype 1 pointsize 0.5 * marker, \
-     'headline.dat' using (0.02 * most):(strcol(3) ne 'NaN' ? row(0) : 99):(text($3, row(0))) with labels left offset 0, 0.1, \
-     'headline.dat' using (0.02 * most):(strcol(3) ne 'NaN' ? 99 : row(0)):6 with labels left noenhanced
+     'headline.dat' using 3:(strcol(3) ne 'NaN' ? row(0) - 0.18 : 99):4:5 with xerrorbars linetype 1 pointsize 0.5 * marker, \
+     'headline.dat' using (0.02 * most):(strcol(3) ne 'NaN' ? row(0) + 0.24 : 99):(text($3, row(0))) with labels left, \
+     'headline.dat' using (0.02 * most):(strcol(3) ne 'NaN' ? 99 : row(0) - 0.2):6 with labels left noenhanced

@@ -102,4 +102,4 @@ plot 'headline.dat' using (1):(is_rival($1, strcol(2)) ? measured($3, place(0)) 
          with labels left offset 1, 0 noenhanced, \
      'speedup.dat' using (smaller(smaller($3, $4), 1)):($3 < 1 ? row_of($1) : out_of_sight):(sprintf('%.3g×', $3)) \
          with labels right offset -1, 0 noenhanced, \
-     'headline.dat' every ::1 using (left_end):(has_row(0) ? place(0) : out_of_sight):6:ytic(has_row(0) ? strcol(2) : '') with labels left offset 1, 0.4 noenhanced
+     'headline.dat' every ::1 using (left_end):(has_row(0) ? place(0) : out_of_sight):6:ytic(has_row(0) ? strcol(2) : '') with labels left font ',14' offset 1, 0.4 noenhanced

@@ -52,13 +52,17 @@ if (is_cpu) {
     set label 1001 'CPU device' at graph 0.5, graph 0.5 center rotate by 22 font ',44' textcolor rgb '#e4e4e4' back
 }
 # A script says the result in `says` (44 letters), its conditions in `about`, and what marks mean in `note`; then
-# eval titles. No letter of them is markup: names are labs', the device's is its maker's.
+# eval titles. No letter of them is markup: names are labs', the device's is its maker's. A line that the figure is too
+# narrow for, for a device of a long name mostly, stands in its middle, in smaller letters.
+fitting(text, letters, points) = sprintf(',%.1f', points * (strlen(text) > letters ? real(letters) / strlen(text) : 1.0))
+middle(text, letters) = (strlen(text) > 0.94 * letters ? 0.5 : 0.53)
 says = ''
 about = ''
 note = ''
-titles = "set label 1003 says at screen 0.53, name_at center font ',17' noenhanced;" \
-       . "set label 1002 about . (strlen(about) ? ', ' : '') . device at screen 0.53, device_at center font ',15' noenhanced;" \
-       . "set label 1005 note at screen 0.53, note_at center font ',15' noenhanced"
+titles = "where = about . (strlen(about) ? ', ' : '') . device;" \
+       . "set label 1003 says at screen middle(says, 52), name_at center font fitting(says, 52, 17) noenhanced;" \
+       . "set label 1002 where at screen middle(where, 60), device_at center font fitting(where, 60, 15) noenhanced;" \
+       . "set label 1005 note at screen middle(note, 60), note_at center font fitting(note, 60, 15) noenhanced"
 eval titles
 plots = theme[1:strlen(theme) - strlen('theme.gp')]
 
@@ -91,12 +95,20 @@ do for [e = -4:8] {
 }
 decades = decades . '"10^{9}" 1e9 0'
 ticks_1_2_5 = ticks_1_2_5 . '"1e+09" 1e9 0'
-ticks_between(low, high) = (high < 60 * low ? ticks_1_2_5 : decades)
+ticks_between(low, high) = (high < 60 * low ? ticks_1_2_5 : high < 1e6 * low ? decades : decades_apart)
 
 # 2^10 for 1024, for eval 'set xtics (' . powers_of_two . ')'
 powers_of_two = ''
 do for [e = 4:24] { powers_of_two = powers_of_two . sprintf('"%s" 2**%d %d, ', e % 2 ? '' : sprintf('2^{%d}', e), e, e % 2) }
 powers_of_two = powers_of_two . '"2^{26}" 2**26 0'
+
+# For an axis of more decades than have room: every second one is named.
+decades_apart = ''
+do for [e = -10:12:2] { decades_apart = decades_apart . sprintf('"10^{%d}" 1e%d 0, "" 1e%d 1, ', e, e, e + 1) }
+decades_apart = decades_apart . '"10^{14}" 1e14 0'
+
+# A time for a title, with three digits and no power of ten.
+time_text(us) = us < 995 ? sprintf('%.3g µs', us) : us < 995e3 ? sprintf('%.3g ms', us / 1e3) : sprintf('%.3g s', us / 1e6)
 
 larger(a, b) = (a > b ? a : b)
 smaller(a, b) = (a < b ? a : b)
