@@ -33,7 +33,7 @@ set bmargin at screen 0.23 * share
 set lmargin at screen 0.4
 says = sprintf('least: %.2f, %s', ratio(least), word(labels, least))
 about = 'all layers'
-note = 'dashed: the target'
+note = is_cpu ? 'dashed: the target, which is for a GPU' : 'dashed: the target'
 eval titles
 set key off
 set xlabel 'read / projection (time)'

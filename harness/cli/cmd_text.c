@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "models.h"
+#include "pk/host.h"
 
 #define DEFAULT_MODEL "smollm2-135m"
 
@@ -106,10 +107,17 @@ static pk_status no_such_model(const char *model)
                        "the model %s is not here: ./lab model get %s fetches it; with random weights "
                        "--prompt-ids=1,2,3 works in place of --prompt",
                        model, model);
-    return pk_fail(PK_USAGE,
-                   "there is no model '%s' with a tokenizer: ./lab model lists those that are here; "
-                   "--prompt-ids=1,2,3 works without",
-                   model);
+    char *folder = cli_models_folder();
+    cli_names here = cli_list_folder(folder, "", "");
+    const char *near = pk_nearest(model, (const char *const *)here.names, here.count);
+    const pk_status status =
+        pk_fail(PK_USAGE,
+                "there is no model '%s' with a tokenizer%s%s%s ./lab model lists those that are here; "
+                "--prompt-ids=1,2,3 works without",
+                model, near ? "; did you mean '" : ":", near ? near : "", near ? "'?" : "");
+    cli_names_free(&here);
+    free(folder);
+    return status;
 }
 
 /* What the tool wrote is ids, and nothing else? Cut at the line's end. */
@@ -265,13 +273,16 @@ int cli_demonstrate_text(const cli_labs *labs)
     if (!lab)
         return 0;
     static char model[] = "--model=" DEFAULT_MODEL;
-    char *speaks[] = {"run", (char *)lab->number, model, "--prompt=What is a GPU?", "--chat", "--tokens=32"};
+    static char prompt[] = "--prompt=What is a GPU?";
+    char *speaks[] = {"run", (char *)lab->number, model, prompt, "--chat", "--tokens=32"};
     char *random[] = {"run", (char *)lab->number, model, "--prompt-ids=1,2,3", "--tokens=16"};
     cli_say(2, "Lab %s: a real model, " DEFAULT_MODEL, lab->number);
     const bool is_here = fetch(DEFAULT_MODEL);
     if (!is_here)
         cli_say(2, "It does not speak here: it could not be fetched. ./lab model get " DEFAULT_MODEL
                    " tries again. With random weights in its place:");
+    else
+        cli_say(2, "> %s", strchr(prompt, '=') + 1);
     int code = is_here ? cmd_text(6, speaks) : cmd_text(5, random);
     putchar('\n');
     return code;

@@ -46,8 +46,8 @@ static char *python(void)
     if (access(installed, X_OK) == 0)
         return installed;
     pk_fail(PK_USAGE,
-            "the Python packages that read models are not in %s/build/venv; ./lab installs them, or name a "
-            "Python that has them: PK_LAB_PYTHON=/path/to/python3",
+            "the Python packages that read models are not in %s/build/venv; ./lab installs them where there is "
+            "a network, or name a Python that has them: PK_LAB_PYTHON=/path/to/python3",
             cli_source());
     free(installed);
     return NULL;

@@ -135,6 +135,8 @@ run run 02 --model=smollm2-135m --prompt-ids=5
 expect 0 "[--model=$models/smollm2-135m] [--prompt-ids=5]"
 run run 02 --prompt=Hi
 expect_error 'not turned into tokens: no tokenizer here; --prompt-ids=1,2,3 works without'
+run run 02 --prompt=Hi --model=smollm-135m
+expect_error "there is no model 'smollm-135m' with a tokenizer; did you mean 'smollm2-135m'?"
 for answer in 'Warning: 3' '1,2;' ' '; do
     FAKE_IDS=$answer run run 02 --prompt=Hi
     expect_error 'not turned into tokens'
@@ -182,7 +184,7 @@ CASES
 printf '#!/usr/bin/env bash\n[[ -z ${PK_REPORTED_FD-} ]] || printf r >&$PK_REPORTED_FD\n' >"$PK_LAB_BUILD/bin/lab02_solution"
 chmod +x "$PK_LAB_BUILD/bin/lab02_solution"
 FAKE_IDS=7 run demo
-expect 0 'Lab 02: a real model, smollm2-135m' "[--model=$models/smollm2-135m] [--prompt-ids=7] [--tokens=32]"
+expect 0 'Lab 02: a real model, smollm2-135m' '> What is a GPU?' "[--model=$models/smollm2-135m] [--prompt-ids=7] [--tokens=32]"
 rm -r "$models"
 FAKE_GET=2 run demo
 expect 0 'It does not speak here: it could not be fetched' '[--model=smollm2-135m] [--prompt-ids=1,2,3] [--tokens=16]'
