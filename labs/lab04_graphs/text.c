@@ -13,9 +13,20 @@
 static const char PROGRAM[] = "lab04_text";
 enum { REHEARSED = 8, MOST_TOKENS = 1 << 20 };
 
-/* Why no token is waited for any more. */
+/* Why no token is waited for any more. Relaxed and atomic: a signal may come on any thread, and publishes nothing else.
+ */
 enum { GO_ON, SIGNALLED, UNREAD };
-static volatile sig_atomic_t stop;
+static int stop = GO_ON;
+
+static void set_stop(int reason)
+{
+    __atomic_store_n(&stop, reason, __ATOMIC_RELAXED);
+}
+
+static int stop_reason(void)
+{
+    return __atomic_load_n(&stop, __ATOMIC_RELAXED);
+}
 
 /* ---- the command line ---- */
 
@@ -322,7 +333,7 @@ static void write_token(void *context, int token)
     }
     w->count++;
     if (fflush(stdout) != 0)
-        stop = UNREAD; /* by `| head`, or by a disk that is full: no token more for nobody */
+        set_stop(UNREAD); /* by `| head`, or by a disk that is full: no token more for nobody */
 }
 
 static void end_text(writer *w)
@@ -345,7 +356,7 @@ static const char *describe_end(const options *o, const text_result *r)
 {
     return r->ended                 ? "the model ended the text"
            : r->tokens >= o->tokens ? "--tokens reached"
-           : stop                   ? "interrupted"
+           : stop_reason()          ? "interrupted"
                                     : "the cache is full";
 }
 
@@ -434,7 +445,7 @@ static pk_status rehearse(text_engine *engine, const int *prompt, int limit, tex
 static void stop_at_signal(int number)
 {
     (void)number;
-    stop = SIGNALLED;
+    set_stop(SIGNALLED);
 }
 
 /* From here on Ctrl-C ends the text, not the program; a second one ends that. */
@@ -451,7 +462,7 @@ static void listen_to_signals(void)
 /* The device may have all tokens of a loop before it, and nothing ends it but the process. */
 _Noreturn static void leave(void)
 {
-    const int code = stop == UNREAD ? pk_output_ended(PROGRAM, 0) : pk_exit_code(PK_INTERRUPTED);
+    const int code = stop_reason() == UNREAD ? pk_output_ended(PROGRAM, 0) : pk_exit_code(PK_INTERRUPTED);
     (void)fflush(NULL);
     _exit(code);
 }
@@ -470,7 +481,7 @@ static pk_status speak(const options *o, const loaded *model, const pk_device_in
         status = text_generate(engine, way, prompt, setup->limit, write_token, &w, &result);
     if (w.count > 0)
         end_text(&w);
-    if (status == PK_OK || (stop == SIGNALLED && w.count > 0))
+    if (status == PK_OK || (stop_reason() == SIGNALLED && w.count > 0))
         report(o, model, engine, device, way, setup->prompt, &result);
     if (status == PK_INTERRUPTED)
         leave();

@@ -27,7 +27,7 @@ struct text_engine {
     struct pk_gemm *gemm; /* of prefill; NULL: the plain kernel */
     bool is_gpu;
     int rows, limit, prompt;
-    const volatile sig_atomic_t *stop;
+    const int *stop;
     cudaStream_t stream;
     unsigned long long *words, *device_words; /* [limit], mapped: 0 until the token is there */
     pk_decode_state *states;                  /* [limit], pinned: what TEXT_CAPTURE sends */
@@ -217,9 +217,10 @@ static void rest(const text_engine *e)
         (void)nanosleep(&nap, NULL);
 }
 
+/* Relaxed: it publishes nothing else. */
 static pk_status ask_to_go_on(const text_engine *e)
 {
-    return *e->stop ? pk_fail(PK_INTERRUPTED, "interrupted") : PK_OK;
+    return __atomic_load_n(e->stop, __ATOMIC_RELAXED) ? pk_fail(PK_INTERRUPTED, "interrupted") : PK_OK;
 }
 
 /* Until step `step`'s word is there. A stream that has ended without it: twice, since it may have come in between. */

@@ -2,8 +2,6 @@
 #ifndef LAB04_TEXT_H
 #define LAB04_TEXT_H
 
-#include <signal.h>
-
 #include "decode/pk_decoder.h"
 
 #ifdef __cplusplus
@@ -25,7 +23,7 @@ typedef struct text_setup {
     int prompt, limit; /* tokens: of the prompt, and at most after it */
     bool fused;
     text_way way;
-    const volatile sig_atomic_t *stop; /* other than 0: no token is waited for any more */
+    const int *stop; /* read atomically; other than 0: no token is waited for any more */
 } text_setup;
 
 typedef struct text_result {
