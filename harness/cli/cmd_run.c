@@ -357,6 +357,13 @@ static void draw_figures(const char *folder)
     cli_names_free(&files);
 }
 
+/* What the demonstration ends with: the first failure, which no skip after it hides; an interruption ends it. */
+static int demo_code(int before, int now)
+{
+    const bool replaces = !before || before == pk_exit_code(PK_SKIP) || now == pk_exit_code(PK_INTERRUPTED);
+    return now && replaces ? now : before;
+}
+
 int cmd_demo(int argc, char **argv)
 {
     size_t words;
@@ -366,15 +373,10 @@ int cmd_demo(int argc, char **argv)
     cli_labs labs = cli_find_labs();
     char *folder = NULL;
     int worst = 0;
-    for (size_t i = 0; i < labs.count && worst != pk_exit_code(PK_INTERRUPTED); i++) {
-        int code = demonstrate(&labs.labs[i], &folder);
-        if (code)
-            worst = code;
-    }
-    if (worst != pk_exit_code(PK_INTERRUPTED)) {
-        int code = cli_demonstrate_text(&labs);
-        worst = code ? code : worst;
-    }
+    for (size_t i = 0; i < labs.count && worst != pk_exit_code(PK_INTERRUPTED); i++)
+        worst = demo_code(worst, demonstrate(&labs.labs[i], &folder));
+    if (worst != pk_exit_code(PK_INTERRUPTED))
+        worst = demo_code(worst, cli_demonstrate_text(&labs));
     if (folder && worst != pk_exit_code(PK_INTERRUPTED)) {
         draw_figures(folder);
         cli_say(0, "Results are in %s\nNext: ./lab status, and README.md", cli_relative(folder));

@@ -183,6 +183,23 @@ CASES
 # shellcheck disable=SC2016 # the program expands it
 printf '#!/usr/bin/env bash\n[[ -z ${PK_REPORTED_FD-} ]] || printf r >&$PK_REPORTED_FD\n' >"$PK_LAB_BUILD/bin/lab02_solution"
 chmod +x "$PK_LAB_BUILD/bin/lab02_solution"
+# The first failure is the exit code, also when what comes after it is skipped.
+while read -r first text wanted; do
+    # shellcheck disable=SC2016 # the program expands it
+    printf '#!/usr/bin/env bash\n[[ -z ${PK_REPORTED_FD-} ]] || printf r >&$PK_REPORTED_FD\nexit %s\n' "$first" \
+        >"$PK_LAB_BUILD/bin/lab02_solution"
+    FAKE_IDS=7 FAKE_CODE=$text run demo
+    expect "$wanted" 'Lab 02: a real model'
+done <<'CASES'
+1 77 1
+77 1 1
+77 0 77
+77 77 77
+0 77 77
+1 3 1
+1 130 130
+CASES
+sed -i 's/^exit .*//' "$PK_LAB_BUILD/bin/lab02_solution"
 FAKE_IDS=7 run demo
 expect 0 'Lab 02: a real model, smollm2-135m' '> What is a GPU?' "[--model=$models/smollm2-135m] [--prompt-ids=7] [--tokens=32]"
 rm -r "$models"
