@@ -1,0 +1,113 @@
+/* Lab 05: a page's score, given. A page is 16-byte chunks of 8 bf16, row after row; lane l of a warp has chunks l, l +
+ * 32, l + 64, ..., which are all of the same components, since a row is 8 or 16 chunks. */
+#ifndef LAB05_PAGE_CUH
+#define LAB05_PAGE_CUH
+
+#include "pk_async.h"
+
+#include "lab05.h"
+
+#define LAB05_ALL_LANES 0xffffffffu
+
+template <int D> struct lab05_row {
+    enum { chunks = D / 8 };
+};
+
+static __device__ inline int lab05_lane(void)
+{
+    return threadIdx.x % LAB05_WARP;
+}
+
+static __device__ inline int lab05_warp(void)
+{
+    return threadIdx.x / LAB05_WARP;
+}
+
+/* This warp's number in the grid, and how many there are: warp w has pages w, w + warps, w + 2 warps, ... */
+static __device__ inline int lab05_warp_in_grid(void)
+{
+    return (int)(blockIdx.x * (blockDim.x / LAB05_WARP)) + lab05_warp();
+}
+
+static __device__ inline int lab05_warps_in_grid(void)
+{
+    return (int)(gridDim.x * (blockDim.x / LAB05_WARP));
+}
+
+/* Where page `page` of the stream lies in the pool. */
+static __device__ inline const uint16_t *lab05_page(const lab05_view *v, int page)
+{
+    return v->pool + (size_t)v->table[page] * ((size_t)v->rows * v->dim);
+}
+
+/* Both halves of a word: bf16 is the upper half of a float. */
+static __device__ inline float lab05_low(unsigned word)
+{
+    return __int_as_float((int)(word << 16));
+}
+
+static __device__ inline float lab05_high(unsigned word)
+{
+    return __int_as_float((int)(word & 0xffff0000u));
+}
+
+/* The components of q that a chunk is multiplied with. */
+typedef struct lab05_q {
+    float of[8];
+} lab05_q;
+
+static __device__ inline lab05_q lab05_q_of_chunk(const lab05_view *v, int chunk)
+{
+    lab05_q q;
+#pragma unroll
+    for (int i = 0; i < 8; i++)
+        q.of[i] = v->q[chunk * 8 + i];
+    return q;
+}
+
+/* Those of the chunks that this lane has. */
+template <int D> static __device__ inline lab05_q lab05_q_of_lane(const lab05_view *v)
+{
+    return lab05_q_of_chunk(v, lab05_lane() % lab05_row<D>::chunks);
+}
+
+static __device__ inline float lab05_add(float sum, uint4 chunk, const lab05_q *q)
+{
+    sum += lab05_low(chunk.x) * q->of[0] + lab05_high(chunk.x) * q->of[1];
+    sum += lab05_low(chunk.y) * q->of[2] + lab05_high(chunk.y) * q->of[3];
+    sum += lab05_low(chunk.z) * q->of[4] + lab05_high(chunk.z) * q->of[5];
+    return sum + (lab05_low(chunk.w) * q->of[6] + lab05_high(chunk.w) * q->of[7]);
+}
+
+/* Chunks of a page that each lane has; rows is a multiple of 8, so all lanes have as many where a row is 8 or 16
+ * chunks.
+ */
+template <int D> static __device__ inline int lab05_chunks_of_lane(const lab05_view *v)
+{
+    return v->rows * lab05_row<D>::chunks / LAB05_WARP;
+}
+
+/* A page in shared memory, row after row, by a warp: this lane's part of its sum. */
+template <int D>
+static __device__ inline float lab05_sum_page(const lab05_view *v, const uint16_t *page, const lab05_q *q)
+{
+    const uint4 *const chunk = (const uint4 *)page + lab05_lane();
+    const int count = lab05_chunks_of_lane<D>(v);
+    float sum = 0;
+#pragma unroll 4
+    for (int i = 0; i < count; i++)
+        sum = lab05_add(sum, chunk[i * LAB05_WARP], q);
+    return sum;
+}
+
+/* The lanes' parts added up, scaled, and written. */
+static __device__ inline void lab05_write_score(const lab05_view *v, int page, float sum)
+{
+#pragma unroll
+    for (int bit = LAB05_WARP / 2; bit > 0; bit /= 2)
+        sum += __shfl_xor_sync(LAB05_ALL_LANES, sum, bit);
+    if (lab05_lane() == 0)
+        v->out[page] = sum * v->scale[page];
+}
+
+#endif

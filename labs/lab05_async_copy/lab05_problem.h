@@ -1,0 +1,50 @@
+/* Lab 05: what its C files share. problem.c has the knobs, inputs and the check; sweeps.c sizes, sweeps, figures and
+ * targets. */
+#ifndef LAB05_PROBLEM_H
+#define LAB05_PROBLEM_H
+
+#include "lab05.h"
+
+enum {
+    LAB05_KNOB_WORK,
+    LAB05_KNOB_PAGES,
+    LAB05_KNOB_ROWS,
+    LAB05_KNOB_DIM,
+    LAB05_KNOB_STAGES,
+    LAB05_KNOB_BLOCKS,
+    LAB05_KNOB_THREADS,
+    LAB05_KNOB_SWIZZLE,
+    LAB05_KNOB_STEPS,
+    LAB05_KNOBS
+};
+extern const pk_knob lab05_knobs[LAB05_KNOBS];
+
+static inline int lab05_knob(const pk_run *run, const char *name)
+{
+    return (int)pk_knob_value(run, name);
+}
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* spread.cu: page i of the pool becomes pattern i mod `count`; device memory, in stream order. */
+pk_status lab05_spread(const lab05_view *view, const uint16_t *patterns, int count, void *stream);
+
+#ifdef __cplusplus
+}
+#endif
+
+/* sweeps.c */
+enum { LAB05_SWEEPS = 3, LAB05_SWEEPS_QUICK = 2, LAB05_TARGETS = 2, LAB05_AWKWARD = 4 };
+extern const pk_sweep lab05_sweeps[LAB05_SWEEPS], lab05_sweeps_quick[LAB05_SWEEPS_QUICK];
+extern const pk_target lab05_targets[LAB05_TARGETS];
+extern const char *const lab05_awkward[LAB05_AWKWARD];
+bool lab05_offers(const pk_run *run, const char *variant);
+double lab05_tokens(const pk_run *run);
+double lab05_bytes_per_token(const pk_run *run);
+double lab05_flops_per_token(const pk_run *run);
+pk_launch_range lab05_launches(const pk_run *run, const char *variant);
+pk_status lab05_analyse(const pk_limits *limits, const pk_point *points, size_t count, pk_analysis *analysis);
+
+#endif

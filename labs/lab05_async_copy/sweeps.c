@@ -1,0 +1,125 @@
+/* Lab 05, async copies: what a repetition moves, the sweeps, the figures made from them, the targets. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lab05_problem.h"
+
+/* ---- sizes ---- */
+
+bool lab05_offers(const pk_run *run, const char *variant)
+{
+    const bool of_latency = strcmp(variant, "chase") == 0;
+    return of_latency == (lab05_knob(run, "work") == LAB05_LATENCY);
+}
+
+/* A pass over the stream; or one load of a chain. */
+double lab05_tokens(const pk_run *run)
+{
+    return lab05_knob(run, "work") == LAB05_LATENCY ? lab05_knob(run, "steps") : 1;
+}
+
+static double page_bytes(long long rows, long long dim)
+{
+    return (double)rows * (double)dim * (double)sizeof(uint16_t) + 2 * sizeof(float) +
+           sizeof(int); /* score, scale, table */
+}
+
+double lab05_bytes_per_token(const pk_run *run)
+{
+    if (lab05_knob(run, "work") == LAB05_LATENCY)
+        return sizeof(unsigned);
+    return lab05_knob(run, "pages") * page_bytes(lab05_knob(run, "rows"), lab05_knob(run, "dim"));
+}
+
+double lab05_flops_per_token(const pk_run *run)
+{
+    if (lab05_knob(run, "work") == LAB05_LATENCY)
+        return 0;
+    return 2.0 * lab05_knob(run, "pages") * lab05_knob(run, "rows") * lab05_knob(run, "dim");
+}
+
+pk_launch_range lab05_launches(const pk_run *run, const char *variant)
+{
+    (void)run, (void)variant;
+    return (pk_launch_range){1, 1};
+}
+
+/* One page; fewer pages than warps; the other key, and pages of one pass; more pages than a grid takes at once. */
+const char *const lab05_awkward[LAB05_AWKWARD] = {
+    "pages=1",
+    "pages=3 rows=8 threads=96",
+    "pages=41 dim=64 rows=24",
+    "pages=1500 rows=8 dim=64",
+};
+
+/* ---- sweeps ---- */
+
+/* How many bytes are under way a processor: the ring's pages, in one block a processor. */
+static const long long stages[] = {2, 3, 4, 6, 8, 12, 16, 24, 32, 48}, stages_quick[] = {2, 4, 8};
+static const pk_sweep_axis flight_axes[] = {PK_AXIS("stages", stages)};
+static const pk_sweep_axis flight_axes_quick[] = {PK_AXIS("stages", stages_quick)};
+
+static const long long rows[] = {8, 16, 32, 64}, few_pages[] = {1 << 17};
+static const pk_sweep_axis page_axes[] = {PK_AXIS("rows", rows), PK_AXIS("pages", few_pages)};
+
+static const long long latency[] = {LAB05_LATENCY};
+static const pk_sweep_axis latency_axes[] = {PK_AXIS("work", latency)};
+
+const pk_sweep lab05_sweeps[LAB05_SWEEPS] = {
+    PK_SWEEP("flight", flight_axes, "roles", false),
+    PK_SWEEP("page", page_axes, NULL, false),
+    PK_SWEEP("latency", latency_axes, NULL, false),
+};
+const pk_sweep lab05_sweeps_quick[LAB05_SWEEPS_QUICK] = {
+    PK_SWEEP("flight", flight_axes_quick, "roles", false),
+    PK_SWEEP("latency", latency_axes, NULL, false),
+};
+
+/* ---- figures ---- */
+
+static bool at_defaults(const pk_point *p)
+{
+    for (size_t i = 0; i < LAB05_KNOBS; i++)
+        if (p->knobs[i] != lab05_knobs[i].value)
+            return false;
+    return true;
+}
+
+static double bandwidth(const pk_point *p)
+{
+    const double bytes =
+        (double)p->knobs[LAB05_KNOB_PAGES] * page_bytes(p->knobs[LAB05_KNOB_ROWS], p->knobs[LAB05_KNOB_DIM]);
+    return bytes / p->us_per_token;
+}
+
+/* The rungs' best, and the best plain reader, in percent of B_read; the latency of a load; and by Little's law what
+ * must be under way in all of the device for it. */
+pk_status lab05_analyse(const pk_limits *limits, const pk_point *points, size_t count, pk_analysis *analysis)
+{
+    double best = 0, plain = 0, latency_us = 0;
+    for (size_t i = 0; i < count; i++) {
+        const pk_point *p = &points[i];
+        if (p->knobs[LAB05_KNOB_WORK] == LAB05_LATENCY)
+            latency_us = p->us_per_token;
+        else if (at_defaults(p) && strcmp(p->variant, "wide") == 0)
+            plain = bandwidth(p);
+        else if (at_defaults(p) && !p->is_baseline)
+            best = fmax(best, bandwidth(p));
+    }
+    if (best > 0 && limits->measured)
+        pk_analysis_figure(analysis, "best rung of B_read", "%", 100 * best / limits->read_bytes_per_us);
+    if (plain > 0 && limits->measured)
+        pk_analysis_figure(analysis, "plain loads of B_read", "%", 100 * plain / limits->read_bytes_per_us);
+    if (latency_us > 0)
+        pk_analysis_figure(analysis, "latency of a load", "ns", 1000 * latency_us);
+    if (latency_us > 0 && limits->measured)
+        pk_analysis_figure(analysis, "bytes under way by Little's law", "MB",
+                           1e-6 * latency_us * limits->read_bytes_per_us);
+    return PK_OK;
+}
+
+const pk_target lab05_targets[LAB05_TARGETS] = {
+    {"best rung of B_read, %", PK_TARGET_FIGURE_AT_LEAST, "best rung of B_read", 97, PK_H200},
+    {"roles launches a pass", PK_TARGET_LAUNCHES_AT_MOST, "roles", 1, PK_H200},
+};
