@@ -57,7 +57,7 @@ static __device__ inline unsigned pk_tensor_swizzled(int row, int chunk)
     return (unsigned)(row * PK_TENSOR_SWIZZLED_BYTES + (chunk ^ row % 8) * 16);
 }
 
-#if defined(PK_BACKEND_CUDA)
+#if defined(PK_BACKEND_CUDA) || defined(PK_BACKEND_HIP_NVIDIA) /* whose runtime is CUDA's, below HIP's names */
 
 #include <cuda.h>
 #include <cudaTypedefs.h>
@@ -71,11 +71,12 @@ static inline pk_status pk_tensor_map_make(pk_tensor_map *map, const pk_tensor_s
     cudaDriverEntryPointQueryResult result;
     PK_TRY(pk_tensor_check(s));
 #if CUDART_VERSION >= 12050
-    PK_CHECK(cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &found, 12000, cudaEnableDefault, &result));
+    const int error =
+        (int)cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &found, 12000, cudaEnableDefault, &result);
 #else
-    PK_CHECK(cudaGetDriverEntryPoint("cuTensorMapEncodeTiled", &found, cudaEnableDefault, &result));
+    const int error = (int)cudaGetDriverEntryPoint("cuTensorMapEncodeTiled", &found, cudaEnableDefault, &result);
 #endif
-    if (result != cudaDriverEntryPointSuccess || !found)
+    if (error != 0 || result != cudaDriverEntryPointSuccess || !found)
         return pk_fail(PK_FAULT, "the driver has no cuTensorMapEncodeTiled (docs/troubleshooting.md#driver-too-old)");
     const cuuint64_t sizes[] = {s->columns, s->rows}, strides[] = {s->row_bytes};
     const cuuint32_t box[] = {(cuuint32_t)s->box_columns, (cuuint32_t)s->box_rows}, steps[] = {1, 1};

@@ -398,7 +398,13 @@ extern "C" bool pk_cpu_mbarrier_wait(uint64_t *barrier, uint64_t phase, unsigned
         return true;
     if (limit_ns == 0)
         return false;
-    pk_cpu_nanosleep(limit_ns < 20000 ? limit_ns : 20000, file, line);
+    struct pk_cpu_block *block = pk_running_block;
+    const struct word word = unpack(barrier);
+    const int pending = (int)word.pending, wrap = 0x100000; /* 20 bits: one arrival too many makes them all ones */
+    __atomic_store_n(&block->status.arrivals, pending < wrap / 2 ? pending : pending - wrap, __ATOMIC_RELAXED);
+    __atomic_store_n(&block->status.bytes, word.bytes, __ATOMIC_RELAXED);
+    pk_block_note(block, PK_BLOCK_AT_MBARRIER, file, line);
+    pk_block_pause(block, limit_ns < 20000 ? limit_ns : 20000, file, line);
     return passed(barrier, (unsigned)(phase & 1));
 }
 

@@ -292,12 +292,8 @@ bool pk_thread_give_way(struct pk_cpu_block *block, const char *file, int line)
     return others;
 }
 
-extern "C" void pk_cpu_nanosleep(unsigned ns, const char *file, int line)
+void pk_block_pause(struct pk_cpu_block *block, unsigned ns, const char *file, int line)
 {
-    struct pk_cpu_block *block = pk_running_block;
-    if (!block)
-        return;
-    pk_block_note(block, PK_BLOCK_POLLS, file, line);
     if (pk_settings.order != PK_ORDER_RANDOM)
         pk_runner_block_waits();
     if (pk_thread_give_way(block, file, line) || pk_turn_pass())
@@ -308,6 +304,15 @@ extern "C" void pk_cpu_nanosleep(unsigned ns, const char *file, int line)
         const struct timespec pause = {0, (long)(ns < 1000000 ? ns : 1000000)};
         nanosleep(&pause, nullptr);
     }
+}
+
+extern "C" void pk_cpu_nanosleep(unsigned ns, const char *file, int line)
+{
+    struct pk_cpu_block *block = pk_running_block;
+    if (!block)
+        return;
+    pk_block_note(block, PK_BLOCK_POLLS, file, line);
+    pk_block_pause(block, ns, file, line);
 }
 
 extern "C" long long pk_cpu_clock_ns(void)

@@ -57,6 +57,7 @@ enum pk_block_activity {
     PK_BLOCK_RUNS_BATCH,
     PK_BLOCK_AT_GRID_BARRIER,
     PK_BLOCK_POLLS,
+    PK_BLOCK_AT_MBARRIER,
     PK_BLOCK_WAITS_FOR_KERNEL,
     PK_BLOCK_STUCK
 };
@@ -65,7 +66,8 @@ struct pk_block_status {
     unsigned block[3];
     const char *file;
     int line;
-    char text[256]; /* of a stuck block: written before `activity`, release; pairs with the reader's acquire */
+    int arrivals, bytes; /* that the phase at an mbarrier still lacks */
+    char text[256];      /* of a stuck block: written before `activity`, release; pairs with the reader's acquire */
 };
 
 struct pk_cpu_block {
@@ -148,6 +150,8 @@ unsigned pk_block_draw(struct pk_cpu_block *block, unsigned n);
 
 /* What the block does from now on, for other OS threads to read. */
 void pk_block_note(struct pk_cpu_block *block, int activity, const char *file, int line);
+/* The running thread pauses for about `ns`: others run, of its block or elsewhere. */
+void pk_block_pause(struct pk_cpu_block *block, unsigned ns, const char *file, int line);
 /* A path without its folders. */
 const char *pk_file_name(const char *path);
 /* Where the threads of a block wait, by their place in the source. */

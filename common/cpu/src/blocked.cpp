@@ -13,7 +13,8 @@ struct state {
     int activity;
     const char *file;
     int line;
-    const char *stuck; /* its text */
+    const char *stuck;   /* its text */
+    int arrivals, bytes; /* that are lacking at an mbarrier */
     uint3 first;
     unsigned blocks;
 };
@@ -26,7 +27,7 @@ struct report {
 static bool same_state(const struct state *a, const struct state *b)
 {
     return a->op == b->op && a->activity == b->activity && a->file == b->file && a->line == b->line &&
-           (!a->stuck || strcmp(a->stuck, b->stuck) == 0);
+           a->arrivals == b->arrivals && a->bytes == b->bytes && (!a->stuck || strcmp(a->stuck, b->stuck) == 0);
 }
 
 static uint64_t number_of(const struct pk_op *op, uint3 block)
@@ -47,6 +48,8 @@ static void note_block(const struct pk_op *op, const struct pk_cpu_block *block,
                           pk_file_name(__atomic_load_n(&status->file, __ATOMIC_RELAXED)),
                           __atomic_load_n(&status->line, __ATOMIC_RELAXED),
                           activity == PK_BLOCK_STUCK ? status->text : nullptr,
+                          activity == PK_BLOCK_AT_MBARRIER ? __atomic_load_n(&status->arrivals, __ATOMIC_RELAXED) : 0,
+                          activity == PK_BLOCK_AT_MBARRIER ? __atomic_load_n(&status->bytes, __ATOMIC_RELAXED) : 0,
                           {__atomic_load_n(&status->block[0], __ATOMIC_RELAXED),
                            __atomic_load_n(&status->block[1], __ATOMIC_RELAXED),
                            __atomic_load_n(&status->block[2], __ATOMIC_RELAXED)},
@@ -66,6 +69,19 @@ static void note_block(const struct pk_op *op, const struct pk_cpu_block *block,
         report->states[report->n_states++] = state;
 }
 
+/* Copies that are under way land at the wait: what is lacking then, nobody has asked for. */
+static void put_lacking(struct pk_text *text, const struct state *state)
+{
+    if (state->arrivals > 0)
+        pk_put(text, " that lacks %d arrival%s", state->arrivals, state->arrivals > 1 ? "s" : "");
+    if (state->bytes > 0)
+        pk_put(text, "%s%d bytes that no copy brings", state->arrivals > 0 ? " and " : " that lacks ", state->bytes);
+    if (state->arrivals < 0)
+        pk_put(text, "%s more arrivals than its count", state->bytes > 0 ? " and has" : " that has");
+    if (state->bytes < 0)
+        pk_put(text, "%s %d bytes more than were expected", state->arrivals ? " and has" : " that has", -state->bytes);
+}
+
 static void put_state(struct pk_text *text, const struct state *state)
 {
     const struct pk_grid *grid = &state->op->as.kernel.grid;
@@ -77,6 +93,10 @@ static void put_state(struct pk_text *text, const struct state *state)
         break;
     case PK_BLOCK_POLLS:
         pk_put(text, "polls at %s:%d", state->file, state->line);
+        break;
+    case PK_BLOCK_AT_MBARRIER:
+        pk_put(text, "polls at %s:%d, for a phase of a barrier in shared memory", state->file, state->line);
+        put_lacking(text, state);
         break;
     case PK_BLOCK_WAITS_FOR_KERNEL:
         pk_put(text, "waits for the kernel ahead of it at %s:%d", state->file, state->line);
