@@ -5,9 +5,9 @@
  * holds every one on the way, in whatever order it was summed up. The result is demanded bit for bit.
  *
  * Inputs. A pool of gigabytes takes a host long to draw and to sum up, so it is made on the device of some thousand
- * pages that are drawn, the patterns: page i of the pool is pattern i mod PATTERNS. The table is a permutation of all
- * pages. So a page that is not the one asked for shows, unless it is a multiple of PATTERNS away, and every score is
- * checked. */
+ * pages that are drawn, the patterns: page i of the pool is pattern i mod their number, a prime. The table is a
+ * permutation of all pages. So a page that is not the one asked for shows, unless it is a multiple of that away, and
+ * every score is checked. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +16,7 @@
 #include "num/pk_half.h"
 #include "num/pk_random.h"
 
-enum { PATTERNS = 1021, LARGEST = 8, LARGEST_Q = 4, SIXTEENTHS = 15 };
+enum { MOST_PATTERNS = 1021, LARGEST = 8, LARGEST_Q = 4, SIXTEENTHS = 15 };
 enum { SEED_PATTERNS = 500, SEED_Q, SEED_SCALE, SEED_TABLE, SEED_CHASE }; /* parts of the seed */
 enum {
     GPU_THREADS = 256,
@@ -65,8 +65,9 @@ typedef struct reference { /* the host's side, where no variant reaches it */
     float *want, *got;     /* [P] */
     int *table;            /* [P] */
     float *scale;          /* [P] */
-    uint16_t *patterns;    /* [PATTERNS][rows][dim] */
-    double *sums;          /* [PATTERNS]: of each, with q */
+    int count;             /* of patterns */
+    uint16_t *patterns;    /* [count][rows][dim] */
+    double *sums;          /* [count]: of each, with q */
     unsigned *next;        /* [words] of --work=latency */
     unsigned end;
     void *device_patterns;
@@ -98,12 +99,14 @@ static pk_status setup_stream(pk_run *run, lab05 *lab, reference *host)
     v->rows = lab05_knob(run, "rows");
     v->dim = lab05_knob(run, "dim");
     const size_t pages = (size_t)v->pages, page = lab05_page_bytes(v);
+    host->count = v->pages < MOST_PATTERNS ? v->pages : MOST_PATTERNS;
+    const size_t patterns = (size_t)host->count;
     host->want = malloc(pages * sizeof *host->want);
     host->got = malloc(pages * sizeof *host->got);
     host->table = malloc(pages * sizeof *host->table);
     host->scale = malloc(pages * sizeof *host->scale);
-    host->patterns = malloc(PATTERNS * page);
-    host->sums = malloc(PATTERNS * sizeof *host->sums);
+    host->patterns = malloc(patterns * page);
+    host->sums = malloc(patterns * sizeof *host->sums);
     if (!host->want || !host->got || !host->table || !host->scale || !host->patterns || !host->sums)
         return pk_fail(PK_FAULT, "lab05: no host memory for %d pages: use fewer --pages", v->pages);
     void *table = NULL, *pool = NULL, *q = NULL, *scale = NULL, *out = NULL;
@@ -117,7 +120,7 @@ static pk_status setup_stream(pk_run *run, lab05 *lab, reference *host)
     if (status == PK_OK)
         status = pk_run_buffer(run, "out", pages * sizeof(float), PK_BUFFER_OUTPUT, &out);
     if (status == PK_OK)
-        status = pk_device_alloc(&host->device_patterns, PATTERNS * page);
+        status = pk_device_alloc(&host->device_patterns, patterns * page);
     v->table = table;
     v->pool = pool;
     v->q = q;
@@ -174,7 +177,7 @@ static void draw_patterns(const lab05_view *v, reference *host, const float *q, 
     pk_random random;
     pk_random_seed(&random, pk_random_split(seed, SEED_PATTERNS));
     const size_t elements = (size_t)v->rows * (size_t)v->dim;
-    for (size_t p = 0; p < PATTERNS; p++) {
+    for (size_t p = 0; p < (size_t)host->count; p++) {
         uint16_t *page = host->patterns + p * elements;
         host->sums[p] = 0;
         for (size_t i = 0; i < elements; i++) {
@@ -197,7 +200,7 @@ static void draw_table(const lab05_view *v, reference *host, uint64_t seed)
     pk_random_seed(&random, pk_random_split(seed, SEED_SCALE));
     for (int p = 0; p < v->pages; p++) {
         host->scale[p] = (float)(1 + pk_random_below(&random, SIXTEENTHS)) / 16;
-        host->want[p] = (float)(host->sums[host->table[p] % PATTERNS] * (double)host->scale[p]);
+        host->want[p] = (float)(host->sums[host->table[p] % host->count] * (double)host->scale[p]);
     }
 }
 
@@ -212,9 +215,10 @@ static pk_status fill_stream(pk_run *run, const lab05_view *v, reference *host, 
     draw_patterns(v, host, q, seed);
     draw_table(v, host, seed);
     const size_t pages = (size_t)v->pages;
-    pk_status status = pk_device_upload(host->device_patterns, host->patterns, PATTERNS * lab05_page_bytes(v), stream);
+    pk_status status =
+        pk_device_upload(host->device_patterns, host->patterns, (size_t)host->count * lab05_page_bytes(v), stream);
     if (status == PK_OK)
-        status = lab05_spread(v, host->device_patterns, PATTERNS, stream);
+        status = lab05_spread(v, host->device_patterns, host->count, stream);
     if (status == PK_OK)
         status = pk_device_upload((void *)v->q, q, (size_t)v->dim * sizeof *q, stream);
     if (status == PK_OK)
@@ -270,7 +274,7 @@ static int page_of(const lab05_view *v, const reference *host, int p, double got
         for (int side = -1; side <= 1; side += 2) {
             const int other = p + side * away;
             if (other >= 0 && other < v->pages &&
-                host->sums[host->table[other] % PATTERNS] * (double)host->scale[p] == got)
+                host->sums[host->table[other] % host->count] * (double)host->scale[p] == got)
                 return other;
         }
     return -1;
@@ -279,7 +283,7 @@ static int page_of(const lab05_view *v, const reference *host, int p, double got
 static void explain(const lab05_view *v, const reference *host, pk_verdict *verdict)
 {
     const int p = (int)verdict->first_wrong;
-    const double unscaled = host->sums[host->table[p] % PATTERNS];
+    const double unscaled = host->sums[host->table[p] % host->count];
     const int other = page_of(v, host, p, verdict->got);
     if (isnan(verdict->got))
         snprintf(verdict->note, sizeof verdict->note,
