@@ -73,9 +73,10 @@ static inline pk_status lab05_make_plan(pk_run *run, int most_stages, int best_s
     if (stages < 2 || plan->shared_bytes > device->shared_bytes_per_block)
         return pk_fail(
             PK_SKIP,
-            "%d rings of %d pages of %zu bytes do not fit into the %zu bytes of shared memory that a block has "
-            "here, and one of fewer than 2 is none: use other --stages, fewer --threads or fewer --rows",
-            rings, stages, lab05_page_bytes(&lab->view), device->shared_bytes_per_block);
+            "%d pages of %zu bytes in %s do not fit into the %zu bytes of shared memory that a block has here, "
+            "and fewer than 2 are no ring: use other --stages, fewer --threads or fewer --rows",
+            stages < 2 ? 2 : stages, lab05_page_bytes(&lab->view), rings > 1 ? "each of the warps' rings" : "a ring",
+            device->shared_bytes_per_block);
     return PK_OK;
 }
 
@@ -92,11 +93,11 @@ static inline pk_status lab05_plan_plain(pk_run *run, lab05_kernel kernel)
     return lab05_plan_grid(run, lab05_plan_made(run), (const void *)kernel, lab05_of(run)->threads / LAB05_WARP);
 }
 
-/* For a kernel in which each warp has a ring of its own: of at most `most` stages, with or without barriers. */
-static inline pk_status lab05_plan_warp_rings(pk_run *run, lab05_kernel kernel, int most, bool barriers)
+/* For a kernel in which each warp has a ring of its own: of at most `most` pages. */
+static inline pk_status lab05_plan_warp_rings(pk_run *run, lab05_kernel kernel, int most)
 {
     const int warps = lab05_of(run)->threads / LAB05_WARP;
-    PK_TRY(lab05_make_plan(run, most, 4, warps, barriers ? 1 : 0));
+    PK_TRY(lab05_make_plan(run, most, 4, warps, 1));
     lab05_plan_made(run)->kernel = kernel;
     PK_CHECK(cudaFuncSetAttribute((const void *)kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                                   (int)lab05_plan_made(run)->shared_bytes));

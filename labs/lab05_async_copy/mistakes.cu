@@ -208,12 +208,12 @@ enum { ASYNC, BULK, TENSOR, ROLES };
 
 static pk_status plan_async(pk_run *run)
 {
-    return lab05_plan_warp_rings(run, plain_kernel, LAB05_MOST_ASYNC, false);
+    return lab05_plan_warp_rings(run, plain_kernel, LAB05_MOST_ASYNC);
 }
 
 static pk_status plan_bulk(pk_run *run)
 {
-    return lab05_plan_warp_rings(run, plain_kernel, LAB05_MOST_STAGES, true);
+    return lab05_plan_warp_rings(run, plain_kernel, LAB05_MOST_STAGES);
 }
 
 static pk_status plan_tensor(pk_run *run)

@@ -88,8 +88,8 @@ template <int D> static __global__ void read_async(lab05_view v)
 
 static pk_status async_prepare(pk_run *run)
 {
-    /* STEP lab05.5 for async: plan the launch of read_async: rings of LAB05_MOST_ASYNC pages at most, without barriers (about 1 line) */
-    return lab05_plan_warp_rings(run, LAB05_KERNEL(run, read_async), LAB05_MOST_ASYNC, false);
+    /* STEP lab05.5 for async: plan the launch of read_async: rings of LAB05_MOST_ASYNC pages at most (about 1 line) */
+    return lab05_plan_warp_rings(run, LAB05_KERNEL(run, read_async), LAB05_MOST_ASYNC);
     /* END lab05.5 */
 }
 
@@ -130,8 +130,8 @@ template <int D> static __global__ void read_bulk(lab05_view v)
 
 static pk_status bulk_prepare(pk_run *run)
 {
-    /* STEP lab05.8 for bulk: plan the launch of read_bulk: rings of LAB05_MOST_STAGES pages at most, with barriers (about 1 line) */
-    return lab05_plan_warp_rings(run, LAB05_KERNEL(run, read_bulk), LAB05_MOST_STAGES, true);
+    /* STEP lab05.8 for bulk: plan the launch of read_bulk: rings of LAB05_MOST_STAGES pages at most (about 1 line) */
+    return lab05_plan_warp_rings(run, LAB05_KERNEL(run, read_bulk), LAB05_MOST_STAGES);
     /* END lab05.8 */
 }
 

@@ -137,7 +137,8 @@ static void pack(uint64_t *barrier, struct word word)
         word.phase ^= 1;
         word.pending = word.expected;
     }
-    const uint64_t bits = (uint64_t)word.phase | (uint64_t)word.expected << 1 | (uint64_t)word.pending << 21 |
+    const uint64_t bits = (uint64_t)word.phase | (uint64_t)word.expected << 1 |
+                          (uint64_t)(word.pending & 0xfffff) << 21 | /* fewer than none is not the bytes' affair */
                           (uint64_t)(int64_t)word.bytes << 41;
     memcpy(barrier, &bits, sizeof(bits));
 }
