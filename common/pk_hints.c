@@ -90,7 +90,8 @@ static const hint hints[] = {
 
     /* stream capture and graphs */
     {"cudaErrorStreamCaptureUnsupported", "hipErrorStreamCaptureUnsupported",
-     "this call may not be made while a stream captures: move it before the capture begins (" PAGE "#capture)"},
+     "this call may not be made while a stream captures: move it ahead of the capture, or behind its end (" PAGE
+     "#capture)"},
     {"cudaErrorStreamCaptureInvalidated", "hipErrorStreamCaptureInvalidated",
      "an earlier call broke the capture: look for a synchronise or an allocation between begin and end (" PAGE
      "#capture)"},
@@ -107,6 +108,9 @@ static const hint hints[] = {
      "a capture ends on the stream it began on: pass that stream to cudaStreamEndCapture (" PAGE "#capture)"},
     {"cudaErrorStreamCaptureWrongThread", "hipErrorStreamCaptureWrongThread",
      "a capture ends on the thread it began on, or begins in relaxed mode (" PAGE "#capture)"},
+    {"cudaErrorIllegalState", "hipErrorIllegalState",
+     "no capture is under way on this stream, or one is already: a capture has one begin and one end (" PAGE
+     "#capture)"},
     {"cudaErrorCapturedEvent", "hipErrorCapturedEvent",
      "this event was recorded in a capture and has no time of its own: record it outside (" PAGE "#capture)"},
     {"cudaErrorGraphExecUpdateFailure", "hipErrorGraphExecUpdateFailure",

@@ -25,7 +25,7 @@ static inline pk_status prepare_by(pk_run *run, pk_status (*capture)(pk_run *run
     PK_TRY(lab04_keep_graph(run, &g));
     LAB04_TIMED(run, "capture", status = capture(run, &g->graph));
     PK_TRY(status);
-    PK_TRY(lab04_check_nodes(lab04_of(run), g->graph, 0));
+    PK_TRY(lab04_check_nodes(run, g->graph, 0));
     return make_exec(run, g);
 }
 
@@ -41,7 +41,7 @@ static inline pk_status prepare_step_at(pk_run *run, pk_decode_at at, pk_status 
     PK_TRY(lab04_keep_graph(run, &g));
     LAB04_TIMED(run, "capture", status = capture_step(run, at, &g->graph));
     PK_TRY(status);
-    PK_TRY(lab04_check_nodes(lab04_of(run), g->graph, 0));
+    PK_TRY(lab04_check_nodes(run, g->graph, 0));
     if (before_exec)
         PK_TRY(before_exec(g));
     return make_exec(run, g);
@@ -105,7 +105,7 @@ static inline pk_status pool_add(pk_run *run, int rows)
     entry->graph = g.graph;
     entry->rows = rows;
     PK_TRY(status);
-    PK_TRY(lab04_check_nodes(lab04_of(run), g.graph, 0));
+    PK_TRY(lab04_check_nodes(run, g.graph, 0));
     status = make_exec(run, &g);
     entry->exec = g.exec;
     PK_TRY(status);
@@ -141,7 +141,7 @@ static inline pk_status while_prepare(pk_run *run)
     PK_TRY(lab04_make_loop(&g->graph, &loop, &body));
     LAB04_TIMED(run, "capture", status = capture_body(run, body, loop));
     PK_TRY(status);
-    PK_TRY(lab04_check_nodes(lab04_of(run), body, 1));
+    PK_TRY(lab04_check_nodes(run, body, 1));
     return make_exec(run, g);
 #else
     (void)run;
@@ -155,7 +155,7 @@ static inline pk_status tail_prepare(pk_run *run)
     lab04_graph *g;
     PK_TRY(lab04_keep_graph(run, &g));
     PK_TRY(make_tail(run, g));
-    PK_TRY(lab04_check_nodes(lab04_of(run), g->graph, 1));
+    PK_TRY(lab04_check_nodes(run, g->graph, 1));
     return lab04_upload(run, g);
 #else
     (void)run;

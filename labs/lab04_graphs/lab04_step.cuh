@@ -113,11 +113,32 @@ typedef struct lab04_graph {   /* a variant's, from prepare to finish; zero: not
         pk_run_phase((run), (name), pk_clock_us() - lab04_began_);                                                     \
     } while (0)
 
+/* A capture that nobody ended is ended here, or the calls to come would fail. What it has captured goes, but not a
+ * loop's body, `graph`, which is its node's. */
+static inline pk_status lab04_check_capture_ended(cudaStream_t stream, cudaGraph_t graph)
+{
+    cudaStreamCaptureStatus status;
+    PK_CHECK(cudaStreamIsCapturing(stream, &status));
+    if (status == cudaStreamCaptureStatusNone)
+        return PK_OK;
+    cudaGraph_t captured = NULL;
+    (void)cudaStreamEndCapture(stream, &captured);
+    if (captured && captured != graph)
+        (void)cudaGraphDestroy(captured);
+    return pk_fail(PK_WRONG, "the stream still captures: end the capture, cudaStreamEndCapture(stream, &graph) "
+                             "(docs/troubleshooting.md#capture)");
+}
+
 /* Does the graph hold a node for each kernel that was launched? A kernel that went to another stream is no error: it is
  * not in the graph, and is missing at every replay. */
-static inline pk_status lab04_check_nodes(const lab04 *lab, cudaGraph_t graph, int extra)
+static inline pk_status lab04_check_nodes(const pk_run *run, cudaGraph_t graph, int extra)
 {
+    const lab04 *const lab = lab04_of(run);
     size_t nodes = 0;
+    PK_TRY(lab04_check_capture_ended(lab04_stream(run), graph));
+    if (!graph)
+        return pk_fail(PK_WRONG, "no graph came of the capture: what cudaStreamEndCapture gives is the one that the "
+                                 "step is to hand out (docs/troubleshooting.md#capture)");
     PK_CHECK(cudaGraphGetNodes(graph, NULL, &nodes));
     if ((int)nodes != lab->launched + extra)
         return pk_fail(
@@ -161,13 +182,15 @@ static inline void lab04_forget_graph(pk_run *run)
 /* A first launch sends the graph to the device; so that no timed one does. */
 static inline pk_status lab04_upload(pk_run *run, lab04_graph *graph)
 {
+    if (!graph->exec)
+        return pk_fail(PK_WRONG, "nothing is instantiated: what cudaGraphInstantiate makes of the graph goes to exec");
 #if defined(PK_BACKEND_HIP) || defined(PK_BACKEND_HIP_NVIDIA)
     (void)run, (void)graph; /* HIP 5 has no upload of its own: the first launch, before any is timed, does it */
 #else
-    cudaError_t error;
-    LAB04_TIMED(run, "upload", error = cudaGraphUpload(graph->exec, lab04_stream(run));
-                if (error == cudaSuccess) error = cudaStreamSynchronize(lab04_stream(run)));
-    PK_CHECK(error);
+    cudaError_t upload;
+    LAB04_TIMED(run, "upload", upload = cudaGraphUpload(graph->exec, lab04_stream(run));
+                if (upload == cudaSuccess) upload = cudaStreamSynchronize(lab04_stream(run)));
+    PK_CHECK(upload);
 #endif
     return PK_OK;
 }

@@ -219,7 +219,7 @@ static pk_status other_stream_unchecked(pk_run *run)
 static pk_status other_stream(pk_run *run)
 {
     PK_TRY(other_stream_unchecked(run));
-    return lab04_check_nodes(lab04_of(run), lab04_graph_of(run)->graph, 0);
+    return lab04_check_nodes(run, lab04_graph_of(run)->graph, 0);
 }
 
 /* ---- behind a programmatic edge ---- */
