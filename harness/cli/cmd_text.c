@@ -37,12 +37,27 @@ static bool is_option(const char *argument, const char *name)
     return strncmp(argument, name, length) == 0 && (argument[length] == '=' || argument[length] == '\0');
 }
 
+/* "40", "2^10": a lab's own --prompt, which is so many tokens. */
+static bool is_count(const char *value)
+{
+    return value && *value && value[strspn(value, "0123456789^")] == '\0';
+}
+
 bool cli_wants_text(int argc, char **argv)
 {
-    for (int i = 0; i < argc; i++)
-        if (is_option(argv[i], "--prompt") || is_option(argv[i], "--prompt-ids"))
+    bool counted = false, chat = false;
+    for (int i = 0; i < argc; i++) {
+        const char *apart = i + 1 < argc ? argv[i + 1] : NULL, *equals = strchr(argv[i], '=');
+        if (is_option(argv[i], "--prompt-ids"))
             return true;
-    return false;
+        if (is_option(argv[i], "--prompt")) {
+            if (!is_count(equals ? equals + 1 : apart))
+                return true;
+            counted = true;
+        }
+        chat |= !strcmp(argv[i], "--chat");
+    }
+    return counted && chat;
 }
 
 /* Where the value of the option goes; NULL: it is none of ours. */

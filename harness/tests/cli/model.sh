@@ -153,6 +153,14 @@ PK_LAB_PYTHON=$fixture/none run run 02 --prompt=Hi
 expect_error '--prompt-ids=1,2,3 works without'
 run run 02 --prompt=Hi --prompt-ids=1
 expect_error 'two ways to say one thing'
+# A number is the lab's own --prompt, but for a chat.
+for words in --prompt=40 '--prompt 2^10'; do
+    # shellcheck disable=SC2086 # two words
+    run targets run 02 $words
+    expect 0 lab02_optimized
+done
+run targets run 02 --prompt=40 --chat
+expect 0 lab02_text
 run run 02 --prompt-ids=1 --chat
 expect_error '--chat is for a prompt in letters'
 run run 02 --prompt
