@@ -31,6 +31,15 @@ static const cli_point *first_with(const cli_result *result, const char *status)
     return NULL;
 }
 
+/* The student's before a baseline's, which another variant may have spoiled. */
+static const cli_point *first_wrong(const cli_result *result)
+{
+    for (size_t i = 0; result && i < result->point_count; i++)
+        if (!strcmp(result->points[i].status, "wrong") && strcmp(result->points[i].role, "baseline") != 0)
+            return &result->points[i];
+    return first_with(result, "wrong");
+}
+
 /* Where a run left no result to tell, a build for the CPU device ran there. */
 static bool ran_on_cpu(const situation *now)
 {
@@ -155,13 +164,29 @@ static char *next_lab(const cli_lab *lab)
     return number;
 }
 
-/* A step that the run did not check for want of a device comes after all others. */
+/* Was every rung that stands on the step skipped? Of a step of all rungs that is not known. */
+static bool is_skipped(const cli_progress *progress, const pk_step *step)
+{
+    size_t named = 1, skipped = 0;
+    for (const char *at = step->rungs; *at; at++)
+        named += *at == ',';
+    for (size_t i = 0; i < progress->rung_count; i++)
+        skipped += progress->rungs[i].state == CLI_NOT_CHECKED && pk_step_is_of(step, progress->rungs[i].name);
+    return skipped == named && strcmp(step->rungs, "all rungs") != 0;
+}
+
+/* A step that neither this run nor one before it checked, for want of a device, comes after all others. */
 static const pk_step *next_open(const situation *now)
 {
-    for (size_t i = 0; i < now->steps->count; i++)
-        if (now->steps->steps[i].open && !skipped_variant(now, &now->steps->steps[i]))
-            return &now->steps->steps[i];
-    return first_open(now, NULL);
+    cli_progress progress = cli_progress_of(now->lab);
+    const pk_step *next = NULL;
+    for (size_t i = 0; i < now->steps->count && !next; i++) {
+        const pk_step *step = &now->steps->steps[i];
+        if (step->open && !skipped_variant(now, step) && !is_skipped(&progress, step))
+            next = step;
+    }
+    cli_progress_free(&progress);
+    return next ? next : first_open(now, NULL);
 }
 
 /* All that the run could judge is right. */
@@ -279,7 +304,7 @@ void cli_advise_after_run(const cli_lab *lab, const cli_result *result, const ch
 {
     pk_steps steps = cli_student_steps(lab);
     const situation now = {lab, result, cli_student_file(lab), &steps};
-    const cli_point *wrong = first_with(result, "wrong");
+    const cli_point *wrong = first_wrong(result);
     if (cli_lost_steps(&steps))
         cli_say_lost_steps(lab, &steps);
     else if (has_other_text(&now))
@@ -306,17 +331,6 @@ static const cli_rung *first_bad(const cli_progress *progress)
         if (progress->rungs[i].state != CLI_PASSED && progress->rungs[i].state != CLI_NOT_CHECKED)
             return &progress->rungs[i];
     return NULL;
-}
-
-/* Was every rung that stands on the step skipped? Of a step of all rungs that is not known. */
-static bool is_skipped(const cli_progress *progress, const pk_step *step)
-{
-    size_t named = 1, skipped = 0;
-    for (const char *at = step->rungs; *at; at++)
-        named += *at == ',';
-    for (size_t i = 0; i < progress->rung_count; i++)
-        skipped += progress->rungs[i].state == CLI_NOT_CHECKED && pk_step_is_of(step, progress->rungs[i].name);
-    return skipped == named && strcmp(step->rungs, "all rungs") != 0;
 }
 
 /* As after a run: a step that nothing could check comes after all others. */

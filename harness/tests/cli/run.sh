@@ -106,6 +106,13 @@ expect 0 'Next: fill in step lab01.2'
 sed -i 's|lab01.3 for pdl, fused:|lab01.3 for fused:|' "$file"
 as_run 0 pass stream=pass pdl=skipped -- run 01
 expect 0 'Next: fill in step lab01.3'
+as_run 0 pass stream=pass -- run 01 --variant=stream
+expect 0 'Next: fill in step lab01.2'
+mkdir "$results/2026-02-01T000000Z-d" # an older run has skipped it
+make_result "$results/2026-02-01T000000Z-d/lab01.json" lab01_optimized pass stream=pass pdl=skipped
+as_run 0 pass stream=pass -- run 01 --variant=stream
+expect 0 'Next: fill in step lab01.3'
+rm -r "$results/2026-02-01T000000Z-d"
 # Every rung that was asked for is skipped: no step of theirs is to blame.
 as_run 77 skipped pdl=skipped -- run 01 --variant=pdl
 expect 77 'Next: ./lab run 01 --variant=pdl on a machine with a GPU'
@@ -118,6 +125,8 @@ cp "$fixture/shipped" "$file"
 sed -i 's|return pk_todo(run, "lab01.2");|overlap(run); // as one|' "$file"
 as_run 1 wrong stream=todo pdl=wrong -- run 01
 expect 1 'Next: pdl is wrong while its step lab01.3 is open' './lab hint 01.3'
+as_run 1 wrong sync=wrong stream=todo pdl=wrong -- run 01 # what it did to a baseline is no rung's of its own
+expect 1 'Next: pdl is wrong while its step lab01.3 is open'
 as_run 1 wrong stream=wrong pdl=pass -- run 01
 expect 1 'Next: stream is wrong while its step lab01.1 is open'
 sed -i -e 's|(void)n, (void)blockIdx;|y[n] = 1;|' -e 's|return pk_todo(run, "lab01.1");|done(run);|' "$file"
