@@ -165,6 +165,16 @@ static pk_status sync_in_capture(pk_run *run)
     return PK_OK;
 }
 
+static pk_status end_forgotten(pk_run *run)
+{
+    const lab04 *const lab = lab04_of(run);
+    lab04_graph *g;
+    PK_TRY(lab04_keep_graph(run, &g));
+    PK_TRY(begin(lab04_stream(run)));
+    PK_TRY(lab04_step(lab, lab04_at_device(lab), lab04_stream(run)));
+    return lab04_check_nodes(run, g->graph, 0);
+}
+
 static pk_status malloc_in_capture(pk_run *run)
 {
     void *memory = NULL;
@@ -449,6 +459,7 @@ PK_VARIANTS(ladder) = {
     GRAPH("sync-in-capture", sync_in_capture, replay_right),
     GRAPH("malloc-in-capture", malloc_in_capture, replay_right),
     GRAPH("legacy-in-capture", legacy_in_capture, replay_right),
+    GRAPH("end-forgotten", end_forgotten, replay_right),
     GRAPH("other-stream", other_stream, replay_right),
     GRAPH("other-stream-unchecked", other_stream_unchecked, replay_right),
     {"pdl-no-wait", "wrong on purpose", PK_NEED_GRAPH | PK_NEED_PDL, pdl_no_wait, replay_right, lab04_forget_graph},
