@@ -26,7 +26,7 @@ do for [w in ways] {
     }
     submits = submits . sprintf('%.3g ', submit)
 }
-text(us, place) = sprintf('%.4g', us) . (word(submits, place) eq 'nan' ? '' : sprintf('; host: %s', word(submits, place)))
+text(us, place) = sprintf(us < 9999.5 ? '%.4g' : '%.0f', us) . (word(submits, place) eq 'nan' ? '' : sprintf('; host: %s', word(submits, place)))
 set key off
 set tmargin at screen top_without_key
 set lmargin at screen 0.38
