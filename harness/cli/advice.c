@@ -46,6 +46,8 @@ static bool ran_on_cpu(const situation *now)
     return now->result ? cli_is_cpu_device(now->result) : !strcmp(PK_CLI_BACKEND, "cpu");
 }
 
+#define NOT_HERE "; no run here could check it"
+
 /* `then` follows what is to be done in the file: "", or ", then ./lab run 01". */
 static void say_open(const situation *now, const pk_step *step, const char *then)
 {
@@ -175,8 +177,9 @@ static bool is_skipped(const cli_progress *progress, const pk_step *step)
     return skipped == named && strcmp(step->rungs, "all rungs") != 0;
 }
 
-/* A step that neither this run nor one before it checked, for want of a device, comes after all others. */
-static const pk_step *next_open(const situation *now)
+/* A step that neither this run nor one before it checked, for want of a device, comes after all others; *here: it is
+ * none of those. */
+static const pk_step *next_open(const situation *now, bool *here)
 {
     cli_progress progress = cli_progress_of(now->lab);
     const pk_step *next = NULL;
@@ -186,17 +189,19 @@ static const pk_step *next_open(const situation *now)
             next = step;
     }
     cli_progress_free(&progress);
+    *here = next != NULL;
     return next ? next : first_open(now, NULL);
 }
 
 /* All that the run could judge is right. */
 static void say_after_pass(const situation *now, const char *again)
 {
-    const pk_step *open = next_open(now);
+    bool here;
+    const pk_step *open = next_open(now, &here);
     const bool judged = !strncmp(again, "check", strlen("check")) || strstr(again, " --check");
     char *next = next_lab(now->lab);
     if (open)
-        say_open(now, open, "");
+        say_open(now, open, here ? "" : NOT_HERE);
     else if (!judged && !ran_on_cpu(now))
         cli_say(2, "Next: ./lab check %s judges the speed", now->lab->number);
     else if (next)
@@ -209,12 +214,13 @@ static void say_after_pass(const situation *now, const char *again)
 /* Nothing was judged: a step is open, the device can run no rung that was asked for, or there is none. */
 static void say_after_nothing(const situation *now, const char *again)
 {
+    bool here = true;
     const cli_point *todo = first_with(now->result, "todo");
     const pk_step *open = todo ? first_open(now, todo->variant) : NULL;
     if (!open && (todo || !now->result))
-        open = next_open(now);
+        open = next_open(now, &here);
     if (open)
-        say_open(now, open, "");
+        say_open(now, open, here ? "" : NOT_HERE);
     else if (ran_on_cpu(now))
         cli_say(2, "Next: ./lab %s on a machine with a GPU; ./lab list names the other rungs", again);
     else
@@ -333,12 +339,14 @@ static const cli_rung *first_bad(const cli_progress *progress)
     return NULL;
 }
 
-/* As after a run: a step that nothing could check comes after all others. */
-static const pk_step *next_open_of(const situation *now, const cli_progress *progress)
+/* As after a run: a step that nothing could check comes after all others; *here: it is none of those. */
+static const pk_step *next_open_of(const situation *now, const cli_progress *progress, bool *here)
 {
+    *here = true;
     for (size_t i = 0; i < progress->steps.count; i++)
         if (progress->steps.steps[i].open && !is_skipped(progress, &progress->steps.steps[i]))
             return &progress->steps.steps[i];
+    *here = false;
     return first_open(now, NULL);
 }
 
@@ -359,7 +367,8 @@ static void say_bad(const situation *now, const cli_rung *rung)
 bool cli_advise(const cli_lab *lab, const cli_progress *progress)
 {
     const situation now = {lab, NULL, cli_student_file(lab), &progress->steps};
-    const pk_step *open = next_open_of(&now, progress);
+    bool here;
+    const pk_step *open = next_open_of(&now, progress, &here);
     const cli_rung *bad = first_bad(progress);
     bool something = true;
     say_never_checked(progress);
@@ -368,7 +377,7 @@ bool cli_advise(const cli_lab *lab, const cli_progress *progress)
     } else if (bad) {
         say_bad(&now, bad);
     } else if (open) {
-        char *then = cli_format(", then ./lab run %s", lab->number);
+        char *then = cli_format(", then ./lab run %s%s", lab->number, here ? "" : NOT_HERE);
         say_open(&now, open, then);
         free(then);
     } else if (cli_count_steps(progress, CLI_FILLED_IN)) {

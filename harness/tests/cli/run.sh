@@ -102,10 +102,11 @@ sed -i 's|lab01.2 for fused, pdl:|lab01.2 for pdl:|' "$file"
 as_run 77 todo stream=pass pdl=skipped fused=todo -- run 01
 expect 77 'Next: fill in step lab01.3'
 as_run 0 pass stream=pass pdl=skipped -- run 01
-expect 0 'Next: fill in step lab01.2'
+expect 0 'Next: fill in step lab01.2 in labs/lab01_first/optimized.cu; no run here could check it'
 sed -i 's|lab01.3 for pdl, fused:|lab01.3 for fused:|' "$file"
 as_run 0 pass stream=pass pdl=skipped -- run 01
 expect 0 'Next: fill in step lab01.3'
+expect_no 'no run here'
 as_run 0 pass stream=pass -- run 01 --variant=stream
 expect 0 'Next: fill in step lab01.2'
 mkdir "$results/2026-02-01T000000Z-d" # an older run has skipped it
