@@ -78,6 +78,8 @@ static void arguments_arrive(void)
 
 __global__ void take_place(int *out, uint2 place, const int *other)
 {
+    if (blockIdx.y > 0) /* else the two blocks would race */
+        return;
     out[0] = (int)(place.x * 10 + place.y + gridDim.y * 100);
     out[1] = other == nullptr;
 }
