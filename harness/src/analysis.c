@@ -147,19 +147,26 @@ static bool default_knobs(const pk_report *report, const pk_options *options)
     return true;
 }
 
+/* Times count on a GPU, at the sizes that the target was set for; launches count everywhere. But less than one a token is
+ * one for as many tokens as the default has. */
+static bool counts(const pk_target *target, bool is_gpu, bool at_defaults)
+{
+    return target->kind == PK_TARGET_LAUNCHES_AT_MOST ? target->value >= 1 || at_defaults : is_gpu && at_defaults;
+}
+
 pk_status pk_judge_targets(pk_report *report, const pk_options *options, size_t default_results)
 {
     const pk_lab *lab = report->lab;
     report->targets = calloc(lab->target_count + 1, sizeof *report->targets);
     if (!report->targets)
         return pk_out_of_memory(lab->id);
-    bool speed_counts = report->device.is_gpu && default_knobs(report, options);
+    const bool at_defaults = default_knobs(report, options);
     for (size_t i = 0; i < lab->target_count; i++) {
         const pk_target *target = &lab->targets[i];
         pk_target_outcome *outcome = &report->targets[report->target_count++];
         outcome->target = target;
         outcome->measured = measured(report, target, default_results);
-        outcome->judged = isfinite(outcome->measured) && (target->kind == PK_TARGET_LAUNCHES_AT_MOST || speed_counts);
+        outcome->judged = isfinite(outcome->measured) && counts(target, report->device.is_gpu, at_defaults);
         outcome->passed = outcome->judged && reached(target, outcome->measured);
     }
     return PK_OK;
