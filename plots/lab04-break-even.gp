@@ -15,7 +15,7 @@ do for [v in 'stream axpy-loop'] {
         direct = direct . collected
     }
 }
-of_axpy(c) = (column(column_work) == 0)
+of_axpy(c) = (column(column_work) == 0 && replays(0) == 1)
 of_decode(c) = (column(column_work) == 1 && column(column_prompt) == headline_prompt && column(column_tokens) == headline_tokens)
 of_point(c) = (strcol(1) ne 'NaN' && strcol(column_phase_capture) ne 'NaN' && (of_axpy(0) || of_decode(0)))
 first_excess(c) = (of_axpy(0) ? column(column_first) - column(1) : 0)

@@ -1,10 +1,10 @@
 # Lab 04: what making, launching and updating a graph takes a node, against the number of its nodes: each phase apart.
-chosen(c) = column(column_work) == 0 && column(column_n) == 1024
+load plots . 'lab04.gp'
+chosen(c) = column(column_work) == 0 && column(column_n) == 1024 && replays(0) == 1
 candidates = 'axpy-graph'
 all_variants = candidates
 sweep = 'nodes'
 load plots . 'sweep.gp'
-load plots . 'lab04.gp'
 if (!word_index('capture', phases) || !word_index('instantiate', phases) || !word_index('upload', phases)) {
     print 'the file has no times of capture, instantiation and upload; run the lab again'
     exit status 77

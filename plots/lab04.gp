@@ -2,9 +2,12 @@
 # The name of a knob's value, where it has names.
 name_of(names, i) = (words(names) > i ? word(names, i + 1) : sprintf('%d', i))
 
+# Of the AXPYs, in a row: an older file has no such knob.
+replays(c) = exists('column_replays') ? column(column_replays) : 1
+
 # Where a row was measured: the knobs that differ between the lab's points.
-at(c) = sprintf('%d/%d/%d/%d/%d/%d/%d', column(column_work), column(column_model), column(column_form), \
-                column(column_prompt), column(column_tokens), column(column_n), column(column_k))
+at(c) = sprintf('%d/%d/%d/%d/%d/%d/%d/%d', column(column_work), column(column_model), column(column_form), \
+                column(column_prompt), column(column_tokens), column(column_n), column(column_k), replays(0))
 
 # eval collect(v, c): `collected` is "KEY=VALUE " for each result of v, the default's and the sweeps', by their column c.
 collect(v, c) = sprintf("collected = ''; " \

@@ -7,7 +7,7 @@
 #include "num/pk_random.h"
 
 static const float AXPY_A = 0x1p-6f; /* lab 01's inputs: no rounding ever happens while K <= 2^20 */
-enum { AXPY_LARGEST = 8, AXPY_START_STEPS = 1 << 16 };
+enum { AXPY_LARGEST = 8, AXPY_START_STEPS = 1 << 16, MOST_AXPY_STEPS = 1 << 20 };
 static const size_t MOST_LOGIT_BYTES = (size_t)256 << 20; /* of logits kept, the last steps' */
 
 static const char *model_name(const pk_run *run)
@@ -39,11 +39,23 @@ static int capacity(const pk_run *run)
     return given ? given : positions(run);
 }
 
+static pk_status validate_axpy(const pk_run *run)
+{
+    const long long steps = (long long)lab04_knob(run, "k") * lab04_knob(run, "replays");
+    if (steps > MOST_AXPY_STEPS)
+        return pk_fail(
+            PK_USAGE,
+            "lab04: k x replays is %lld, and beyond %d steps a float no longer holds the result exactly: use "
+            "fewer --replays",
+            steps, (int)MOST_AXPY_STEPS);
+    return PK_OK;
+}
+
 pk_status lab04_validate(const pk_run *run)
 {
     pk_model_config config;
     if (lab04_knob(run, "work") == LAB04_AXPY)
-        return PK_OK;
+        return validate_axpy(run);
     pk_status status = pk_model_config_named(model_name(run), &config);
     if (status != PK_OK)
         return status;
@@ -99,6 +111,7 @@ static pk_status setup_axpy(pk_run *run, lab04 *lab, lab04_expected *host)
     void *x = NULL, *y = NULL, *start = NULL;
     p->n = lab04_knob(run, "n");
     p->k = lab->launched = lab04_knob(run, "k");
+    p->replays = lab04_knob(run, "replays");
     p->a = AXPY_A;
     const size_t bytes = (size_t)p->n * sizeof(float);
     host->axpy_x = malloc(bytes);
@@ -309,7 +322,7 @@ static pk_status fill_axpy(pk_run *run, const lab04 *lab, lab04_expected *host, 
         host->axpy_start[i] =
             AXPY_A * (float)((int)pk_random_below(random, 2 * AXPY_START_STEPS + 1) - AXPY_START_STEPS);
         host->axpy_want[i] =
-            (float)((double)host->axpy_start[i] + (double)p->k * (double)AXPY_A * (double)host->axpy_x[i]);
+            (float)((double)host->axpy_start[i] + (double)p->k * p->replays * (double)AXPY_A * (double)host->axpy_x[i]);
     }
     const size_t bytes = (size_t)p->n * sizeof(float);
     void *stream = pk_run_stream(run);

@@ -39,7 +39,7 @@ static pk_status verify_axpy(pk_run *run, const lab04 *lab, const lab04_expected
             snprintf(
                 verdict->note, sizeof verdict->note,
                 "it looks as if this element saw %.0f steps, not %d (docs/troubleshooting.md#another-number-of-nodes)",
-                fabs(steps) /* 0, not -0 */, p->k);
+                fabs(steps) /* 0, not -0 */, p->k * p->replays);
     }
     return PK_OK;
 }

@@ -23,8 +23,8 @@ enum {
     LAB04_READ_WORDS = 1 << 15 /* so many that hardly two warps of a plain read meet at one */
 };
 
-typedef struct lab04_axpy { /* y += a x, k times */
-    int n, k;
+typedef struct lab04_axpy { /* y += a x, k times, and all of that `replays` times */
+    int n, k, replays;
     float a;
     const float *x; /* [n], device */
     float *y;       /* [n], device */

@@ -19,6 +19,7 @@ enum {
     LAB04_KNOB_PART,
     LAB04_KNOB_N,
     LAB04_KNOB_K,
+    LAB04_KNOB_REPLAYS,
     LAB04_KNOBS
 };
 extern const pk_knob lab04_knobs[LAB04_KNOBS];

@@ -84,7 +84,7 @@ static inline pk_status lab04_send_state(const lab04 *lab, int step, int token, 
 static inline pk_status lab04_without_graph(pk_run *run)
 {
     const lab04 *const lab = lab04_of(run);
-    if (lab->work == LAB04_AXPY)
+    for (int i = 0; i < lab->axpy.replays && lab->work == LAB04_AXPY; i++)
         PK_TRY(lab04_axpy_steps(&lab->axpy, lab04_stream(run)));
     for (int step = 0; step < lab->tokens && lab->work == LAB04_DECODE; step++)
         PK_TRY(lab04_step(lab, lab04_at_device(lab), lab04_stream(run)));

@@ -237,7 +237,7 @@ static pk_status make_tail(pk_run *run, lab04_graph *g)
 #include "lab04_rungs.cuh"
 
 PK_VARIANTS(ladder) = {
-    {"axpy-graph", "K launches as one graph", PK_NEED_GRAPH, axpy_prepare, replay_once, lab04_forget_graph},
+    {"axpy-graph", "K launches as one graph", PK_NEED_GRAPH, axpy_prepare, axpy_execute, lab04_forget_graph},
     {"capture", "a step captured once, told its place", PK_NEED_GRAPH, step_prepare, capture_execute,
      lab04_forget_graph},
     {"resident", "the device moves on by itself", PK_NEED_GRAPH, step_prepare, resident_execute, lab04_forget_graph},

@@ -30,6 +30,8 @@ const pk_knob lab04_knobs[LAB04_KNOBS] = {
                          CHOICES(parts)},
     [LAB04_KNOB_N] = {"n", "floats", "length of the AXPY's vectors", 1 << 20, 1000, 1, 1LL << 28, NULL, 0},
     [LAB04_KNOB_K] = {"k", "steps", "K: dependent AXPYs", 500, 20, 1, 100000, NULL, 0},
+    [LAB04_KNOB_REPLAYS] = {"replays", "times", "that the K AXPYs are done, one behind the other, with one wait", 1, 1,
+                            1, 1 << 16, NULL, 0},
 };
 
 const pk_lab pk_this_lab = {

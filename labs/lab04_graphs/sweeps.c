@@ -29,7 +29,7 @@ double lab04_tokens(const pk_run *run)
 {
     switch (lab04_knob(run, "work")) {
     case LAB04_AXPY:
-        return 1;
+        return lab04_knob(run, "replays");
     case LAB04_PREFILL:
         return lab04_knob(run, "requests");
     case LAB04_PROJECT:
@@ -92,10 +92,11 @@ const char *const lab04_awkward[LAB04_AWKWARD] = {
 /* ---- sweeps ---- */
 
 static const long long axpy_only[] = {LAB04_AXPY}, nodes[] = {10, 30, 100, 300, 1000}, nodes_quick[] = {10, 30, 100},
-                       small_n[] = {1 << 10}, rung_0_n[] = {1 << 20}, rung_0_k[] = {500};
-static const pk_sweep_axis node_axes[] = {PK_AXIS("work", axpy_only), PK_AXIS("n", small_n), PK_AXIS("k", nodes)};
+                       once_and_in_a_row[] = {1, 32}, small_n[] = {1 << 10}, rung_0_n[] = {1 << 20}, rung_0_k[] = {500};
+static const pk_sweep_axis node_axes[] = {PK_AXIS("work", axpy_only), PK_AXIS("n", small_n), PK_AXIS("k", nodes),
+                                          PK_AXIS("replays", once_and_in_a_row)};
 static const pk_sweep_axis node_axes_quick[] = {PK_AXIS("work", axpy_only), PK_AXIS("n", small_n),
-                                                PK_AXIS("k", nodes_quick)};
+                                                PK_AXIS("k", nodes_quick), PK_AXIS("replays", once_and_in_a_row)};
 static const pk_sweep_axis rung_0_axes[] = {PK_AXIS("work", axpy_only), PK_AXIS("n", rung_0_n), PK_AXIS("k", rung_0_k)};
 
 enum { TINY, QWEN2_5 = 4, LLAMA_3_2 = 5 };
@@ -203,6 +204,20 @@ static double time_of(const pk_point *point)
     return point ? point->us_per_token : (double)NAN;
 }
 
+/* A token's submission, where replays follow each other as those of decode do. */
+static void submission_in_a_row(const run_points *all, long long most)
+{
+    const long long row = once_and_in_a_row[1];
+    const knob_at few[] = {
+        {LAB04_KNOB_WORK, LAB04_AXPY}, {LAB04_KNOB_N, small_n[0]}, {LAB04_KNOB_K, 10}, {LAB04_KNOB_REPLAYS, row}};
+    const knob_at many[] = {few[0], few[1], {LAB04_KNOB_K, most}, few[3]};
+    const pk_point *small = find(all, "axpy-graph", few, 4), *large = find(all, "axpy-graph", many, 4);
+    char name[64];
+    snprintf(name, sizeof name, "submission of %lld nodes over 10", most);
+    if (small && large)
+        figure(all, name, "", large->submit_us_per_token / small->submit_us_per_token);
+}
+
 /* Rung 0: what making, submitting and replaying a graph costs by its nodes. */
 static void by_nodes(const run_points *all)
 {
@@ -219,8 +234,9 @@ static void by_nodes(const run_points *all)
         figure(all, name, "us", (phase(large, phases[i]) - phase(small, phases[i])) / (double)(most - 10));
     }
     figure(all, "replay, a further node", "us", (large->us_per_token - small->us_per_token) / (double)(most - 10));
-    snprintf(name, sizeof name, "submission of %lld nodes over 10", most);
+    snprintf(name, sizeof name, "submission of %lld nodes over 10, alone", most);
     figure(all, name, "", large->submit_us_per_token / small->submit_us_per_token);
+    submission_in_a_row(all, most);
 }
 
 /* After how many replays a graph has paid for its making, against `direct`, the same launches without waits; NaN where
