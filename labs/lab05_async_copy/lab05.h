@@ -20,9 +20,9 @@ enum { LAB05_STREAM, LAB05_LATENCY }; /* --work */
 
 enum {
     LAB05_WARP = 32,
-    LAB05_MOST_WARPS = 16,  /* of a block */
-    LAB05_MOST_STAGES = 64, /* pages of a ring */
-    LAB05_MOST_ASYNC = 8    /* of a ring that is filled by cp.async */
+    LAB05_MOST_THREADS = 512, /* of a block */
+    LAB05_MOST_STAGES = 64,   /* pages of a ring */
+    LAB05_MOST_ASYNC = 8      /* of a ring that is filled by cp.async */
 };
 
 /* The stream as a kernel sees it, passed by value. Pointers are device memory. bf16 is the upper half of a float. */

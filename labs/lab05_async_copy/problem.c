@@ -38,7 +38,7 @@ const pk_knob lab05_knobs[LAB05_KNOBS] = {
                            NULL, 0},
     [LAB05_KNOB_BLOCKS] = {"blocks", "blocks", "of the grid; 0: what fits the device", 0, 4, 0, 1 << 16, NULL, 0},
     [LAB05_KNOB_THREADS] = {"threads", "threads", "of a block, a multiple of 32; 0: 256, 64 on the CPU device", 0, 0, 0,
-                            LAB05_MOST_WARPS *LAB05_WARP, NULL, 0},
+                            LAB05_MOST_THREADS, NULL, 0},
     [LAB05_KNOB_SWIZZLE] = {"swizzle", "", "0: boxes of tensor maps as they come", 1, 1, 0, 1, NULL, 0},
     [LAB05_KNOB_STEPS] = {"steps", "loads", "of --work=latency", 20000, 200, 1, 1 << 24, NULL, 0},
 };
@@ -207,7 +207,7 @@ static void draw_table(const lab05_view *v, reference *host, uint64_t seed)
 static pk_status fill_stream(pk_run *run, const lab05_view *v, reference *host, uint64_t seed)
 {
     void *stream = pk_run_stream(run);
-    float q[128];
+    float q[128] = {0};
     pk_random random;
     pk_random_seed(&random, pk_random_split(seed, SEED_Q));
     for (int d = 0; d < v->dim; d++)
