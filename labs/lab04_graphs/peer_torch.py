@@ -111,6 +111,7 @@ KNOBS = [  # problem.c's, with its defaults, which what has no counterpart here 
          choices=("q", "k", "v", "qkv", "o", "gate", "up", "gate+up", "down", "logits")),
     Knob("n", "floats", "for the AXPYs", 1 << 20, 1000, 1, 1 << 28, fixed=True),
     Knob("k", "steps", "likewise", 500, 20, 1, 100000, fixed=True),
+    Knob("replays", "times", "likewise", 1, 1, 1, 1 << 16, fixed=True),
 ]
 
 ROOM_STEP = 64      # rows that a cache is rounded up to: attention's kernels want a mask's rows aligned
