@@ -147,8 +147,8 @@ static bool default_knobs(const pk_report *report, const pk_options *options)
     return true;
 }
 
-/* Times count on a GPU, at the sizes that the target was set for; launches count everywhere. But less than one a token is
- * one for as many tokens as the default has. */
+/* Times count on a GPU, at the sizes that the target was set for; launches count everywhere. But less than one a token
+ * is one for as many tokens as the default has. */
 static bool counts(const pk_target *target, bool is_gpu, bool at_defaults)
 {
     return target->kind == PK_TARGET_LAUNCHES_AT_MOST ? target->value >= 1 || at_defaults : is_gpu && at_defaults;
