@@ -48,9 +48,10 @@ static inline pk_status lab05_plan_grid(pk_run *run, lab05_plan *plan, const voi
     return plan->blocks > 0 ? PK_OK : pk_fail(PK_SKIP, "no block of this kernel fits a processor");
 }
 
-/* The run's plan: `takers` warps of a block take pages, and a ring of so many stages goes with each of `rings`. With
- * `barriers` for each page. Errors: PK_SKIP where not even two pages fit. */
-static inline pk_status lab05_make_plan(pk_run *run, int most_stages, int best_stages, int rings, size_t barriers)
+/* The run's plan: a block has `rings`, each of as many pages as were asked for, or `best_stages`, at most `most_stages`
+ * (0: none), with `barriers` for each page, and `beside` bytes. Errors: PK_SKIP where not even two pages fit. */
+static inline pk_status lab05_make_plan(pk_run *run, int most_stages, int best_stages, int rings, size_t barriers,
+                                        size_t beside)
 {
     const lab05 *const lab = lab05_of(run);
     const pk_device_info *const device = pk_run_device(run);
@@ -66,9 +67,9 @@ static inline pk_status lab05_make_plan(pk_run *run, int most_stages, int best_s
         return PK_OK;
     if (stages > most_stages)
         stages = most_stages;
-    if (!lab->stages && stage * (size_t)stages > device->shared_bytes_per_block)
-        stages = (int)(device->shared_bytes_per_block / stage);
-    plan->shared_bytes = stage * (size_t)stages;
+    if (!lab->stages && stage * (size_t)stages + beside > device->shared_bytes_per_block)
+        stages = (int)((device->shared_bytes_per_block - beside) / stage);
+    plan->shared_bytes = stage * (size_t)stages + beside;
     plan->view.stages = stages;
     if (stages < 2 || plan->shared_bytes > device->shared_bytes_per_block)
         return pk_fail(
@@ -88,7 +89,7 @@ static inline lab05_plan *lab05_plan_made(pk_run *run)
 /* For a kernel that keeps nothing in shared memory. */
 static inline pk_status lab05_plan_plain(pk_run *run, lab05_kernel kernel)
 {
-    PK_TRY(lab05_make_plan(run, 0, 0, 0, 0));
+    PK_TRY(lab05_make_plan(run, 0, 0, 0, 0, 0));
     lab05_plan_made(run)->kernel = kernel;
     return lab05_plan_grid(run, lab05_plan_made(run), (const void *)kernel, lab05_of(run)->threads / LAB05_WARP);
 }
@@ -97,7 +98,7 @@ static inline pk_status lab05_plan_plain(pk_run *run, lab05_kernel kernel)
 static inline pk_status lab05_plan_warp_rings(pk_run *run, lab05_kernel kernel, int most)
 {
     const int warps = lab05_of(run)->threads / LAB05_WARP;
-    PK_TRY(lab05_make_plan(run, most, 4, warps, 1));
+    PK_TRY(lab05_make_plan(run, most, 4, warps, 1, 0));
     lab05_plan_made(run)->kernel = kernel;
     PK_CHECK(cudaFuncSetAttribute((const void *)kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                                   (int)lab05_plan_made(run)->shared_bytes));
@@ -109,9 +110,8 @@ static inline pk_status lab05_plan_tensor_rings(pk_run *run, lab05_tensor_kernel
 {
     const lab05_view *const v = &lab05_of(run)->view;
     const int warps = lab05_of(run)->threads / LAB05_WARP;
-    PK_TRY(lab05_make_plan(run, LAB05_MOST_STAGES, 4, warps, 1));
+    PK_TRY(lab05_make_plan(run, LAB05_MOST_STAGES, 4, warps, 1, PK_TENSOR_SWIZZLED_ALIGN)); /* lab05_for_boxes */
     lab05_plan *const plan = lab05_plan_made(run);
-    plan->shared_bytes += PK_TENSOR_SWIZZLED_ALIGN; /* lab05_for_boxes */
     const pk_tensor_shape pool = {v->pool,
                                   (size_t)v->pages * (size_t)v->rows,
                                   (size_t)v->dim,
@@ -132,7 +132,7 @@ static inline pk_status lab05_plan_roles(pk_run *run, lab05_kernel kernel)
 {
     if (lab05_of(run)->threads < 2 * LAB05_WARP)
         return pk_fail(PK_SKIP, "it takes a warp that copies and one that computes: use --threads=64 or more");
-    PK_TRY(lab05_make_plan(run, LAB05_MOST_STAGES, 12, 1, 2));
+    PK_TRY(lab05_make_plan(run, LAB05_MOST_STAGES, 12, 1, 2, 0));
     lab05_plan *const plan = lab05_plan_made(run);
     plan->kernel = kernel;
     PK_CHECK(cudaFuncSetAttribute((const void *)kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,

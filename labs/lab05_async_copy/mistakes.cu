@@ -159,11 +159,6 @@ static __global__ void roles_wrong(lab05_wrong w)
     }
 }
 
-static __device__ inline unsigned right_chunk(int row, int chunk)
-{
-    return pk_tensor_swizzled(row, chunk);
-}
-
 /* A ring a warp, filled by boxes, as in the rung `tensor`. */
 static __global__ void tensor_wrong(lab05_wrong w, PK_TENSOR_PARAMETER(map))
 {
@@ -185,8 +180,9 @@ static __global__ void tensor_wrong(lab05_wrong w, PK_TENSOR_PARAMETER(map))
                                v->table[other] * v->rows, full);
         }
         pk_async_barrier_wait(full, lab05_parity(&r, k));
-        const float sum = w.mistake == NOT_SWIZZLED ? lab05_sum_boxes<DIM, lab05_plain_chunk>(v, lab05_buffer(&r, k), q)
-                                                    : lab05_sum_boxes<DIM, right_chunk>(v, lab05_buffer(&r, k), q);
+        const float sum = w.mistake == NOT_SWIZZLED
+                              ? lab05_sum_boxes<DIM, lab05_plain_chunk>(v, lab05_buffer(&r, k), q)
+                              : lab05_sum_boxes<DIM, pk_tensor_swizzled>(v, lab05_buffer(&r, k), q);
         __syncwarp();
         write_score(&w, page, sum);
     }
