@@ -12,7 +12,7 @@ extern const pk_decode_how pk_decode_naive; /* zero: as a naive engine launches 
 
 /* Keys of a part that attention of a step shares a head's keys into: fewer are not worth a block's merge. So many parts
  * there are room for, and so many are made. */
-enum { PK_ATTEND_PART_KEYS = 64 };
+enum { PK_ATTEND_PART_KEYS = 128 };
 
 /* Attention of a prefill: q from decoder->qkv, keys and values from the layer's cache, into decoder->rounded. One
  * launch. */

@@ -94,6 +94,8 @@ static __device__ inline int pk_matvec_pairs(const pk_matvec *m)
 template <int PAIRS> struct pk_matvec_chunks { /* of a thread: under way, or here */
     enum { DEEP = PK_MATVEC_LOADS / (2 * PAIRS) };
     uint4 chunk[DEEP][2 * PAIRS];
+    uint4 gain;    /* of the norm, for the first of them */
+    float bias[2]; /* of the pair of which this thread puts the sums; 0 where there is none */
 };
 
 /* Weights are read once and by one block: past the L1 cache. */
@@ -134,22 +136,41 @@ static __device__ inline void pk_matvec_ask_chunks(const pk_matvec *m, int chunk
     }
 }
 
+/* The pair of which this thread puts the sums; -1: of none. */
+template <int PAIRS> static __device__ inline int pk_matvec_pair_of_thread(const pk_matvec *m)
+{
+    const int pair = (int)blockIdx.x * PAIRS + (int)threadIdx.x;
+    return threadIdx.x < PAIRS && pair < pk_matvec_pairs(m) ? pair : -1;
+}
+
+/* With what else is the model's: the norm's weights and the bias, which after a token's weights are in no cache. */
 template <int PAIRS> static __device__ inline void pk_matvec_ask(const pk_matvec *m, pk_matvec_chunks<PAIRS> *c)
 {
+    const int pair = pk_matvec_pair_of_thread<PAIRS>(m);
     pk_matvec_ask_chunks<PAIRS>(m, threadIdx.x, c);
+    c->gain = make_uint4(0, 0, 0, 0);
+    c->bias[0] = c->bias[1] = 0;
+    if (m->norm && (int)threadIdx.x < m->columns / 8)
+        c->gain = ((const uint4 *)m->norm)[threadIdx.x];
+    if (m->bias && pair >= 0) {
+        int first, second;
+        pk_matvec_pair(m, pair, &first, &second);
+        c->bias[0] = pk_from_bf16(m->bias[first]);
+        c->bias[1] = second < m->rows ? pk_from_bf16(m->bias[second]) : 0;
+    }
 }
 
 /* ---- x ---- */
 
-/* 8 components of x, multiplied by the norm's weights; their squares are added to *squares. */
-static __device__ inline void pk_matvec_x(const pk_matvec *m, int chunk, float x[8], float *squares)
+/* 8 components of x, multiplied by the norm's weights, `weights`; their squares are added to *squares. */
+static __device__ inline void pk_matvec_x(const pk_matvec *m, int chunk, uint4 weights, float x[8], float *squares)
 {
     const float4 a = ((const float4 *)m->x)[2 * chunk], b = ((const float4 *)m->x)[2 * chunk + 1];
     x[0] = a.x, x[1] = a.y, x[2] = a.z, x[3] = a.w;
     x[4] = b.x, x[5] = b.y, x[6] = b.z, x[7] = b.w;
     if (m->norm) {
         float gain[8];
-        pk_unpack_bf16(((const uint4 *)m->norm)[chunk], gain);
+        pk_unpack_bf16(weights, gain);
 #pragma unroll
         for (int i = 0; i < 8; i++) {
             *squares += x[i] * x[i];
@@ -178,17 +199,50 @@ static __device__ inline float pk_activate(pk_activation activation, float x)
     return 0.5f * x * (1 + tanhf(inner));
 }
 
-static __device__ inline void pk_matvec_rotate_and_put(const pk_matvec *m, int first, int second, float a, float b)
+/* What the sums of a pair are put together with. Asked for while they are being made: a load behind the last addition
+ * is one that nothing hides. */
+typedef struct pk_matvec_side {
+    float residual[2];
+    float cosine, sine;
+    int position, step;
+} pk_matvec_side;
+
+static __device__ inline void pk_matvec_ask_side(const pk_matvec *m, int pair, pk_matvec_side *s)
+{
+    if (m->kind == PK_PROJECT_QKV)
+        s->position = pk_at_position(&m->at);
+    if (m->y_rows > 0)
+        s->step = pk_at_step(&m->at);
+    if (m->kind == PK_PROJECT_RESIDUAL) {
+        int first, second;
+        pk_matvec_pair(m, pair, &first, &second);
+        s->residual[0] = m->residual[first];
+        s->residual[1] = second < m->rows ? m->residual[second] : 0;
+    }
+}
+
+/* The same for what depends on the position: behind other loads, as it waits for that. */
+static __device__ inline void pk_matvec_ask_turn(const pk_matvec *m, int pair, pk_matvec_side *s)
+{
+    int first, second;
+    pk_matvec_pair(m, pair, &first, &second);
+    if (m->kind == PK_PROJECT_QKV && s->position < m->capacity && first / m->head_dim < m->heads + m->kv_heads) {
+        const float *const turn = m->rope + ((size_t)s->position * (m->head_dim / 2) + first % m->head_dim) * 2;
+        s->cosine = turn[0];
+        s->sine = turn[1];
+    }
+}
+
+static __device__ inline void pk_matvec_rotate_and_put(const pk_matvec *m, int first, int second, float a, float b,
+                                                       const pk_matvec_side *s)
 {
     const int head = first / m->head_dim, i = first % m->head_dim, half = m->head_dim / 2;
-    const int position = pk_at_position(&m->at);
-    if (position >= m->capacity)
+    if (s->position >= m->capacity)
         return; /* the cache is full: the choice of the next token says so */
     if (head < m->heads + m->kv_heads) {
-        const float *const turn = m->rope + ((size_t)position * half + i) * 2;
-        const float cosine = turn[0], sine = turn[1], x = a;
-        a = x * cosine - b * sine;
-        b = b * cosine + x * sine;
+        const float x = a;
+        a = x * s->cosine - b * s->sine;
+        b = b * s->cosine + x * s->sine;
     }
     if (head < m->heads) {
         m->y[first] = a;
@@ -198,32 +252,27 @@ static __device__ inline void pk_matvec_rotate_and_put(const pk_matvec *m, int f
     const bool is_key = head < m->heads + m->kv_heads;
     const int kv_head = head - m->heads - (is_key ? 0 : m->kv_heads);
     uint16_t *const row =
-        (is_key ? m->k_cache : m->v_cache) + ((size_t)kv_head * m->capacity + position) * m->head_dim + i;
+        (is_key ? m->k_cache : m->v_cache) + ((size_t)kv_head * m->capacity + s->position) * m->head_dim + i;
     row[0] = pk_model_to_bf16(a);
     row[half] = pk_model_to_bf16(b);
 }
 
-static __device__ inline void pk_matvec_put(const pk_matvec *m, int pair, float a, float b)
+static __device__ inline void pk_matvec_put(const pk_matvec *m, int pair, float a, float b, const pk_matvec_side *s)
 {
     int first, second;
     pk_matvec_pair(m, pair, &first, &second);
-    const bool two = second < m->rows;
-    if (m->bias) {
-        a += pk_from_bf16(m->bias[first]);
-        b += two ? pk_from_bf16(m->bias[second]) : 0;
-    }
     if (m->kind == PK_PROJECT_QKV) {
-        pk_matvec_rotate_and_put(m, first, second, a, b);
+        pk_matvec_rotate_and_put(m, first, second, a, b, s);
         return;
     }
     if (m->kind == PK_PROJECT_GATED) {
         m->y[first] = pk_activate(m->activation, a) * b;
         return;
     }
-    float *const y = m->y_rows > 0 ? m->y + (size_t)(pk_at_step(&m->at) % m->y_rows) * m->rows : m->y;
-    y[first] = m->kind == PK_PROJECT_RESIDUAL ? m->residual[first] + a : a;
-    if (two)
-        y[second] = m->kind == PK_PROJECT_RESIDUAL ? m->residual[second] + b : b;
+    float *const y = m->y_rows > 0 ? m->y + (size_t)(s->step % m->y_rows) * m->rows : m->y;
+    y[first] = m->kind == PK_PROJECT_RESIDUAL ? s->residual[0] + a : a;
+    if (second < m->rows)
+        y[second] = m->kind == PK_PROJECT_RESIDUAL ? s->residual[1] + b : b;
 }
 
 /* ---- all of it ---- */
@@ -262,8 +311,11 @@ template <int PAIRS> static __device__ inline void pk_matvec_finish(const pk_mat
 {
     enum { ROWS = 2 * PAIRS, DEEP = pk_matvec_chunks<PAIRS>::DEEP, MOST_WARPS = PK_MATVEC_THREADS / PK_LANES };
     __shared__ float shared[MOST_WARPS][ROWS + 1]; /* of each warp: a sum for each row, and of the squares */
-    const int chunks = m->columns / 8, warps = blockDim.x / PK_LANES;
+    const int chunks = m->columns / 8, warps = blockDim.x / PK_LANES, pair = pk_matvec_pair_of_thread<PAIRS>(m);
+    pk_matvec_side side = {{0, 0}, 0, 0, 0, 0};
     float sum[ROWS], squares = 0;
+    if (pair >= 0)
+        pk_matvec_ask_side(m, pair, &side);
 #pragma unroll
     for (int r = 0; r < ROWS; r++)
         sum[r] = 0;
@@ -272,15 +324,21 @@ template <int PAIRS> static __device__ inline void pk_matvec_finish(const pk_mat
             pk_matvec_ask_chunks<PAIRS>(m, at, c);
 #pragma unroll
         for (int i = 0; i < DEEP; i++) {
+            const int chunk = at + i * (int)blockDim.x;
+            const bool is_first = chunk == (int)threadIdx.x;
             float x[8];
-            if (at + i * (int)blockDim.x >= chunks)
+            if (chunk >= chunks)
                 break;
-            pk_matvec_x(m, at + i * (int)blockDim.x, x, &squares);
+            pk_matvec_x(m, chunk, is_first || !m->norm ? c->gain : ((const uint4 *)m->norm)[chunk], x, &squares);
+            if (is_first && pair >= 0)
+                pk_matvec_ask_turn(m, pair, &side);
 #pragma unroll
             for (int r = 0; r < ROWS; r++)
                 sum[r] = pk_dot_chunk(c->chunk[i][r], x, sum[r]);
         }
     }
+    if (pair >= 0 && (int)threadIdx.x >= chunks) /* it has no chunk, in a matrix of very few columns */
+        pk_matvec_ask_turn(m, pair, &side);
     const int lane = threadIdx.x % PK_LANES;
     const float mine = pk_sum_lanes_of<ROWS>(sum);
     if (m->norm)
@@ -290,8 +348,7 @@ template <int PAIRS> static __device__ inline void pk_matvec_finish(const pk_mat
     if (lane == 0)
         shared[threadIdx.x / PK_LANES][ROWS] = squares;
     __syncthreads();
-    const int pair = (int)blockIdx.x * PAIRS + (int)threadIdx.x;
-    if (threadIdx.x >= PAIRS || pair >= pk_matvec_pairs(m))
+    if (pair < 0)
         return;
     float a = 0, b = 0, factor = 1;
     squares = 0;
@@ -302,7 +359,7 @@ template <int PAIRS> static __device__ inline void pk_matvec_finish(const pk_mat
     }
     if (m->norm)
         factor = rsqrtf(squares / (float)m->columns + m->norm_eps);
-    pk_matvec_put(m, pair, factor * a, factor * b);
+    pk_matvec_put(m, pair, factor * a + c->bias[0], factor * b + c->bias[1], &side);
 }
 
 /* PK_MATVEC_LAUNCH(PK_LAUNCH, kernel, m, blocks, threads, stream): the instance of kernel<PAIRS> that m asks for. */

@@ -4,7 +4,10 @@
  *
  * Every kernel lets the one behind begin at once and waits for the one ahead before it touches what that wrote. In
  * plain stream order neither does anything; in programmatic dependent launches (PK_LAUNCH_PDL) they are the order: as
- * each kernel waits for the whole of the one ahead, and that one did, all before it has ended. */
+ * each kernel waits for the whole of the one ahead, and that one did, all before it has ended.
+ *
+ * The first kernel of a step is launched plainly: no kernel of a step begins before all of the step ahead has ended. So
+ * what only earlier steps wrote may be read before the wait: the state, and the cache but for its newest row. */
 #include "decode/decode_internal.h"
 #include "decode/pk_matvec.cuh"
 #include "decode/step_attend.cuh"
@@ -174,8 +177,8 @@ static __device__ inline void append_to_cache(const rotate_args *a, int kv_head,
 /* Block h: head h of q, then of k. One warp; lanes take pairs in turn. */
 static __global__ void rotate(rotate_args a)
 {
-    begin();
     const int head = blockIdx.x, half = a.head_dim / 2, position = pk_at_position(&a.at);
+    begin();
     float *const x = a.qkv + (size_t)head * a.head_dim;
     const uint16_t *const gain = head < a.heads ? a.q_norm : a.k_norm;
     if (position >= a.capacity)
@@ -206,8 +209,8 @@ static __global__ void rotate(rotate_args a)
 /* Block g: key/value head g. */
 static __global__ void append_kv(rotate_args a)
 {
-    begin();
     const int position = pk_at_position(&a.at);
+    begin();
     const float *const k = a.qkv + (size_t)(a.heads + blockIdx.x) * a.head_dim;
     if (position >= a.capacity)
         return;
@@ -425,7 +428,7 @@ pk_status pk_decode_step(const pk_decoder *d, pk_decode_at at, const pk_decode_h
 {
     how = how ? how : &pk_decode_naive;
     const embed_args e = {at, d->embedding, d->x, d->config.hidden, d->config.vocab};
-    LAUNCH(how, embed, blocks_for(e.hidden, (unsigned)d->threads), (unsigned)d->threads, 0, (cudaStream_t)stream, e);
+    PK_LAUNCH(embed, blocks_for(e.hidden, (unsigned)d->threads), (unsigned)d->threads, 0, (cudaStream_t)stream, e);
     for (int i = 0; i < d->config.layers; i++)
         PK_TRY((how->fused ? layer_fused : layer_unfused)(d, &d->layer[i], at, how, stream));
     return pk_decode_logits_and_choose(d, d->x, at, how, stream);

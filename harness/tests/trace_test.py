@@ -246,7 +246,9 @@ def check_graph_and_streams(folder, program):
     for v in (graph, streams):
         check_order(v, overlaps=False)
         check_arrows(v)
-    kinds = dict(collections.Counter(e["cat"] for e in graph.work))
+    # A driver may make a small copy of a graph by a kernel of its own, and CUPTI then records that.
+    copies = [e for e in graph.work if e["cat"] == "copy" or e["name"].startswith("memcpy")]
+    kinds = {"kernel": len(graph.work) - len(copies), "copy": len(copies)}
     wanted = {"kernel": K * TOKENS, "copy": TOKENS}
     graph.check(kinds == wanted, f"{kinds} ran in graphs, want {wanted}")
     nodes = collections.Counter(e["args"].get("node") for e in graph.work)

@@ -69,6 +69,16 @@ static __device__ inline unsigned lab05_parity(const lab05_ring *r, int k)
     return (unsigned)(k / r->stages) & 1u;
 }
 
+/* Which pages a warp takes from the block's ring: those of its own stages, `mine`, mine + consumers, ... below the
+ * ring's, turn by turn; a warp with no stage takes none. A wait for a parity cannot tell a phase from the one two
+ * before it. So whoever waits on a stage's barrier must have seen all of its phases, and a stage belongs to one warp.
+ */
+static __device__ inline int lab05_next_of_stages(const lab05_ring *r, int k, int mine, int consumers)
+{
+    const int turn = k / r->stages, next = k + consumers;
+    return next / r->stages == turn ? next : (turn + 1) * r->stages + mine;
+}
+
 /* By all threads of the block, before anything else: barriers of a ring a warp, one arrival each. */
 static __device__ inline void lab05_begin_warp_rings(const lab05_ring *r)
 {

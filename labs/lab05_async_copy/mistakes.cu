@@ -31,7 +31,8 @@
     X(ROLES_RIGHT, roles_right, "roles-right", ROLES, "warps with roles, as it should be")                             \
     X(NEVER_EMPTY, never_empty, "never-empty", ROLES, "nobody says that a buffer has been used")                       \
     X(EMPTY_EARLY, empty_early, "empty-early", ROLES, "a buffer given back before it has been read")                   \
-    X(EMPTY_PARITY, empty_parity, "empty-parity", ROLES, "a wait for the empty buffer's phase that is still to come")
+    X(EMPTY_PARITY, empty_parity, "empty-parity", ROLES, "a wait for the empty buffer's phase that is still to come")  \
+    X(IN_TURN, in_turn, "in-turn", ROLES, "warps take pages in turn, and so phases of stages that others have seen")
 
 #define NUMBER(mistake, ...) mistake,
 enum mistake { MISTAKES(NUMBER) };
@@ -145,7 +146,11 @@ static __global__ void roles_wrong(lab05_wrong w)
         }
         return;
     }
-    for (int k = lab05_warp() - 1; blockIdx.x + k * gridDim.x < (unsigned)v->pages; k += consumers) {
+    const int mine = lab05_warp() - 1;
+    if (mine >= r.stages && w.mistake != IN_TURN)
+        return;
+    for (int k = mine; blockIdx.x + k * gridDim.x < (unsigned)v->pages;
+         k = w.mistake == IN_TURN ? k + consumers : lab05_next_of_stages(&r, k, mine, consumers)) {
         pk_async_barrier_wait(&r.full[lab05_stage(&r, k)], lab05_parity(&r, k));
         if (w.mistake == EMPTY_EARLY && lab05_lane() == 0)
             pk_async_barrier_arrive(&r.empty[lab05_stage(&r, k)]);

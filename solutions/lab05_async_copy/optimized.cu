@@ -217,12 +217,15 @@ static __device__ inline void produce(const lab05_view *v, const lab05_ring *r)
     }
 }
 
-/* By a warp that computes, number `mine` of `consumers`: the block's pages mine, mine + consumers, ... */
+/* By a warp that computes, number `mine` of `consumers`: the pages of its stages. */
 template <int D>
 static __device__ inline void consume(const lab05_view *v, const lab05_ring *r, int mine, int consumers)
 {
     const lab05_q q = lab05_q_of_lane<D>(v);
-    for (int k = mine; blockIdx.x + k * gridDim.x < (unsigned)v->pages; k += consumers) {
+    if (mine >= r->stages)
+        return;
+    for (int k = mine; blockIdx.x + k * gridDim.x < (unsigned)v->pages;
+         k = lab05_next_of_stages(r, k, mine, consumers)) {
         float sum = 0;
         /* STEP lab05.13 for roles: wait for the page, sum it up; when all lanes have, say that its buffer is empty (about 5 lines) */
         pk_async_barrier_wait(&r->full[lab05_stage(r, k)], lab05_parity(r, k));
