@@ -1,17 +1,24 @@
 # For labs/labNN_*/CMakeLists.txt.
 
-# pk_add_lab(01 [SOURCES more.c more.cu...] [LIBRARIES pk_decode...]): the programs lab01_baseline, lab01_optimized and lab01_solution from
-# problem.c, the .cu files and the further sources, lab01_mistakes where there is a mistakes.cu, and the CTest entries
-# lab01.baseline, .optimized and .solution.
+# pk_add_lab(01 [SOURCES more.c more.cu...] [LIBRARIES pk_decode...] [BASELINES baseline_chain.cu...] [LADDERS chain.cu...]
+# [MISTAKES mistakes_chain.cu...]): the programs lab01_baseline, lab01_optimized and lab01_solution from problem.c, the .cu
+# files and the further sources, lab01_mistakes where there is a mistakes.cu, and the CTest entries lab01.baseline,
+# .optimized and .solution. BASELINES, LADDERS and MISTAKES are the files of variants that follow baseline.cu, optimized.cu
+# and mistakes.cu, in this order; LADDERS are further student's files, and stand in the lab's folder and in that of its
+# solution.
 function(pk_add_lab number)
-    cmake_parse_arguments(PARSE_ARGV 1 PK_LAB "" "" "SOURCES;LIBRARIES")
+    cmake_parse_arguments(PARSE_ARGV 1 PK_LAB "" "" "SOURCES;LIBRARIES;BASELINES;LADDERS;MISTAKES")
     set(lab lab${number})
     get_filename_component(folder ${CMAKE_CURRENT_SOURCE_DIR} NAME)
-    pk_add_lab_program(${lab}_baseline ${PROJECT_SOURCE_DIR}/harness/src/no_ladder.c)
-    pk_add_lab_program(${lab}_optimized optimized.cu)
-    pk_add_lab_program(${lab}_solution ${PROJECT_SOURCE_DIR}/solutions/${folder}/optimized.cu)
+    set(students optimized.cu ${PK_LAB_LADDERS})
+    set(solutions ${students})
+    list(TRANSFORM solutions PREPEND ${PROJECT_SOURCE_DIR}/solutions/${folder}/)
+    pk_check_ladders(${folder} ${students})
+    pk_add_lab_program(${lab}_baseline)
+    pk_add_lab_program(${lab}_optimized ${students})
+    pk_add_lab_program(${lab}_solution ${solutions})
     if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/mistakes.cu)
-        pk_add_lab_program(${lab}_mistakes mistakes.cu)
+        pk_add_lab_program(${lab}_mistakes mistakes.cu ${PK_LAB_MISTAKES})
     endif()
     foreach(role baseline optimized solution)
         add_test(NAME ${lab}.${role} COMMAND ${lab}_${role} --quick --no-timing)
@@ -25,6 +32,17 @@ function(pk_add_lab number)
     endif()
 endfunction()
 
+# The student's files are those that the solution's folder has: so ./lab finds them.
+function(pk_check_ladders folder)
+    file(GLOB there RELATIVE ${PROJECT_SOURCE_DIR}/solutions/${folder} ${PROJECT_SOURCE_DIR}/solutions/${folder}/*.cu)
+    set(named ${ARGN})
+    list(SORT there)
+    list(SORT named)
+    if(NOT there STREQUAL named)
+        message(FATAL_ERROR "solutions/${folder} has ${there}, and pk_add_lab names ${named}: write the same files in LADDERS")
+    endif()
+endfunction()
+
 # lab01.checked.NAME: a program of a checked build, with PK_CPU_CHECK=1.
 function(pk_add_checked_test lab name)
     add_test(NAME ${lab}.checked.${name} COMMAND ${ARGN})
@@ -32,35 +50,42 @@ function(pk_add_checked_test lab name)
     set_tests_properties(${lab}.checked.${name} PROPERTIES ENVIRONMENT PK_CPU_CHECK=1)
 endfunction()
 
-function(pk_add_lab_program program ladder)
+# pk_add_lab_program(lab01_traced file...): a program of the lab's baselines and of the ladder that these files are.
+function(pk_add_lab_program program)
     set(c_sources ${PK_LAB_SOURCES})
     set(gpu_sources ${PK_LAB_SOURCES})
     list(FILTER c_sources INCLUDE REGEX "[.]c$")
     list(FILTER gpu_sources INCLUDE REGEX "[.]cu$")
     add_executable(${program} problem.c ${c_sources})
-    pk_gpu_sources(${program} baseline.cu ${gpu_sources})
-    if(ladder MATCHES "[.]cu$")
-        pk_gpu_sources(${program} ${ladder})
-        pk_add_source_text(${program} ${ladder})
-    else()
-        target_sources(${program} PRIVATE ${ladder})
-    endif()
+    pk_gpu_sources(${program} baseline.cu ${PK_LAB_BASELINES} ${gpu_sources})
+    foreach(ladder ${ARGN})
+        if(ladder MATCHES "[.]cu$")
+            pk_gpu_sources(${program} ${ladder})
+        else()
+            target_sources(${program} PRIVATE ${ladder})
+        endif()
+    endforeach()
+    pk_add_program_files(${program} ${ARGN})
     target_include_directories(${program} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
     target_link_libraries(${program} PRIVATE pk_harness_main ${PK_LAB_LIBRARIES})
     pk_target_options(${program})
 endfunction()
 
-# The text of the ladder's file, in the program that is built from it: the run records which text it measured, whatever
-# the file has become since.
-function(pk_add_source_text program ladder)
-    get_filename_component(source ${ladder} ABSOLUTE)
-    set(text ${CMAKE_CURRENT_BINARY_DIR}/${program}_text.c)
-    add_custom_command(OUTPUT ${text}
-        COMMAND ${CMAKE_COMMAND} -DSOURCE=${source} -DOUTPUT=${text}
-                -P ${PROJECT_SOURCE_DIR}/harness/cmake/source_text.cmake
-        DEPENDS ${source} ${PROJECT_SOURCE_DIR}/harness/cmake/source_text.cmake
-        COMMENT "Writing ${program}_text.c" VERBATIM)
-    target_sources(${program} PRIVATE ${text})
+# What the program is told of its files (pk/program.h): which define variants, and the ladder's texts.
+function(pk_add_program_files program)
+    set(sources)
+    foreach(ladder ${ARGN})
+        get_filename_component(source ${ladder} ABSOLUTE)
+        list(APPEND sources ${source})
+    endforeach()
+    set(files ${CMAKE_CURRENT_BINARY_DIR}/${program}_files.c)
+    set(script ${PROJECT_SOURCE_DIR}/harness/cmake/program_files.cmake)
+    add_custom_command(OUTPUT ${files}
+        COMMAND ${CMAKE_COMMAND} "-DBASELINES=baseline.cu;${PK_LAB_BASELINES}" "-DLADDER=${sources}" -DOUTPUT=${files}
+                -P ${script}
+        DEPENDS ${sources} ${script}
+        COMMENT "Writing ${program}_files.c" VERBATIM)
+    target_sources(${program} PRIVATE ${files})
 endfunction()
 
 # One at a time: on two cores a test beside another is a test of the scheduler.

@@ -1,4 +1,4 @@
-/* What to do next: from the steps in the student's file and from what came of running them. */
+/* What to do next: from the steps in the student's files and from what came of running them. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +10,6 @@
 typedef struct situation {
     const cli_lab *lab;
     const cli_result *result; /* of the student's program; NULL when it is not known */
-    char *path;               /* the student's file */
     const pk_steps *steps;
 } situation;
 
@@ -51,12 +50,14 @@ static bool ran_on_cpu(const situation *now)
 /* `then` follows what is to be done in the file: "", or ", then ./lab run 01". */
 static void say_open(const situation *now, const pk_step *step, const char *then)
 {
+    char *path = cli_student_file(now->lab, step->file);
     if (step->todo_left)
         cli_say(2, "Next: when its code is complete, delete the pk_todo line of %s in %s%s", step->id,
-                cli_relative(now->path), then);
+                cli_relative(path), then);
     else
-        cli_say(2, "Next: fill in step %s in %s%s\nStuck? ./lab hint %s", step->id, cli_relative(now->path), then,
+        cli_say(2, "Next: fill in step %s in %s%s\nStuck? ./lab hint %s", step->id, cli_relative(path), then,
                 step->id + strlen("lab"));
+    free(path);
 }
 
 /* ---- what this device does not check ---- */
@@ -144,11 +145,13 @@ static void say_wrong(const situation *now, const char *variant)
         free(hints);
         hints = longer;
     }
+    char *path = cli_student_file(now->lab, open ? open->file : "");
     if (open)
         cli_say(2, "Next: %s is wrong while its step %s is open: fill it in, in %s\nStuck? ./lab hint %s", variant,
-                open->id, cli_relative(now->path), open->id + strlen("lab"));
+                open->id, cli_relative(path), open->id + strlen("lab"));
     else
         cli_say(2, "Next: %s is wrong: %sdocs/troubleshooting.md", variant, hints);
+    free(path);
     free(hints);
 }
 
@@ -277,15 +280,22 @@ static void say_after_hang(void)
     cli_say(2, "Next: who was to change what is waited for? docs/troubleshooting.md#watchdog");
 }
 
+/* Which of the student's files ended the process is not known. */
+static void say_after_own_end(const cli_lab *lab)
+{
+    char *files = cli_student_files(lab);
+    cli_say(2, "Next: what it said last, above; if nothing, take what ends the process out of %s: a variant returns",
+            files);
+    free(files);
+}
+
 /* It ended without a verdict on the results, or missed a target. */
 static void say_after_end(const situation *now, const char *again, const cli_end *end)
 {
     if (end->killed_by)
         say_after_signal(again, end->killed_by);
     else if (end->code == pk_exit_code(PK_FAULT) && !end->reported)
-        cli_say(2,
-                "Next: what it said last, above; if nothing, take what ends the process out of %s: a variant returns",
-                cli_relative(now->path));
+        say_after_own_end(now->lab);
     else if (end->code == pk_exit_code(PK_FAULT))
         say_after_fault(now, again);
     else if (end->code == pk_exit_code(PK_TIMEOUT))
@@ -297,25 +307,44 @@ static void say_after_end(const situation *now, const char *again, const cli_end
         cli_say(2, "Next: ./lab %s again", again);
 }
 
-/* It was edited meanwhile; or it came back with an old time, from a copy for instance, and was not built again. */
-static bool has_other_text(const situation *now)
+/* The student's files that were edited meanwhile, or came back with an old time, from a copy for instance, and were not
+ * built again. */
+static cli_names with_other_text(const situation *now)
 {
-    for (size_t i = 0; now->result && now->result->step_count && i < now->steps->count; i++)
-        if (!now->steps->steps[i].lost && !cli_has_text(now->result, &now->steps->steps[i]))
-            return true;
-    return false;
+    cli_names files = {NULL, 0};
+    for (size_t i = 0; now->result && now->result->step_count && i < now->steps->count; i++) {
+        const pk_step *step = &now->steps->steps[i];
+        if (!step->lost && !cli_has_text(now->result, step) && !cli_names_has(&files, step->file))
+            cli_names_add(&files, step->file);
+    }
+    return files;
+}
+
+static void say_other_text(const cli_lab *lab, const cli_names *files, const char *again)
+{
+    char *names = cli_copy("", 0);
+    for (size_t i = 0; i < files->count; i++) {
+        char *path = cli_student_file(lab, files->names[i]);
+        char *longer = cli_format("%s%s%s", names, i ? " " : "", cli_relative(path));
+        free(path);
+        free(names);
+        names = longer;
+    }
+    cli_say(2, "%s %s another text than what was run.\nNext: touch %s, then ./lab %s", names,
+            files->count > 1 ? "have" : "has", names, again);
+    free(names);
 }
 
 void cli_advise_after_run(const cli_lab *lab, const cli_result *result, const char *again, const cli_end *end)
 {
     pk_steps steps = cli_student_steps(lab);
-    const situation now = {lab, result, cli_student_file(lab), &steps};
+    const situation now = {lab, result, &steps};
     const cli_point *wrong = first_wrong(result);
+    cli_names other = with_other_text(&now);
     if (cli_lost_steps(&steps))
         cli_say_lost_steps(lab, &steps);
-    else if (has_other_text(&now))
-        cli_say(2, "%s has another text than what was run.\nNext: touch %s, then ./lab %s", cli_relative(now.path),
-                cli_relative(now.path), again);
+    else if (other.count)
+        say_other_text(lab, &other, again);
     else if (wrong)
         say_wrong(&now, wrong->variant);
     else if (end->code == pk_exit_code(PK_TODO))
@@ -325,7 +354,7 @@ void cli_advise_after_run(const cli_lab *lab, const cli_result *result, const ch
     else
         say_after_end(&now, again, end);
     say_not_checked(&now);
-    free(now.path);
+    cli_names_free(&other);
     pk_steps_free(&steps);
 }
 
@@ -366,7 +395,7 @@ static void say_bad(const situation *now, const cli_rung *rung)
 
 bool cli_advise(const cli_lab *lab, const cli_progress *progress)
 {
-    const situation now = {lab, NULL, cli_student_file(lab), &progress->steps};
+    const situation now = {lab, NULL, &progress->steps};
     bool here;
     const pk_step *open = next_open_of(&now, progress, &here);
     const cli_rung *bad = first_bad(progress);
@@ -385,6 +414,5 @@ bool cli_advise(const cli_lab *lab, const cli_progress *progress)
     } else {
         something = false;
     }
-    free(now.path);
     return something;
 }

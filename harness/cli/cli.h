@@ -36,12 +36,13 @@ char *cli_read_bytes(const char *path, size_t *bytes); /* the same, and how many
 bool cli_exists(const char *path);
 bool cli_is_folder(const char *path);
 
-/* A sorted list of strings that it owns. */
+/* A list of strings that it owns. */
 typedef struct cli_names {
     char **names;
     size_t count;
 } cli_names;
 void cli_names_add(cli_names *list, const char *name);
+bool cli_names_has(const cli_names *list, const char *name);
 void cli_names_free(cli_names *list);
 
 /* Names in a folder that begin with `prefix` and end with `suffix`, sorted. Empty when there is no such folder. */
@@ -107,11 +108,18 @@ void cli_labs_free(cli_labs *labs);
 /* "1", "01", "lab01" or "lab01_launches"; NULL after pk_fail, which names the labs or the nearest one. */
 const cli_lab *cli_lab_named(const cli_labs *labs, const char *word);
 
-char *cli_student_file(const cli_lab *lab);  /* labs/labNN_name/optimized.cu; the caller frees it */
-char *cli_solution_file(const cli_lab *lab); /* solutions/labNN_name/optimized.cu */
-const char *cli_relative(const char *path);  /* without the source folder in front, for messages */
+/* The names of a lab's student's files: optimized.cu, then the further .cu files that its solution has, in the order in
+ * which their steps are numbered. */
+cli_names cli_lab_files(const cli_lab *lab);
+char *cli_student_file(const cli_lab *lab, const char *file);  /* labs/labNN_name/FILE; the caller frees it */
+char *cli_solution_file(const cli_lab *lab, const char *file); /* solutions/labNN_name/FILE */
+const char *cli_relative(const char *path);                    /* without the source folder in front, for messages */
 
-/* The steps of the student's file, those included that are lost there but are in the solution's. */
+/* The student's files as a reader names them: "labs/lab05_name/optimized.cu, labs/lab05_name/chain.cu". */
+char *cli_student_files(const cli_lab *lab);
+
+/* The steps that are marked in the student's files; with those that are lost there but are in the solution's. */
+pk_steps cli_marked_steps(const cli_lab *lab);
 pk_steps cli_student_steps(const cli_lab *lab);
 
 size_t cli_open_steps(const pk_steps *steps);

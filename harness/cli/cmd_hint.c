@@ -111,8 +111,8 @@ static pk_status remember(const char *path, const char *progress, const char *st
 static char *step_named(const cli_lab *lab, const char *word)
 {
     const char *dot = strchr(word, '.');
-    char *path = cli_student_file(lab), *source = cli_read_file(path), *id = NULL;
-    pk_steps steps = source ? pk_find_steps(source) : (pk_steps){NULL, 0};
+    char *files = cli_student_files(lab), *id = NULL;
+    pk_steps steps = cli_marked_steps(lab);
     const pk_step *chosen = NULL;
     for (size_t i = 0; i < steps.count; i++) {
         const char *number = strchr(steps.steps[i].id, '.');
@@ -124,13 +124,12 @@ static char *step_named(const cli_lab *lab, const char *word)
     if (chosen)
         id = cli_copy(chosen->id, strlen(chosen->id));
     else if (!steps.count)
-        pk_fail(PK_USAGE, "no steps are marked in %s; ./lab reset %s restores it", cli_relative(path), lab->number);
+        pk_fail(PK_USAGE, "no steps are marked in %s; ./lab reset %s restores them", files, lab->number);
     else
         pk_fail(PK_USAGE, "%s has no step '%s'; its steps are %s to %s", lab->id, word, steps.steps[0].id + 3,
                 steps.steps[steps.count - 1].id + 3);
     pk_steps_free(&steps);
-    free(source);
-    free(path);
+    free(files);
     return id;
 }
 

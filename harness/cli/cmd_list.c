@@ -30,6 +30,19 @@ static void list_variants(pk_table *table, const cli_lab *lab)
     free(program);
 }
 
+/* Each step under the file that it is in. */
+static void list_steps(pk_table *table, const cli_lab *lab, const pk_steps *steps)
+{
+    for (size_t i = 0; i < steps->count; i++) {
+        const pk_step *step = &steps->steps[i];
+        char *path = cli_student_file(lab, step->file);
+        if (i == 0 || strcmp(step->file, steps->steps[i - 1].file) != 0)
+            pk_table_row(table, (const char *[]){lab->number, "file", step->file, cli_relative(path)});
+        pk_table_row(table, (const char *[]){lab->number, "step", step->id, step->title});
+        free(path);
+    }
+}
+
 int cmd_list(int argc, char **argv)
 {
     size_t words;
@@ -44,8 +57,7 @@ int cmd_list(int argc, char **argv)
         pk_steps steps = cli_student_steps(lab);
         pk_table_row(table, (const char *[]){lab->number, "page", lab->title, lab->name});
         list_variants(table, lab);
-        for (size_t j = 0; j < steps.count; j++)
-            pk_table_row(table, (const char *[]){lab->number, "step", steps.steps[j].id, steps.steps[j].title});
+        list_steps(table, lab, &steps);
         pk_steps_free(&steps);
     }
     pk_table_print(table, stdout, pk_text_width(stdout), pk_use_colour(stdout));

@@ -88,14 +88,69 @@ const cli_lab *cli_lab_named(const cli_labs *labs, const char *word)
     return NULL;
 }
 
-char *cli_student_file(const cli_lab *lab)
+/* ---- files ---- */
+
+char *cli_student_file(const cli_lab *lab, const char *file)
 {
-    return cli_format("%s/labs/%s/optimized.cu", cli_source(), lab->name);
+    return cli_format("%s/labs/%s/%s", cli_source(), lab->name, file);
 }
 
-char *cli_solution_file(const cli_lab *lab)
+char *cli_solution_file(const cli_lab *lab, const char *file)
 {
-    return cli_format("%s/solutions/%s/optimized.cu", cli_source(), lab->name);
+    return cli_format("%s/solutions/%s/%s", cli_source(), lab->name, file);
+}
+
+/* The steps marked in one file; none when it is not there. */
+static pk_steps steps_in(const char *path, const char *file)
+{
+    char *text = cli_read_file(path);
+    const pk_source source = {file, text};
+    pk_steps steps = pk_find_steps(&source, text ? 1 : 0);
+    free(text);
+    return steps;
+}
+
+/* Those of the solution in the order of their steps: a file without any comes in the order of names, at the end. */
+cli_names cli_lab_files(const cli_lab *lab)
+{
+    static const char first[] = "optimized.cu";
+    char *folder = cli_format("%s/solutions/%s", cli_source(), lab->name);
+    cli_names there = cli_list_folder(folder, "", ".cu"), files = {NULL, 0};
+    pk_steps all = {NULL, 0};
+    cli_names_add(&files, first);
+    for (size_t i = 0; i < there.count; i++) {
+        char *path = cli_solution_file(lab, there.names[i]);
+        pk_steps steps = steps_in(path, there.names[i]);
+        for (size_t j = 0; j < steps.count; j++)
+            pk_steps_add(&all, &steps.steps[j]);
+        pk_steps_free(&steps);
+        free(path);
+    }
+    for (size_t i = 0; i < all.count; i++)
+        if (!cli_names_has(&files, all.steps[i].file))
+            cli_names_add(&files, all.steps[i].file);
+    for (size_t i = 0; i < there.count; i++)
+        if (!cli_names_has(&files, there.names[i]))
+            cli_names_add(&files, there.names[i]);
+    pk_steps_free(&all);
+    cli_names_free(&there);
+    free(folder);
+    return files;
+}
+
+char *cli_student_files(const cli_lab *lab)
+{
+    cli_names files = cli_lab_files(lab);
+    char *text = cli_copy("", 0);
+    for (size_t i = 0; i < files.count; i++) {
+        char *path = cli_student_file(lab, files.names[i]);
+        char *longer = cli_format("%s%s%s", text, i ? ", " : "", cli_relative(path));
+        free(text);
+        free(path);
+        text = longer;
+    }
+    cli_names_free(&files);
+    return text;
 }
 
 const char *cli_relative(const char *path)
@@ -114,28 +169,69 @@ static bool has_step(const pk_steps *steps, const char *id)
     return false;
 }
 
-pk_steps cli_student_steps(const cli_lab *lab)
+pk_steps cli_marked_steps(const cli_lab *lab)
 {
-    char *path = cli_student_file(lab), *source = cli_read_file(path);
-    char *solution_path = cli_solution_file(lab), *solution = cli_read_file(solution_path);
-    pk_steps steps = source ? pk_find_steps(source) : (pk_steps){NULL, 0};
-    pk_steps all = solution ? pk_find_steps(solution) : (pk_steps){NULL, 0};
+    cli_names files = cli_lab_files(lab);
+    pk_steps marked = {NULL, 0};
+    for (size_t i = 0; i < files.count; i++) {
+        char *path = cli_student_file(lab, files.names[i]);
+        pk_steps steps = steps_in(path, files.names[i]);
+        for (size_t j = 0; j < steps.count; j++)
+            pk_steps_add(&marked, &steps.steps[j]);
+        pk_steps_free(&steps);
+        free(path);
+    }
+    cli_names_free(&files);
+    return marked;
+}
+
+/* Add to the steps marked in the student's files those of one file's solution that are in none of them. */
+static void add_lost_steps(pk_steps *steps, const cli_lab *lab, const char *file)
+{
+    char *path = cli_student_file(lab, file), *source = cli_read_file(path);
+    char *solution = cli_solution_file(lab, file);
+    pk_steps all = steps_in(solution, file);
     for (size_t i = 0; i < all.count; i++) {
-        if (has_step(&steps, all.steps[i].id))
+        if (has_step(steps, all.steps[i].id))
             continue;
         pk_step step = all.steps[i];
         step.open = false;
         step.lost = "STEP";
         step.begin = step.end = 0;
         step.line = source ? pk_step_end_line(source, step.id) : 0;
-        pk_steps_add(&steps, &step);
+        pk_steps_add(steps, &step);
     }
     pk_steps_free(&all);
     free(solution);
-    free(solution_path);
     free(source);
     free(path);
+}
+
+pk_steps cli_student_steps(const cli_lab *lab)
+{
+    cli_names files = cli_lab_files(lab);
+    pk_steps steps = cli_marked_steps(lab);
+    for (size_t i = 0; i < files.count; i++)
+        add_lost_steps(&steps, lab, files.names[i]);
+    cli_names_free(&files);
     return steps;
+}
+
+/* The student's file that alone has lost fences, in a lab of several; "" for any other lab. */
+static const char *damaged_file(const cli_lab *lab, const pk_steps *steps)
+{
+    cli_names files = cli_lab_files(lab);
+    const char *damaged = NULL;
+    bool alone = files.count > 1;
+    for (size_t i = 0; i < steps->count; i++) {
+        const pk_step *step = &steps->steps[i];
+        if (!step->lost)
+            continue;
+        alone = alone && (!damaged || !strcmp(damaged, step->file));
+        damaged = step->file;
+    }
+    cli_names_free(&files);
+    return alone && damaged ? damaged : "";
 }
 
 void cli_say_lost_steps(const cli_lab *lab, const pk_steps *steps)
@@ -144,15 +240,17 @@ void cli_say_lost_steps(const cli_lab *lab, const pk_steps *steps)
         const pk_step *step = &steps->steps[i];
         if (!step->lost)
             continue;
-        char *path = cli_student_file(lab);
+        char *path = cli_student_file(lab, step->file);
         char *line = step->line ? cli_format(":%zu", step->line) : cli_copy("", 0);
         cli_say(2, "%s has no %s line: %s%s\n  Write /* %s %s%s */ again", step->id, step->lost, cli_relative(path),
                 line, step->lost, step->id, strcmp(step->lost, "STEP") ? "" : ": ...");
         free(line);
         free(path);
     }
+    const char *file = damaged_file(lab, steps);
     if (cli_lost_steps(steps))
-        cli_say(2, "Next: mend the fences, or restore the file: ./lab reset %s", lab->number);
+        cli_say(2, "Next: mend the fences, or restore the file: ./lab reset %s%s%s", lab->number, *file ? " " : "",
+                file);
 }
 
 size_t cli_open_steps(const pk_steps *steps)

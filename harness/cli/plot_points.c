@@ -103,20 +103,12 @@ static int by_place(const void *a, const void *b)
     return (*x->first > *y->first) - (*x->first < *y->first);
 }
 
-static bool has_name(const cli_names *names, const char *name)
-{
-    for (size_t i = 0; i < names->count; i++)
-        if (!strcmp(names->names[i], name))
-            return true;
-    return false;
-}
-
 static cli_names phases_of(const cli_result *result)
 {
     cli_names names = {NULL, 0};
     for (size_t i = 0; i < result->point_count; i++)
         for (size_t k = 0; k < result->points[i].phase_count && names.count < MOST_PHASES; k++)
-            if (!has_name(&names, result->points[i].phases[k].name))
+            if (!cli_names_has(&names, result->points[i].phases[k].name))
                 cli_names_add(&names, result->points[i].phases[k].name);
     return names;
 }

@@ -140,8 +140,8 @@ typedef struct cli_progress { /* in one lab */
     size_t rung_count;
 } cli_progress;
 
-/* By the student's file, and by the newest results of the student's program that are of this file's steps: a rung's
- * verdict stands until one of its steps, or what is outside the fences, changes. */
+/* By the student's files, and by the newest results of the student's program that are of these files' steps: a rung's
+ * verdict stands until one of its steps, or what is outside the fences of their file, changes. */
 cli_progress cli_progress_of(const cli_lab *lab);
 void cli_progress_free(cli_progress *progress);
 size_t cli_count_steps(const cli_progress *progress, cli_state state); /* how many are in that state */

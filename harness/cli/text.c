@@ -93,6 +93,14 @@ void cli_names_add(cli_names *list, const char *name)
     list->names[list->count++] = cli_copy(name, strlen(name));
 }
 
+bool cli_names_has(const cli_names *list, const char *name)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (!strcmp(list->names[i], name))
+            return true;
+    return false;
+}
+
 void cli_names_free(cli_names *list)
 {
     for (size_t i = 0; i < list->count; i++)

@@ -10,6 +10,7 @@
 #include "contender.h"
 #include "device_limits.h"
 #include "pk/host.h"
+#include "pk/program.h"
 #include "recorder.h"
 #include "runner.h"
 #include "watchdog.h"
@@ -219,20 +220,21 @@ typedef struct choice {
  * of the point, as every ratio is against it. None when a sweep is about others than were asked for. */
 static size_t choose(const pk_bench_request *request, const pk_run *run, choice choices[PK_MAX_CONTENDERS])
 {
-    pk_variant_list lists[2] = {pk_baseline_variants(), pk_ladder_variants()};
     const pk_lab *lab = run->bench->lab;
     size_t count = 0;
     bool has_baseline = false;
-    for (size_t l = 0; l < 2; l++) {
-        for (size_t i = 0; i < lists[l].count && count < PK_MAX_CONTENDERS; i++) {
-            const pk_variant *variant = &lists[l].variants[i];
+    for (size_t f = 0; f < pk_variant_file_count; f++) {
+        const bool is_baseline = pk_variant_files[f].is_baseline;
+        const pk_variant_list list = pk_variant_files[f].variants();
+        for (size_t i = 0; i < list.count && count < PK_MAX_CONTENDERS; i++) {
+            const pk_variant *variant = &list.variants[i];
             if (lab->offers && !lab->offers(run, variant->name))
                 continue;
-            bool needed = l == 0 && !has_baseline;
-            has_baseline |= l == 0;
+            bool needed = is_baseline && !has_baseline;
+            has_baseline |= is_baseline;
             if ((needed || named(request->variants, variant->name)) && named(request->only, variant->name) &&
                 !excluded(request, variant))
-                choices[count++] = (choice){variant, l == 0};
+                choices[count++] = (choice){variant, is_baseline};
         }
     }
     return count;
@@ -241,15 +243,16 @@ static size_t choose(const pk_bench_request *request, const pk_run *run, choice 
 /* One that was asked for by name, and solves another problem than the knobs pose. */
 static pk_status refuse_others(const pk_bench_request *request, const pk_run *run)
 {
-    pk_variant_list lists[2] = {pk_baseline_variants(), pk_ladder_variants()};
     const pk_lab *lab = run->bench->lab;
-    for (size_t l = 0; l < 2 && lab->offers && request->variants && !request->of_sweep; l++)
-        for (size_t i = 0; i < lists[l].count; i++)
-            if (named(request->variants, lists[l].variants[i].name) && !lab->offers(run, lists[l].variants[i].name))
+    for (size_t f = 0; f < pk_variant_file_count && lab->offers && request->variants && !request->of_sweep; f++) {
+        const pk_variant_list list = pk_variant_files[f].variants();
+        for (size_t i = 0; i < list.count; i++)
+            if (named(request->variants, list.variants[i].name) && !lab->offers(run, list.variants[i].name))
                 return pk_fail(PK_USAGE,
                                "%s: '%s' solves another of the lab's problems than these options pose: choose the "
                                "problem with it (--help lists the options), or leave it out of --variant",
-                               lab->id, lists[l].variants[i].name);
+                               lab->id, list.variants[i].name);
+    }
     return PK_OK;
 }
 
@@ -273,10 +276,12 @@ static pk_status add_contenders(const pk_bench_request *request, pk_bench *bench
 /* The variant that a result is of. */
 static const pk_variant *variant_of(const pk_result *result)
 {
-    pk_variant_list list = result->is_baseline ? pk_baseline_variants() : pk_ladder_variants();
-    for (size_t i = 0; i < list.count; i++)
-        if (strcmp(list.variants[i].name, result->variant) == 0)
-            return &list.variants[i];
+    for (size_t f = 0; f < pk_variant_file_count; f++) {
+        const pk_variant_list list = pk_variant_files[f].variants();
+        for (size_t i = 0; i < list.count && pk_variant_files[f].is_baseline == result->is_baseline; i++)
+            if (strcmp(list.variants[i].name, result->variant) == 0)
+                return &list.variants[i];
+    }
     return NULL;
 }
 

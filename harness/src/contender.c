@@ -24,7 +24,7 @@ pk_status pk_contender_init(pk_contender *contender, pk_bench *bench, const pk_v
  * in a kernel cannot call it. */
 static void say_first_open_step(const pk_report *report, pk_run *run)
 {
-    pk_steps steps = report->ladder_text ? pk_find_steps(report->ladder_text) : (pk_steps){NULL, 0};
+    pk_steps steps = pk_find_steps(report->ladder_sources, report->ladder_source_count);
     const pk_step *first = NULL;
     for (size_t i = 0; i < steps.count && !first; i++)
         if (steps.steps[i].open && pk_step_is_of(&steps.steps[i], run->variant->name))

@@ -90,14 +90,14 @@ static void add_seed(cJSON *parent, uint64_t seed)
 
 /* ---- the run and its machine ---- */
 
-static void add_steps(cJSON *run, const char *ladder_text)
+static void add_steps(cJSON *run, const pk_report *report)
 {
-    if (!ladder_text) {
+    if (!report->ladder_source_count) {
         add_null(run, "steps");
         return;
     }
     cJSON *object = add_object(run, "steps");
-    pk_steps steps = pk_find_steps(ladder_text);
+    pk_steps steps = pk_find_steps(report->ladder_sources, report->ladder_source_count);
     for (size_t i = 0; i < steps.count; i++) {
         char digest[PK_STEP_DIGEST_BYTES];
         pk_step_digest_text(digest, &steps.steps[i]);
@@ -121,7 +121,7 @@ static void add_run(cJSON *root, const pk_report *report, const pk_environment *
     add_text(run, "program", report->program);
     add_seed(run, report->seed);
     add_bool(run, "quick", report->quick);
-    add_steps(run, report->ladder_text);
+    add_steps(run, report);
     if (!environment->git_known) {
         add_null(run, "git");
         return;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "pk/host.h"
+#include "pk/program.h"
 #include "print.h"
 
 enum { MAX_NAMES = 128 };
@@ -234,10 +235,11 @@ static pk_status check_variant_names(const pk_options *options, const pk_lab *la
 {
     const char *names[MAX_NAMES];
     size_t count = 0;
-    pk_variant_list lists[2] = {pk_baseline_variants(), pk_ladder_variants()};
-    for (size_t l = 0; l < 2; l++)
-        for (size_t i = 0; i < lists[l].count && count < MAX_NAMES; i++)
-            names[count++] = lists[l].variants[i].name;
+    for (size_t f = 0; f < pk_variant_file_count; f++) {
+        const pk_variant_list list = pk_variant_files[f].variants();
+        for (size_t i = 0; i < list.count && count < MAX_NAMES; i++)
+            names[count++] = list.variants[i].name;
+    }
     const char *rest = options->variants;
     while (rest && *rest) {
         char name[64];

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "pk/host.h"
+#include "pk/program.h"
 
 enum { WIDTH = 80, CELL = 64 };
 
@@ -291,11 +292,12 @@ void pk_print_report(const pk_report *report, size_t count, bool targets)
 
 void pk_print_variants(void)
 {
-    pk_variant_list lists[2] = {pk_baseline_variants(), pk_ladder_variants()};
-    for (size_t l = 0; l < 2; l++)
-        for (size_t i = 0; i < lists[l].count; i++)
-            printf("%s\t%s\t%s\n", l == 0 ? "baseline" : "ladder", lists[l].variants[i].name,
-                   lists[l].variants[i].summary);
+    for (size_t f = 0; f < pk_variant_file_count; f++) {
+        const char *role = pk_variant_files[f].is_baseline ? "baseline" : "ladder";
+        const pk_variant_list list = pk_variant_files[f].variants();
+        for (size_t i = 0; i < list.count; i++)
+            printf("%s\t%s\t%s\n", role, list.variants[i].name, list.variants[i].summary);
+    }
 }
 
 /* "1 to 2^30 floats", or the names that can be given. */

@@ -16,6 +16,7 @@
 #include "options.h"
 #include "peers.h"
 #include "pk/host.h"
+#include "pk/program.h"
 #include "print.h"
 #include "runner.h"
 #include "trace_json.h"
@@ -269,7 +270,9 @@ static bool sweep_point(const session *s, const pk_sweep_axis *axes, size_t axis
 
 static bool something_to_sweep(const session *s)
 {
-    bool ladder = pk_ladder_variants().count > 0;
+    bool ladder = false;
+    for (size_t f = 0; f < pk_variant_file_count; f++)
+        ladder |= !pk_variant_files[f].is_baseline && pk_variant_files[f].variants().count > 0;
     for (size_t i = 0; i < s->default_results; i++)
         if (s->report.results[i].status == PK_OK && s->report.results[i].is_baseline != ladder)
             return true;
@@ -548,7 +551,8 @@ static void describe_run(session *s, int argc, char **argv)
     report->argv = argv;
     report->seed = s->options.seed;
     report->quick = s->options.quick;
-    report->ladder_text = pk_ladder_text();
+    report->ladder_sources = pk_ladder_sources;
+    report->ladder_source_count = pk_ladder_source_count;
 }
 
 /* One line on standard error, named once. */

@@ -1,4 +1,4 @@
-/* Finding the steps in a source text. */
+/* Finding the steps in source texts. */
 #include "pk/steps.h"
 
 #include <ctype.h>
@@ -204,19 +204,33 @@ static uint64_t digest_of(const char *source, const pk_steps *steps, const pk_st
 
 /* ---- all of them ---- */
 
-pk_steps pk_find_steps(const char *source)
+static pk_steps steps_of(const pk_source *source)
 {
     pk_steps steps = {NULL, 0};
-    for (const char *at = strstr(source, "/* STEP "); at; at = strstr(at, "/* STEP ")) {
+    for (const char *at = strstr(source->text, "/* STEP "); at; at = strstr(at, "/* STEP ")) {
         pk_step step;
-        const char *end = read_step(source, at, &step);
-        if (end)
+        const char *end = read_step(source->text, at, &step);
+        if (end) {
+            (void)snprintf(step.file, sizeof step.file, "%s", source->file);
             pk_steps_add(&steps, &step);
+        }
         at = end ? end : at + 1;
     }
     for (size_t i = 0; i < steps.count; i++)
-        steps.steps[i].digest = digest_of(source, &steps, &steps.steps[i]);
+        steps.steps[i].digest = digest_of(source->text, &steps, &steps.steps[i]);
     return steps;
+}
+
+pk_steps pk_find_steps(const pk_source *sources, size_t count)
+{
+    pk_steps all = {NULL, 0};
+    for (size_t i = 0; i < count; i++) {
+        pk_steps steps = steps_of(&sources[i]);
+        for (size_t j = 0; j < steps.count; j++)
+            pk_steps_add(&all, &steps.steps[j]);
+        pk_steps_free(&steps);
+    }
+    return all;
 }
 
 void pk_steps_free(pk_steps *steps)

@@ -11,6 +11,7 @@
 #include "../src/contender.h"
 #include "../src/print.h"
 #include "pk/host.h"
+#include "pk/program.h"
 #include "sample_report.h"
 
 static char *text_of(const char *path)
@@ -278,12 +279,15 @@ Test(results, that_do_not_fit_into_memory_leave_the_others_as_they_are, .init = 
 
 /* ---- an open step ---- */
 
-static void todo_is(const char *ladder_text, const char *step, const char *said)
+static void todo_is(const char *text, const char *step, const char *said)
 {
+    /* The step stands in the ladder's second file. */
+    const pk_source sources[] = {
+        {"optimized.cu", "/* STEP lab99.1 for stream: of another */ (void)x; /* END lab99.1 */\n"}, {"chain.cu", text}};
     const pk_variant variant = {.name = "fused"};
     pk_bench bench = {.lab = NULL};
     pk_contender contender;
-    pk_report report = {.ladder_text = ladder_text};
+    pk_report report = {.ladder_sources = sources, .ladder_source_count = text ? 2 : 0};
     cr_assert_not_null(pk_report_add(&report, NULL));
     cr_assert_eq(pk_contender_init(&contender, &bench, &variant, 0), PK_OK);
     pk_contender_fail(&report, &contender, pk_todo(&contender.run, "lab99.5"));
@@ -314,18 +318,56 @@ Test(todo, names_the_first_open_step_of_the_rung)
     todo_is(text, "lab99.5", "delete that line");
 }
 
+/* ---- steps of several files ---- */
+
+static void digests_of(char digests[3][PK_STEP_DIGEST_BYTES], const char *first, const char *second)
+{
+    const pk_source sources[] = {{"optimized.cu", first}, {"chain.cu", second}};
+    pk_steps steps = pk_find_steps(sources, PK_COUNT(sources));
+    cr_assert_eq(steps.count, 3);
+    for (size_t i = 0; i < steps.count; i++)
+        pk_step_digest_text(digests[i], &steps.steps[i]);
+    pk_steps_free(&steps);
+}
+
+#define FIRST                                                                                                          \
+    "one /* STEP lab99.1 for a: x */ x(); /* END lab99.1 */\n/* STEP lab99.3 for a: y */ y(); /* END lab99.3 */"
+#define SECOND "two /* STEP lab99.2 for b: z */ z(); /* END lab99.2 */"
+
+Test(steps, are_of_their_files_and_in_order)
+{
+    const pk_source sources[] = {{"optimized.cu", FIRST}, {"chain.cu", SECOND}};
+    pk_steps steps = pk_find_steps(sources, PK_COUNT(sources));
+    static const char *const ids[] = {"lab99.1", "lab99.2", "lab99.3"};
+    static const char *const files[] = {"optimized.cu", "chain.cu", "optimized.cu"};
+    cr_assert_eq(steps.count, 3);
+    for (size_t i = 0; i < steps.count; i++) {
+        cr_assert_str_eq(steps.steps[i].id, ids[i]);
+        cr_assert_str_eq(steps.steps[i].file, files[i]);
+    }
+    pk_steps_free(&steps);
+}
+
+/* A line outside the fences changes the steps of its file, and no others. */
+Test(steps, have_digests_of_their_file_alone)
+{
+    char before[3][PK_STEP_DIGEST_BYTES], after[3][PK_STEP_DIGEST_BYTES];
+    digests_of(before, FIRST, SECOND);
+    digests_of(after, FIRST, "changed " SECOND);
+    cr_assert_str_eq(after[0], before[0]);
+    cr_assert_str_neq(after[1], before[1]);
+    cr_assert_str_eq(after[2], before[2]);
+    digests_of(after, "changed " FIRST, SECOND);
+    cr_assert_str_neq(after[0], before[0]);
+    cr_assert_str_eq(after[1], before[1]);
+    cr_assert_str_neq(after[2], before[2]);
+}
+
 /* ---- the run's own table ---- */
 
 /* What print.c asks of a lab's program. */
-pk_variant_list pk_baseline_variants(void)
-{
-    return (pk_variant_list){NULL, 0};
-}
-
-pk_variant_list pk_ladder_variants(void)
-{
-    return (pk_variant_list){NULL, 0};
-}
+const pk_variant_file pk_variant_files[] = {{false, NULL}};
+const size_t pk_variant_file_count = 0;
 
 static char *printed(const pk_report *report)
 {

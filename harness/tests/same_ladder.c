@@ -4,6 +4,7 @@
 
 #include "pk/lab.h"
 
+pk_variant_list pk_ladder_variants(void);
 pk_variant_list pk_ladder_variants(void)
 {
     static pk_variant again;
@@ -11,9 +12,4 @@ pk_variant_list pk_ladder_variants(void)
     again.name = "again";
     again.summary = "the first baseline once more";
     return (pk_variant_list){&again, 1};
-}
-
-const char *pk_ladder_text(void)
-{
-    return NULL;
 }

@@ -20,7 +20,11 @@ static void begin(pk_report *report)
     *report = (pk_report){.lab = &lab, .knob_count = 2, .argc = 4, .argv = (char **)arguments, .seed = UINT64_MAX};
     (void)snprintf(report->started_utc, sizeof report->started_utc, "2026-11-20T12:00:00Z");
     report->program = strdup("lab99_solution");
-    report->ladder_text = "/* STEP lab99.1 for stream: launch */ launch(); /* END lab99.1 */";
+    static const pk_source ladder[] = {
+        {"optimized.cu", "/* STEP lab99.1 for stream: launch */ launch(); /* END lab99.1 */"},
+        {"chain.cu", "/* STEP lab99.2 for chain: wait */ wait(); /* END lab99.2 */"}};
+    report->ladder_sources = ladder;
+    report->ladder_source_count = PK_COUNT(ladder);
     report->command_line = strdup("bin/lab99 --seed 18446744073709551615");
 }
 

@@ -38,7 +38,8 @@ typedef struct pk_variant_list {
 } pk_variant_list;
 
 /* At the end of a .cu file: PK_VARIANTS(baseline) = { {...}, {...} }; PK_VARIANTS_END(baseline)
- * `role` is baseline in baseline.cu and ladder in optimized.cu. */
+ * `role` is baseline in baseline.cu, ladder in optimized.cu and mistakes.cu, and in a further file its name:
+ * PK_VARIANTS(chain) in chain.cu. */
 #ifdef __cplusplus
 #define PK_VARIANT_LINKAGE_ extern "C"
 #else
@@ -46,14 +47,13 @@ typedef struct pk_variant_list {
 #endif
 #define PK_VARIANTS(role) static const pk_variant pk_##role##_table_[]
 #define PK_VARIANTS_END(role)                                                                                          \
+    PK_VARIANT_LINKAGE_ pk_variant_list pk_##role##_variants(void);                                                    \
     PK_VARIANT_LINKAGE_ pk_variant_list pk_##role##_variants(void)                                                     \
     {                                                                                                                  \
         pk_variant_list list = {pk_##role##_table_, sizeof pk_##role##_table_ / sizeof pk_##role##_table_[0]};         \
         return list;                                                                                                   \
     }
 pk_variant_list pk_baseline_variants(void);
-pk_variant_list pk_ladder_variants(void); /* empty in the baseline program */
-const char *pk_ladder_text(void);         /* optimized.cu as it was built; NULL in the baseline program */
 
 /* ---- what a variant may ask of its run ---- */
 

@@ -11,6 +11,7 @@
 
 #include "pk/lab.h"
 #include "pk/stats.h"
+#include "pk/steps.h"
 #include "pk_device.h"
 
 #ifdef __cplusplus
@@ -113,7 +114,9 @@ typedef struct pk_report {
     uint64_t seed;
     char started_utc[32]; /* 2026-01-31T23:59:59Z */
     bool quick;
-    const char *ladder_text; /* not owned; the ladder's file as it was built; NULL when there is none */
+    const pk_source
+        *ladder_sources; /* not owned; the ladder's files as they were built; none in the baseline program */
+    size_t ladder_source_count;
 
     pk_device_info device;
     pk_clock_state clocks_before, clocks_after;

@@ -1,4 +1,4 @@
-/* The steps of a student's file: what stands between a comment
+/* The steps of a lab's student's files: what stands between a comment
  * "STEP lab04.2 for capture: record the decode step (about 8 lines)" and a comment "END lab04.2". */
 #ifndef PK_STEPS_H
 #define PK_STEPS_H
@@ -11,8 +11,14 @@
 extern "C" {
 #endif
 
+typedef struct pk_source { /* a file and its text */
+    const char *file;      /* its name without folders: "chain.cu" */
+    const char *text;
+} pk_source;
+
 typedef struct pk_step {
     char id[32];       /* "lab01.2" */
+    char file[64];     /* the name of the file that it is in */
     char title[96];    /* what the fence's comment says */
     char rungs[128];   /* the variants that stand on it, as the comment names them:
                           "stream, pdl", or "all rungs" */
@@ -30,8 +36,8 @@ typedef struct pk_steps {
     size_t count;
 } pk_steps;
 
-/* The steps fenced in a source text, by number. Ends the program when memory is out. */
-pk_steps pk_find_steps(const char *source);
+/* The steps fenced in the texts of `count` files, by number. Ends the program when memory is out. */
+pk_steps pk_find_steps(const pk_source *sources, size_t count);
 void pk_steps_add(pk_steps *steps, const pk_step *step); /* keeps them by number */
 void pk_steps_free(pk_steps *steps);
 

@@ -160,11 +160,11 @@ expect_width() {
 }
 
 # make_result FILE PROGRAM STATUS VARIANT=STATUS...: a small result file of lab01 at one point, of a build of the student's
-# file as it is now, on a device of the kind $KIND: gpu, or cpu by default. What did not pass has $REASON.
+# files as they are now, on a device of the kind $KIND: gpu, or cpu by default. What did not pass has $REASON.
 make_result() {
-    python3 - "$PK_LAB_SOURCE/labs/lab01_first/optimized.cu" "$@" <<'CODE'
-import json, os, re, sys
-student, file, program, status, *variants = sys.argv[1:]
+    python3 - "$PK_LAB_SOURCE" "$@" <<'CODE'
+import json, os, pathlib, re, sys
+source, file, program, status, *variants = sys.argv[1:]
 kind = os.environ.get("KIND", "cpu")
 results = []
 for pair in ["sync=pass", *variants]:
@@ -179,9 +179,11 @@ def digest(text):
     return f"{value:016x}"
 
 FENCED = r"(?s)(/[*] STEP (lab01[.]\d+)[^\n]*[*]/)(.*?)(?=/[*] END \2\b)"
-source = open(student).read()
-outside = re.sub(FENCED, r"\1", source)
-steps = {id: digest(text + outside) for _, id, text in re.findall(FENCED, source)}
+steps = {}
+for solution in pathlib.Path(source, "solutions/lab01_first").glob("*.cu"):
+    student = pathlib.Path(source, "labs/lab01_first", solution.name).read_text()
+    outside = re.sub(FENCED, r"\1", student)
+    steps.update({id: digest(text + outside) for _, id, text in re.findall(FENCED, student)})
 json.dump(dict(schema="pk-result", version=1,
                run=dict(program=program, started_utc="2026-03-01T00:00:00Z", steps=steps),
                device=dict(backend="cuda" if kind == "gpu" else "cpu", kind=kind, name="device"), status=status,
