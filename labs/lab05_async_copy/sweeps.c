@@ -7,15 +7,28 @@
 
 /* ---- sizes ---- */
 
-bool lab05_offers(const pk_run *run, const char *variant)
+static bool begins(const char *variant, const char *with)
 {
-    const bool of_latency = strcmp(variant, "chase") == 0;
-    return of_latency == (lab05_knob(run, "work") == LAB05_LATENCY);
+    return strncmp(variant, with, strlen(with)) == 0;
 }
 
-/* A pass over the stream; or one load of a chain. */
+bool lab05_offers(const pk_run *run, const char *variant)
+{
+    const int work = lab05_knob(run, "work");
+    if (strcmp(variant, "chase") == 0)
+        return work == LAB05_LATENCY;
+    if (begins(variant, "burst-"))
+        return work == LAB05_BURSTS;
+    if (begins(variant, "offload-"))
+        return work == LAB05_OFFLOAD;
+    return work == LAB05_STREAM;
+}
+
+/* A pass over the stream; one load of a chain; or a step of decode. */
 double lab05_tokens(const pk_run *run)
 {
+    if (lab05_is_bursts(run))
+        return lab05_knob(run, "decode-steps");
     return lab05_knob(run, "work") == LAB05_LATENCY ? lab05_knob(run, "steps") : 1;
 }
 
@@ -29,19 +42,26 @@ double lab05_bytes_per_token(const pk_run *run)
 {
     if (lab05_knob(run, "work") == LAB05_LATENCY)
         return sizeof(unsigned);
-    return lab05_knob(run, "pages") * page_bytes(lab05_knob(run, "rows"), lab05_knob(run, "dim"));
+    const double pass = lab05_knob(run, "pages") * page_bytes(lab05_knob(run, "rows"), lab05_knob(run, "dim"));
+    if (lab05_is_bursts(run))
+        return lab05_knob(run, "bursts") * pass / lab05_knob(run, "decode-steps") + lab05_bursts_decode_bytes(run);
+    return pass;
 }
 
 double lab05_flops_per_token(const pk_run *run)
 {
     if (lab05_knob(run, "work") == LAB05_LATENCY)
         return 0;
-    return 2.0 * lab05_knob(run, "pages") * lab05_knob(run, "rows") * lab05_knob(run, "dim");
+    const double pass = 2.0 * lab05_knob(run, "pages") * lab05_knob(run, "rows") * lab05_knob(run, "dim");
+    if (lab05_is_bursts(run)) /* a product and a sum for each weight of 2 bytes */
+        return lab05_knob(run, "bursts") * pass / lab05_knob(run, "decode-steps") + lab05_bursts_decode_bytes(run);
+    return pass;
 }
 
 pk_launch_range lab05_launches(const pk_run *run, const char *variant)
 {
-    (void)run, (void)variant;
+    if (lab05_is_bursts(run) || lab05_is_offload(run))
+        return lab05_bursts_launches(run, variant);
     return (pk_launch_range){1, 1};
 }
 
@@ -51,6 +71,9 @@ const char *const lab05_awkward[LAB05_AWKWARD] = {
     "pages=3 rows=8 threads=96",
     "pages=41 dim=64 rows=24",
     "pages=1500 rows=8 dim=64",
+    "pages=1 decode-steps=1 decode-width=8 bursts=1 chunk-k=1 max-in-flight=1",
+    "pages=7 rows=24 dim=64 chunk-k=32 max-in-flight=3 prefill-blocks=7 decode-width=40 decode-steps=2",
+    "pages=203 rows=8 chunk-k=2 max-in-flight=7 prefill-blocks=3 bursts=3",
 };
 
 /* ---- sweeps ---- */
@@ -66,10 +89,23 @@ static const pk_sweep_axis page_axes[] = {PK_AXIS("rows", rows), PK_AXIS("pages"
 static const long long latency[] = {LAB05_LATENCY};
 static const pk_sweep_axis latency_axes[] = {PK_AXIS("work", latency)};
 
+/* Part three at its defaults; chunks under way against pages of a chunk; and over the bus. */
+static const long long bursts[] = {LAB05_BURSTS}, offload[] = {LAB05_OFFLOAD};
+static const pk_sweep_axis burst_axes[] = {PK_AXIS("work", bursts)};
+static const long long in_flight[] = {44, 66, 88, 132, 176, 264, 396, 528}, chunk[] = {4, 8, 16};
+static const pk_sweep_axis shaping_axes[] = {PK_AXIS("max-in-flight", in_flight), PK_AXIS("chunk-k", chunk),
+                                             PK_AXIS("work", bursts)};
+static const long long on_bus[] = {1, 2, 4, 8, 16, 32, 64}, bus_chunk[] = {4}, bus_pages[] = {1 << 15};
+static const pk_sweep_axis offload_axes[] = {PK_AXIS("max-in-flight", on_bus), PK_AXIS("chunk-k", bus_chunk),
+                                             PK_AXIS("pages", bus_pages), PK_AXIS("work", offload)};
+
 const pk_sweep lab05_sweeps[LAB05_SWEEPS] = {
     PK_SWEEP("flight", flight_axes, "roles", false),
     PK_SWEEP("page", page_axes, NULL, false),
     PK_SWEEP("latency", latency_axes, NULL, false),
+    PK_SWEEP("bursts", burst_axes, NULL, true),
+    PK_SWEEP("shaping", shaping_axes, "burst-bulk,burst-apart,burst-shaped,burst-native", true),
+    PK_SWEEP("offload", offload_axes, NULL, false),
 };
 const pk_sweep lab05_sweeps_quick[LAB05_SWEEPS_QUICK] = {
     PK_SWEEP("flight", flight_axes_quick, "roles", false),
@@ -116,10 +152,15 @@ pk_status lab05_analyse(const pk_limits *limits, const pk_point *points, size_t 
     if (latency_us > 0 && limits->measured)
         pk_analysis_figure(analysis, "bytes under way by Little's law", "MB",
                            1e-6 * latency_us * limits->read_bytes_per_us);
+    lab05_bursts_analyse(points, count, analysis);
     return PK_OK;
 }
 
 const pk_target lab05_targets[LAB05_TARGETS] = {
     {"best rung of B_read, %", PK_TARGET_FIGURE_AT_LEAST, "best rung of B_read", 97, PK_H200},
     {"roles launches a pass", PK_TARGET_LAUNCHES_AT_MOST, "roles", 1, PK_H200},
+    {"decode p99 beside shaped bulk prefill, over idle", PK_TARGET_FIGURE_AT_MOST, "bulk: decode p99, shaped over idle",
+     1.25, PK_H200},
+    {"shaped bulk prefill of all at once, %", PK_TARGET_FIGURE_AT_LEAST, "bulk: prefill shaped of all at once", 85,
+     PK_H200},
 };
