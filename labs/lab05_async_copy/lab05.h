@@ -7,7 +7,9 @@
  * under way at any time: that is what the ladder is about.
  *
  * And --work=latency, of given code only: loads that each wait for the one before, so that it is known how long one
- * takes, and so how many bytes must be under way: bandwidth x latency, by Little's law. */
+ * takes, and so how many bytes must be under way: bandwidth x latency, by Little's law.
+ *
+ * --work=chain, part two, is in lab05_chain.h. */
 #ifndef LAB05_H
 #define LAB05_H
 
@@ -16,7 +18,7 @@
 
 #include "pk/lab.h"
 
-enum { LAB05_STREAM, LAB05_LATENCY, LAB05_BURSTS, LAB05_OFFLOAD }; /* --work */
+enum { LAB05_STREAM, LAB05_LATENCY, LAB05_CHAIN }; /* --work */
 
 enum {
     LAB05_WARP = 32,
@@ -50,7 +52,6 @@ typedef struct lab05 {
     int blocks;  /* likewise */
     int threads; /* a block, a multiple of 32 */
     bool swizzled;
-    struct lab05_bursts *bursts; /* --work=bursts and offload: lab05_bursts.h */
 } lab05;
 
 static inline size_t lab05_page_bytes(const lab05_view *view)
