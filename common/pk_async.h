@@ -21,6 +21,8 @@
  *   pk_async_barrier_wait(barrier, parity)      acquire, scope block: returns when the phase of this parity has ended.
  *                                               It must be the phase under way or the one before
  *   pk_bulk_copy(shared, global, b, barrier)    b a multiple of 16, both addresses 16-aligned, b expected before
+ *   pk_bulk_copy_once(shared, global, b, barrier)
+ *                                               the same, of bytes that are read once: the first to leave the L2 cache
  *   pk_async_fence()                            between plain accesses to memory, by this thread or by one that it has
  *                                               synchronised with, and bulk copies that this thread asks for after it
  * Bulk copies are made by another unit than loads and stores (PTX: the async proxy). A copy into a buffer that was only
@@ -35,7 +37,7 @@
  *                                               and refuses what a GPU would hang at
  *
  * Sources: PTX ISA, "Data Movement and Conversion Instructions: Asynchronous copy", "mbarrier", "Async proxy",
- * "barrier"; CUDA C++ Programming Guide, "Asynchronous Data Copies". */
+ * "createpolicy", "barrier"; CUDA C++ Programming Guide, "Asynchronous Data Copies". */
 #ifndef PK_ASYNC_H
 #define PK_ASYNC_H
 
@@ -99,6 +101,11 @@ static inline void pk_bulk_copy(void *shared, const void *global, unsigned bytes
     pk_cpu_bulk_copy(shared, global, bytes, pk_async_word_(barrier));
 }
 
+static inline void pk_bulk_copy_once(void *shared, const void *global, unsigned bytes, pk_async_barrier *barrier)
+{
+    pk_bulk_copy(shared, global, bytes, barrier);
+}
+
 static inline void pk_async_fence(void)
 {
 }
@@ -149,6 +156,10 @@ static __device__ inline void pk_async_barrier_wait(pk_async_barrier *, unsigned
 }
 
 static __device__ inline void pk_bulk_copy(void *, const void *, unsigned, pk_async_barrier *)
+{
+}
+
+static __device__ inline void pk_bulk_copy_once(void *, const void *, unsigned, pk_async_barrier *)
 {
 }
 
@@ -246,6 +257,21 @@ static __device__ inline void pk_async_barrier_wait(pk_async_barrier *barrier, u
 static __device__ inline void pk_bulk_copy(void *shared, const void *global, unsigned bytes, pk_async_barrier *barrier)
 {
     PK_ASYNC_PTX_("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];"
+                  :
+                  : "r"(pk_async_shared_(shared)), "l"(pk_async_global_(global)), "r"(bytes),
+                    "r"(pk_async_shared_(barrier))
+                  : "memory");
+}
+
+static __device__ inline void pk_bulk_copy_once(void *shared, const void *global, unsigned bytes,
+                                                pk_async_barrier *barrier)
+{
+    PK_ASYNC_PTX_("{\n"
+                  ".reg .b64 first_to_go;\n"
+                  "createpolicy.fractional.L2::evict_first.b64 first_to_go, 1.0;\n"
+                  "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1], %2, "
+                  "[%3], first_to_go;\n"
+                  "}"
                   :
                   : "r"(pk_async_shared_(shared)), "l"(pk_async_global_(global)), "r"(bytes),
                     "r"(pk_async_shared_(barrier))

@@ -350,6 +350,16 @@ pk_status pk_device_stream_create(void **stream)
     return PK_OK;
 }
 
+pk_status pk_device_stream_create_urgent(void **stream)
+{
+    cudaStream_t created;
+    int least = 0, greatest = 0;
+    PK_CHECK(cudaDeviceGetStreamPriorityRange(&least, &greatest));
+    PK_CHECK(cudaStreamCreateWithPriority(&created, cudaStreamNonBlocking, greatest));
+    *stream = created;
+    return PK_OK;
+}
+
 void pk_device_stream_destroy(void *stream)
 {
     (void)cudaStreamDestroy((cudaStream_t)stream);

@@ -78,6 +78,9 @@ pk_status pk_device_fill(void *device, unsigned char byte, size_t bytes, void *s
 
 /* Streams are created non-blocking: they do not order themselves against the default stream. */
 pk_status pk_device_stream_create(void **stream);
+/* The same with the highest priority that the device has: where blocks of several kernels wait for a place, its go
+ * first. Blocks that run are not moved away. */
+pk_status pk_device_stream_create_urgent(void **stream);
 void pk_device_stream_destroy(void *stream);
 pk_status pk_device_stream_synchronize(void *stream);
 /* Whether all work handed to the stream has ended; does not wait. */

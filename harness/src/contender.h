@@ -17,6 +17,7 @@ typedef struct pk_contender {
     bool sits_out;                              /* verified but not timed: the device only emulates what it needs */
     double *walls;                              /* this round's two samples */
     size_t tokens;                              /* latencies kept before this round */
+    size_t spans[PK_MAX_PHASES];                /* and of each of the result's spans */
     unsigned repetitions_verified, times_grown; /* verified repetitions, and how many of the last ones kept memory */
 } pk_contender;
 

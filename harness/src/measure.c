@@ -5,6 +5,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "num/pk_random.h"
 #include "pk/host.h"
@@ -48,6 +49,44 @@ static pk_status keep_tokens(pk_result *result, const pk_run *run)
     for (size_t i = 0; i < run->token_count && status == PK_OK; i++)
         status = pk_samples_add(&result->token, run->token_us[i]);
     return status;
+}
+
+static pk_status keep_spans(pk_result *result, const pk_run *run)
+{
+    pk_status status = PK_OK;
+    for (size_t i = 0; i < run->span_count && status == PK_OK; i++) {
+        const pk_phase *span = &run->spans[i];
+        size_t at = 0;
+        while (at < result->span_count && strcmp(result->spans[at].name, span->name) != 0)
+            at++;
+        if (at == PK_MAX_PHASES)
+            return pk_fail(PK_USAGE, "repetitions time more than %d parts: '%s' has no place", PK_MAX_PHASES,
+                           span->name);
+        if (at == result->span_count)
+            memcpy(result->spans[result->span_count++].name, span->name, sizeof span->name);
+        status = pk_samples_add(&result->spans[at].us, span->us);
+    }
+    return status;
+}
+
+/* The medians of all spans so far, among the phases. */
+static pk_status summarise_spans(pk_result *result)
+{
+    for (size_t i = 0; i < result->span_count; i++) {
+        const pk_span_samples *span = &result->spans[i];
+        size_t at = 0;
+        if (span->us.count == 0)
+            continue; /* each was throttled */
+        while (at < result->phase_count && strcmp(result->phases[at].name, span->name) != 0)
+            at++;
+        if (at == PK_MAX_PHASES)
+            return pk_fail(PK_USAGE, "a variant times more than %d parts: '%s' has no place", PK_MAX_PHASES,
+                           span->name);
+        if (at == result->phase_count)
+            memcpy(result->phases[result->phase_count++].name, span->name, sizeof span->name);
+        result->phases[at].us = pk_median(span->us.values, span->us.count);
+    }
+    return PK_OK;
 }
 
 /* The instrumented repetition: events around execute, and the clock around each launch call. Its wall time is not
@@ -113,14 +152,21 @@ static pk_status run_round(pk_report *report, pk_contender *contenders, size_t c
     pk_status status = PK_OK;
     size_t order[PK_MAX_CONTENDERS];
     draw_order(order, count, random);
-    for (size_t i = 0; i < count; i++)
-        contenders[i].tokens = report->results[contenders[i].result].token.count;
+    for (size_t i = 0; i < count; i++) {
+        const pk_result *result = &report->results[contenders[i].result];
+        contenders[i].tokens = result->token.count;
+        for (size_t k = 0; k < PK_MAX_PHASES; k++)
+            contenders[i].spans[k] = result->spans[k].us.count;
+    }
     for (size_t step = 0; step < 2 * count && status == PK_OK; step++) {
         const size_t half = step / count;
         pk_contender *contender = &contenders[order[half == 0 ? step : 2 * count - 1 - step]];
         if (!contender->active || contender->run.bench->stuck || pk_interrupted())
             continue;
-        if (repeat(report, contender, plan->cache, &contender->walls[half]) && plan->keep_tokens)
+        if (!repeat(report, contender, plan->cache, &contender->walls[half]))
+            continue;
+        status = keep_spans(&report->results[contender->result], &contender->run);
+        if (status == PK_OK && plan->keep_tokens)
             status = keep_tokens(&report->results[contender->result], &contender->run);
     }
     return status;
@@ -159,6 +205,8 @@ static void drop_round(pk_report *report, pk_contender *contenders, size_t count
     for (size_t i = 0; i < count; i++) {
         pk_result *result = &report->results[contenders[i].result];
         result->token.count = contenders[i].tokens;
+        for (size_t k = 0; k < PK_MAX_PHASES; k++)
+            result->spans[k].us.count = contenders[i].spans[k];
         if (contenders[i].active)
             result->dropped_throttled += 2;
     }
@@ -266,7 +314,9 @@ pk_status pk_measure(pk_report *report, pk_contender *contenders, size_t count, 
         }
         status = measure_rounds(report, contenders, count, plan, begin, end);
         for (size_t i = 0; i < count; i++) {
-            const pk_status summarised = summarise_ratio(&report->results[contenders[i].result], plan->seed);
+            pk_status summarised = summarise_ratio(&report->results[contenders[i].result], plan->seed);
+            if (summarised == PK_OK)
+                summarised = summarise_spans(&report->results[contenders[i].result]);
             status = status == PK_OK ? summarised : status;
         }
     }

@@ -79,6 +79,8 @@ static void free_result(pk_result *result)
     pk_samples_free(&result->submit);
     pk_samples_free(&result->token);
     pk_samples_free(&result->ratio);
+    for (size_t i = 0; i < result->span_count; i++)
+        pk_samples_free(&result->spans[i].us);
 }
 
 void pk_report_drop(pk_report *report, size_t first)

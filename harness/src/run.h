@@ -50,6 +50,8 @@ struct pk_run {
     double last_token_us;           /* when the last token, or the repetition, began or ended */
     pk_phase phases[PK_MAX_PHASES]; /* what pk_run_phase said since the run began */
     size_t phase_count;
+    pk_phase spans[PK_MAX_PHASES]; /* what pk_run_span said in the last repetition */
+    size_t span_count;
     pk_launch_counts launches; /* of the last repetition */
     struct pk_trace *trace;    /* the repetition is recorded there; NULL: it is not */
 };

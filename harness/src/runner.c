@@ -1,6 +1,7 @@
 /* A repetition: its fresh state, its execution, and what a variant may ask of its run. */
 #include "runner.h"
 
+#include <math.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,17 +41,27 @@ void *pk_run_stream(const pk_run *run)
     return run->bench->stream;
 }
 
-pk_status pk_run_add_stream(pk_run *run, void **stream)
+static pk_status add_stream(pk_run *run, void **stream, pk_status (*create)(void **stream))
 {
     if (run->stream_count == PK_MAX_STREAMS)
         return pk_fail(PK_USAGE, "%s: more than %d further streams: raise PK_MAX_STREAMS", run->bench->lab->id,
                        PK_MAX_STREAMS);
-    pk_status status = pk_device_stream_create(stream);
+    pk_status status = create(stream);
     if (status != PK_OK)
         return status;
     run->streams[run->stream_count++] = *stream;
     pk_launch_register_stream(*stream);
     return PK_OK;
+}
+
+pk_status pk_run_add_stream(pk_run *run, void **stream)
+{
+    return add_stream(run, stream, pk_device_stream_create);
+}
+
+pk_status pk_run_add_urgent_stream(pk_run *run, void **stream)
+{
+    return add_stream(run, stream, pk_device_stream_create_urgent);
 }
 
 void *pk_run_lab_data(const pk_run *run)
@@ -93,23 +104,35 @@ const pk_device_info *pk_run_device(const pk_run *run)
     return run->bench->device;
 }
 
-void pk_run_phase(pk_run *run, const char *name, double us)
+/* The row of that name, in [*count] rows of PK_MAX_PHASES; a new one is infinite. */
+static pk_phase *phase_named(const pk_run *run, pk_phase *phases, size_t *count, const char *name)
 {
     size_t i = 0;
-    while (i < run->phase_count && strcmp(run->phases[i].name, name) != 0)
+    while (i < *count && strcmp(phases[i].name, name) != 0)
         i++;
     if (i == PK_MAX_PHASES) {
         fprintf(stderr, "%s: a variant times more than %d phases: '%s' has no place\n", run->bench->lab->id,
                 PK_MAX_PHASES, name);
         abort();
     }
-    if (i == run->phase_count) {
-        snprintf(run->phases[i].name, sizeof run->phases[i].name, "%s", name);
-        run->phases[i].us = us;
-        run->phase_count++;
-    } else if (us < run->phases[i].us) {
-        run->phases[i].us = us;
+    if (i == *count) {
+        snprintf(phases[i].name, sizeof phases[i].name, "%s", name);
+        phases[i].us = INFINITY;
+        ++*count;
     }
+    return &phases[i];
+}
+
+void pk_run_phase(pk_run *run, const char *name, double us)
+{
+    pk_phase *phase = phase_named(run, run->phases, &run->phase_count, name);
+    if (us < phase->us)
+        phase->us = us;
+}
+
+void pk_run_span(pk_run *run, const char *name, double us)
+{
+    phase_named(run, run->spans, &run->span_count, name)->us = us;
 }
 
 double pk_clock_us(void)
@@ -283,6 +306,7 @@ pk_status pk_repetition_execute(pk_run *run, double *wall_us)
 {
     pk_launch_counts_reset();
     run->token_count = run->token_seen = 0;
+    run->span_count = 0;
     run->token_stride = (size_t)(run->bench->lab->tokens(run) / (double)(run->token_capacity + 1)) + 1;
     run->token_early = false;
     run->peeked = PK_OK;

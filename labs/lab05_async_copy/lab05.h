@@ -18,7 +18,7 @@
 
 #include "pk/lab.h"
 
-enum { LAB05_STREAM, LAB05_LATENCY, LAB05_CHAIN }; /* --work */
+enum { LAB05_STREAM, LAB05_LATENCY, LAB05_CHAIN, LAB05_BURSTS, LAB05_OFFLOAD }; /* --work */
 
 enum {
     LAB05_WARP = 32,
@@ -52,6 +52,7 @@ typedef struct lab05 {
     int blocks;  /* likewise */
     int threads; /* a block, a multiple of 32 */
     bool swizzled;
+    struct lab05_bursts *bursts; /* --work=bursts and offload: lab05_bursts.h */
 } lab05;
 
 static inline size_t lab05_page_bytes(const lab05_view *view)

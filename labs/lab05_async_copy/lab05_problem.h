@@ -19,8 +19,14 @@ enum {
     LAB05_KNOB_TOKENS,
     LAB05_KNOB_CONSUMERS,
     LAB05_KNOB_RING,
+    LAB05_KNOB_CHAIN_CHUNK,
+    LAB05_KNOB_CHAIN_IN_FLIGHT,
     LAB05_KNOB_CHUNK,
     LAB05_KNOB_IN_FLIGHT,
+    LAB05_KNOB_PREFILL_BLOCKS,
+    LAB05_KNOB_BURSTS,
+    LAB05_KNOB_DECODE_STEPS,
+    LAB05_KNOB_DECODE_WIDTH,
     LAB05_KNOBS
 };
 extern const pk_knob lab05_knobs[LAB05_KNOBS];
@@ -41,8 +47,24 @@ pk_status lab05_spread(const lab05_view *view, const uint16_t *patterns, int cou
 }
 #endif
 
+/* bursts.c: part three. What the lab's functions do of it, each called behind the stream's own: `scores` are the
+ * stream's, [P]. */
+typedef struct lab05_bursts_reference lab05_bursts_reference;
+pk_status lab05_bursts_setup(pk_run *run, lab05 *lab, lab05_bursts_reference **reference);
+pk_status lab05_bursts_fill(pk_run *run, const lab05 *lab, lab05_bursts_reference *host, const float *scores,
+                            uint64_t seed);
+pk_status lab05_bursts_reset(pk_run *run, const lab05 *lab);
+pk_status lab05_bursts_verify(pk_run *run, const lab05 *lab, lab05_bursts_reference *host, pk_verdict *verdict);
+void lab05_bursts_teardown(lab05 *lab, lab05_bursts_reference *host);
+bool lab05_is_bursts(const pk_run *run);
+bool lab05_is_offload(const pk_run *run);
+pk_status lab05_bursts_validate(const pk_run *run);
+double lab05_bursts_decode_bytes(const pk_run *run); /* of a step's weights */
+pk_launch_range lab05_bursts_launches(const pk_run *run, const char *variant);
+void lab05_bursts_analyse(const pk_point *points, size_t count, pk_analysis *analysis);
+
 /* sweeps.c */
-enum { LAB05_SWEEPS = 5, LAB05_SWEEPS_QUICK = 4, LAB05_TARGETS = 4, LAB05_AWKWARD = 8 };
+enum { LAB05_SWEEPS = 8, LAB05_SWEEPS_QUICK = 4, LAB05_TARGETS = 6, LAB05_AWKWARD = 11 };
 extern const pk_sweep lab05_sweeps[LAB05_SWEEPS], lab05_sweeps_quick[LAB05_SWEEPS_QUICK];
 extern const pk_target lab05_targets[LAB05_TARGETS];
 extern const char *const lab05_awkward[LAB05_AWKWARD];

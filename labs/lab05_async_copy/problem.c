@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "lab05_bursts.h"
 #include "lab05_chain_problem.h"
 #include "lab05_problem.h"
 #include "num/pk_half.h"
@@ -27,10 +28,12 @@ enum {
 
 /* ---- knobs ---- */
 
-static const char *const works[] = {"stream", "latency", "chain"};
+static const char *const works[] = {"stream", "latency", "chain", "bursts", "offload"};
 
 const pk_knob lab05_knobs[LAB05_KNOBS] = {
-    [LAB05_KNOB_WORK] = {"work", "", "a stream of pages, loads that wait for each other, or a chain of phases",
+    [LAB05_KNOB_WORK] = {"work", "",
+                         "a stream of pages; loads that wait for each other; a chain of phases; bursts beside decode; "
+                         "over the bus",
                          LAB05_STREAM, LAB05_STREAM, 0, PK_COUNT(works) - 1, works, 0},
     [LAB05_KNOB_PAGES] = {"pages", "pages", "P: of the stream", 1 << 18, 61, 1, 1 << 24, NULL, 0},
     [LAB05_KNOB_ROWS] = {"rows", "keys", "of a page, a multiple of 8", 16, 16, 8, 256, NULL, 0},
@@ -48,9 +51,20 @@ const pk_knob lab05_knobs[LAB05_KNOBS] = {
     [LAB05_KNOB_CONSUMERS] = {"consumers", "warps", "of a block of the chain that compute", 8, 2, 1,
                               LAB05_CHAIN_MOST_CONSUMERS, NULL, 0},
     [LAB05_KNOB_RING] = {"ring", "KB", "of a block of the chain", 192, 4, 2, 224, NULL, 0},
-    [LAB05_KNOB_CHUNK] = {"chunk", "KB", "one copy of the chain; 0: what the variant finds best", 0, 1, 0, 64, NULL, 0},
-    [LAB05_KNOB_IN_FLIGHT] = {"in-flight", "KB", "of copies of a block of the chain; 0: what the variant finds best", 0,
-                              2, 0, 224, NULL, 0},
+    [LAB05_KNOB_CHAIN_CHUNK] = {"chunk", "KB", "one copy of the chain; 0: what the variant finds best", 0, 1, 0, 64,
+                                NULL, 0},
+    [LAB05_KNOB_CHAIN_IN_FLIGHT] = {"in-flight", "KB",
+                                    "of copies of a block of the chain; 0: what the variant finds best", 0, 2, 0, 224,
+                                    NULL, 0},
+    [LAB05_KNOB_CHUNK] = {"chunk-k", "pages", "of a chunk of prefill", 8, 3, 1, LAB05_MOST_CHUNK, NULL, 0},
+    [LAB05_KNOB_IN_FLIGHT] = {"max-in-flight", "chunks", "under way at once; 0: what the variant finds best", 0, 5, 0,
+                              1 << 16, NULL, 0},
+    [LAB05_KNOB_PREFILL_BLOCKS] = {"prefill-blocks", "blocks", "of prefill by bulk copies; 0: what fits the device", 0,
+                                   2, 0, 1 << 16, NULL, 0},
+    [LAB05_KNOB_BURSTS] = {"bursts", "bursts", "of prefill, of all pages each", 16, 2, 1, 4096, NULL, 0},
+    [LAB05_KNOB_DECODE_STEPS] = {"decode-steps", "steps", "of decode beside prefill", 400, 6, 1, 1 << 20, NULL, 0},
+    [LAB05_KNOB_DECODE_WIDTH] = {"decode-width", "numbers", "of a row of decode's weights, a multiple of 8", 512, 48, 8,
+                                 4096, NULL, 0},
 };
 
 static bool is_chain(const pk_run *run)
@@ -73,7 +87,7 @@ static pk_status validate(const pk_run *run)
     if (threads % LAB05_WARP != 0)
         return pk_fail(PK_USAGE, "lab05: %d threads are no whole number of warps: use --threads=%d", threads,
                        (threads + LAB05_WARP - 1) / LAB05_WARP * LAB05_WARP);
-    return PK_OK;
+    return lab05_bursts_validate(run);
 }
 
 /* ---- set-up ---- */
@@ -88,6 +102,7 @@ typedef struct reference { /* the host's side, where no variant reaches it */
     unsigned *next;        /* [words] of --work=latency */
     unsigned end;
     void *device_patterns;
+    lab05_bursts_reference *bursts; /* of part three; NULL in others */
 } reference;
 
 static void teardown(pk_run *run)
@@ -105,6 +120,7 @@ static void teardown(pk_run *run)
         free(host->patterns);
         free(host->sums);
         free(host->next);
+        lab05_bursts_teardown(pk_run_lab_data(run), host->bursts);
         pk_device_free(host->device_patterns);
         free(host);
         pk_run_set_reference(run, NULL);
@@ -185,7 +201,10 @@ static pk_status setup(pk_run *run)
     lab->blocks = lab05_knob(run, "blocks");
     lab->threads = threads ? threads : pk_run_device(run)->is_gpu ? GPU_THREADS : CPU_THREADS;
     lab->swizzled = lab05_knob(run, "swizzle") != 0;
-    return lab->work == LAB05_STREAM ? setup_stream(run, lab, host) : setup_latency(run, lab, host);
+    if (lab->work == LAB05_LATENCY)
+        return setup_latency(run, lab, host);
+    const pk_status status = setup_stream(run, lab, host);
+    return status == PK_OK && lab->work != LAB05_STREAM ? lab05_bursts_setup(run, lab, &host->bursts) : status;
 }
 
 /* ---- inputs ---- */
@@ -279,14 +298,19 @@ static pk_status fill(pk_run *run, uint64_t seed)
         return lab05_chain_fill(run, seed);
     const lab05 *lab = pk_run_lab_data(run);
     reference *host = pk_run_reference(run);
-    return lab->work == LAB05_STREAM ? fill_stream(run, &lab->view, host, seed)
-                                     : fill_latency(run, &lab->chase, host, seed);
+    if (lab->work == LAB05_LATENCY)
+        return fill_latency(run, &lab->chase, host, seed);
+    const pk_status status = fill_stream(run, &lab->view, host, seed);
+    return status == PK_OK && host->bursts ? lab05_bursts_fill(run, lab, host->bursts, host->want, seed) : status;
 }
 
 static pk_status reset(pk_run *run)
 {
-    /* Of the others a repetition reads what it finds, and writes each score once. */
-    return is_chain(run) ? lab05_chain_reset(run) : PK_OK;
+    if (is_chain(run))
+        return lab05_chain_reset(run);
+    const lab05 *lab = pk_run_lab_data(run);
+    /* A repetition of the others reads what it finds, and writes each score once. */
+    return lab->bursts ? lab05_bursts_reset(run, lab) : PK_OK;
 }
 
 /* ---- the check ---- */
@@ -354,6 +378,8 @@ static pk_status verify(pk_run *run, pk_verdict *verdict)
     const lab05_view *v = &lab->view;
     if (lab->work == LAB05_LATENCY)
         return verify_latency(run, &lab->chase, host, verdict);
+    if (host->bursts)
+        return lab05_bursts_verify(run, lab, host->bursts, verdict);
     pk_status status = pk_device_download(host->got, v->out, (size_t)v->pages * sizeof *host->got, pk_run_stream(run));
     if (status == PK_OK)
         status = pk_device_stream_synchronize(pk_run_stream(run));

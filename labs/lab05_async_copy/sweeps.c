@@ -8,19 +8,35 @@
 
 /* ---- sizes ---- */
 
-bool lab05_offers(const pk_run *run, const char *variant)
+static bool begins(const char *variant, const char *with)
 {
-    const int of = strcmp(variant, "chase") == 0                       ? LAB05_LATENCY
-                   : strncmp(variant, "chain-", strlen("chain-")) == 0 ? LAB05_CHAIN
-                                                                       : LAB05_STREAM;
-    return of == lab05_knob(run, "work");
+    return strncmp(variant, with, strlen(with)) == 0;
 }
 
-/* A pass over the stream, or over the chain of phases; or one of the loads that wait for each other. */
+bool lab05_offers(const pk_run *run, const char *variant)
+{
+    const int work = lab05_knob(run, "work");
+    if (strcmp(variant, "chase") == 0)
+        return work == LAB05_LATENCY;
+    if (begins(variant, "chain-"))
+        return work == LAB05_CHAIN;
+    if (begins(variant, "burst-"))
+        return work == LAB05_BURSTS;
+    if (begins(variant, "offload-"))
+        return work == LAB05_OFFLOAD;
+    return work == LAB05_STREAM;
+}
+
+/* A pass over the stream, or over the chain of phases; one of the loads that wait for each other; or a step of decode.
+ */
 double lab05_tokens(const pk_run *run)
 {
     const int work = lab05_knob(run, "work");
-    return work == LAB05_LATENCY ? lab05_knob(run, "steps") : work == LAB05_CHAIN ? lab05_knob(run, "tokens") : 1;
+    if (work == LAB05_CHAIN)
+        return lab05_knob(run, "tokens");
+    if (lab05_is_bursts(run))
+        return lab05_knob(run, "decode-steps");
+    return work == LAB05_LATENCY ? lab05_knob(run, "steps") : 1;
 }
 
 static double page_bytes(long long rows, long long dim)
@@ -35,7 +51,10 @@ double lab05_bytes_per_token(const pk_run *run)
         return lab05_chain_bytes(lab05_knob(run, "shape"));
     if (lab05_knob(run, "work") == LAB05_LATENCY)
         return sizeof(unsigned);
-    return lab05_knob(run, "pages") * page_bytes(lab05_knob(run, "rows"), lab05_knob(run, "dim"));
+    const double pass = lab05_knob(run, "pages") * page_bytes(lab05_knob(run, "rows"), lab05_knob(run, "dim"));
+    if (lab05_is_bursts(run))
+        return lab05_knob(run, "bursts") * pass / lab05_knob(run, "decode-steps") + lab05_bursts_decode_bytes(run);
+    return pass;
 }
 
 double lab05_flops_per_token(const pk_run *run)
@@ -44,11 +63,16 @@ double lab05_flops_per_token(const pk_run *run)
         return lab05_chain_flops(lab05_knob(run, "shape"));
     if (lab05_knob(run, "work") == LAB05_LATENCY)
         return 0;
-    return 2.0 * lab05_knob(run, "pages") * lab05_knob(run, "rows") * lab05_knob(run, "dim");
+    const double pass = 2.0 * lab05_knob(run, "pages") * lab05_knob(run, "rows") * lab05_knob(run, "dim");
+    if (lab05_is_bursts(run)) /* a product and a sum for each weight of 2 bytes */
+        return lab05_knob(run, "bursts") * pass / lab05_knob(run, "decode-steps") + lab05_bursts_decode_bytes(run);
+    return pass;
 }
 
 pk_launch_range lab05_launches(const pk_run *run, const char *variant)
 {
+    if (lab05_is_bursts(run) || lab05_is_offload(run))
+        return lab05_bursts_launches(run, variant);
     double launches = 1;
     if (strcmp(variant, "chain-launch") == 0)
         launches = (double)lab05_knob(run, "tokens") * lab05_chain_phases(lab05_knob(run, "shape"));
@@ -66,6 +90,9 @@ const char *const lab05_awkward[LAB05_AWKWARD] = {
     "work=chain blocks=1 consumers=1 tokens=2",
     "work=chain shape=uneven blocks=8 consumers=3 ring=3 in-flight=1",
     "work=chain shape=uneven tokens=4 ring=7 in-flight=0 chunk=2",
+    "pages=1 decode-steps=1 decode-width=8 bursts=1 chunk-k=1 max-in-flight=1",
+    "pages=7 rows=24 dim=64 chunk-k=32 max-in-flight=3 prefill-blocks=7 decode-width=40 decode-steps=2",
+    "pages=203 rows=8 chunk-k=2 max-in-flight=7 prefill-blocks=3 bursts=3",
 };
 
 /* ---- sweeps ---- */
@@ -81,23 +108,38 @@ static const pk_sweep_axis page_axes[] = {PK_AXIS("rows", rows), PK_AXIS("pages"
 static const long long latency[] = {LAB05_LATENCY};
 static const pk_sweep_axis latency_axes[] = {PK_AXIS("work", latency)};
 
-/* A chain at its defaults, and of the other model; and what is under way, in copies of one size. */
+/* Part two at its defaults, and of the other model; and what is under way, in copies of one size. */
 static const long long chain[] = {LAB05_CHAIN}, models[] = {LAB05_CHAIN_LLAMA, LAB05_CHAIN_QWEN};
 static const long long smalls[] = {LAB05_CHAIN_SMALL, LAB05_CHAIN_UNEVEN};
-static const long long in_flight[] = {8, 16, 24, 32, 40, 48, 64, 96, 128, 192}, in_flight_quick[] = {1, 2, 4};
+static const long long ahead[] = {8, 16, 24, 32, 40, 48, 64, 96, 128, 192}, ahead_quick[] = {1, 2, 4};
 static const long long copy_kb[] = {8}, copy_kb_quick[] = {1};
 static const pk_sweep_axis chain_axes[] = {PK_AXIS("work", chain), PK_AXIS("shape", models)};
 static const pk_sweep_axis chain_axes_quick[] = {PK_AXIS("work", chain), PK_AXIS("shape", smalls)};
 static const pk_sweep_axis ahead_axes[] = {PK_AXIS("work", chain), PK_AXIS("chunk", copy_kb),
-                                           PK_AXIS("in-flight", in_flight)};
+                                           PK_AXIS("in-flight", ahead)};
 static const pk_sweep_axis ahead_axes_quick[] = {PK_AXIS("work", chain), PK_AXIS("chunk", copy_kb_quick),
-                                                 PK_AXIS("in-flight", in_flight_quick)};
+                                                 PK_AXIS("in-flight", ahead_quick)};
 #define AHEAD "chain-limit,chain-flag,chain-shares,chain-free,chain-read"
 
+/* Part three at its defaults; chunks under way against pages of a chunk; and over the bus. */
+static const long long bursts[] = {LAB05_BURSTS}, offload[] = {LAB05_OFFLOAD};
+static const pk_sweep_axis burst_axes[] = {PK_AXIS("work", bursts)};
+static const long long in_flight[] = {44, 66, 88, 132, 176, 264, 396, 528}, chunk[] = {4, 8, 16};
+static const pk_sweep_axis shaping_axes[] = {PK_AXIS("max-in-flight", in_flight), PK_AXIS("chunk-k", chunk),
+                                             PK_AXIS("work", bursts)};
+static const long long on_bus[] = {1, 2, 4, 8, 16, 32, 64}, bus_chunk[] = {4}, bus_pages[] = {1 << 15};
+static const pk_sweep_axis offload_axes[] = {PK_AXIS("max-in-flight", on_bus), PK_AXIS("chunk-k", bus_chunk),
+                                             PK_AXIS("pages", bus_pages), PK_AXIS("work", offload)};
+
 const pk_sweep lab05_sweeps[LAB05_SWEEPS] = {
-    PK_SWEEP("flight", flight_axes, "roles", false), PK_SWEEP("page", page_axes, NULL, false),
-    PK_SWEEP("latency", latency_axes, NULL, false),  PK_SWEEP("chain", chain_axes, NULL, true),
+    PK_SWEEP("flight", flight_axes, "roles", false),
+    PK_SWEEP("page", page_axes, NULL, false),
+    PK_SWEEP("latency", latency_axes, NULL, false),
+    PK_SWEEP("chain", chain_axes, NULL, true),
     PK_SWEEP("ahead", ahead_axes, AHEAD, true),
+    PK_SWEEP("bursts", burst_axes, NULL, true),
+    PK_SWEEP("shaping", shaping_axes, "burst-bulk,burst-apart,burst-shaped,burst-native", true),
+    PK_SWEEP("offload", offload_axes, NULL, false),
 };
 const pk_sweep lab05_sweeps_quick[LAB05_SWEEPS_QUICK] = {
     PK_SWEEP("flight", flight_axes_quick, "roles", false),
@@ -134,7 +176,7 @@ static double bandwidth(const pk_point *p)
  * stream. */
 static void chain_figures(const pk_limits *limits, const pk_point *points, size_t count, pk_analysis *analysis)
 {
-    double best = HUGE_VAL, ahead = 0, bound = 0, read_us = 0;
+    double best = HUGE_VAL, unlimited = 0, bound = 0, read_us = 0;
     for (size_t i = 0; i < count; i++) {
         const pk_point *p = &points[i];
         if (!at_defaults_of(p, LAB05_CHAIN) || p->is_baseline)
@@ -146,12 +188,12 @@ static void chain_figures(const pk_limits *limits, const pk_point *points, size_
         else
             best = fmin(best, p->us_per_token);
         if (strcmp(p->variant, "chain-ahead") == 0)
-            ahead = p->us_per_token;
+            unlimited = p->us_per_token;
     }
     if (bound > 0 && best < HUGE_VAL)
         pk_analysis_figure(analysis, "chain of its bound", "%", 100 * bound / best);
-    if (ahead > 0 && best < HUGE_VAL)
-        pk_analysis_figure(analysis, "chain over chain-ahead", "", ahead / best);
+    if (unlimited > 0 && best < HUGE_VAL)
+        pk_analysis_figure(analysis, "chain over chain-ahead", "", unlimited / best);
     if (bound > 0 && limits->measured)
         pk_analysis_figure(analysis, "chain-free of B_read", "%",
                            100 * lab05_chain_bytes(LAB05_CHAIN_LLAMA) / bound / limits->read_bytes_per_us);
@@ -183,6 +225,7 @@ pk_status lab05_analyse(const pk_limits *limits, const pk_point *points, size_t 
     if (latency_us > 0 && limits->measured)
         pk_analysis_figure(analysis, "bytes under way by Little's law", "MB",
                            1e-6 * latency_us * limits->read_bytes_per_us);
+    lab05_bursts_analyse(points, count, analysis);
     return PK_OK;
 }
 
@@ -191,4 +234,8 @@ const pk_target lab05_targets[LAB05_TARGETS] = {
     {"roles launches a pass", PK_TARGET_LAUNCHES_AT_MOST, "roles", 1, PK_H200},
     {"chain of its bound, %", PK_TARGET_FIGURE_AT_LEAST, "chain of its bound", 95, "NVIDIA H100"},
     {"chain over chain-ahead", PK_TARGET_FIGURE_AT_LEAST, "chain over chain-ahead", 1.10, "NVIDIA H100"},
+    {"decode p99 beside shaped bulk prefill, over idle", PK_TARGET_FIGURE_AT_MOST, "bulk: decode p99, shaped over idle",
+     1.25, PK_H200},
+    {"shaped bulk prefill of all at once, %", PK_TARGET_FIGURE_AT_LEAST, "bulk: prefill shaped of all at once", 85,
+     PK_H200},
 };

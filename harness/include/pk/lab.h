@@ -69,6 +69,8 @@ void *pk_run_stream(const pk_run *run);
 
 /* A further stream that the variant orders against pk_run_stream itself; destroyed with the run. */
 pk_status pk_run_add_stream(pk_run *run, void **stream);
+/* The same with the device's highest priority. */
+pk_status pk_run_add_urgent_stream(pk_run *run, void **stream);
 
 /* The lab's own data, set by its setup; shared by all variants at one set of knobs. */
 void *pk_run_lab_data(const pk_run *run);
@@ -101,6 +103,11 @@ double pk_clock_us(void); /* a monotonic clock, microseconds */
 /* A part of the variant's prepare took so long: recorded under the name beside prepare's own time. Of several calls
  * with one name, the shortest counts. At most PK_MAX_PHASES names; a further one ends the program. */
 void pk_run_phase(pk_run *run, const char *name, double us);
+
+/* A part of this repetition took so long, by the variant's own measurement: the median over all timed repetitions is
+ * recorded under the name beside the parts of prepare, which share PK_MAX_PHASES with it. Once a repetition for each
+ * name. */
+void pk_run_span(pk_run *run, const char *name, double us);
 
 /* Results are looked at as they are reported in this repetition, and now is a time to look: in verified repetitions
  * only, at the first tokens and at a sample of the others; at every one when the CPU device's order is chosen
@@ -193,12 +200,12 @@ typedef struct pk_limits {
     double read_bytes_per_us; /* B_read, over a buffer several times the L2 */
 } pk_limits;
 
-/* A part of a variant's prepare: pk_run_phase. */
+/* A part of a variant's prepare, pk_run_phase, or of its repetitions, pk_run_span. */
+enum { PK_MAX_PHASES = 8, PK_PHASE_NAME = 24 /* bytes */ };
 typedef struct pk_phase {
-    char name[24];
+    char name[PK_PHASE_NAME];
     double us;
 } pk_phase;
-enum { PK_MAX_PHASES = 8 };
 
 /* One measured point, as a lab's analysis sees it. */
 typedef struct pk_point {

@@ -44,6 +44,11 @@ typedef struct pk_samples { /* raw samples, oldest first, in microseconds a repe
 pk_status pk_samples_add(pk_samples *samples, double value); /* PK_FAULT when memory is out: nothing is added */
 void pk_samples_free(pk_samples *samples);
 
+typedef struct pk_span_samples { /* of a part of each repetition */
+    char name[PK_PHASE_NAME];
+    pk_samples us;
+} pk_span_samples;
+
 typedef enum pk_cache_state { PK_HOT, PK_COLD } pk_cache_state; /* steady state; L2 flushed before each repetition */
 
 typedef struct pk_validation {
@@ -74,8 +79,10 @@ typedef struct pk_result { /* one variant at one set of knobs */
     bool settled; /* the spread settled before the time limit */
 
     double prepare_us, first_execute_us, finish_us;
-    pk_phase phases[PK_MAX_PHASES]; /* parts of prepare */
+    pk_phase phases[PK_MAX_PHASES]; /* parts of prepare, and medians of parts of repetitions */
     size_t phase_count;
+    pk_span_samples spans[PK_MAX_PHASES]; /* pk_run_span, of the repetitions of wall; their medians are among phases */
+    size_t span_count;
     double held_bytes; /* of device memory that prepare left taken, of several times the least; NaN: unknown */
 
     double launches_per_token, graph_replays_per_token; /* by the launch macro */

@@ -236,6 +236,17 @@ sed -i -e 's/kernel<<<1, n>>>(n);/kernel(nn);/' -e '/launch(n)/d' -e '/PK_CHECK/
 lab --backend=cpu run 01
 expect 2 'labs/lab01_x/optimized.cu:5: ' '    kernel(nn);'
 expect_no PK_LAUNCH
+# A further file is the student's where the solution has one of its name.
+cp "$root/labs/lab01_x/optimized.cu" "$root/labs/lab01_x/chain.cu"
+sed -i 's/optimized\.cu/chain.cu/' "$root/CMakeLists.txt"
+lab --backend=cpu run 01
+expect 2 'the first messages'
+[[ $output != *$'\n    kernel(nn);'* ]] || fail 'a file of the lab is taken for the student'"'s"
+mkdir -p "$root/solutions/lab01_x"
+touch "$root/solutions/lab01_x"/{optimized,chain}.cu
+lab --backend=cpu run 01
+expect 2 'labs/lab01_x/chain.cu:5: ' $'\n    kernel(nn);'
+rm -r "$root/solutions"
 cp "$fixture/before" "$root/CMakeLists.txt"
 
 # A file of the student's that does not compile stops what needs it, and nothing else.
