@@ -101,10 +101,10 @@ static __device__ inline void wait_for_slice(const lab05_chain_view *v, const la
             PK_SPIN_PAUSE();
 }
 
-/* NO_MEETING: with --shape=uneven --blocks=20 nobody waits for what block LATE makes before the last phase. When it has
+/* NO_MEETING: with --shape=uneven --blocks=10 nobody waits for what block LATE makes before the last phase. When it has
  * written its last output of the first pass it stands still until the others have come so far as to poison what it
  * reads next. That they cannot if they meet. */
-enum { LATE = 15 };
+enum { LATE = 5 };
 
 static __device__ inline void be_late(const float *x)
 {
