@@ -1,5 +1,5 @@
 # What the figures of lab 05 share.
-all_variants = 'words wide vector async bulk tensor roles chase'
+all_variants = 'words wide vector async bulk tensor roles chase burst-native burst-shaped offload-bulk'
 load plots . 'sweep.gp'
 
 # Bytes of a page, with its score, scale and place in the table; and of a pass over the stream, in TB/s.
