@@ -335,14 +335,14 @@ pk_status lab05_bursts_validate(const pk_run *run)
 double lab05_bursts_decode_bytes(const pk_run *run)
 {
     const double width = lab05_knob(run, "decode-width");
-    return LAB05_LAYERS * width * width * (double)sizeof(uint16_t);
+    return (int)LAB05_LAYERS * width * width * (double)sizeof(uint16_t);
 }
 
 /* Decode kernel by kernel: a launch a layer, one behind the last, and prefill's. Else prefill's and that one. */
 pk_launch_range lab05_bursts_launches(const pk_run *run, const char *variant)
 {
     static const char *const by_graph[] = {"burst-apart", "burst-graph", "burst-shaped", "burst-native"};
-    const double by_kernel = (double)lab05_knob(run, "decode-steps") * LAB05_LAYERS + 2;
+    const double by_kernel = (double)lab05_knob(run, "decode-steps") * (int)LAB05_LAYERS + 2;
     if (strncmp(variant, "offload-", strlen("offload-")) == 0)
         return (pk_launch_range){1, 1};
     if (strcmp(variant, "burst-plain") == 0 || strcmp(variant, "burst-bulk") == 0)
