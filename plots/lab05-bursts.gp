@@ -8,7 +8,7 @@ if (!word_index('prefill', phases)) {
     print sprintf('needs the sweeps "bursts" and "shaping": ./lab run %s --sweep', lab[4:])
     exit status 77
 }
-of_bursts(c) = (column(column_work) == 2 && column(column_pages) == headline_pages && column(column_rows) == headline_rows)
+of_bursts(c) = (column(column_work) == word_index('bursts', names_work) - 1 && column(column_pages) == headline_pages && column(column_rows) == headline_rows)
 chosen(c) = (of_bursts(0) && column(column_max_in_flight) > 0)
 candidates = 'burst-native burst-shaped'
 sweep = 'shaping'

@@ -4,7 +4,8 @@ if (is_cpu) {
     print "the CPU device has no bus: the host's memory is its own"
     exit status 77
 }
-chosen(c) = (column(column_work) == 3 && column(column_max_in_flight) > 0)
+of_offload(c) = (column(column_work) == word_index('offload', names_work) - 1)
+chosen(c) = (of_offload(0) && column(column_max_in_flight) > 0)
 candidates = 'offload-bulk'
 sweep = 'offload'
 load plots . 'lab05.gp'
@@ -27,7 +28,7 @@ round_trip_us = few_kib * 1024 / few / 1000
 little(x) = x * 1024 / round_trip_us / 1000
 
 # The others do not depend on it: their median over the sweep.
-median_of(v) = sprintf("stats 'points.dat' index block_of('%s') using (column(column_work) == 3 && column(column_max_in_flight) > 0 ? gb_per_s(0) : NaN) nooutput", v)
+median_of(v) = sprintf("stats 'points.dat' index block_of('%s') using (of_offload(0) && column(column_max_in_flight) > 0 ? gb_per_s(0) : NaN) nooutput", v)
 engine = 0
 loads = 0
 if (word_index('offload-engine', drawn)) { eval median_of('offload-engine'); engine = STATS_median }

@@ -136,7 +136,7 @@ const pk_sweep lab05_sweeps[LAB05_SWEEPS] = {
     PK_SWEEP("chain", chain_axes, NULL, true),
     PK_SWEEP("ahead", ahead_axes, AHEAD, true),
     PK_SWEEP("bursts", burst_axes, NULL, true),
-    PK_SWEEP("shaping", shaping_axes, "burst-bulk,burst-apart,burst-shaped,burst-native", true),
+    PK_SWEEP("shaping", shaping_axes, "burst-shaped,burst-native", true),
     PK_SWEEP("offload", offload_axes, NULL, false),
 };
 const pk_sweep lab05_sweeps_quick[LAB05_SWEEPS_QUICK] = {
