@@ -2,8 +2,8 @@
  *
  *   words   plain loads of 4 bytes a thread, as they come to mind
  *   wide    plain loads of 16 bytes a thread, eight of them under way before the first is used: the best plain reader
- * here, which is what copies have to be better than chase   --work=latency: one thread, loads that wait for each other
- */
+ *           here, which is what copies have to be better than
+ *   chase   --work=latency: one thread, loads that wait for each other */
 #include "lab05_plan.cuh"
 
 template <int D> static __global__ void read_words(lab05_view v)
@@ -41,8 +41,10 @@ template <int D> static __global__ void read_wide(lab05_view v)
     enum { UNDER_WAY = 8 };
     const lab05_q q = lab05_q_of_lane<D>(&v);
     const int count = lab05_chunks_of_lane<D>(&v);
-    for (int page = lab05_warp_in_grid(); page < v.pages; page += lab05_warps_in_grid()) {
-        const uint4 *const chunk = (const uint4 *)lab05_page(&v, page) + lab05_lane();
+    lab05_walk walk = lab05_walk_from(lab05_warp_in_grid(), lab05_warps_in_grid());
+    for (int page = walk.first, k = 0; page < v.pages; page += walk.each, k++) {
+        const uint4 *const chunk = (const uint4 *)lab05_page_at(&v, lab05_walk_to(&v, &walk, k)) + lab05_lane();
+        const float scale = v.scale[page];
         float sum = 0;
         for (int i = 0; i < count; i += UNDER_WAY) {
             uint4 got[UNDER_WAY];
@@ -55,7 +57,7 @@ template <int D> static __global__ void read_wide(lab05_view v)
                 if (i + j < count)
                     sum = lab05_add(sum, got[j], &q);
         }
-        lab05_write_score(&v, page, sum);
+        lab05_put_score(&v, page, scale, sum);
     }
 }
 

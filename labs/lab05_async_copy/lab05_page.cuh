@@ -40,6 +40,39 @@ static __device__ inline const uint16_t *lab05_page(const lab05_view *v, int pag
     return v->pool + (size_t)v->table[page] * ((size_t)v->rows * v->dim);
 }
 
+/* A warp's way through the stream: its k-th page is first + k * each. Where pages lie is in memory too, and whoever
+ * asks for a number and waits, page by page, waits longer than for the page. So a warp asks for 32 numbers at once, a
+ * lane for each. */
+typedef struct lab05_walk {
+    int first, each;
+    int number; /* of this lane's page, of the 32 of now: where it lies in the pool; -1 behind the stream */
+} lab05_walk;
+
+static __device__ inline lab05_walk lab05_walk_from(int first, int each)
+{
+    lab05_walk w;
+    w.first = first;
+    w.each = each;
+    w.number = -1;
+    return w;
+}
+
+/* Where the k-th page lies in the pool, by all lanes of the warp, for k = 0, 1, 2, ... in turn; -1 behind the last. */
+static __device__ inline int lab05_walk_to(const lab05_view *v, lab05_walk *w, int k)
+{
+    if (k % LAB05_WARP == 0) {
+        const long long page = w->first + (long long)(k + lab05_lane()) * w->each;
+        w->number = page < v->pages ? v->table[page] : -1;
+    }
+    return __shfl_sync(LAB05_ALL_LANES, w->number, k % LAB05_WARP);
+}
+
+/* The page that lies there. */
+static __device__ inline const uint16_t *lab05_page_at(const lab05_view *v, int number)
+{
+    return v->pool + (size_t)number * ((size_t)v->rows * v->dim);
+}
+
 /* Both halves of a word: bf16 is the upper half of a float. */
 static __device__ inline float lab05_low(unsigned word)
 {
@@ -100,14 +133,21 @@ static __device__ inline float lab05_sum_page(const lab05_view *v, const uint16_
     return sum;
 }
 
-/* The lanes' parts added up, scaled, and written. */
-static __device__ inline void lab05_write_score(const lab05_view *v, int page, float sum)
+/* The lanes' parts added up, multiplied by the page's scale, and written. The scale is asked for before the page is
+ * waited for: behind it, its way would be a wait of its own. */
+static __device__ inline void lab05_put_score(const lab05_view *v, int page, float scale, float sum)
 {
 #pragma unroll
     for (int bit = LAB05_WARP / 2; bit > 0; bit /= 2)
         sum += __shfl_xor_sync(LAB05_ALL_LANES, sum, bit);
     if (lab05_lane() == 0)
-        v->out[page] = sum * v->scale[page];
+        v->out[page] = sum * scale;
+}
+
+/* The same for who has not asked for the scale. */
+static __device__ inline void lab05_write_score(const lab05_view *v, int page, float sum)
+{
+    lab05_put_score(v, page, v->scale[page], sum);
 }
 
 #endif

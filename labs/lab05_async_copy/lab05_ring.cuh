@@ -90,13 +90,13 @@ static __device__ inline void lab05_begin_warp_rings(const lab05_ring *r)
     __syncthreads();
 }
 
-/* The same for the block's ring. A page is used by one warp, which arrives once. */
+/* The same for the block's ring. A page is used by one warp, whose lanes each say that they have read it. */
 static __device__ inline void lab05_begin_block_ring(const lab05_ring *r)
 {
     if (threadIdx.x == 0) {
         for (int i = 0; i < r->stages; i++) {
             pk_async_barrier_init(&r->full[i], 1);
-            pk_async_barrier_init(&r->empty[i], 1);
+            pk_async_barrier_init(&r->empty[i], LAB05_WARP);
         }
         pk_async_barrier_init_fence();
     }

@@ -152,13 +152,12 @@ static __global__ void roles_wrong(lab05_wrong w)
     for (int k = mine; blockIdx.x + k * gridDim.x < (unsigned)v->pages;
          k = w.mistake == IN_TURN ? k + consumers : lab05_next_of_stages(&r, k, mine, consumers)) {
         pk_async_barrier_wait(&r.full[lab05_stage(&r, k)], lab05_parity(&r, k));
-        if (w.mistake == EMPTY_EARLY && lab05_lane() == 0)
+        if (w.mistake == EMPTY_EARLY)
             pk_async_barrier_arrive(&r.empty[lab05_stage(&r, k)]);
         if (w.mistake == EMPTY_EARLY)
             PK_POLL_PAUSE(); /* so that the producer has its turn */
         const float sum = lab05_sum_page<DIM>(v, (const uint16_t *)lab05_buffer(&r, k), &q);
-        __syncwarp();
-        if (w.mistake != EMPTY_EARLY && w.mistake != NEVER_EMPTY && lab05_lane() == 0)
+        if (w.mistake != EMPTY_EARLY && w.mistake != NEVER_EMPTY)
             pk_async_barrier_arrive(&r.empty[lab05_stage(&r, k)]);
         write_score(&w, (int)(blockIdx.x + k * gridDim.x), sum);
     }

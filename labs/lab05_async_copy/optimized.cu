@@ -26,9 +26,12 @@ template <int D> static __device__ inline float sum_by_chunks(const uint4 *page,
 template <int D> static __global__ void read_vector(lab05_view v)
 {
     const lab05_q q = lab05_q_of_lane<D>(&v);
-    for (int page = lab05_warp_in_grid(); page < v.pages; page += lab05_warps_in_grid())
-        lab05_write_score(&v, page,
-                          sum_by_chunks<D>((const uint4 *)lab05_page(&v, page), lab05_chunks_of_lane<D>(&v), &q));
+    lab05_walk walk = lab05_walk_from(lab05_warp_in_grid(), lab05_warps_in_grid());
+    for (int page = walk.first, k = 0; page < v.pages; page += walk.each, k++) {
+        const uint4 *const from = (const uint4 *)lab05_page_at(&v, lab05_walk_to(&v, &walk, k));
+        const float scale = v.scale[page];
+        lab05_put_score(&v, page, scale, sum_by_chunks<D>(from, lab05_chunks_of_lane<D>(&v), &q));
+    }
 }
 
 static pk_status vector_prepare(pk_run *run)
@@ -50,12 +53,13 @@ static pk_status stream_once(pk_run *run)
 
 /* ---- rung 2: each thread copies ahead ---- */
 
-/* Ask for the page, if there is one, and close the group, if there is none as well: groups are counted. */
-template <int D> static __device__ inline void ask_chunks(const lab05_view *v, int page, unsigned char *buffer)
+/* Ask for the page that lies at `number` of the pool, if there is one, and close the group, if there is none (-1) as
+ * well: groups are counted. */
+template <int D> static __device__ inline void ask_chunks(const lab05_view *v, int number, unsigned char *buffer)
 {
     const int count = lab05_chunks_of_lane<D>(v);
     /* STEP lab05.3 for async: copy the lane's chunks by pk_async_copy_16, to where they are in the page; commit (about 5 lines) */
-    (void)v, (void)page, (void)buffer, (void)count;
+    (void)v, (void)number, (void)buffer, (void)count;
     /* END lab05.3 */
 }
 
@@ -64,15 +68,17 @@ template <int D> static __global__ void read_async(lab05_view v)
     PK_DYNAMIC_SHARED(unsigned char, shared);
     const lab05_ring r = lab05_ring_of_warp(&v, shared);
     const lab05_q q = lab05_q_of_lane<D>(&v);
-    const int first = lab05_warp_in_grid(), each = lab05_warps_in_grid();
+    lab05_walk walk = lab05_walk_from(lab05_warp_in_grid(), lab05_warps_in_grid());
     for (int k = 0; k < r.stages - 1; k++)
-        ask_chunks<D>(&v, first + k * each, lab05_buffer(&r, k));
-    for (int page = first, k = 0; page < v.pages; page += each, k++) {
+        ask_chunks<D>(&v, lab05_walk_to(&v, &walk, k), lab05_buffer(&r, k));
+    for (int page = walk.first, k = 0; page < v.pages; page += walk.each, k++) {
+        const int ahead = lab05_walk_to(&v, &walk, k + r.stages - 1);
+        const float scale = v.scale[page];
         float sum = 0;
         /* STEP lab05.4 for async: ask for the page stages - 1 ahead, wait for this one's group, sum it up (about 3 lines) */
-        (void)k, (void)q;
+        (void)ahead, (void)q;
         /* END lab05.4 */
-        lab05_write_score(&v, page, sum);
+        lab05_put_score(&v, page, scale, sum);
     }
 }
 
@@ -85,11 +91,11 @@ static pk_status async_prepare(pk_run *run)
 
 /* ---- rung 3: whole pages ---- */
 
-/* The page into the buffer of the ring's k-th. By one lane. */
-static __device__ inline void ask_page(const lab05_view *v, const lab05_ring *r, int k, int page)
+/* The page that lies at `number` of the pool into the buffer of the ring's k-th. By one lane. */
+static __device__ inline void ask_page(const lab05_view *v, const lab05_ring *r, int k, int number)
 {
     /* STEP lab05.6 for bulk, roles: expect the page's bytes at its barrier, then ask for the page in one copy (about 3 lines) */
-    (void)v, (void)r, (void)k, (void)page;
+    (void)v, (void)r, (void)k, (void)number;
     /* END lab05.6 */
 }
 
@@ -98,17 +104,21 @@ template <int D> static __global__ void read_bulk(lab05_view v)
     PK_DYNAMIC_SHARED(unsigned char, shared);
     const lab05_ring r = lab05_ring_of_warp(&v, shared);
     const lab05_q q = lab05_q_of_lane<D>(&v);
-    const int first = lab05_warp_in_grid(), each = lab05_warps_in_grid();
+    lab05_walk walk = lab05_walk_from(lab05_warp_in_grid(), lab05_warps_in_grid());
     lab05_begin_warp_rings(&r);
-    for (int k = 0; k < r.stages && lab05_lane() == 0; k++)
-        if (first + k * each < v.pages)
-            ask_page(&v, &r, k, first + k * each);
-    for (int page = first, k = 0; page < v.pages; page += each, k++) {
+    for (int k = 0; k < r.stages; k++) {
+        const int number = lab05_walk_to(&v, &walk, k);
+        if (number >= 0 && lab05_lane() == 0)
+            ask_page(&v, &r, k, number);
+    }
+    for (int page = walk.first, k = 0; page < v.pages; page += walk.each, k++) {
+        const int ahead = lab05_walk_to(&v, &walk, k + r.stages);
+        const float scale = v.scale[page];
         float sum = 0;
         /* STEP lab05.7 for bulk: wait for the page, sum it up; when all lanes have, ask for the one stages ahead (about 5 lines) */
-        (void)k, (void)q;
+        (void)ahead, (void)q;
         /* END lab05.7 */
-        lab05_write_score(&v, page, sum);
+        lab05_put_score(&v, page, scale, sum);
     }
 }
 
@@ -123,12 +133,12 @@ static pk_status bulk_prepare(pk_run *run)
 
 /* The same by boxes of the pool's tensor map: a box of the page's rows for each 64 of its D columns. */
 template <int D>
-static __device__ inline void ask_boxes(const lab05_view *v, const lab05_ring *r, int k, int page,
+static __device__ inline void ask_boxes(const lab05_view *v, const lab05_ring *r, int k, int number,
                                         const pk_tensor_map *map)
 {
     const unsigned box_bytes = r->page_bytes / (D / LAB05_BOX_COLUMNS);
-    /* STEP lab05.9 for tensor: expect the page's bytes, then ask for each box: column 64 b, row table[page] x rows (about 5 lines) */
-    (void)v, (void)r, (void)k, (void)page, (void)map, (void)box_bytes;
+    /* STEP lab05.9 for tensor: expect the page's bytes, then ask for each box: column 64 b, row number x rows (about 5 lines) */
+    (void)v, (void)r, (void)k, (void)number, (void)map, (void)box_bytes;
     /* END lab05.9 */
 }
 
@@ -147,20 +157,24 @@ static __global__ void read_tensor(lab05_view v, PK_TENSOR_PARAMETER(map))
 {
     PK_DYNAMIC_SHARED(unsigned char, shared);
     const lab05_ring r = lab05_ring_of_warp(&v, lab05_for_boxes(shared));
-    const int first = lab05_warp_in_grid(), each = lab05_warps_in_grid();
+    lab05_walk walk = lab05_walk_from(lab05_warp_in_grid(), lab05_warps_in_grid());
     lab05_q q[D / 32];
     lab05_q_of_boxes<D>(&v, q);
     lab05_begin_warp_rings(&r);
-    for (int k = 0; k < r.stages && lab05_lane() == 0; k++)
-        if (first + k * each < v.pages)
-            ask_boxes<D>(&v, &r, k, first + k * each, &map);
-    for (int page = first, k = 0; page < v.pages; page += each, k++) {
+    for (int k = 0; k < r.stages; k++) {
+        const int number = lab05_walk_to(&v, &walk, k);
+        if (number >= 0 && lab05_lane() == 0)
+            ask_boxes<D>(&v, &r, k, number, &map);
+    }
+    for (int page = walk.first, k = 0; page < v.pages; page += walk.each, k++) {
+        const int ahead = lab05_walk_to(&v, &walk, k + r.stages);
+        const float scale = v.scale[page];
         pk_async_barrier_wait(&r.full[lab05_stage(&r, k)], lab05_parity(&r, k));
         const float sum = lab05_sum_boxes<D, chunk_at>(&v, lab05_buffer(&r, k), q);
         __syncwarp();
-        if (lab05_lane() == 0 && page + r.stages * each < v.pages)
-            ask_boxes<D>(&v, &r, k + r.stages, page + r.stages * each, &map);
-        lab05_write_score(&v, page, sum);
+        if (lab05_lane() == 0 && ahead >= 0)
+            ask_boxes<D>(&v, &r, k + r.stages, ahead, &map);
+        lab05_put_score(&v, page, scale, sum);
     }
 }
 
@@ -186,12 +200,15 @@ static pk_status stream_boxes(pk_run *run)
 
 /* ---- rung 5: warps with roles ---- */
 
-/* By one lane of the warp that copies: all pages of the block, one behind the other. */
+/* By the warp that copies: all pages of the block, one behind the other. One lane waits and asks. */
 static __device__ inline void produce(const lab05_view *v, const lab05_ring *r)
 {
-    for (int page = blockIdx.x, k = 0; page < v->pages; page += gridDim.x, k++) {
+    lab05_walk walk = lab05_walk_from((int)blockIdx.x, (int)gridDim.x);
+    for (int k = 0, number; (number = lab05_walk_to(v, &walk, k)) >= 0; k++) {
+        if (lab05_lane() != 0)
+            continue;
         /* STEP lab05.12 for roles: wait until the page's buffer is empty, then ask for the page (about 2 lines) */
-        (void)v, (void)r, (void)k, (void)page;
+        (void)v, (void)r, (void)k, (void)number;
         /* END lab05.12 */
     }
 }
@@ -205,11 +222,13 @@ static __device__ inline void consume(const lab05_view *v, const lab05_ring *r, 
         return;
     for (int k = mine; blockIdx.x + k * gridDim.x < (unsigned)v->pages;
          k = lab05_next_of_stages(r, k, mine, consumers)) {
+        const int page = (int)(blockIdx.x + k * gridDim.x);
+        const float scale = v->scale[page];
         float sum = 0;
-        /* STEP lab05.13 for roles: wait for the page, sum it up; when all lanes have, say that its buffer is empty (about 5 lines) */
+        /* STEP lab05.13 for roles: wait for the page, sum it up; each lane says that it has read the buffer (about 3 lines) */
         (void)v, (void)r, (void)k, (void)q;
         /* END lab05.13 */
-        lab05_write_score(v, (int)(blockIdx.x + k * gridDim.x), sum);
+        lab05_put_score(v, page, scale, sum);
     }
 }
 
@@ -220,7 +239,7 @@ template <int D> static __global__ void read_by_roles(lab05_view v)
     lab05_begin_block_ring(&r);
     if (lab05_warp() > 0)
         consume<D>(&v, &r, lab05_warp() - 1, (int)(blockDim.x / LAB05_WARP) - 1);
-    else if (lab05_lane() == 0)
+    else
         produce(&v, &r);
 }
 

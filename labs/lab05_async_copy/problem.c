@@ -35,7 +35,7 @@ const pk_knob lab05_knobs[LAB05_KNOBS] = {
                          "a stream of pages; loads that wait for each other; a chain of phases; bursts beside decode; "
                          "over the bus",
                          LAB05_STREAM, LAB05_STREAM, 0, PK_COUNT(works) - 1, works, 0},
-    [LAB05_KNOB_PAGES] = {"pages", "pages", "P: of the stream", 1 << 18, 61, 1, 1 << 24, NULL, 0},
+    [LAB05_KNOB_PAGES] = {"pages", "pages", "P: of the stream", 1 << 19, 61, 1, 1 << 24, NULL, 0},
     [LAB05_KNOB_ROWS] = {"rows", "keys", "of a page, a multiple of 8", 16, 16, 8, 256, NULL, 0},
     [LAB05_KNOB_DIM] = {"dim", "numbers", "D: of a key, 64 or 128", 128, 128, 64, 128, NULL, 0},
     [LAB05_KNOB_STAGES] = {"stages", "pages", "of a ring; 0: what the variant finds best", 0, 2, 0, LAB05_MOST_STAGES,
@@ -44,7 +44,7 @@ const pk_knob lab05_knobs[LAB05_KNOBS] = {
     [LAB05_KNOB_THREADS] = {"threads", "threads", "of a block, a multiple of 32; 0: 256, 64 on the CPU device", 0, 0, 0,
                             LAB05_MOST_THREADS, NULL, 0},
     [LAB05_KNOB_SWIZZLE] = {"swizzle", "", "0: boxes of tensor maps as they come", 1, 1, 0, 1, NULL, 0},
-    [LAB05_KNOB_STEPS] = {"steps", "loads", "of --work=latency", 20000, 200, 1, 1 << 24, NULL, 0},
+    [LAB05_KNOB_STEPS] = {"steps", "loads", "of --work=latency", 1 << 19, 200, 1, 1 << 24, NULL, 0},
     [LAB05_KNOB_SHAPE] = {"shape", "", "of --work=chain: a model's matrices, or small ones", LAB05_CHAIN_LLAMA,
                           LAB05_CHAIN_SMALL, 0, LAB05_CHAIN_SHAPES - 1, lab05_chain_shapes, 0},
     [LAB05_KNOB_TOKENS] = {"tokens", "passes", "T: over the chain", 4, 3, 1, 1 << 10, NULL, 0},
@@ -166,7 +166,8 @@ static pk_status setup_stream(pk_run *run, lab05 *lab, reference *host)
     return status;
 }
 
-/* Four times the L2: no load finds its word there. */
+/* Four times the L2, and by default a step on more of its lines than it holds: no load finds its word there, nor what
+ * the repetition before has read. */
 static pk_status setup_latency(pk_run *run, lab05 *lab, reference *host)
 {
     const pk_device_info *device = pk_run_device(run);
