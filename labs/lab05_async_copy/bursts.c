@@ -397,13 +397,29 @@ static void analyse_pair(pk_analysis *analysis, const char *pair, const pk_point
     figure(analysis, pair, "decode p99, shaped over idle", "x", shaped->token_p99_us / apart->token_p99_us);
     figure(analysis, pair, "prefill shaped of all at once", "%",
            100 * span_of(plain, "prefill") / span_of(shaped, "prefill"));
+    figure(analysis, pair, "prefill all at once of apart", "%",
+           100 * span_of(apart, "prefill") / span_of(plain, "prefill"));
     figure(analysis, pair, "decode that ran beside prefill", "%",
            100 * span_of(shaped, "beside") / span_of(shaped, "decode"));
+}
+
+/* Over the bus: the best that bulk copies reach, of what the copy engine takes for the same pages. */
+static void analyse_offload(const pk_point *points, size_t count, pk_analysis *analysis)
+{
+    double best = 0;
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = 0; k < count; k++)
+            if (strcmp(points[i].variant, "offload-engine") == 0 && strcmp(points[k].variant, "offload-bulk") == 0 &&
+                memcmp(points[i].knobs, points[k].knobs, LAB05_KNOBS * sizeof *points[i].knobs) == 0)
+                best = fmax(best, points[i].us_per_token / points[k].us_per_token);
+    if (best > 0)
+        pk_analysis_figure(analysis, "over the bus: bulk copies of the copy engine", "%", 100 * best);
 }
 
 void lab05_bursts_analyse(const pk_point *points, size_t count, pk_analysis *analysis)
 {
     const pk_point *apart = point_of(points, count, "burst-apart");
+    analyse_offload(points, count, analysis);
     if (apart)
         pk_analysis_figure(analysis, "decode p99, idle", "us", apart->token_p99_us);
     analyse_pair(analysis, "loads", apart, point_of(points, count, "burst-plain"),

@@ -108,7 +108,7 @@ template <int D> static __global__ void prefill_shaped(lab05_prefill p)
     const bool takes = mine == workers && lab05_lane() == 0;
     lab05_tally tally = {0, 0};
     if (takes) {
-        lab05_prefill_begins(&p);
+        lab05_clock_begins(&p);
         taken[0] = lab05_take(&p);
     }
     __syncthreads();

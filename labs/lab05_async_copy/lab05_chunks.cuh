@@ -84,16 +84,30 @@ static __device__ inline void lab05_chunk_ends(const lab05_prefill *p)
     (void)pk_add_relaxed_device(&p->board->under_way, ~0u);
 }
 
-/* A block begins, and ends: by one thread, the first before anything else and the second behind all. */
-static __device__ inline void lab05_prefill_begins(const lab05_prefill *p)
+/* Prefill begins, and ends: by one thread of each block, the first before anything else and the second behind all. */
+static __device__ inline void lab05_clock_begins(const lab05_prefill *p)
 {
     (void)atomicMin(&p->board->begin, lab05_now());
 }
 
+static __device__ inline void lab05_clock_ends(const lab05_prefill *p)
+{
+    (void)atomicMax(&p->board->end, lab05_now());
+}
+
+/* The second for a block that counts its chunks. */
 static __device__ inline void lab05_prefill_ends(const lab05_prefill *p, const lab05_tally *tally)
 {
     (void)atomicMax(&p->board->most_under_way, lab05_larger(tally->most, tally->last));
-    (void)atomicMax(&p->board->end, lab05_now());
+    lab05_clock_ends(p);
+}
+
+/* In a grid of a block a chunk: whether this block may be the first to begin or the last to end. The others keep no
+ * clock and count nothing, so that all at once is as fast as it can be. */
+static __device__ inline bool lab05_at_the_edge(void)
+{
+    enum { EDGE = 4096 /* more than are resident at once */ };
+    return blockIdx.x < EDGE || blockIdx.x + EDGE >= gridDim.x;
 }
 
 /* ---- ahead of the copies ---- */
@@ -194,7 +208,7 @@ static __device__ inline lab05_slots lab05_slots_of_block(const lab05_prefill *p
 static __device__ inline void lab05_begin_slots(const lab05_prefill *p, const lab05_slots *s, int workers)
 {
     if (threadIdx.x == 0) {
-        lab05_prefill_begins(p);
+        lab05_clock_begins(p);
         for (int i = 0; i < s->count; i++) {
             pk_async_barrier_init(&s->full[i], 1);
             pk_async_barrier_init(&s->empty[i], (unsigned)workers);

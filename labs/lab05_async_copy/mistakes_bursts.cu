@@ -70,7 +70,7 @@ static __global__ void shaped_wrong(lab05_burst_wrong w)
     const bool takes = mine == workers && lab05_lane() == 0;
     lab05_tally tally = {0, 0};
     if (takes) {
-        lab05_prefill_begins(p);
+        lab05_clock_begins(p);
         taken[0] = lab05_take(p);
     }
     __syncthreads();
