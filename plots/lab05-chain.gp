@@ -4,7 +4,8 @@ if (is_cpu) {
     print 'the CPU device has no memory of its own: what is under way there decides nothing'
     exit status 77
 }
-chosen(c) = column(column_work) == 2 && column(column_in_flight) > 0 && column(column_chunk) == 8
+chosen(c) = column(column_work) == word_index('chain', names_work) - 1 && column(column_in_flight) > 0 \
+            && column(column_chunk) == 8
 candidates = 'chain-limit chain-flag chain-shares chain-free'
 sweep = 'ahead'
 height = 560

@@ -21,6 +21,9 @@ KERNELS = {
     "read_bulk": ([BULK], [ASYNC, BOXES]),
     "read_tensor": ([BOXES], [ASYNC, BULK]),
     "read_by_roles": ([BULK], [ASYNC, BOXES]),
+    "chain_phase": ([LOADS], [ASYNC, BULK, BOXES]),
+    "chain_by_barrier": ([LOADS], [ASYNC, BULK, BOXES]),
+    "stream_chain": ([BULK, LOADS], [ASYNC, BOXES]),
 }
 
 
