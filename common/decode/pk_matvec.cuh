@@ -15,6 +15,7 @@
 #ifndef PK_MATVEC_CUH
 #define PK_MATVEC_CUH
 
+#include "pk_async.h"
 #include "pk_gpu.h"
 
 #include "decode/pk_decoder.h"
@@ -94,8 +95,6 @@ static __device__ inline int pk_matvec_pairs(const pk_matvec *m)
 template <int PAIRS> struct pk_matvec_chunks { /* of a thread: under way, or here */
     enum { DEEP = PK_MATVEC_LOADS / (2 * PAIRS) };
     uint4 chunk[DEEP][2 * PAIRS];
-    uint4 gain;    /* of the norm, for the first of them */
-    float bias[2]; /* of the pair of which this thread puts the sums; 0 where there is none */
 };
 
 /* Weights are read once and by one block: past the L1 cache. */
@@ -136,41 +135,36 @@ static __device__ inline void pk_matvec_ask_chunks(const pk_matvec *m, int chunk
     }
 }
 
-/* The pair of which this thread puts the sums; -1: of none. */
-template <int PAIRS> static __device__ inline int pk_matvec_pair_of_thread(const pk_matvec *m)
+/* Of the block: the norm's weights, those of thread t's first chunk in [t]. After all of a layer's weights they are in
+ * no cache, and so take longer to come than x, which the kernel ahead has just written. */
+static __device__ inline uint4 *pk_matvec_gain(void)
 {
-    const int pair = (int)blockIdx.x * PAIRS + (int)threadIdx.x;
-    return threadIdx.x < PAIRS && pair < pk_matvec_pairs(m) ? pair : -1;
+    __shared__ uint4 gain[PK_MATVEC_THREADS];
+    return gain;
 }
 
-/* With what else is the model's: the norm's weights and the bias, which after a token's weights are in no cache. */
+/* Ask for the norm's weights of the first chunk, into shared memory, as registers are scarce, and for the first chunks.
+ * A thread reads what it has copied itself. */
 template <int PAIRS> static __device__ inline void pk_matvec_ask(const pk_matvec *m, pk_matvec_chunks<PAIRS> *c)
 {
-    const int pair = pk_matvec_pair_of_thread<PAIRS>(m);
-    pk_matvec_ask_chunks<PAIRS>(m, threadIdx.x, c);
-    c->gain = make_uint4(0, 0, 0, 0);
-    c->bias[0] = c->bias[1] = 0;
     if (m->norm && (int)threadIdx.x < m->columns / 8)
-        c->gain = ((const uint4 *)m->norm)[threadIdx.x];
-    if (m->bias && pair >= 0) {
-        int first, second;
-        pk_matvec_pair(m, pair, &first, &second);
-        c->bias[0] = pk_from_bf16(m->bias[first]);
-        c->bias[1] = second < m->rows ? pk_from_bf16(m->bias[second]) : 0;
-    }
+        pk_async_copy_16(&pk_matvec_gain()[threadIdx.x], (const uint4 *)m->norm + threadIdx.x);
+    pk_async_commit();
+    pk_matvec_ask_chunks<PAIRS>(m, threadIdx.x, c);
 }
 
 /* ---- x ---- */
 
-/* 8 components of x, multiplied by the norm's weights, `weights`; their squares are added to *squares. */
-static __device__ inline void pk_matvec_x(const pk_matvec *m, int chunk, uint4 weights, float x[8], float *squares)
+/* 8 components of x, multiplied by the norm's weights; their squares are added to *squares. */
+static __device__ inline void pk_matvec_x(const pk_matvec *m, int chunk, float x[8], float *squares)
 {
     const float4 a = ((const float4 *)m->x)[2 * chunk], b = ((const float4 *)m->x)[2 * chunk + 1];
     x[0] = a.x, x[1] = a.y, x[2] = a.z, x[3] = a.w;
     x[4] = b.x, x[5] = b.y, x[6] = b.z, x[7] = b.w;
     if (m->norm) {
         float gain[8];
-        pk_unpack_bf16(weights, gain);
+        pk_async_wait_prior<0>(); /* x is under way meanwhile */
+        pk_unpack_bf16(chunk == (int)threadIdx.x ? pk_matvec_gain()[chunk] : ((const uint4 *)m->norm)[chunk], gain);
 #pragma unroll
         for (int i = 0; i < 8; i++) {
             *squares += x[i] * x[i];
@@ -199,51 +193,43 @@ static __device__ inline float pk_activate(pk_activation activation, float x)
     return 0.5f * x * (1 + tanhf(inner));
 }
 
-/* What the sums of a pair are put together with. Asked for while they are being made: a load behind the last addition
- * is one that nothing hides. */
+/* What a pair's sums are put together with. Asked for between the last of the weights and the sum over lanes and warps,
+ * which hides part of the way: a load behind the sums is hidden by nothing, and registers are scarce before. */
 typedef struct pk_matvec_side {
-    float residual[2];
+    float add[2]; /* bias or residual */
     float cosine, sine;
-    int position, step;
 } pk_matvec_side;
 
-static __device__ inline void pk_matvec_ask_side(const pk_matvec *m, int pair, pk_matvec_side *s)
+static __device__ inline pk_matvec_side pk_matvec_ask_side(const pk_matvec *m, int pair, int position)
 {
-    if (m->kind == PK_PROJECT_QKV)
-        s->position = pk_at_position(&m->at);
-    if (m->y_rows > 0)
-        s->step = pk_at_step(&m->at);
-    if (m->kind == PK_PROJECT_RESIDUAL) {
-        int first, second;
-        pk_matvec_pair(m, pair, &first, &second);
-        s->residual[0] = m->residual[first];
-        s->residual[1] = second < m->rows ? m->residual[second] : 0;
-    }
-}
-
-/* The same for what depends on the position: behind other loads, as it waits for that. */
-static __device__ inline void pk_matvec_ask_turn(const pk_matvec *m, int pair, pk_matvec_side *s)
-{
+    pk_matvec_side s = {{0, 0}, 1, 0};
     int first, second;
     pk_matvec_pair(m, pair, &first, &second);
-    if (m->kind == PK_PROJECT_QKV && s->position < m->capacity && first / m->head_dim < m->heads + m->kv_heads) {
-        const float *const turn = m->rope + ((size_t)s->position * (m->head_dim / 2) + first % m->head_dim) * 2;
-        s->cosine = turn[0];
-        s->sine = turn[1];
+    if (m->bias) {
+        s.add[0] = pk_from_bf16(m->bias[first]);
+        s.add[1] = second < m->rows ? pk_from_bf16(m->bias[second]) : 0;
     }
+    if (m->kind == PK_PROJECT_RESIDUAL) {
+        s.add[0] += m->residual[first];
+        s.add[1] += second < m->rows ? m->residual[second] : 0;
+    }
+    if (m->kind == PK_PROJECT_QKV && position < m->capacity && first / m->head_dim < m->heads + m->kv_heads) {
+        const float *const turn = m->rope + ((size_t)position * (m->head_dim / 2) + first % m->head_dim) * 2;
+        s.cosine = turn[0];
+        s.sine = turn[1];
+    }
+    return s;
 }
 
 static __device__ inline void pk_matvec_rotate_and_put(const pk_matvec *m, int first, int second, float a, float b,
-                                                       const pk_matvec_side *s)
+                                                       int position, const pk_matvec_side *s)
 {
     const int head = first / m->head_dim, i = first % m->head_dim, half = m->head_dim / 2;
-    if (s->position >= m->capacity)
+    if (position >= m->capacity)
         return; /* the cache is full: the choice of the next token says so */
-    if (head < m->heads + m->kv_heads) {
-        const float x = a;
-        a = x * s->cosine - b * s->sine;
-        b = b * s->cosine + x * s->sine;
-    }
+    const float x = a;
+    a = x * s->cosine - b * s->sine;
+    b = b * s->cosine + x * s->sine;
     if (head < m->heads) {
         m->y[first] = a;
         m->y[second] = b;
@@ -252,27 +238,31 @@ static __device__ inline void pk_matvec_rotate_and_put(const pk_matvec *m, int f
     const bool is_key = head < m->heads + m->kv_heads;
     const int kv_head = head - m->heads - (is_key ? 0 : m->kv_heads);
     uint16_t *const row =
-        (is_key ? m->k_cache : m->v_cache) + ((size_t)kv_head * m->capacity + s->position) * m->head_dim + i;
+        (is_key ? m->k_cache : m->v_cache) + ((size_t)kv_head * m->capacity + position) * m->head_dim + i;
     row[0] = pk_model_to_bf16(a);
     row[half] = pk_model_to_bf16(b);
 }
 
-static __device__ inline void pk_matvec_put(const pk_matvec *m, int pair, float a, float b, const pk_matvec_side *s)
+/* `at`: the position of a rotation, the step of logits that are kept. */
+static __device__ inline void pk_matvec_put(const pk_matvec *m, int pair, float a, float b, int at,
+                                            const pk_matvec_side *s)
 {
     int first, second;
     pk_matvec_pair(m, pair, &first, &second);
+    a += s->add[0];
+    b += s->add[1];
     if (m->kind == PK_PROJECT_QKV) {
-        pk_matvec_rotate_and_put(m, first, second, a, b, s);
+        pk_matvec_rotate_and_put(m, first, second, a, b, at, s);
         return;
     }
     if (m->kind == PK_PROJECT_GATED) {
         m->y[first] = pk_activate(m->activation, a) * b;
         return;
     }
-    float *const y = m->y_rows > 0 ? m->y + (size_t)(s->step % m->y_rows) * m->rows : m->y;
-    y[first] = m->kind == PK_PROJECT_RESIDUAL ? s->residual[0] + a : a;
+    float *const y = m->y_rows > 0 ? m->y + (size_t)(at % m->y_rows) * m->rows : m->y;
+    y[first] = a;
     if (second < m->rows)
-        y[second] = m->kind == PK_PROJECT_RESIDUAL ? s->residual[1] + b : b;
+        y[second] = b;
 }
 
 /* ---- all of it ---- */
@@ -311,35 +301,31 @@ template <int PAIRS> static __device__ inline void pk_matvec_finish(const pk_mat
 {
     enum { ROWS = 2 * PAIRS, DEEP = pk_matvec_chunks<PAIRS>::DEEP, MOST_WARPS = PK_MATVEC_THREADS / PK_LANES };
     __shared__ float shared[MOST_WARPS][ROWS + 1]; /* of each warp: a sum for each row, and of the squares */
-    const int chunks = m->columns / 8, warps = blockDim.x / PK_LANES, pair = pk_matvec_pair_of_thread<PAIRS>(m);
-    pk_matvec_side side = {{0, 0}, 0, 0, 0, 0};
+    const int chunks = m->columns / 8, warps = blockDim.x / PK_LANES;
+    const int at = m->kind == PK_PROJECT_QKV ? pk_at_position(&m->at) : m->y_rows > 0 ? pk_at_step(&m->at) : 0;
     float sum[ROWS], squares = 0;
-    if (pair >= 0)
-        pk_matvec_ask_side(m, pair, &side);
 #pragma unroll
     for (int r = 0; r < ROWS; r++)
         sum[r] = 0;
-    for (int at = threadIdx.x; at < chunks; at += DEEP * (int)blockDim.x) {
-        if (at != (int)threadIdx.x)
-            pk_matvec_ask_chunks<PAIRS>(m, at, c);
+    for (int turn = threadIdx.x; turn < chunks; turn += DEEP * (int)blockDim.x) {
+        if (turn != (int)threadIdx.x)
+            pk_matvec_ask_chunks<PAIRS>(m, turn, c);
 #pragma unroll
         for (int i = 0; i < DEEP; i++) {
-            const int chunk = at + i * (int)blockDim.x;
-            const bool is_first = chunk == (int)threadIdx.x;
             float x[8];
-            if (chunk >= chunks)
+            if (turn + i * (int)blockDim.x >= chunks)
                 break;
-            pk_matvec_x(m, chunk, is_first || !m->norm ? c->gain : ((const uint4 *)m->norm)[chunk], x, &squares);
-            if (is_first && pair >= 0)
-                pk_matvec_ask_turn(m, pair, &side);
+            pk_matvec_x(m, turn + i * (int)blockDim.x, x, &squares);
 #pragma unroll
             for (int r = 0; r < ROWS; r++)
                 sum[r] = pk_dot_chunk(c->chunk[i][r], x, sum[r]);
         }
     }
-    if (pair >= 0 && (int)threadIdx.x >= chunks) /* it has no chunk, in a matrix of very few columns */
-        pk_matvec_ask_turn(m, pair, &side);
-    const int lane = threadIdx.x % PK_LANES;
+    const int pair = (int)blockIdx.x * PAIRS + (int)threadIdx.x, lane = threadIdx.x % PK_LANES;
+    const bool puts = threadIdx.x < PAIRS && pair < pk_matvec_pairs(m);
+    pk_matvec_side side = {{0, 0}, 1, 0};
+    if (puts)
+        side = pk_matvec_ask_side(m, pair, at);
     const float mine = pk_sum_lanes_of<ROWS>(sum);
     if (m->norm)
         squares = pk_sum_lanes(squares);
@@ -348,7 +334,7 @@ template <int PAIRS> static __device__ inline void pk_matvec_finish(const pk_mat
     if (lane == 0)
         shared[threadIdx.x / PK_LANES][ROWS] = squares;
     __syncthreads();
-    if (pair < 0)
+    if (!puts)
         return;
     float a = 0, b = 0, factor = 1;
     squares = 0;
@@ -359,7 +345,7 @@ template <int PAIRS> static __device__ inline void pk_matvec_finish(const pk_mat
     }
     if (m->norm)
         factor = rsqrtf(squares / (float)m->columns + m->norm_eps);
-    pk_matvec_put(m, pair, factor * a + c->bias[0], factor * b + c->bias[1], &side);
+    pk_matvec_put(m, pair, factor * a, factor * b, at, &side);
 }
 
 /* PK_MATVEC_LAUNCH(PK_LAUNCH, kernel, m, blocks, threads, stream): the instance of kernel<PAIRS> that m asks for. */

@@ -66,13 +66,14 @@ typedef struct norm_args {
 static __global__ void rms_norm(norm_args a)
 {
     __shared__ float shared[PK_MOST_WARPS];
+    const uint16_t first_gain = (int)threadIdx.x < a.hidden ? a.gain[threadIdx.x] : 0; /* nobody writes it */
     begin();
     float sum = 0;
     for (int i = threadIdx.x; i < a.hidden; i += blockDim.x)
         sum += a.x[i] * a.x[i];
     const float factor = rsqrtf(sum_block(sum, shared) / (float)a.hidden + a.eps);
     for (int i = threadIdx.x; i < a.hidden; i += blockDim.x)
-        a.y[i] = factor * (a.x[i] * pk_from_bf16(a.gain[i]));
+        a.y[i] = factor * (a.x[i] * pk_from_bf16(i == (int)threadIdx.x ? first_gain : a.gain[i]));
 }
 
 typedef struct add_args {

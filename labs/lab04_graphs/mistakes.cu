@@ -238,8 +238,8 @@ static pk_status other_stream(pk_run *run)
 template <int PAIRS> static __global__ void __launch_bounds__(PK_MATVEC_THREADS, 4) matvec_rash(pk_matvec m)
 {
     pk_matvec_chunks<PAIRS> chunks;
-    PK_GRID_DEPENDENCY_TRIGGER();
     pk_matvec_ask<PAIRS>(&m, &chunks);
+    PK_GRID_DEPENDENCY_TRIGGER();
     pk_matvec_finish<PAIRS>(&m, &chunks);
 }
 
