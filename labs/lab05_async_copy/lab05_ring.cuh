@@ -13,8 +13,14 @@ typedef struct lab05_ring {
     pk_async_barrier *full;  /* [stages]: a page has landed */
     pk_async_barrier *empty; /* [stages]: it has been used; NULL in a ring of one warp, which needs none */
     int stages;
+    unsigned inverse; /* 2^32 / stages, rounded up */
     unsigned page_bytes;
 } lab05_ring;
+
+static __device__ inline unsigned lab05_inverse(int stages)
+{
+    return 0xffffffffu / (unsigned)stages + 1;
+}
 
 static __device__ inline unsigned lab05_bytes_of_page(const lab05_view *v)
 {
@@ -28,6 +34,7 @@ static __device__ inline lab05_ring lab05_ring_of_warp(const lab05_view *v, unsi
     lab05_ring r;
     r.page_bytes = lab05_bytes_of_page(v);
     r.stages = v->stages;
+    r.inverse = lab05_inverse(v->stages);
     r.pages = shared + (size_t)warp * v->stages * r.page_bytes;
     r.full = (pk_async_barrier *)(shared + (size_t)warps * v->stages * r.page_bytes) + warp * v->stages;
     r.empty = NULL;
@@ -47,26 +54,34 @@ static __device__ inline lab05_ring lab05_ring_of_block(const lab05_view *v, uns
     lab05_ring r;
     r.page_bytes = lab05_bytes_of_page(v);
     r.stages = v->stages;
+    r.inverse = lab05_inverse(v->stages);
     r.pages = shared;
     r.full = (pk_async_barrier *)(shared + (size_t)v->stages * r.page_bytes);
     r.empty = r.full + v->stages;
     return r;
 }
 
-/* The buffer of the k-th page that goes through the ring, its stage, and the parity of its turn there: 0, 1, 0, ... */
-static __device__ inline unsigned char *lab05_buffer(const lab05_ring *r, int k)
+/* k / stages, by a multiplication: who asks for a page in 100 ns has no time for divisions. Exact for k below 2^26,
+ * since `inverse` is less than one too large: k of it are less than 2^32 / stages. */
+static __device__ inline int lab05_turn(const lab05_ring *r, int k)
 {
-    return r->pages + (size_t)(k % r->stages) * r->page_bytes;
+    return (int)(((unsigned long long)(unsigned)k * r->inverse) >> 32);
 }
 
+/* Of the k-th page that goes through the ring: its stage, its buffer, and the parity of its turn there: 0, 1, 0, ... */
 static __device__ inline int lab05_stage(const lab05_ring *r, int k)
 {
-    return k % r->stages;
+    return k - lab05_turn(r, k) * r->stages;
+}
+
+static __device__ inline unsigned char *lab05_buffer(const lab05_ring *r, int k)
+{
+    return r->pages + (size_t)lab05_stage(r, k) * r->page_bytes;
 }
 
 static __device__ inline unsigned lab05_parity(const lab05_ring *r, int k)
 {
-    return (unsigned)(k / r->stages) & 1u;
+    return (unsigned)lab05_turn(r, k) & 1u;
 }
 
 /* Which pages a warp takes from the block's ring: those of its own stages, `mine`, mine + consumers, ... below the
@@ -75,8 +90,8 @@ static __device__ inline unsigned lab05_parity(const lab05_ring *r, int k)
  */
 static __device__ inline int lab05_next_of_stages(const lab05_ring *r, int k, int mine, int consumers)
 {
-    const int turn = k / r->stages, next = k + consumers;
-    return next / r->stages == turn ? next : (turn + 1) * r->stages + mine;
+    const int turn = lab05_turn(r, k), next = k + consumers;
+    return lab05_turn(r, next) == turn ? next : (turn + 1) * r->stages + mine;
 }
 
 /* By all threads of the block, before anything else: barriers of a ring a warp, one arrival each. */
