@@ -9,7 +9,8 @@ if (!word_index('prefill', phases)) {
     exit status 77
 }
 of_bursts(c) = (column(column_work) == word_index('bursts', names_work) - 1 && column(column_pages) == headline_pages && column(column_rows) == headline_rows)
-chosen(c) = (of_bursts(0) && column(column_max_in_flight) > 0)
+# A point where no step ran beside prefill has no latency.
+chosen(c) = (of_bursts(0) && column(column_max_in_flight) > 0 && column(column_p99) > 0)
 candidates = 'burst-native burst-shaped'
 sweep = 'shaping'
 load plots . 'lab05.gp'

@@ -83,6 +83,7 @@ static pk_status setup_prefill(pk_run *run, const lab05 *lab, lab05_prefill *p)
         return pk_fail(PK_USAGE, "lab05: %d bursts of %d chunks are more than 2^30 chunks: use fewer --bursts", bursts,
                        p->chunks_a_burst);
     p->chunks = bursts * p->chunks_a_burst;
+    p->bursts_inverse = UINT32_MAX / (unsigned)p->chunks_a_burst;
     pk_status status =
         pk_run_buffer(run, "scores", (size_t)bursts * (size_t)p->v.pages * sizeof(float), PK_BUFFER_OUTPUT, &out);
     if (status == PK_OK)

@@ -40,8 +40,9 @@ typedef struct lab05_prefill {
     lab05_view v;    /* its `out`: [bursts][P] */
     int chunk_pages; /* at most LAB05_MOST_CHUNK */
     int chunks_a_burst;
-    int chunks; /* of all bursts */
-    int most;   /* chunks under way at once; a block's part of it by lab05_slots_of_block */
+    unsigned bursts_inverse; /* 0xffffffff / chunks_a_burst, for lab05_divide */
+    int chunks;              /* of all bursts */
+    int most;                /* chunks under way at once; a block's part of it by lab05_slots_of_block */
     lab05_board *board;
 } lab05_prefill;
 

@@ -33,11 +33,20 @@ typedef struct lab05_chunk {
     int burst, first, pages; /* pages [first, first + pages) of the burst */
 } lab05_chunk;
 
+/* number / divisor, neither below 0, by a multiplication: who asks for 32 KiB in a microsecond has little time for
+ * divisions. `inverse` is 0xffffffff / divisor, at most 1 less than 2^32 / divisor: so the product is number / divisor
+ * or one less. */
+static __device__ inline int lab05_divide(int number, int divisor, unsigned inverse)
+{
+    const int quotient = (int)(((unsigned long long)(unsigned)number * inverse) >> 32);
+    return number - quotient * divisor >= divisor ? quotient + 1 : quotient;
+}
+
 static __device__ inline lab05_chunk lab05_chunk_of(const lab05_prefill *p, int chunk)
 {
     lab05_chunk c;
-    c.burst = chunk / p->chunks_a_burst;
-    c.first = chunk % p->chunks_a_burst * p->chunk_pages;
+    c.burst = lab05_divide(chunk, p->chunks_a_burst, p->bursts_inverse);
+    c.first = (chunk - c.burst * p->chunks_a_burst) * p->chunk_pages;
     c.pages = p->v.pages - c.first < p->chunk_pages ? p->v.pages - c.first : p->chunk_pages;
     return c;
 }
@@ -164,17 +173,18 @@ typedef struct lab05_slots {
     pk_async_barrier *empty; /* [count]: it has been used: one arrival of each warp that computes */
     int *chunk;              /* [count]: which it is; -1: there is none any more */
     int count;               /* the block's part of p->most, at least 1 */
+    unsigned inverse;        /* 0xffffffff / count */
     unsigned page_bytes, slot_bytes;
 } lab05_slots;
 
 static __device__ inline int lab05_slot(const lab05_slots *s, int k)
 {
-    return k % s->count;
+    return k - lab05_divide(k, s->count, s->inverse) * s->count;
 }
 
 static __device__ inline unsigned lab05_slot_parity(const lab05_slots *s, int k)
 {
-    return (unsigned)(k / s->count) & 1u;
+    return (unsigned)lab05_divide(k, s->count, s->inverse) & 1u;
 }
 
 /* Page `i` of the chunk in slot `slot`. */
@@ -197,6 +207,7 @@ static __device__ inline lab05_slots lab05_slots_of_block(const lab05_prefill *p
     s.page_bytes = (unsigned)(p->v.rows * p->v.dim) * (unsigned)sizeof(uint16_t);
     s.slot_bytes = s.page_bytes * (unsigned)p->chunk_pages;
     s.count = p->most / blocks + ((int)blockIdx.x < p->most % blocks ? 1 : 0);
+    s.inverse = 0xffffffffu / (unsigned)s.count;
     s.pages = shared;
     s.full = (pk_async_barrier *)(shared + (size_t)most * s.slot_bytes);
     s.empty = s.full + most;
