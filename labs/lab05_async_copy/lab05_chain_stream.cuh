@@ -34,7 +34,7 @@ enum {
 typedef struct lab05_chain_block {
     unsigned char *stages;         /* the ring */
     pk_async_barrier *full;        /* [stages]: a chunk has landed */
-    pk_async_barrier *empty;       /* [stages]: all consumer warps have used it */
+    pk_async_barrier *empty;       /* [stages]: all lanes of all consumer warps have used it */
     pk_async_barrier *meet;        /* of the consumers */
     const lab05_chain_part *parts; /* [P]: the block's own */
     unsigned *over;                /* [1]: the stream is at its end; for chain-read */
@@ -81,7 +81,7 @@ static __device__ inline void lab05_chain_begin(const lab05_chain_view *v, const
     if (threadIdx.x == 0) {
         for (int i = 0; i < v->stages; i++) {
             pk_async_barrier_init(&b->full[i], 1);
-            pk_async_barrier_init(&b->empty[i], (unsigned)b->consumers);
+            pk_async_barrier_init(&b->empty[i], (unsigned)(b->consumers * LAB05_WARP));
         }
         pk_async_barrier_init(b->meet, (unsigned)(b->consumers * LAB05_WARP));
         pk_async_barrier_init_fence();

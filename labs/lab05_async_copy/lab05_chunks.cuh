@@ -170,7 +170,7 @@ static __device__ inline const uint16_t *lab05_page_of_entry(const lab05_view *v
 typedef struct lab05_slots {
     unsigned char *pages;
     pk_async_barrier *full;  /* [count]: a chunk has landed, or there is none any more */
-    pk_async_barrier *empty; /* [count]: it has been used: one arrival of each warp that computes */
+    pk_async_barrier *empty; /* [count]: it has been used: an arrival of each lane that computes */
     int *chunk;              /* [count]: which it is; -1: there is none any more */
     int count;               /* the block's part of p->most, at least 1 */
     unsigned inverse;        /* 0xffffffff / count */
@@ -222,7 +222,7 @@ static __device__ inline void lab05_begin_slots(const lab05_prefill *p, const la
         lab05_clock_begins(p);
         for (int i = 0; i < s->count; i++) {
             pk_async_barrier_init(&s->full[i], 1);
-            pk_async_barrier_init(&s->empty[i], (unsigned)workers);
+            pk_async_barrier_init(&s->empty[i], (unsigned)(workers * LAB05_WARP));
         }
         pk_async_barrier_init_fence();
     }

@@ -137,7 +137,7 @@ static __device__ inline bool use_wrong(const lab05_burst_wrong *w, const lab05_
     if (s->chunk[slot] < 0)
         return false;
     const lab05_chunk c = lab05_chunk_of(p, s->chunk[slot]);
-    if (early && lab05_lane() == 0)
+    if (early)
         pk_async_barrier_arrive(&s->empty[slot]);
     if (early)
         PK_POLL_PAUSE(); /* so that the producer has its turn */
@@ -145,8 +145,7 @@ static __device__ inline bool use_wrong(const lab05_burst_wrong *w, const lab05_
         write_score(w, c, c.first + i, lab05_sum_page<DIM>(&p->v, (const uint16_t *)lab05_slot_page(s, slot, i), q));
     if (unlanded)
         pk_async_barrier_wait(&s->full[slot], 0);
-    __syncwarp();
-    if (!early && lab05_lane() == 0)
+    if (!early)
         pk_async_barrier_arrive(&s->empty[slot]);
     return true;
 }

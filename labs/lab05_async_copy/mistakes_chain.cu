@@ -62,7 +62,7 @@ static __device__ inline void use_chunk(const lab05_chain_view *v, const lab05_c
                                         const lab05_chain_slice<U> *x, int rows, int first, int units, float *sum)
 {
     const lab05_chain_turn waits_for = v->planted == OTHER_STAGE ? lab05_chain_next(v, turn) : turn;
-    const bool gives = lab05_lane() == 0 && (v->planted != ONE_WARP_GIVES || lab05_chain_warp() == 0);
+    const bool gives = v->planted != ONE_WARP_GIVES || lab05_chain_warp() == 0;
     if (v->planted != UNWAITED)
         pk_async_barrier_wait(&b->full[waits_for.stage], v->planted == PARITY_STUCK ? 0 : waits_for.parity);
     if (v->planted == GIVEN_EARLY) {
@@ -72,7 +72,6 @@ static __device__ inline void use_chunk(const lab05_chain_view *v, const lab05_c
     }
     lab05_chain_add<U, N>(b, lab05_chain_buffer(v, b, turn), x, rows, first,
                           v->planted == UNIT_LOST ? units - 1 : units, sum);
-    __syncwarp();
     if (gives && v->planted != GIVEN_EARLY)
         pk_async_barrier_arrive(&b->empty[turn.stage]);
 }

@@ -176,13 +176,11 @@ static __device__ inline bool use_chunk(const lab05_prefill *p, const lab05_slot
                                         const lab05_q *q)
 {
     const int slot = lab05_slot(s, k);
-    /* STEP lab05.36 for burst-native, offload-bulk: wait for it; where it is one, score its pages, give the slot back, return true (about 7 lines) */
+    /* STEP lab05.36 for burst-native, offload-bulk: wait for it; where it is one, score its pages, give the slot back, return true (about 6 lines) */
     pk_async_barrier_wait(&s->full[slot], lab05_slot_parity(s, k));
     if (s->chunk[slot] >= 0) {
         lab05_score_pages<D>(p, s, slot, mine, workers, q);
-        __syncwarp();
-        if (lab05_lane() == 0)
-            pk_async_barrier_arrive(&s->empty[slot]);
+        pk_async_barrier_arrive(&s->empty[slot]);
         return true;
     }
     /* END lab05.36 */
