@@ -62,8 +62,8 @@ const pk_knob lab05_knobs[LAB05_KNOBS] = {
     [LAB05_KNOB_PREFILL_BLOCKS] = {"prefill-blocks", "blocks", "of prefill by bulk copies; 0: what fits the device", 0,
                                    2, 0, 1 << 16, NULL, 0},
     [LAB05_KNOB_BURSTS] = {"bursts", "bursts", "of prefill, of all pages each", 16, 2, 1, 4096, NULL, 0},
-    [LAB05_KNOB_DECODE_STEPS] = {"decode-steps", "steps", "of decode beside prefill", 400, 6, 1, 1 << 20, NULL, 0},
-    [LAB05_KNOB_DECODE_WIDTH] = {"decode-width", "numbers", "of a row of decode's weights, a multiple of 8", 512, 48, 8,
+    [LAB05_KNOB_DECODE_STEPS] = {"decode-steps", "steps", "of decode beside prefill", 400, 4, 1, 1 << 20, NULL, 0},
+    [LAB05_KNOB_DECODE_WIDTH] = {"decode-width", "numbers", "of a row of decode's weights, a multiple of 8", 512, 24, 8,
                                  4096, NULL, 0},
 };
 
