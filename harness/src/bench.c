@@ -188,14 +188,18 @@ static bool excluded(const pk_bench_request *request, const pk_variant *variant)
 {
     const pk_report *report = request->report;
     char reason[256];
+    bool among = false;
     for (size_t i = 0; i < request->only_passed_before; i++) {
         const pk_result *result = &report->results[i];
-        if (strcmp(result->variant, variant->name) != 0 || result->status == PK_OK)
+        if (strcmp(result->variant, variant->name) != 0)
+            continue;
+        among = true;
+        if (result->status == PK_OK)
             continue;
         if (result->status != PK_SKIP || pk_device_lacks(&report->device, variant->needs, reason, sizeof reason))
             return true;
     }
-    return false;
+    return request->only_among_those && !among;
 }
 
 static pk_status add_result(const pk_bench_request *request, const pk_bench *bench, const pk_variant *variant,

@@ -20,6 +20,7 @@ typedef struct pk_bench_request {
     pk_cache_state cache;
     const pk_measure_plan *plan; /* NULL: verify only */
     size_t only_passed_before;   /* leave out variants that did not pass among the first so many results */
+    bool only_among_those;       /* and those that are not among them */
     size_t shift;                /* where buffers begin, in bytes, a multiple of 256: pk_bench */
     bool of_sweep;               /* the lab chose these knobs: a variant that refuses them is skipped */
     size_t pass, passes;         /* a point of a sweep is measured in several passes, so that a slow spell of the

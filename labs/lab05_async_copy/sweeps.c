@@ -80,7 +80,9 @@ pk_launch_range lab05_launches(const pk_run *run, const char *variant)
 }
 
 /* One page; fewer pages than warps; the other key, and pages of one pass; more pages than a grid takes at once. A chain
- * of one pass, of one block, of more blocks than a phase has rows; rows longer than a chunk; one copy under way. */
+ * of one pass, of one block, of more blocks than a phase has rows; rows longer than a chunk; one copy under way.
+ * Of bursts one chunk and one step; a chunk larger than a burst, of more blocks than chunks; blocks that share
+ * unevenly; over the bus more chunks than there are. */
 const char *const lab05_awkward[LAB05_AWKWARD] = {
     "pages=1",
     "pages=3 rows=8 threads=96",
@@ -88,9 +90,10 @@ const char *const lab05_awkward[LAB05_AWKWARD] = {
     "pages=1500 rows=8 dim=64",
     "work=chain blocks=1 consumers=1 tokens=1",
     "work=chain shape=uneven blocks=10 consumers=3 ring=3 in-flight=1",
-    "pages=1 decode-steps=1 decode-width=8 bursts=1 chunk-k=1 max-in-flight=1",
-    "pages=7 rows=24 dim=64 chunk-k=32 max-in-flight=3 prefill-blocks=7 decode-width=40 decode-steps=2",
-    "pages=203 rows=8 chunk-k=2 max-in-flight=7 prefill-blocks=3 bursts=3",
+    "work=bursts pages=1 decode-steps=1 decode-width=8 bursts=1 chunk-k=1 max-in-flight=1",
+    "work=bursts pages=7 rows=24 dim=64 chunk-k=32 max-in-flight=3 prefill-blocks=7 decode-width=40 decode-steps=2",
+    "work=bursts pages=203 rows=8 chunk-k=2 max-in-flight=7 prefill-blocks=3 bursts=3",
+    "work=offload pages=7 max-in-flight=64 prefill-blocks=0",
 };
 
 /* ---- sweeps ---- */
