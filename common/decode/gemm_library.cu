@@ -108,6 +108,11 @@ const char *pk_gemm_library(void)
 #endif
 }
 
+size_t pk_gemm_bytes(const pk_gemm *gemm)
+{
+    return gemm ? workspace_bytes : 0;
+}
+
 static pk_status open_parts(pk_gemm *gemm)
 {
     LT_CHECK(LT(Create)(&gemm->handle));
@@ -372,6 +377,12 @@ pk_status pk_gemm_library_run(pk_gemm *gemm, const uint16_t *x, const uint16_t *
 const char *pk_gemm_library(void)
 {
     return "plain tiled kernel";
+}
+
+size_t pk_gemm_bytes(const pk_gemm *gemm)
+{
+    (void)gemm;
+    return 0;
 }
 
 pk_status pk_gemm_open(pk_gemm **gemm)

@@ -22,7 +22,8 @@ typedef struct pk_gemm pk_gemm;
 /* *gemm NULL where the build has no such library: callers then take the plain kernel. PK_FAULT: the library failed. */
 pk_status pk_gemm_open(pk_gemm **gemm);
 void pk_gemm_close(pk_gemm *gemm);
-const char *pk_gemm_library(void); /* "cuBLASLt 13.0.1", "plain tiled kernel" */
+size_t pk_gemm_bytes(const pk_gemm *gemm); /* of device memory that it holds; NULL: none */
+const char *pk_gemm_library(void);         /* "cuBLASLt 13.0.1", "plain tiled kernel" */
 
 /* Choose the algorithm for a shape, once; asking again is free. Only algorithms of one kernel are taken, so that
  * launches can be counted: without a reduction of parts of k. The library is asked in several ways until it proposes

@@ -168,6 +168,7 @@ int cmd_reset(int argc, char **argv);
 int cmd_plot(int argc, char **argv);
 int cmd_report(int argc, char **argv);
 int cmd_compare(int argc, char **argv);
+int cmd_gate(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_cc(int argc, char **argv);
 int cmd_model(int argc, char **argv);

@@ -17,6 +17,18 @@ bool cli_is_name(const char *text)
                                                           "0123456789._+-")] == '\0';
 }
 
+size_t cli_line_of_no_text(const char *source, size_t bytes)
+{
+    size_t line = 1;
+    for (size_t at = 0; at < bytes; line += source[at++] == '\n') {
+        const size_t length = pk_utf8_length(source + at);
+        if (!length)
+            return line;
+        at += length - 1;
+    }
+    return 0;
+}
+
 /* ---- terminal ---- */
 
 static uint32_t code_point(const char *text, size_t length)

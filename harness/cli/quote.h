@@ -5,7 +5,12 @@
 #define CLI_QUOTE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
+
+/* The line, from 1, of the first of `bytes` bytes that is not text in UTF-8, or that a text has no use for; 0 when all
+ * is well. */
+size_t cli_line_of_no_text(const char *source, size_t bytes);
 
 /* A name as labs have them (lab, knob, choice, variant, status): a letter or digit, then letters, digits and . _ + - */
 bool cli_is_name(const char *text);

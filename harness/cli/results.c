@@ -117,11 +117,35 @@ static void read_phases(const cJSON *parts, cli_point *point, char **odd)
     }
 }
 
+static void read_measures(const cJSON *measures, cli_point *point, char **odd)
+{
+    const cJSON *measure;
+    if (!cJSON_IsObject(measures))
+        return;
+    point->measures = cli_grow(NULL, (size_t)cJSON_GetArraySize(measures) + 1, sizeof *point->measures);
+    cJSON_ArrayForEach(measure, measures)
+    {
+        if (!*odd && !cli_is_name(measure->string))
+            *odd = odd_name("measure", measure->string);
+        point->measures[point->measure_count++] =
+            (cli_measure){cli_copy(measure->string, strlen(measure->string)), number(measures, measure->string)};
+    }
+}
+
+static void free_measures(cli_point *point)
+{
+    for (size_t i = 0; i < point->measure_count; i++)
+        free(point->measures[i].name);
+    free(point->measures);
+    point->measures = NULL;
+    point->measure_count = 0;
+}
+
 static void read_point(const cli_result *result, const cJSON *json, cli_point *point, char **odd)
 {
     const cJSON *derived = field(json, "derived"), *speedup = field(json, "speedup");
     const cJSON *timing = field(json, "timing"), *params = field(json, "params");
-    const cJSON *phases = field(json, "phases");
+    const cJSON *phases = field(json, "phases"), *launches = field(json, "launches");
     *point = (cli_point){
         .variant = name(json, "variant", false, odd),
         .role = name(json, "role", true, odd),
@@ -136,15 +160,18 @@ static void read_point(const cli_result *result, const cJSON *json, cli_point *p
         .us_per_token = number(derived, "us_per_token"),
         .gb_per_s = number(derived, "gb_per_s"),
         .percent_of_read_limit = number(derived, "percent_of_read_limit"),
-        .launches_per_token = number(field(json, "launches"), "per_token"),
+        .launches_per_token = number(launches, "per_token"),
+        .graph_replays_per_token = number(launches, "graph_replays_per_token"),
         .speedup = number(speedup, "median"),
         .speedup_low = number(speedup, "low"),
         .speedup_high = number(speedup, "high"),
         .predicted_us_per_token = number(field(json, "model"), "predicted_us_per_token"),
         .submit_us_per_token = number(field(timing, "submit"), "median") / number(derived, "tokens"),
         .first_execute_us = number(phases, "first_execute_us"),
+        .held_bytes = number(phases, "held_bytes"),
     };
     read_phases(field(phases, "parts_us"), point, odd);
+    read_measures(field(json, "measures"), point, odd);
     for (size_t i = 0; i < result->knob_count; i++)
         point->knobs[i] = number(params, result->knob_names[i]);
     if (!cli_passed(point))
@@ -161,6 +188,14 @@ static void read_device(cli_result *result, const cJSON *device)
     result->processors = number(device, "processors");
     for (size_t i = 0; i < CLI_LIMITS; i++)
         result->limits[i] = (cli_limit){names[i], number(field(field(device, "limits"), names[i]), "median")};
+}
+
+static void read_environment(cli_result *result, const cJSON *environment)
+{
+    result->driver = text(environment, "driver");
+    result->toolkit = text(environment, "toolkit");
+    result->device_compiler = text(environment, "device_compiler");
+    result->flags = text(environment, "flags");
 }
 
 static void read_steps(cli_result *result, const cJSON *run)
@@ -267,24 +302,11 @@ static void drop_unfounded_speedups(cli_result *result)
     }
 }
 
-/* The line, from 1, of the first byte that is not text in UTF-8, or that a text has no use for; 0 when all is well. */
-static size_t line_of_no_text(const char *source, size_t bytes)
-{
-    size_t line = 1;
-    for (size_t at = 0; at < bytes; line += source[at++] == '\n') {
-        const size_t length = pk_utf8_length(source + at);
-        if (!length)
-            return line;
-        at += length - 1;
-    }
-    return 0;
-}
-
 /* The document, or NULL after pk_fail, which says what is wrong with the file. RFC 8259: UTF-8, no byte order mark, one
  * value and nothing behind it. */
 static cJSON *parsed(const char *path, const char *source, size_t bytes)
 {
-    const size_t line = line_of_no_text(source, bytes);
+    const size_t line = cli_line_of_no_text(source, bytes);
     const char *end = NULL;
     if (line) {
         pk_fail(PK_USAGE, "%s is not a result file: line %zu is not UTF-8; name one as the lab wrote it", path, line);
@@ -324,10 +346,12 @@ static pk_status read_document(cli_result *result, const cJSON *json, const char
     result->path = cli_copy(path, strlen(path));
     result->program = text(run, "program");
     result->started_utc = text(run, "started_utc");
+    result->seed = text(run, "seed");
     result->is_quick = cJSON_IsTrue(field(run, "quick"));
     read_steps(result, run);
     result->status = text(json, "status");
     result->note = text(json, "note");
+    read_environment(result, field(json, "environment"));
     read_device(result, field(json, "device"));
     pk_status status = read_lab(result, field(json, "lab"), &odd);
     if (status == PK_OK)
@@ -371,12 +395,15 @@ static void free_point(cli_point *point)
     free(point->wall.values);
     free(point->token.values);
     free_phases(point);
+    free_measures(point);
 }
 
 void cli_result_free(cli_result *result)
 {
-    char *texts[] = {result->path, result->lab,  result->title,   result->program, result->started_utc, result->status,
-                     result->note, result->kind, result->backend, result->device,  result->arch};
+    char *texts[] = {result->path,   result->lab,    result->title,   result->program,         result->started_utc,
+                     result->seed,   result->driver, result->toolkit, result->device_compiler, result->flags,
+                     result->status, result->note,   result->kind,    result->backend,         result->device,
+                     result->arch};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         free(texts[i]);
     for (size_t i = 0; i < result->knob_count; i++) {

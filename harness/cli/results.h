@@ -18,6 +18,11 @@ typedef struct cli_phase { /* a part of prepare that the variant timed */
     double us;             /* NaN where the file has no number */
 } cli_phase;
 
+typedef struct cli_measure { /* what the lab says of a variant's result, by its own name */
+    char *name;              /* "logits-l2" */
+    double value;            /* NaN where the file has no number */
+} cli_measure;
+
 typedef struct cli_point { /* one variant at one set of knobs */
     char *variant, *role, *cache, *status;
     char *peer;      /* the program of another file that it comes from (cli_result_join); "" for the result's own */
@@ -28,6 +33,9 @@ typedef struct cli_point { /* one variant at one set of knobs */
     double knobs[CLI_MOST_KNOBS];
     cli_samples wall; /* a repetition */
     cli_samples token;
+    double graph_replays_per_token, held_bytes;
+    cli_measure *measures; /* [measure_count] in the order of the file */
+    size_t measure_count;
     /* Times and what is made of them are known only of a result that passed. */
     double tokens, us_per_token, gb_per_s, percent_of_read_limit, launches_per_token;
     double speedup, speedup_low, speedup_high;
@@ -55,6 +63,7 @@ enum { CLI_LIMITS = 4 };
 
 typedef struct cli_result {
     char *path, *lab, *title, *program, *started_utc, *status, *note;
+    char *seed, *driver, *toolkit, *device_compiler, *flags;
     char *backend, *kind, *device, *arch;
     bool is_quick; /* smoke shapes: `--quick` */
     double processors;

@@ -76,6 +76,13 @@ static pk_status check_memory_returned(pk_contender *contender, size_t before, s
                    after - before);
 }
 
+/* Each pass has a run of its own: what it says is put to what was said before. */
+static void note_measures(pk_result *result, const pk_run *run)
+{
+    for (size_t i = 0; i < run->measure_count; i++)
+        (void)pk_measure_note(result->measures, &result->measure_count, run->measures[i].name, run->measures[i].value);
+}
+
 static void verify(pk_report *report, pk_contender *contender, const char *when, bool held, uint64_t seed,
                    pk_validation *validation, double *wall_us)
 {
@@ -87,6 +94,7 @@ static void verify(pk_report *report, pk_contender *contender, const char *when,
     pk_status status = execute_and_judge(&contender->run, when, held, validation, wall_us);
     if (status == PK_OK)
         status = check_memory_returned(contender, taken, memory_taken());
+    note_measures(&report->results[contender->result], &contender->run);
     if (status == PK_OK)
         return;
     pk_contender_fail(report, contender, status);

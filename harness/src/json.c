@@ -373,6 +373,9 @@ static void add_result(cJSON *results, const pk_report *report, const pk_result 
     cJSON *parts = result->phase_count > 0 ? add_object(phases, "parts_us") : NULL;
     for (size_t i = 0; i < result->phase_count; i++)
         add_number(parts, result->phases[i].name, result->phases[i].us);
+    cJSON *measures = result->measure_count > 0 ? add_object(object, "measures") : NULL;
+    for (size_t i = 0; i < result->measure_count; i++)
+        add_number(measures, result->measures[i].name, result->measures[i].value);
     cJSON *launches = add_object(object, "launches");
     add_number(launches, "per_token", result->launches_per_token);
     add_number(launches, "graph_replays_per_token", result->graph_replays_per_token);

@@ -12,11 +12,6 @@
 #include "runner.h"
 #include "watchdog.h"
 
-enum { BOOTSTRAP_RESAMPLES = 2000 };
-/* What is one way for a whole process and another in the next (where memory lies, say) is in no sample of a run. By how
- * much wider than the samples say an interval is, so that it holds in 95 of 100 runs: docs/measuring.md has the count.
- */
-static const double BETWEEN_RUNS = 1.2;
 static const double SENSOR_PERIOD_US = 20000; /* an NVML query costs tens of microseconds */
 
 static bool repeat(pk_report *report, pk_contender *contender, pk_cache_state cache, double *wall_us)
@@ -289,10 +284,7 @@ static pk_status summarise_ratio(pk_result *result, uint64_t seed)
     if (ratio->count == 0)
         return PK_OK;
     result->speedup = pk_median(ratio->values, ratio->count);
-    const pk_interval of_this_run = pk_bootstrap_median(
-        ratio->values, ratio->count, pk_bootstrap_block(ratio->values, ratio->count), BOOTSTRAP_RESAMPLES, 0.95, seed);
-    result->speedup_interval.low = result->speedup - BETWEEN_RUNS * (result->speedup - of_this_run.low);
-    result->speedup_interval.high = result->speedup + BETWEEN_RUNS * (of_this_run.high - result->speedup);
+    result->speedup_interval = pk_paired_interval(ratio->values, ratio->count, seed);
     /* Of ratios that are numbers neither is NaN, unless there was no memory to sort them in. */
     return isnan(result->speedup) || isnan(result->speedup_interval.low) ? pk_out_of_memory("the speedups") : PK_OK;
 }

@@ -69,6 +69,22 @@ pk_result *pk_report_add(pk_report *report, const long long *knobs)
     return result;
 }
 
+bool pk_measure_note(pk_measured *measures, size_t *count, const char *name, double value)
+{
+    size_t i = 0;
+    while (i < *count && strcmp(measures[i].name, name) != 0)
+        i++;
+    if (i == PK_MAX_MEASURES || strlen(name) >= sizeof measures[i].name)
+        return false;
+    if (i == *count) {
+        snprintf(measures[i].name, sizeof measures[i].name, "%s", name);
+        measures[(*count)++].value = value;
+    } else if (value > measures[i].value || isnan(value)) {
+        measures[i].value = value;
+    }
+    return true;
+}
+
 static void free_result(pk_result *result)
 {
     free(result->knobs);

@@ -52,6 +52,8 @@ struct pk_run {
     size_t phase_count;
     pk_phase spans[PK_MAX_PHASES]; /* what pk_run_span said in the last repetition */
     size_t span_count;
+    pk_measured measures[PK_MAX_MEASURES]; /* what pk_run_measure said since the run began */
+    size_t measure_count;
     pk_launch_counts launches; /* of the last repetition */
     struct pk_trace *trace;    /* the repetition is recorded there; NULL: it is not */
 };

@@ -135,6 +135,15 @@ void pk_run_span(pk_run *run, const char *name, double us)
     phase_named(run, run->spans, &run->span_count, name)->us = us;
 }
 
+void pk_run_measure(pk_run *run, const char *name, double value)
+{
+    if (pk_measure_note(run->measures, &run->measure_count, name, value))
+        return;
+    fprintf(stderr, "%s: no place for the measure '%s': at most %d, of names below %zu letters\n", run->bench->lab->id,
+            name, PK_MAX_MEASURES, sizeof run->measures[0].name);
+    abort();
+}
+
 double pk_clock_us(void)
 {
     return pk_now_us();

@@ -216,6 +216,18 @@ pk_interval pk_bootstrap_median(const double *values, size_t count, size_t block
     return interval;
 }
 
+/* So many resamples that the 2.5% tail holds 50 of them. */
+enum { PAIRED_RESAMPLES = 2000 };
+
+pk_interval pk_paired_interval(const double *ratios, size_t count, uint64_t seed)
+{
+    const double median = pk_median(ratios, count);
+    const pk_interval of_this_run =
+        pk_bootstrap_median(ratios, count, pk_bootstrap_block(ratios, count), PAIRED_RESAMPLES, 0.95, seed);
+    return (pk_interval){median - PK_BETWEEN_RUNS * (median - of_this_run.low),
+                         median + PK_BETWEEN_RUNS * (of_this_run.high - median)};
+}
+
 /* ---- Student's t ---- */
 
 static const double pi = 3.14159265358979323846;

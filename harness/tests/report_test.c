@@ -98,6 +98,25 @@ Test(json, what_is_measured_and_what_follows)
     cJSON_Delete(document);
 }
 
+Test(report, of_what_a_lab_says_the_largest_counts)
+{
+    pk_measured measures[PK_MAX_MEASURES];
+    size_t count = 0;
+    cr_assert(pk_measure_note(measures, &count, "drift", 2e-4) && pk_measure_note(measures, &count, "bytes", 7));
+    cr_assert(pk_measure_note(measures, &count, "drift", 3e-4) && pk_measure_note(measures, &count, "drift", 1e-4));
+    cr_expect(count == 2 && measures[0].value == 3e-4 && measures[1].value == 7);
+    /* What is not a number is not passed over for what came before or comes after it. */
+    cr_assert(pk_measure_note(measures, &count, "drift", NAN) && pk_measure_note(measures, &count, "drift", 1));
+    cr_expect(isnan(measures[0].value));
+    cr_expect(!pk_measure_note(measures, &count, "a name of more than 23 letters", 1));
+    for (int i = 2; i < PK_MAX_MEASURES; i++) {
+        const char name[2] = {(char)('a' + i), '\0'};
+        cr_assert(pk_measure_note(measures, &count, name, i));
+    }
+    cr_expect(!pk_measure_note(measures, &count, "z", 1) && pk_measure_note(measures, &count, "bytes", 8));
+    cr_expect(count == PK_MAX_MEASURES && measures[1].value == 8);
+}
+
 Test(json, clocks_and_throttling)
 {
     cJSON *document = json_of(sample_gpu_report);

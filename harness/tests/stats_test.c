@@ -116,6 +116,18 @@ Test(bootstrap, agrees_with_scipy)
 
 /* Efron and Tibshirani's exact form for an odd count: P(median* <= k-th value) = P(Binomial(n, k/n) >= (n+1)/2).
  * For n = 3: 7/27 at the first value, 20/27 at the second. A level of 0.5 has its ends at 0.25 and 0.75. */
+/* What differs from one process to the next is in no sample: the interval is wider than that of the samples. */
+Test(bootstrap, paired_ratios_have_a_wider_interval)
+{
+    const double ratios[] = {1.9, 2, 2.2, 2.1, 1.8, 2, 2.3, 1.9, 2.1, 2};
+    const pk_interval samples = pk_bootstrap_median(ratios, 10, pk_bootstrap_block(ratios, 10), 2000, 0.95, 5);
+    const pk_interval paired = pk_paired_interval(ratios, 10, 5), none = pk_paired_interval(ratios, 0, 5);
+    cr_expect(samples.low < 2 && samples.high > 2);
+    cr_expect(fabs((2 - paired.low) / (2 - samples.low) - PK_BETWEEN_RUNS) < 1e-9);
+    cr_expect(fabs((paired.high - 2) / (samples.high - 2) - PK_BETWEEN_RUNS) < 1e-9);
+    cr_expect(isnan(none.low) && isnan(none.high));
+}
+
 Test(bootstrap, agrees_with_the_exact_distribution)
 {
     const double three[] = {1, 2, 3};

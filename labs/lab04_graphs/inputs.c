@@ -176,6 +176,10 @@ static pk_status open_decoder(pk_run *run, lab04 *lab, lab04_expected *host)
     const pk_decoder_shape shape = decoder_shape(run, &config);
     status = pk_decoder_size(&config, &shape, device->processors, &sizes);
     host->cache_bytes = sizes.cache;
+    host->model_kv_bytes = sizes.weights + sizes.cache;
+    /* Logits of more steps than one are kept to be judged. */
+    host->decoder_bytes = host->model_kv_bytes + sizes.tables + sizes.scratch + sizes.state + sizes.tokens +
+                          sizes.logits / (size_t)shape.logit_rows + sizes.prompt;
     if (status == PK_OK)
         status = decoder_buffers(run, &sizes, &memory);
     if (status == PK_OK)

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "decode/pk_choose.h"
+#include "decode/pk_gemm.h"
 #include "decode/pk_reference.h"
 #include "lab04_problem.h"
 #include "num/pk_half.h"
@@ -370,7 +371,23 @@ static bool near_reference(const lab04 *lab, const sequence *s, size_t row, cons
     return true;
 }
 
-static pk_status check_decode(pk_run *run, const lab04 *lab, const lab04_expected *host, pk_verdict *verdict)
+/* A row of logits that is near the reference: how near, by the length of the difference and by what is drawn. */
+static void note_drift(const lab04 *lab, const sequence *s, size_t row, const float *got, lab04_drift *drift)
+{
+    const size_t vocab = (size_t)lab->decoder.config.vocab;
+    const double *want = s->logits + row * vocab;
+    double apart = 0, length = 0;
+    for (size_t i = 0; i < vocab; i++) {
+        apart += ((double)got[i] - want[i]) * ((double)got[i] - want[i]);
+        length += want[i] * want[i];
+    }
+    drift->l2 = fmax(drift->l2, sqrt(apart / length));
+    drift->kl = fmax(drift->kl, pk_reference_kl(want, got, vocab));
+    drift->steps++;
+}
+
+static pk_status check_decode(pk_run *run, const lab04 *lab, const lab04_expected *host, pk_verdict *verdict,
+                              lab04_drift *drift)
 {
     const pk_model *model;
     const pk_model_config *config = &lab->decoder.config;
@@ -390,15 +407,18 @@ static pk_status check_decode(pk_run *run, const lab04 *lab, const lab04_expecte
         const pk_reference_roundings roundings = {1, lab->prompt};
         status = pk_reference_bounds(model, s.tokens, count, prompt, roundings, PERTURBED_PASSES, 1, s.logits, s.bound);
     }
-    for (int step = 0; step < judged && status == PK_OK; step++)
-        if (!near_reference(lab, &s, (size_t)step, logits_of(lab, host->logits, step), step, verdict))
+    for (int step = 0; step < judged && status == PK_OK; step++) {
+        const float *got = logits_of(lab, host->logits, step);
+        if (!near_reference(lab, &s, (size_t)step, got, step, verdict))
             break;
+        note_drift(lab, &s, (size_t)step, got, drift);
+    }
     free_sequence(&s);
     return status;
 }
 
 static pk_status check_prompt(const lab04 *lab, const lab04_expected *host, const pk_model *model, int request,
-                              pk_verdict *verdict)
+                              pk_verdict *verdict, lab04_drift *drift)
 {
     sequence s = {0};
     const size_t length = (size_t)lab->lengths[request], most = (size_t)lab->decoder.shape.most_rows;
@@ -409,13 +429,15 @@ static pk_status check_prompt(const lab04 *lab, const lab04_expected *host, cons
         status =
             pk_reference_bounds(model, s.tokens, length, length - 1, roundings, PERTURBED_PASSES, 1, s.logits, s.bound);
     }
-    if (status == PK_OK)
-        (void)near_reference(lab, &s, 0, logits_of(lab, host->logits, request), request, verdict);
+    const float *got = logits_of(lab, host->logits, request);
+    if (status == PK_OK && near_reference(lab, &s, 0, got, request, verdict))
+        note_drift(lab, &s, 0, got, drift);
     free_sequence(&s);
     return status;
 }
 
-static pk_status check_prefill(pk_run *run, const lab04 *lab, const lab04_expected *host, pk_verdict *verdict)
+static pk_status check_prefill(pk_run *run, const lab04 *lab, const lab04_expected *host, pk_verdict *verdict,
+                               lab04_drift *drift)
 {
     const pk_model *model;
     const double budget = pk_run_device(run)->is_gpu ? MOST_REFERENCE_FLOPS : MOST_REFERENCE_FLOPS_ON_CPU;
@@ -424,13 +446,27 @@ static pk_status check_prefill(pk_run *run, const lab04 *lab, const lab04_expect
     for (int r = first_kept(lab); r < lab->requests && status == PK_OK && verdict->wrong == 0; r++) {
         spent += reference_flops(&lab->decoder.config, lab->lengths[r], 1);
         if (spent <= budget)
-            status = check_prompt(lab, host, model, r, verdict);
+            status = check_prompt(lab, host, model, r, verdict, drift);
     }
     return status;
 }
 
-static void remember(const pk_run *run, const lab04 *lab, lab04_expected *host)
+/* For `./lab gate`. A variant that gave bit for bit what the first one gave has drifted as far as that one. */
+static void say_measures(pk_run *run, const lab04 *lab, const lab04_expected *host, const lab04_drift *drift)
 {
+    const size_t prompts = (size_t)lab->requests * (size_t)lab->decoder.shape.most_rows * sizeof(int);
+    const size_t states = (size_t)lab->requests * sizeof(pk_decode_state);
+    pk_run_measure(run, "buffer-bytes", (double)(host->decoder_bytes + prompts + states + pk_gemm_bytes(lab->gemm)));
+    pk_run_measure(run, "model-kv-bytes", (double)host->model_kv_bytes);
+    if (drift->steps == 0)
+        return;
+    pk_run_measure(run, "logits-l2", drift->l2);
+    pk_run_measure(run, "logits-kl", drift->kl);
+}
+
+static void remember(const pk_run *run, const lab04 *lab, lab04_expected *host, const lab04_drift *drift)
+{
+    host->seen_drift = *drift;
     const pk_decoder_shape *shape = &lab->decoder.shape;
     memcpy(host->seen_tokens, host->tokens, (size_t)shape->steps * sizeof *host->tokens);
     memcpy(host->seen_logits, host->logits,
@@ -451,6 +487,7 @@ pk_status lab04_verify(pk_run *run, pk_verdict *verdict)
         return verify_project(run, lab, host, verdict);
     const size_t steps = (size_t)d->shape.steps, logits = (size_t)d->shape.logit_rows * (size_t)d->config.vocab;
     pk_decode_state state;
+    lab04_drift drift = {0};
     pk_status status = pk_device_download(host->tokens, d->tokens, steps * sizeof *host->tokens, stream);
     if (status == PK_OK)
         status = pk_device_download(&state, d->state, sizeof state, stream);
@@ -466,12 +503,15 @@ pk_status lab04_verify(pk_run *run, pk_verdict *verdict)
         check_tokens(lab, host, verdict);
     if (host->seen && verdict->wrong == 0) {
         check_same(lab, host, verdict);
+        say_measures(run, lab, host, &host->seen_drift);
         return PK_OK;
     }
     if (verdict->wrong == 0)
-        status =
-            lab->work == LAB04_DECODE ? check_decode(run, lab, host, verdict) : check_prefill(run, lab, host, verdict);
-    if (status == PK_OK && verdict->wrong == 0)
-        remember(run, lab, host);
+        status = lab->work == LAB04_DECODE ? check_decode(run, lab, host, verdict, &drift)
+                                           : check_prefill(run, lab, host, verdict, &drift);
+    if (status == PK_OK && verdict->wrong == 0) {
+        remember(run, lab, host, &drift);
+        say_measures(run, lab, host, &drift);
+    }
     return status;
 }

@@ -30,6 +30,12 @@ static inline int lab04_knob(const pk_run *run, const char *name)
     return (int)pk_knob_value(run, name);
 }
 
+/* How far logits are from those of the model in double: the worst of the steps that were looked at. */
+typedef struct lab04_drift {
+    double l2, kl; /* relative to the reference's length; nats */
+    int steps;     /* that were looked at; 0: none, and the others mean nothing */
+} lab04_drift;
+
 /* What the host knows of a problem, out of the variants' reach. */
 typedef struct lab04_expected {
     float *axpy_x, *axpy_start, *axpy_want, *axpy_got; /* [n] */
@@ -41,11 +47,14 @@ typedef struct lab04_expected {
     float *project_x, *project_y; /* [columns], [copies][rows] as downloaded */
     unsigned *project_words;      /* [copies] as downloaded */
     float *seen_logits;
+    lab04_drift seen_drift;
     bool seen;
     char seen_variant[32];
     size_t cache_bytes;
-    void *kept_cache; /* device: the cache as the prompt left it */
-    void *flush;      /* device, of --work=project on a GPU: overwritten before each repetition, to leave the L2 cold */
+    size_t decoder_bytes,
+        model_kv_bytes; /* what decoding takes, without what is there to judge it; weights and cache */
+    void *kept_cache;   /* device: the cache as the prompt left it */
+    void *flush; /* device, of --work=project on a GPU: overwritten before each repetition, to leave the L2 cold */
     size_t flush_bytes;
 } lab04_expected;
 

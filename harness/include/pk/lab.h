@@ -118,6 +118,12 @@ bool pk_run_peeks(const pk_run *run);
  * nothing; returns when the copy is there. */
 pk_status pk_run_peek(pk_run *run, void *host, const void *device, size_t bytes);
 
+/* What the last repetition's result is besides right, said in verify: how far it drifts from the reference, bytes of
+ * device memory. Recorded under the name (`lab gate` judges it) for the variant whose repetition it was. Of several
+ * calls with one name, for the same inputs and for fresh ones, the largest counts, and what is not a number before all:
+ * so say what is worse when it is more. At most PK_MAX_MEASURES names; a further one ends the program. */
+void pk_run_measure(pk_run *run, const char *name, double value);
+
 /* A repetition that takes seconds is getting on: the watchdog counts its quiet time from here. */
 void pk_run_progress(const pk_run *run);
 
@@ -206,6 +212,13 @@ typedef struct pk_phase {
     char name[PK_PHASE_NAME];
     double us;
 } pk_phase;
+
+/* What a lab says of a variant's result: pk_run_measure. */
+typedef struct pk_measured {
+    char name[24];
+    double value;
+} pk_measured;
+enum { PK_MAX_MEASURES = 8 };
 
 /* One measured point, as a lab's analysis sees it. */
 typedef struct pk_point {

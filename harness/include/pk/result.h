@@ -83,6 +83,8 @@ typedef struct pk_result { /* one variant at one set of knobs */
     size_t phase_count;
     pk_span_samples spans[PK_MAX_PHASES]; /* pk_run_span, of the repetitions of wall; their medians are among phases */
     size_t span_count;
+    pk_measured measures[PK_MAX_MEASURES]; /* what the lab said of the result */
+    size_t measure_count;
     double held_bytes; /* of device memory that prepare left taken, of several times the least; NaN: unknown */
 
     double launches_per_token, graph_replays_per_token; /* by the launch macro */
@@ -152,6 +154,9 @@ typedef struct pk_report {
 /* A new empty result with `knobs` copied and every number NaN. The pointer is valid until the next call; NULL, with a
  * message, when memory is out. */
 pk_result *pk_report_add(pk_report *report, const long long *knobs);
+/* Put what a lab says under a name to what it said before, [PK_MAX_MEASURES]: of a name the largest, and NaN before
+ * all. False where there is no place for the name. */
+bool pk_measure_note(pk_measured *measures, size_t *count, const char *name, double value);
 /* Forget the results from the `first` one on. */
 void pk_report_drop(pk_report *report, size_t first);
 void pk_report_free(pk_report *report);

@@ -46,6 +46,15 @@ size_t pk_bootstrap_block(const double *values, size_t count);
 pk_interval pk_bootstrap_median(const double *values, size_t count, size_t block, size_t resamples, double level,
                                 uint64_t seed);
 
+/* What is one way for a whole process (where memory lies, say) and another in the next is in no sample of a run. By how
+ * much wider than the samples say an interval is made, so that it holds in 95 of 100 runs: docs/measuring.md has the
+ * count. */
+#define PK_BETWEEN_RUNS 1.2
+
+/* The 95% interval of the median of paired ratios, one a round: the bootstrap's, in blocks of pk_bootstrap_block, made
+ * PK_BETWEEN_RUNS times as wide. NaN bounds when count is 0 or memory is out. */
+pk_interval pk_paired_interval(const double *ratios, size_t count, uint64_t seed);
+
 /* y = intercept + slope x by weighted least squares. */
 typedef struct pk_line {
     double intercept, slope;
