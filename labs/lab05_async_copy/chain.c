@@ -179,7 +179,7 @@ static pk_status device_memory(pk_run *run, lab05_chain *chain, size_t weight_by
 {
     lab05_chain_view *const v = &chain->view;
     const pk_device_info *const device = pk_run_device(run);
-    const int most = chain->blocks > device->processors ? chain->blocks : device->processors;
+    chain->most_blocks = chain->blocks > device->processors ? chain->blocks : device->processors;
     const struct {
         const char *name;
         size_t bytes;
@@ -189,8 +189,8 @@ static pk_status device_memory(pk_run *run, lab05_chain *chain, size_t weight_by
         {"x", (size_t)chain->phase[0].columns * sizeof(float), PK_BUFFER_INPUT},
         {"out", LAB05_CHAIN_SETS * (size_t)v->set_floats * sizeof(float), PK_BUFFER_OUTPUT},
         {"given", (size_t)v->passes * (size_t)v->given_floats * sizeof(float), PK_BUFFER_INPUT},
-        {"arrivals", sizeof(unsigned), PK_BUFFER_SCRATCH},
-        {"latencies", (size_t)most * LAB05_CHAIN_LATENCIES * sizeof(float), PK_BUFFER_SCRATCH},
+        {"arrivals", (1 + (size_t)chain->most_blocks) * sizeof(unsigned), PK_BUFFER_SCRATCH},
+        {"latencies", (size_t)chain->most_blocks * LAB05_CHAIN_LATENCIES * sizeof(float), PK_BUFFER_SCRATCH},
         {"next", LAB05_CHAIN_WORDS * sizeof(unsigned), PK_BUFFER_INPUT},
     };
     void *at[PK_COUNT(want)] = {NULL};
@@ -356,7 +356,7 @@ pk_status lab05_chain_reset(pk_run *run)
     if (status == PK_OK)
         status = pk_device_fill(v->out + set, STALE_BYTE, set * sizeof(float), stream);
     if (status == PK_OK)
-        status = pk_device_fill(v->arrivals, 0, sizeof(unsigned), stream);
+        status = pk_device_fill(v->arrivals, 0, (1 + (size_t)chain->most_blocks) * sizeof(unsigned), stream);
     if (status == PK_OK && is_given(run) != host->given_is_there) {
         host->given_is_there = !host->given_is_there;
         status = host->given_is_there ? pk_device_upload((void *)v->given, host->given, given, stream)

@@ -52,7 +52,8 @@ typedef struct lab05_chain_view {
     float *out;                    /* [LAB05_CHAIN_SETS][set_floats] */
     const float *given;            /* [T][given_floats]: x of every phase, for chain-free and chain-read; else NaN */
     const lab05_chain_part *parts; /* [blocks][P], set by the variant's plan */
-    unsigned *arrivals;            /* [1]: of blocks, at the grid's barriers; 0 when a repetition begins */
+    unsigned *arrivals;            /* [1]: of blocks, at the grid's barriers; then a word for each block, see
+                                      lab05_chain_over; all 0 when a repetition begins */
     float *latencies;              /* [blocks][LAB05_CHAIN_LATENCIES] us, of chain-read */
     const unsigned *next;          /* [LAB05_CHAIN_WORDS]: a cycle, of chain-read */
     int set_floats, given_floats;
@@ -72,6 +73,7 @@ typedef struct lab05_chain {
     lab05_chain_view view;
     lab05_chain_phase phase[LAB05_CHAIN_MOST_PHASES];
     int blocks;       /* as asked for; 0: one a processor */
+    int most_blocks;  /* that buffers are made for */
     int consumers;    /* warps of a block that compute */
     int ring_kb;      /* of a block's ring */
     int in_flight_kb; /* as asked for; 0: what the variant finds best */

@@ -37,7 +37,6 @@ typedef struct lab05_chain_block {
     pk_async_barrier *empty;       /* [stages]: all lanes of all consumer warps have used it */
     pk_async_barrier *meet;        /* of the consumers */
     const lab05_chain_part *parts; /* [P]: the block's own */
-    unsigned *over;                /* [1]: the stream is at its end; for chain-read */
     float *sums;                   /* [2][GROUP][stride]: of a row, by each warp */
     int consumers, stride;         /* warps; floats, odd, so that lanes read other banks */
 } lab05_chain_block;
@@ -50,7 +49,7 @@ static __host__ __device__ inline int lab05_chain_stride(int consumers)
 static inline size_t lab05_chain_shared_bytes(const lab05_chain_view *v, int consumers)
 {
     return (size_t)v->stages * v->stage_bytes + (2 * (size_t)v->stages + 1) * sizeof(pk_async_barrier) +
-           (size_t)v->phases * sizeof(lab05_chain_part) + sizeof(unsigned) +
+           (size_t)v->phases * sizeof(lab05_chain_part) +
            2 * sizeof(float) * LAB05_CHAIN_GROUP * (size_t)lab05_chain_stride(consumers);
 }
 
@@ -64,8 +63,7 @@ static __device__ inline lab05_chain_block lab05_chain_block_of(const lab05_chai
     b.meet = b.empty + v->stages;
     lab05_chain_part *const parts = (lab05_chain_part *)(b.meet + 1);
     b.parts = parts;
-    b.over = (unsigned *)(parts + v->phases);
-    b.sums = (float *)(b.over + 1);
+    b.sums = (float *)(parts + v->phases);
     b.consumers = consumers;
     b.stride = lab05_chain_stride(consumers);
     return b;
@@ -85,7 +83,6 @@ static __device__ inline void lab05_chain_begin(const lab05_chain_view *v, const
         }
         pk_async_barrier_init(b->meet, (unsigned)(b->consumers * LAB05_WARP));
         pk_async_barrier_init_fence();
-        *b->over = 0;
     }
     __syncthreads();
 }
@@ -363,6 +360,12 @@ static __device__ inline void lab05_chain_phase_of(const lab05_chain_view *v, co
         lab05_chain_rows<HAND, U, 4>(v, b, at, part, &x);
 }
 
+/* Whether the block's stream is at its end: 1. For chain-read, whose other warp looks. */
+static __device__ inline unsigned *lab05_chain_over(const lab05_chain_view *v)
+{
+    return v->arrivals + 1 + blockIdx.x;
+}
+
 template <int HAND>
 static __device__ inline void lab05_chain_consume(const lab05_chain_view *v, const lab05_chain_block *b)
 {
@@ -384,7 +387,7 @@ static __device__ inline void lab05_chain_consume(const lab05_chain_view *v, con
                 lab05_chain_phase_of<HAND, 4>(v, b, &at, &part);
         }
     if (HAND == LAB05_CHAIN_READ && lab05_chain_thread() == 0)
-        pk_store_relaxed_block(b->over, 1u);
+        pk_store_relaxed_device(lab05_chain_over(v), 1u);
 }
 
 /* ---- the warp that times loads beside the stream ---- */
@@ -402,7 +405,7 @@ static __device__ inline unsigned long long lab05_chain_now_ns(void)
 
 /* By one lane: loads that each need the one before, of words that stay in the L2, as outputs do that another block has
  * just written. The mean of each LOADS of them, as long as the stream runs; NaN for what was not measured. */
-static __device__ inline void lab05_chain_read(const lab05_chain_view *v, const lab05_chain_block *b)
+static __device__ inline void lab05_chain_read(const lab05_chain_view *v)
 {
     enum { LOADS = 32 };
     float *const latencies = v->latencies + (size_t)blockIdx.x * LAB05_CHAIN_LATENCIES;
@@ -412,7 +415,7 @@ static __device__ inline void lab05_chain_read(const lab05_chain_view *v, const 
         for (int load = 0; load < LOADS; load++)
             at = pk_load_relaxed_device(&v->next[at]);
         const unsigned long long ended = lab05_chain_now_ns();
-        const bool beside = pk_load_relaxed_block(b->over) == 0 && at < LAB05_CHAIN_WORDS;
+        const bool beside = pk_load_relaxed_device(lab05_chain_over(v)) == 0 && at < LAB05_CHAIN_WORDS;
         latencies[i] = beside ? (float)(ended - began) * (1e-3f / LOADS) : lab05_chain_poison();
     }
 }
@@ -429,7 +432,7 @@ template <int HAND> static __global__ void __launch_bounds__(LAB05_CHAIN_MOST_TH
     } else if (lab05_warp() <= consumers)
         lab05_chain_consume<HAND>(&v, &b);
     else if (lab05_lane() == 0)
-        lab05_chain_read(&v, &b);
+        lab05_chain_read(&v);
 }
 
 #endif
