@@ -291,7 +291,10 @@ static int conclude(const gate_outcome *outcomes, size_t count)
     for (size_t i = 0; i < count; i++)
         of[outcomes[i].verdict]++;
     if (of[GATE_PASS] == count) {
-        cli_say(0, "Promoted: all %zu gates hold.", count);
+        if (count == 1)
+            cli_say(0, "Promoted: the gate holds.");
+        else
+            cli_say(0, "Promoted: all %zu gates hold.", count);
         return 0;
     }
     char *line = cli_format("Not promoted: %zu of %zu gates hold", of[GATE_PASS], count);

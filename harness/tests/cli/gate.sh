@@ -378,7 +378,7 @@ run gate before.json after.json --gates=one
 expect_error 'it is a folder'
 printf 'a: launches after <= 1' >my.txt # no newline at the end
 run gate before.json after.json "$pair" --gates=my.txt
-expect 0
+expect 0 'Promoted: the gate holds.'
 printf 'a: launches after <= 1\r\n' >my.txt
 run gate before.json after.json "$pair" --gates=my.txt
 expect 0
