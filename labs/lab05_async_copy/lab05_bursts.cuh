@@ -119,8 +119,7 @@ static inline pk_status lab05_plan_all(pk_run *run, lab05_prefill_kernel kernel,
                        "here: use a smaller --chunk-k or fewer --rows",
                        plan->prefill.chunk_pages, pk_run_device(run)->shared_bytes_per_block);
     if (shared_bytes > 0)
-        PK_CHECK(
-            cudaFuncSetAttribute((const void *)kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared_bytes));
+        PK_TRY(lab05_allow_shared(run, (const void *)kernel));
     return PK_OK;
 }
 
@@ -185,8 +184,7 @@ static inline pk_status lab05_plan_native(pk_run *run, lab05_prefill_kernel kern
             "%d chunks of %d pages do not fit into the %zu bytes of shared memory that a block has here: use "
             "fewer --max-in-flight, more --prefill-blocks or a smaller --chunk-k",
             slots, plan->prefill.chunk_pages, pk_run_device(run)->shared_bytes_per_block);
-    PK_CHECK(cudaFuncSetAttribute((const void *)kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                  (int)plan->shared_bytes));
+    PK_TRY(lab05_allow_shared(run, (const void *)kernel));
     return PK_OK;
 }
 

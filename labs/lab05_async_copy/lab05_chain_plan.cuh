@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "lab05_chain_stream.cuh"
+#include "lab05_plan.cuh"
 
 typedef void (*lab05_chain_kernel)(lab05_chain_view);
 
@@ -103,8 +104,7 @@ static inline pk_status lab05_chain_plan_grid(pk_run *run, lab05_chain_plan *pla
 {
     const pk_device_info *const device = pk_run_device(run);
     int fit = 0;
-    PK_CHECK(cudaFuncSetAttribute((const void *)plan->kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                  (int)plan->shared_bytes));
+    PK_TRY(lab05_allow_shared(run, (const void *)plan->kernel));
     PK_CHECK(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&fit, (const void *)plan->kernel, plan->threads,
                                                            plan->shared_bytes));
     plan->blocks = lab05_chain_of(run)->blocks ? lab05_chain_of(run)->blocks : device->processors;

@@ -304,6 +304,7 @@ static __device__ inline void lab05_chain_rows(const lab05_chain_view *v, const 
                 const int left = rows - row - c;
                 for (int unit = 0; left > 0 && unit < part->units; unit += part->piece_units) {
                     const int units = part->units - unit < part->piece_units ? part->units - unit : part->piece_units;
+                    __syncwarp(); /* or a chunk is used as many times as the warp has parts */
                     use_chunk<U, N>(v, b, at->turn, x, left < N ? left : N, unit, units, &sum[c]);
                     at->turn = lab05_chain_next(v, at->turn);
                 }
@@ -352,6 +353,8 @@ static __device__ inline void lab05_chain_phase_of(const lab05_chain_view *v, co
         (void)lab05_chain_read_slice<U>(b, from, part->units, &x);
     if (HAND == LAB05_CHAIN_FLAG)
         order_passes(v, b, at);
+    __syncwarp(); /* lanes have waited each for values of its own, and may be apart: all that follows is by whole warps
+                   */
     if (part->chunk_rows == 1)
         lab05_chain_rows<HAND, U, 1>(v, b, at, part, &x);
     else if (part->chunk_rows == 2)

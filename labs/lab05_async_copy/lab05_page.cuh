@@ -57,14 +57,29 @@ static __device__ inline lab05_walk lab05_walk_from(int first, int each)
     return w;
 }
 
-/* Where the k-th page lies in the pool, by all lanes of the warp, for k = 0, 1, 2, ... in turn; -1 behind the last. */
-static __device__ inline int lab05_walk_to(const lab05_view *v, lab05_walk *w, int k)
+/* At each k that 32 divides, asks for the numbers of pages k to k + 31. */
+static __device__ inline void lab05_walk_fetch(const lab05_view *v, lab05_walk *w, int k)
 {
     if (k % LAB05_WARP == 0) {
         const long long page = w->first + (long long)(k + lab05_lane()) * w->each;
         w->number = page < v->pages ? v->table[page] : -1;
     }
+}
+
+/* Where the k-th page lies in the pool, by all lanes of the warp, for k = 0, 1, 2, ... in turn; -1 behind the last. */
+static __device__ inline int lab05_walk_to(const lab05_view *v, lab05_walk *w, int k)
+{
+    lab05_walk_fetch(v, w, k);
     return __shfl_sync(LAB05_ALL_LANES, w->number, k % LAB05_WARP);
+}
+
+/* The same for several lanes at once: lane l has the number of page k + l, for k = 0, lanes, 2 lanes, ...; `lanes`
+ * divides
+ * 32. Lanes from `lanes` on have nothing of use. */
+static __device__ inline int lab05_walk_by_lanes(const lab05_view *v, lab05_walk *w, int k)
+{
+    lab05_walk_fetch(v, w, k);
+    return __shfl_sync(LAB05_ALL_LANES, w->number, (k + lab05_lane()) % LAB05_WARP);
 }
 
 /* The page that lies there. */

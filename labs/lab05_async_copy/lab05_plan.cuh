@@ -31,6 +31,16 @@ static inline const lab05_plan *lab05_plan_of(const pk_run *run)
     return (const lab05_plan *)pk_run_variant_data(run);
 }
 
+/* The kernel may be launched with as much shared memory as a block has at most. All of it, and not what one variant
+ * asks for: variants that share a kernel are prepared one after the other, and the last one's word would be for all.
+ * Not for a kernel with static shared memory, which would have to be taken off. */
+static inline pk_status lab05_allow_shared(const pk_run *run, const void *kernel)
+{
+    PK_CHECK(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                  (int)pk_run_device(run)->shared_bytes_per_block));
+    return PK_OK;
+}
+
 static inline void lab05_free_plan(pk_run *run)
 {
     free(pk_run_variant_data(run));
@@ -100,8 +110,7 @@ static inline pk_status lab05_plan_warp_rings(pk_run *run, lab05_kernel kernel, 
     const int warps = lab05_of(run)->threads / LAB05_WARP;
     PK_TRY(lab05_make_plan(run, most, 4, warps, 1, 0));
     lab05_plan_made(run)->kernel = kernel;
-    PK_CHECK(cudaFuncSetAttribute((const void *)kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                  (int)lab05_plan_made(run)->shared_bytes));
+    PK_TRY(lab05_allow_shared(run, (const void *)kernel));
     return lab05_plan_grid(run, lab05_plan_made(run), (const void *)kernel, warps);
 }
 
@@ -121,8 +130,7 @@ static inline pk_status lab05_plan_tensor_rings(pk_run *run, lab05_tensor_kernel
                                   lab05_of(run)->swizzled};
     PK_TRY(pk_tensor_map_make(&plan->map, &pool));
     plan->tensor_kernel = kernel;
-    PK_CHECK(cudaFuncSetAttribute((const void *)kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                  (int)plan->shared_bytes));
+    PK_TRY(lab05_allow_shared(run, (const void *)kernel));
     return lab05_plan_grid(run, plan, (const void *)kernel, warps);
 }
 
@@ -135,8 +143,7 @@ static inline pk_status lab05_plan_roles(pk_run *run, lab05_kernel kernel)
     PK_TRY(lab05_make_plan(run, LAB05_MOST_STAGES, 12, 1, 2, 0));
     lab05_plan *const plan = lab05_plan_made(run);
     plan->kernel = kernel;
-    PK_CHECK(cudaFuncSetAttribute((const void *)kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                  (int)plan->shared_bytes));
+    PK_TRY(lab05_allow_shared(run, (const void *)kernel));
     PK_TRY(lab05_plan_grid(run, plan, (const void *)kernel, 1));
     const int processors = pk_run_device(run)->processors;
     if (!lab05_of(run)->blocks && plan->blocks > processors)

@@ -84,6 +84,14 @@ static __device__ inline unsigned lab05_parity(const lab05_ring *r, int k)
     return (unsigned)lab05_turn(r, k) & 1u;
 }
 
+/* Lanes of the warp that fills the block's ring which ask side by side, each for a page: asking takes a lane some 200
+ * ns, and a page is due every 170 or less. Not more than the ring has stages: a lane must not wait for what another of
+ * them is yet to ask for. A power of two. */
+static __device__ inline int lab05_askers(const lab05_ring *r)
+{
+    return r->stages < 4 ? 2 : 4;
+}
+
 /* Which pages a warp takes from the block's ring: those of its own stages, `mine`, mine + consumers, ... below the
  * ring's, turn by turn; a warp with no stage takes none. A wait for a parity cannot tell a phase from the one two
  * before it. So whoever waits on a stage's barrier must have seen all of its phases, and a stage belongs to one warp.

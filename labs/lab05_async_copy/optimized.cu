@@ -200,14 +200,16 @@ static pk_status stream_boxes(pk_run *run)
 
 /* ---- rung 5: warps with roles ---- */
 
-/* By the warp that copies: all pages of the block, one behind the other. One lane waits and asks. */
+/* By the warp that copies: all pages of the block, in order, some lanes each with one of those that are next. */
 static __device__ inline void produce(const lab05_view *v, const lab05_ring *r)
 {
     lab05_walk walk = lab05_walk_from((int)blockIdx.x, (int)gridDim.x);
-    for (int k = 0, number; (number = lab05_walk_to(v, &walk, k)) >= 0; k++) {
-        if (lab05_lane() != 0)
+    const int askers = lab05_askers(r);
+    for (int first = 0; walk.first + first * walk.each < v->pages; first += askers) {
+        const int k = first + lab05_lane(), number = lab05_walk_by_lanes(v, &walk, first);
+        if (lab05_lane() >= askers || number < 0)
             continue;
-        /* STEP lab05.12 for roles: wait until the page's buffer is empty, then ask for the page (about 2 lines) */
+        /* STEP lab05.12 for roles: wait until the buffer of page k is empty, then ask for the page (about 2 lines) */
         (void)v, (void)r, (void)k, (void)number;
         /* END lab05.12 */
     }

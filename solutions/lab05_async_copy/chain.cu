@@ -208,19 +208,19 @@ static pk_status fair_shares(pk_run *run, const lab05_chain_phase *phase, int bl
 
 static pk_status shares_prepare(pk_run *run)
 {
-    return plan_flag(run, 8, fair_shares);
+    return plan_flag(run, 16, fair_shares);
 }
 
 /* ---- the bound: nobody waits for an x ---- */
 
 static pk_status free_prepare(pk_run *run)
 {
-    return lab05_chain_plan_stream(run, stream_chain<LAB05_CHAIN_FREE>, 8, 32, fair_shares);
+    return lab05_chain_plan_stream(run, stream_chain<LAB05_CHAIN_FREE>, 16, 32, fair_shares);
 }
 
 static pk_status read_prepare(pk_run *run)
 {
-    return lab05_chain_plan_read(run, stream_chain<LAB05_CHAIN_READ>, 8, 32, fair_shares);
+    return lab05_chain_plan_read(run, stream_chain<LAB05_CHAIN_READ>, 16, 32, fair_shares);
 }
 
 static pk_status chain_and_report(pk_run *run)
@@ -239,7 +239,7 @@ PK_VARIANTS(chain) = {
     {"chain-limit", "the same with a limit on bytes under way", NATIVE, limit_prepare, chain_once,
      lab05_chain_free_plan},
     {"chain-flag", "blocks wait for outputs, not at barriers", NATIVE, flag_prepare, chain_once, lab05_chain_free_plan},
-    {"chain-shares", "smaller chunks, and all blocks end together", NATIVE, shares_prepare, chain_once,
+    {"chain-shares", "shares by which all blocks end together", NATIVE, shares_prepare, chain_once,
      lab05_chain_free_plan},
     {"chain-free", "the last rung without dependencies: the bound", NATIVE, free_prepare, chain_once,
      lab05_chain_free_plan},
