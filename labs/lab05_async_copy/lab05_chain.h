@@ -18,7 +18,7 @@
 
 enum {
     LAB05_CHAIN_MOST_PHASES = 128,
-    LAB05_CHAIN_MOST_CONSUMERS = 16, /* warps of a block that compute */
+    LAB05_CHAIN_MOST_CONSUMERS = 14, /* warps of a block that compute: 16 in all, so a thread may have 128 registers */
     LAB05_CHAIN_SETS = 2,
     LAB05_CHAIN_MODULUS = 9 /* of f */
 };

@@ -18,7 +18,7 @@
 enum {
     LAB05_CHAIN_BATCH = 4,    /* rows that lanes add up together */
     LAB05_CHAIN_GROUP = 32,   /* rows that warps add up together: one a lane of the warp that does */
-    LAB05_CHAIN_MOST_OWN = 4, /* units of a row that a thread has at most */
+    LAB05_CHAIN_MOST_OWN = 8, /* units of a row that a thread has at most */
     LAB05_CHAIN_MOST_THREADS = (LAB05_CHAIN_MOST_CONSUMERS + 2) * LAB05_WARP
 };
 
@@ -386,8 +386,10 @@ static __device__ inline void lab05_chain_consume(const lab05_chain_view *v, con
                 lab05_chain_phase_of<HAND, 2>(v, b, &at, &part);
             else if (own == 3)
                 lab05_chain_phase_of<HAND, 3>(v, b, &at, &part);
-            else
+            else if (own == 4)
                 lab05_chain_phase_of<HAND, 4>(v, b, &at, &part);
+            else
+                lab05_chain_phase_of<HAND, 8>(v, b, &at, &part);
         }
     if (HAND == LAB05_CHAIN_READ && lab05_chain_thread() == 0)
         pk_store_relaxed_device(lab05_chain_over(v), 1u);
