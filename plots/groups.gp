@@ -20,7 +20,11 @@ prepare_groups = "said = says; of = about; marks = note; rows = |$groups|; heigh
     . "widest = larger(widest, $1 > 0 && $1 < 9 ? strlen(strcol(6)) : 0), " \
     . "furthest = larger(furthest, $1 > 0 && $1 < 9 ? larger($3, $5) : 0), 0) nooutput; " \
     . "set lmargin at screen larger(0.2, 0.04 + 0.0215 * longest); " \
-    . "set xrange [0 : furthest / (1 - 0.034 * (widest + 1))]"
+    . "set xrange [0 : furthest / (1 - 0.034 * (widest + 1))]; " \
+    . "set xtics 0, round_step(furthest / (1 - 0.034 * (widest + 1)) / 4.5)"
+# The next of 1, 2, 5, 10, ... above x: so few ticks that their numbers have room.
+round_step(x) = ten_below(x) * (x / ten_below(x) > 5 ? 10 : x / ten_below(x) > 2 ? 5 : x / ten_below(x) > 1 ? 2 : 1)
+ten_below(x) = x > 0 ? 10.0 ** floor(log10(x)) : 1
 from_top(at) = 1 - (1 - at) * share
 has(looks) = ($1 == looks ? $0 + 1 : rows + 9)
 bars_of(looks) = sprintf("$groups using (0):(has(%d)):(0):3:(has(%d) - 0.33):(has(%d) + 0.33) with boxxyerror dashtype 1 linewidth 0.6 ", looks, looks, looks)
