@@ -24,6 +24,10 @@ KERNELS = {
     "chain_phase": ([LOADS], [ASYNC, BULK, BOXES]),
     "chain_by_barrier": ([LOADS], [ASYNC, BULK, BOXES]),
     "stream_chain": ([BULK, LOADS], [ASYNC, BOXES]),
+    "lab05_prefill_all": ([LOADS], [ASYNC, BULK, BOXES]),
+    "prefill_all_bulk": ([BULK], [ASYNC, BOXES]),
+    "prefill_shaped": ([LOADS], [ASYNC, BULK, BOXES]),
+    "prefill_native": ([BULK], [ASYNC, BOXES]),
 }
 
 
