@@ -29,31 +29,53 @@ static __device__ inline float *lab05_layer_out(const lab05_layer_view *a)
     return a->d.out + (size_t)(a->d.board->step - 1) * a->d.width;
 }
 
-/* By one thread of the grid: the first layer notes when the step began. The second moves the word on; nobody reads it
- * in between, and the layers follow each other in the stream. */
-static __device__ inline void lab05_note_step(const lab05_layer_view *a)
+/* By the grid's last block, which has no row, beside the others: the first layer notes when the step began. The second
+ * moves the word on; nobody reads it in between, and the layers follow each other in the stream. True: this block is
+ * done.
+ */
+static __device__ inline bool lab05_note_step(const lab05_layer_view *a)
 {
     lab05_board *const board = a->d.board;
-    if (a->layer == 0)
+    if (blockIdx.x + 1 < gridDim.x)
+        return false;
+    if (threadIdx.x == 0 && a->layer == 0)
         a->d.began[board->step] = lab05_now();
-    else if (a->layer == 1)
+    else if (threadIdx.x == 0 && a->layer == 1)
         board->step++;
+    return true;
 }
 
-/* A row a warp: x in, y out. */
+/* A row a warp: x in, y out. All that a lane reads of the row is under way before it is used, the weights first: they
+ * wait for nothing, and where x lies has to be read first in some layers. */
 static __device__ inline void lab05_layer(const lab05_layer_view *a, const float *in, float *out)
 {
+    enum { GROUP = 2 }; /* chunks of a lane under way: a row of 512 */
     const int row = lab05_warp_in_grid(), lane = lab05_lane(), chunks = a->d.width / 8;
     if (row >= a->d.width)
         return;
     const uint4 *const weights =
         (const uint4 *)(a->d.weights + ((size_t)a->layer * a->d.width + row) * (size_t)a->d.width);
     float sum = 0;
-#pragma unroll 2
-    for (int chunk = lane; chunk < chunks; chunk += LAB05_WARP) {
-        const float4 low = ((const float4 *)in)[2 * chunk], high = ((const float4 *)in)[2 * chunk + 1];
-        const lab05_q x = {{low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w}};
-        sum = lab05_add(sum, weights[chunk], &x);
+    for (int first = lane; first < chunks; first += GROUP * LAB05_WARP) {
+        uint4 w[GROUP];
+        float4 low[GROUP], high[GROUP];
+#pragma unroll
+        for (int j = 0; j < GROUP; j++)
+            if (first + j * LAB05_WARP < chunks)
+                w[j] = weights[first + j * LAB05_WARP];
+#pragma unroll
+        for (int j = 0; j < GROUP; j++)
+            if (first + j * LAB05_WARP < chunks) {
+                low[j] = ((const float4 *)in)[2 * (first + j * LAB05_WARP)];
+                high[j] = ((const float4 *)in)[2 * (first + j * LAB05_WARP) + 1];
+            }
+#pragma unroll
+        for (int j = 0; j < GROUP; j++)
+            if (first + j * LAB05_WARP < chunks) {
+                const lab05_q x = {
+                    {low[j].x, low[j].y, low[j].z, low[j].w, high[j].x, high[j].y, high[j].z, high[j].w}};
+                sum = lab05_add(sum, w[j], &x);
+            }
     }
 #pragma unroll
     for (int bit = LAB05_WARP / 2; bit > 0; bit /= 2)
@@ -64,9 +86,8 @@ static __device__ inline void lab05_layer(const lab05_layer_view *a, const float
 
 static __global__ void decode_layer(lab05_layer_view a)
 {
-    if (blockIdx.x == 0 && threadIdx.x == 0)
-        lab05_note_step(&a);
-    lab05_layer(&a, lab05_layer_in(&a), lab05_layer_out(&a));
+    if (!lab05_note_step(&a))
+        lab05_layer(&a, lab05_layer_in(&a), lab05_layer_out(&a));
 }
 
 static __global__ void decode_ends(lab05_decode d)
@@ -76,8 +97,8 @@ static __global__ void decode_ends(lab05_decode d)
 
 static inline unsigned lab05_decode_blocks(const lab05_decode *d)
 {
-    const int rows = LAB05_DECODE_THREADS / LAB05_WARP; /* of a block */
-    return (unsigned)((d->width + rows - 1) / rows);
+    const int rows = LAB05_DECODE_THREADS / LAB05_WARP;  /* of a block */
+    return (unsigned)((d->width + rows - 1) / rows) + 1; /* and the one that notes */
 }
 
 /* The launches of one step, on `stream`. */
