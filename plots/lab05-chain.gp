@@ -5,7 +5,7 @@ if (is_cpu) {
     exit status 77
 }
 chosen(c) = column(column_work) == word_index('chain', names_work) - 1 && column(column_in_flight) > 0 \
-            && column(column_chunk) == 8
+            && column(column_chunk) > 0
 candidates = 'chain-limit chain-flag chain-shares chain-free'
 sweep = 'ahead'
 height = 560
@@ -22,14 +22,16 @@ do for [v in shown] { if (v eq 'chain-shares') { last = v } }
 stats 'points.dat' index block_of(last) using \
       (chosen(0) ? (fastest == 0 || $1 < fastest ? (fastest = $1, fastest_kb = column(column_in_flight)) : 0, 1) : NaN) nooutput
 stats 'points.dat' index block_of(last) using (chosen(0) ? column(column_in_flight) : NaN) nooutput
-set xrange [STATS_min / 1.15 : STATS_max * 1.15]
+most_kb = STATS_max
+set xrange [STATS_min / 1.15 : most_kb * 1.15]
 set logscale x 2
 set xtics (4, 8, 16, 32, 64, 128, 256)
 bytes_per_us = read_gb_per_s * 1e3 / processors
 queued(kb) = kb * 1024 / bytes_per_us
 
 says = sprintf('%s: %.0f µs a pass with %d KB under way', last, fastest, fastest_kb)
-about = 'copies of 8 KB'
+stats 'points.dat' index block_of(last) using (chosen(0) ? column(column_chunk) : NaN) nooutput
+about = sprintf('copies of %d KB', STATS_max)
 has_read = word_index('chain-read', drawn) > 0
 note = has_read ? 'triangle: p50, whisker to the p99; line: under way / (B_read / processors)' : ''
 eval titles
@@ -51,7 +53,7 @@ set xlabel 'under way at most, a processor (KB)'
 set ylabel 'load (µs)' offset 0, 0
 set ytics auto
 set samples 200
-top = queued(STATS_max)
+top = queued(most_kb)
 if (has_read) {
     stats 'points.dat' index block_of('chain-read') using (chosen(0) ? column(column_p99) : NaN) nooutput
     top = larger(top, STATS_max)
