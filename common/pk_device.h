@@ -135,6 +135,8 @@ void pk_launch_watch(pk_launch_watcher *watcher, void *context);
 
 /* Work on a stream that is not registered is counted as foreign: it runs outside what is timed. */
 void pk_launch_register_stream(void *stream);
+/* Before it is destroyed; not while a thread launches. */
+void pk_launch_unregister_stream(void *stream);
 void pk_launch_forget_streams(void);
 
 /* "kernel<<<(4,1,1), (256,1,1)>>> at file.cu:31" for the last launch of the process: for the watchdog.

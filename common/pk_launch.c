@@ -18,7 +18,7 @@
 
 #include "pk_hints.h"
 
-/* More streams than any lab orders; one that does not fit is counted as foreign, which shows. */
+/* More streams than any lab orders at a time; one that does not fit is counted as foreign, which shows. */
 #define PK_STREAMS 64
 
 static const pk_launch_site replay_site = {"graph replay", NULL, 0};
@@ -158,6 +158,18 @@ void pk_launch_register_stream(void *stream)
     atomic_store_explicit(&streams[count], stream, memory_order_relaxed);
     /* Release pairs with the acquire in is_registered. */
     atomic_store_explicit(&stream_count, count + 1, memory_order_release);
+}
+
+void pk_launch_unregister_stream(void *stream)
+{
+    const unsigned count = atomic_load_explicit(&stream_count, memory_order_relaxed);
+    for (unsigned i = 0; i < count; i++)
+        if (atomic_load_explicit(&streams[i], memory_order_relaxed) == stream) {
+            void *const last = atomic_load_explicit(&streams[count - 1], memory_order_relaxed);
+            atomic_store_explicit(&streams[i], last, memory_order_relaxed);
+            atomic_store_explicit(&stream_count, count - 1, memory_order_release);
+            return;
+        }
 }
 
 void pk_launch_forget_streams(void)

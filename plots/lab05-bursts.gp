@@ -62,7 +62,7 @@ set ylabel "decode's p99 (x idle)" noenhanced
 set logscale y 2
 set xrange [0.92 * lowest : 108]
 set yrange [0.9 : highest * 1.3]
-set ytics (1, 1.25, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128)
+set ytics (1, 1.25, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128)
 set arrow 1 from graph 0, first 1.25 to graph 1, first 1.25 nohead linetype 19 dashtype 2 back
 set arrow 2 from 85, graph 0 to 85, graph 1 nohead linetype 19 dashtype 2 back
 chunks = ''

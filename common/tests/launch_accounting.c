@@ -66,6 +66,36 @@ static void counts_and_foreign_streams(void)
     expect(counts.foreign == 1, "a forgotten stream is foreign");
 }
 
+/* A sweep has more streams than there is room for, a few at a time. */
+static void streams_come_and_go(void)
+{
+    enum { STREAMS = 500 };
+    static int many[STREAMS];
+    pk_launch_counts counts;
+    pk_launch_register_stream(&timed_stream);
+    pk_launch_counts_reset();
+    for (int i = 0; i < STREAMS; i++) {
+        pk_launch_register_stream(&many[i]);
+        launch_on(&many[i]);
+        launch_on(&timed_stream);
+        if (i % 2 == 0)
+            pk_launch_unregister_stream(&many[i]);
+        else {
+            pk_launch_unregister_stream(&timed_stream);
+            pk_launch_unregister_stream(&many[i]);
+            pk_launch_register_stream(&timed_stream);
+        }
+    }
+    pk_launch_counts_read(&counts);
+    expect(counts.foreign == 0, "none is foreign while it is registered");
+    launch_on(&many[0]);
+    pk_launch_unregister_stream(&many[0]);
+    launch_on(&timed_stream);
+    pk_launch_counts_read(&counts);
+    expect(counts.foreign == 1, "one that has gone is foreign, the others are not");
+    pk_launch_forget_streams();
+}
+
 static void timed_calls(void)
 {
     pk_launch_counts counts;
@@ -159,6 +189,7 @@ static void missing_capabilities(void)
 int main(void)
 {
     counts_and_foreign_streams();
+    streams_come_and_go();
     timed_calls();
     watched_launches();
     last_launch();

@@ -175,8 +175,10 @@ static void close_contender(pk_report *report, pk_contender *contender)
     run->bench->variant_runs = false;
     if (isnan(result->finish_us))
         result->finish_us = pk_now_us() - start;
-    for (size_t i = 0; i < run->stream_count; i++)
+    for (size_t i = 0; i < run->stream_count; i++) {
+        pk_launch_unregister_stream(run->streams[i]);
         pk_device_stream_destroy(run->streams[i]);
+    }
     run->stream_count = 0;
 }
 
