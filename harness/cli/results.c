@@ -169,6 +169,7 @@ static void read_point(const cli_result *result, const cJSON *json, cli_point *p
         .submit_us_per_token = number(field(timing, "submit"), "median") / number(derived, "tokens"),
         .first_execute_us = number(phases, "first_execute_us"),
         .held_bytes = number(phases, "held_bytes"),
+        .worst_error = number(field(field(json, "validation"), "before"), "worst_error"),
     };
     read_phases(field(phases, "parts_us"), point, odd);
     read_measures(field(json, "measures"), point, odd);

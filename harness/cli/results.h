@@ -42,6 +42,7 @@ typedef struct cli_point { /* one variant at one set of knobs */
     double predicted_us_per_token;
     double submit_us_per_token; /* the host inside the calls that hand work over, median */
     double first_execute_us;    /* the first repetition: a first launch, where a repetition is one */
+    double worst_error;         /* of an output, absolute; NaN where the file does not say */
     cli_phase *phases;          /* [phase_count] in the order of the file */
     size_t phase_count;
 } cli_point;

@@ -278,6 +278,7 @@ for i, point in enumerate(list(points)):
         point["timing"]["submit"].update(median=3.5)
         point["phases"] = dict(prepare_us=9, first_execute_us=77.5, finish_us=1, parts_us={"capture": 5.25, "warm-up": None})
         point["launches"]["per_token"] = 33
+        point["validation"]["before"] = dict(worst_error=0.25)
         other = json.loads(json.dumps(point))
         other["params"]["s"] = 5
         points.append(other)
@@ -290,7 +291,7 @@ stats 'points.dat' index 2 using (picked(5) ? column(column_k) : NaN) nooutput
 print sprintf('%g rows, k to %g; s %s; in flight %g, first %s, form %g, a %g, %g processors, p50 %d p99 %d; ', STATS_records, \
               STATS_max, values_s, headline_in_flight, values_first, headline_form, headline_a, processors, column_p50, column_p99) \
     . sprintf('phases %s%d %d, names %s%s|, baselines %s; ', phases, column_phase_capture, column_phase_warm_up, names_form, names_s, baselines) \
-    . sprintf('launches %d speedup %d submit %d first %d; ', column_launches, column_speedup, column_submit, column_first) \
+    . sprintf('launches %d speedup %d submit %d first %d error %d; ', column_launches, column_speedup, column_submit, column_first, column_error) \
     . system("grep -c '^8442.168 ' default.dat") . ' default; ' . system("grep -c '^$' default.dat") . ' between blocks; ' \
     . system("tr '\n' ';' <headline.dat") . system("grep '^[^N].* 5 ' points.dat | tr '\n' ';'")
 exit status 77
@@ -298,8 +299,8 @@ CODE
 run plot "$fixture/many.json" "--out=$out"
 expect 0 '3 rows, k to 150; s 4 5 ; in flight 2, first 4294966296 , form 1, a 0.015625, 132 processors, p50 17 p99 18;'
 expect 0 '1 launch-sync 8442.168' '5 pdl NaN NaN NaN "skipped: it'
-expect 0 '1024 1 1 2 0.015625 1 4294966296 1 2 3 5 11.5 99.25 33 1.16' ' 3.5 77.5 5.25 NaN'
-expect 0 'phases capture warm-up 23 24, names plain dense |, baselines launch-sync work-only ;' 'launches 19 speedup 20 submit 21 first 22; 1 default; 10 between blocks;'
+expect 0 '1024 1 1 2 0.015625 1 4294966296 1 2 3 5 11.5 99.25 33 1.16' ' 3.5 77.5 0.25 5.25 NaN'
+expect 0 'phases capture warm-up 24 25, names plain dense |, baselines launch-sync work-only ;' 'launches 19 speedup 20 submit 21 first 22 error 23; 1 default; 10 between blocks;'
 run report "$fixture/many.json"
 expect 0 'in-flight=2 a=0.015625 form=dense first=4294966296'
 python3 - "$fixture/many.json" "$fixture/too-many.json" <<'CODE'
