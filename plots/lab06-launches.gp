@@ -1,6 +1,6 @@
 # Lab 06: the time of a layer of one row, as in decode, against the layers of a repetition: launches are all that there is.
 load plots . 'lab06.gp'
-chosen(c) = column(column_rows) == 1 && column(column_columns) == headline_columns && column(column_type) == headline_type && \
+chosen(c) = column(column_work) == 0 && column(column_rows) == 1 && column(column_columns) == headline_columns && column(column_type) == headline_type && \
             column(column_act) == headline_act && column(column_math) == headline_math
 candidates = 'pointwise operators fused vector graph persistent'
 sweep = 'decode'

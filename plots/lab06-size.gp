@@ -2,7 +2,7 @@
 # B_read. What lies above it by the same ratio everywhere moves so many times as many bytes; what turns flat at the left
 # is launches.
 load plots . 'lab06.gp'
-chosen(c) = column(column_layers) == 2 && column(column_rows) > 1 && column(column_columns) == headline_columns && \
+chosen(c) = column(column_work) == 0 && column(column_layers) == 2 && column(column_rows) > 1 && column(column_columns) == headline_columns && \
             column(column_type) == headline_type && column(column_act) == headline_act && column(column_math) == headline_math && \
             column(column_span) == headline_span
 candidates = 'pointwise operators fused vector persistent'

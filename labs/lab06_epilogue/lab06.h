@@ -18,6 +18,7 @@
 
 #include "pk/lab.h"
 
+enum { LAB06_LAYERS, LAB06_PRODUCT };                  /* --work */
 enum { LAB06_FP32, LAB06_BF16 };                       /* --type */
 enum { LAB06_GELU, LAB06_SILU_GATE };                  /* --act */
 enum { LAB06_EXACT, LAB06_FAST };                      /* --math */
@@ -38,9 +39,20 @@ typedef struct lab06_view {
     void *out;        /* [layers][rows][pitch] */
 } lab06_view;
 
-typedef struct lab06 {
-    int type, act, math;
+/* --work=product: one layer with the product that makes its x, in fp32 and with GELU,
+ *     x[r][c] = sum over k of a[r][k] w[c][k]
+ * x of the view is where a variant that keeps the two apart puts it. */
+typedef struct lab06_product {
+    int inner;         /* K, a multiple of 8 */
+    const uint16_t *a; /* bf16 [rows][inner] */
+    const uint16_t *w; /* bf16 [columns][inner] */
     lab06_view view;
+} lab06_product;
+
+typedef struct lab06 {
+    int work, type, act, math;
+    lab06_view view;
+    lab06_product product; /* --work=product */
 } lab06;
 
 static inline size_t lab06_element_bytes(int type)

@@ -6,6 +6,7 @@
 #include "lab06.h"
 
 enum {
+    LAB06_KNOB_WORK,
     LAB06_KNOB_ROWS,
     LAB06_KNOB_COLUMNS,
     LAB06_KNOB_LAYERS,
@@ -15,6 +16,7 @@ enum {
     LAB06_KNOB_MATH,
     LAB06_KNOB_GATE,
     LAB06_KNOB_SPAN,
+    LAB06_KNOB_INNER,
     LAB06_KNOBS
 };
 extern const pk_knob lab06_knobs[LAB06_KNOBS];
@@ -22,6 +24,12 @@ extern const pk_knob lab06_knobs[LAB06_KNOBS];
 static inline int lab06_knob(const pk_run *run, const char *name)
 {
     return (int)pk_knob_value(run, name);
+}
+
+/* Layers of a repetition: a product has one. */
+static inline int lab06_layers(const pk_run *run)
+{
+    return lab06_knob(run, "work") == LAB06_PRODUCT ? 1 : lab06_knob(run, "layers");
 }
 
 /* A row of x, of h and of out is one of a few that were drawn, the patterns: so a host need not evaluate as many
@@ -43,6 +51,10 @@ typedef struct lab06_reference { /* the host's side, where no variant reaches it
     void *got, *got_before;               /* some rows of a layer and of the one before, with their padding */
     void *device_patterns[3];             /* of x, bias and h, on the device */
     unsigned *device_changed;             /* [1] */
+
+    /* --work=product: numerators of a, sixteenths, of each pattern, and of w, sixteenths; x is made of them. */
+    signed char *a, *w;    /* [patterns][inner], [columns][inner] */
+    uint16_t *raw_product; /* [the larger of rows and columns][inner], as bf16 */
 } lab06_reference;
 
 static inline int lab06_pattern_of_x(const lab06_reference *ref, int layer, int row)
@@ -71,6 +83,13 @@ double lab06_gate(double x, double bias, double x_up, double bias_up, const lab0
 
 /* What the type makes of a number: its nearest, ties to even, infinities where it is too large. */
 float lab06_rounded(int type, double value);
+
+/* ---- product.c ---- */
+
+/* Host memory and buffers of --work=product; draw a and w, make x of them, upload. */
+pk_status lab06_product_setup(pk_run *run, lab06 *lab, lab06_reference *ref);
+pk_status lab06_product_fill(pk_run *run, const lab06 *lab, lab06_reference *ref, uint64_t seed);
+void lab06_product_release(lab06_reference *ref);
 
 /* ---- judge.c ---- */
 
@@ -105,7 +124,8 @@ pk_status lab06_count_changed(const lab06_rows_of_patterns *rows, unsigned *devi
 #endif
 
 /* sweeps.c */
-enum { LAB06_SWEEPS = 4, LAB06_SWEEPS_QUICK = 2, LAB06_TARGETS = 5, LAB06_AWKWARD = 7 };
+enum { LAB06_SWEEPS = 6, LAB06_SWEEPS_QUICK = 3, LAB06_TARGETS = 6, LAB06_AWKWARD = 9 };
+bool lab06_offers(const pk_run *run, const char *variant);
 extern const pk_sweep lab06_sweeps[LAB06_SWEEPS], lab06_sweeps_quick[LAB06_SWEEPS_QUICK];
 extern const pk_target lab06_targets[LAB06_TARGETS];
 extern const char *const lab06_awkward[LAB06_AWKWARD];

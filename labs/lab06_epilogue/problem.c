@@ -17,10 +17,13 @@ static const float special[] = {NAN, INFINITY, -INFINITY, 1e20f, -1e20f, 1e30f, 
 
 /* ---- knobs ---- */
 
+static const char *const works[] = {"layers", "product"};
 static const char *const types[] = {"fp32", "bf16"}, *const acts[] = {"gelu", "silu-gate"},
                          *const maths[] = {"exact", "fast"}, *const gates[] = {"as-math", "exact"};
 
 const pk_knob lab06_knobs[LAB06_KNOBS] = {
+    [LAB06_KNOB_WORK] = {"work", "", "the epilogues of layers, or one with its product", LAB06_LAYERS, LAB06_LAYERS, 0,
+                         PK_COUNT(works) - 1, works, 0},
     [LAB06_KNOB_ROWS] = {"rows", "rows", "T: of a layer", 1000, 13, 1, 1 << 20, NULL, 0},
     [LAB06_KNOB_COLUMNS] = {"columns", "numbers", "H: of a row", 3072, 102, 1, 1 << 20, NULL, 0},
     [LAB06_KNOB_LAYERS] = {"layers", "layers", "L: of a repetition", 32, 3, 1, 1024, NULL, 0},
@@ -33,6 +36,8 @@ const pk_knob lab06_knobs[LAB06_KNOBS] = {
     [LAB06_KNOB_GATE] = {"gate", "", "the bound that results are held to: --math's own, or that of exact forms",
                          LAB06_GATE_AS_MATH, LAB06_GATE_AS_MATH, 0, PK_COUNT(gates) - 1, gates, 0},
     [LAB06_KNOB_SPAN] = {"span", "", "x is drawn from -span to span", 8, 8, 1, 512, NULL, 0},
+    [LAB06_KNOB_INNER] = {"inner", "numbers", "K: of a row of the product's factors, a multiple of 8", 768, 72, 8,
+                          1 << 14, NULL, 0},
 };
 
 static size_t elements(const pk_run *run)
@@ -46,6 +51,13 @@ static pk_status validate(const pk_run *run)
     if (pitch != 0 && pitch < columns)
         return pk_fail(PK_USAGE, "lab06: rows of %lld numbers do not fit a pitch of %lld: use --pitch=%lld, or 0",
                        columns, pitch, columns);
+    if (lab06_knob(run, "work") == LAB06_PRODUCT) {
+        if (lab06_knob(run, "inner") % 8 != 0)
+            return pk_fail(PK_USAGE, "lab06: %d numbers are no whole number of chunks of 8: use --inner=%d",
+                           lab06_knob(run, "inner"), (lab06_knob(run, "inner") + 7) / 8 * 8);
+        if (lab06_knob(run, "type") != LAB06_FP32 || lab06_knob(run, "act") != LAB06_GELU)
+            return pk_fail(PK_USAGE, "lab06: --work=product is made for --type=fp32 and --act=gelu: use these");
+    }
     if (elements(run) > (size_t)1 << 31)
         return pk_fail(PK_USAGE,
                        "lab06: %lld x %lld numbers are more than the 2^31 that kernels here count to: use fewer --rows",
@@ -68,6 +80,7 @@ static void teardown(pk_run *run)
         free(ref->raw);
         free(ref->got);
         free(ref->got_before);
+        lab06_product_release(ref);
         for (int i = 0; i < LAB06_INPUTS; i++)
             pk_device_free(ref->device_patterns[i]);
         pk_device_free(ref->device_changed);
@@ -130,10 +143,11 @@ static pk_status setup(pk_run *run)
     if (!lab || !ref)
         return pk_out_of_memory("lab06");
     lab06_view *v = &lab->view;
+    lab->work = lab06_knob(run, "work");
     lab->type = lab06_knob(run, "type");
     lab->act = lab06_knob(run, "act");
     lab->math = lab06_knob(run, "math");
-    v->layers = lab06_knob(run, "layers");
+    v->layers = lab06_layers(run);
     v->rows = lab06_knob(run, "rows");
     v->columns = lab06_knob(run, "columns");
     v->pitch = lab06_knob(run, "pitch") ? lab06_knob(run, "pitch") : (v->columns + 7) / 8 * 8;
@@ -142,7 +156,8 @@ static pk_status setup(pk_run *run)
     const size_t row = (size_t)v->pitch * lab06_element_bytes(lab->type), parts = (size_t)v->parts;
     const size_t rows = (size_t)v->rows, layers = (size_t)v->layers;
     void *x = NULL, *bias = NULL, *h = NULL;
-    pk_status status = pk_run_buffer(run, "x", layers * rows * parts * row, PK_BUFFER_INPUT, &x);
+    pk_status status = pk_run_buffer(run, "x", layers * rows * parts * row,
+                                     lab->work == LAB06_PRODUCT ? PK_BUFFER_SCRATCH : PK_BUFFER_INPUT, &x);
     if (status == PK_OK)
         status = pk_run_buffer(run, "bias", layers * parts * row, PK_BUFFER_INPUT, &bias);
     if (status == PK_OK)
@@ -158,7 +173,9 @@ static pk_status setup(pk_run *run)
     }
     if (status == PK_OK)
         status = pk_device_alloc((void **)&ref->device_changed, sizeof *ref->device_changed);
-    return status == PK_OK ? allocate_host(lab, ref) : status;
+    if (status == PK_OK)
+        status = allocate_host(lab, ref);
+    return status == PK_OK && lab->work == LAB06_PRODUCT ? lab06_product_setup(run, lab, ref) : status;
 }
 
 /* ---- inputs ---- */
@@ -257,15 +274,21 @@ static pk_status fill(pk_run *run, uint64_t seed)
     void *stream = pk_run_stream(run);
     const size_t columns = (size_t)v->columns, patterns = (size_t)ref->patterns;
     const size_t biases = (size_t)v->layers * (size_t)v->parts;
-    draw_matrix(lab, ref->x, patterns * (size_t)v->parts * columns, lab06_knob(run, "span"),
-                pk_random_split(seed, SEED_X));
+    if (lab->work == LAB06_LAYERS) {
+        draw_matrix(lab, ref->x, patterns * (size_t)v->parts * columns, lab06_knob(run, "span"),
+                    pk_random_split(seed, SEED_X));
+        put_special(lab, ref);
+    } else {
+        const pk_status made = lab06_product_fill(run, lab, ref, seed);
+        if (made != PK_OK)
+            return made;
+    }
     draw_matrix(lab, ref->bias, biases * columns, 1, pk_random_split(seed, SEED_BIAS));
     draw_matrix(lab, ref->h, patterns * columns, LARGEST_H, pk_random_split(seed, SEED_H));
     if (ref->patterns > ZERO_PATTERN) /* where nothing but the activation shows */
         memset(ref->h + ZERO_PATTERN * columns, 0, columns * sizeof *ref->h);
-    put_special(lab, ref);
     evaluate(run, lab, ref);
-    pk_status status = upload_input(lab, ref, LAB06_IN_X, ref->x, stream);
+    pk_status status = lab->work == LAB06_LAYERS ? upload_input(lab, ref, LAB06_IN_X, ref->x, stream) : PK_OK;
     if (status == PK_OK)
         status = upload_input(lab, ref, LAB06_IN_BIAS, ref->bias, stream);
     return status == PK_OK ? upload_input(lab, ref, LAB06_IN_H, ref->h, stream) : status;
@@ -282,6 +305,7 @@ const pk_lab pk_this_lab = {
     .title = "The fused epilogue",
     .knobs = lab06_knobs,
     .knob_count = LAB06_KNOBS,
+    .offers = lab06_offers,
     .validate = validate,
     .setup = setup,
     .fill = fill,

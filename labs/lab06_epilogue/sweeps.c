@@ -8,9 +8,23 @@
 
 /* ---- sizes ---- */
 
+/* Variants of part two; in-matvec is for one row. */
+static bool is_of_product(const char *variant)
+{
+    return strcmp(variant, "apart") == 0 || strncmp(variant, "product-", 8) == 0 ||
+           strncmp(variant, "in-matvec", 9) == 0 || strncmp(variant, "in-product", 10) == 0;
+}
+
+bool lab06_offers(const pk_run *run, const char *variant)
+{
+    if (strncmp(variant, "in-matvec", 9) == 0 && lab06_knob(run, "rows") > 1)
+        return false;
+    return is_of_product(variant) == (lab06_knob(run, "work") == LAB06_PRODUCT);
+}
+
 double lab06_tokens(const pk_run *run)
 {
-    return lab06_knob(run, "layers");
+    return lab06_layers(run);
 }
 
 static double layer_bytes(double numbers, long long rows, long long columns, long long type)
@@ -23,10 +37,18 @@ static double parts_of(long long act)
     return act == LAB06_SILU_GATE ? 2 : 1;
 }
 
+/* a and w, and of the epilogue residual and out. */
+static double product_bytes(double rows, double columns, double inner)
+{
+    return (rows + columns) * inner * (double)sizeof(uint16_t) + 2 * rows * columns * (double)sizeof(float);
+}
+
 /* Fewest: x is read and out is written, and the residual is in registers but for the first layer's; the bias, which is
  * a row, is left out. */
 double lab06_bytes_per_token(const pk_run *run)
 {
+    if (lab06_knob(run, "work") == LAB06_PRODUCT)
+        return product_bytes(lab06_knob(run, "rows"), lab06_knob(run, "columns"), lab06_knob(run, "inner"));
     const double numbers = parts_of(lab06_knob(run, "act")) + 1 + 1 / lab06_tokens(run);
     return layer_bytes(numbers, lab06_knob(run, "rows"), lab06_knob(run, "columns"), lab06_knob(run, "type"));
 }
@@ -34,6 +56,8 @@ double lab06_bytes_per_token(const pk_run *run)
 /* Operations of the formula, tanh, e^x and a quotient as one each. */
 double lab06_flops_per_token(const pk_run *run)
 {
+    if (lab06_knob(run, "work") == LAB06_PRODUCT)
+        return 2.0 * lab06_knob(run, "rows") * lab06_knob(run, "columns") * lab06_knob(run, "inner");
     const double operations = lab06_knob(run, "act") == LAB06_GELU ? 11 : 7;
     return operations * lab06_knob(run, "rows") * lab06_knob(run, "columns");
 }
@@ -46,10 +70,9 @@ typedef struct moved { /* of a layer, an element: launches, and numbers that are
 /* pointwise, gelu: bias 2, cube 2, times 2, sum 3, times 2, tanh 2, 1 + 2, times 2, product 3, residual 3. The gate:
  * bias 4, sigmoid 2, products 3 and 3, residual 3. operators: 2 + 2 + 3, and 4 + 2 + 3 + 3. */
 static const moved each_layer[] = {
-    {"pointwise", {10, 5}, {23, 15}},
-    {"operators", {3, 4}, {7, 12}},
-    {"fused", {1, 1}, {3, 4}},
-    {"vector", {1, 1}, {3, 4}},
+    {"pointwise", {10, 5}, {23, 15}}, {"operators", {3, 4}, {7, 12}}, {"fused", {1, 1}, {3, 4}},
+    {"vector", {1, 1}, {3, 4}},       {"apart", {2, 2}, {0, 0}},      {"product-only", {1, 1}, {0, 0}},
+    {"in-matvec", {1, 1}, {0, 0}},    {"in-product", {1, 1}, {0, 0}},
 };
 
 static const moved *moved_by(const char *variant)
@@ -82,6 +105,8 @@ const char *const lab06_awkward[LAB06_AWKWARD] = {
     "rows=3 columns=129 pitch=131 type=bf16",
     "rows=40 columns=1001 pitch=1001 layers=2",
     "rows=5600 columns=200 layers=1",
+    "work=product rows=1 columns=7 inner=8",
+    "work=product rows=67 columns=131 pitch=133 inner=136",
     "rows=37 columns=1000 layers=2 type=bf16 act=silu-gate math=fast",
 };
 
@@ -108,15 +133,29 @@ static const long long few_rows[] = {4};
 static const pk_sweep_axis error_axes_quick[] = {PK_AXIS("span", spans), PK_AXIS("math", both),
                                                  PK_AXIS("rows", few_rows), PK_AXIS("layers", one_layer)};
 
+/* One row, w of up to 268 MB; and many. */
+static const long long product_only[] = {LAB06_PRODUCT}, wide[] = {3072, 16384}, deep[] = {8192}, inner[] = {768, 3072},
+                       thousand[] = {1000};
+static const pk_sweep_axis matvec_axes[] = {PK_AXIS("columns", wide), PK_AXIS("inner", deep), PK_AXIS("rows", one_row),
+                                            PK_AXIS("work", product_only)};
+static const pk_sweep_axis product_axes[] = {PK_AXIS("inner", inner), PK_AXIS("rows", thousand),
+                                             PK_AXIS("work", product_only)};
+static const long long wide_quick[] = {102}, deep_quick[] = {72};
+static const pk_sweep_axis matvec_axes_quick[] = {PK_AXIS("columns", wide_quick), PK_AXIS("inner", deep_quick),
+                                                  PK_AXIS("rows", one_row), PK_AXIS("work", product_only)};
+
 const pk_sweep lab06_sweeps[LAB06_SWEEPS] = {
     PK_SWEEP("size", size_axes, "pointwise,operators,fused,vector,persistent", false),
     PK_SWEEP("decode", decode_axes, NULL, false),
     PK_SWEEP("forms", form_axes, "pointwise,vector,persistent", false),
     PK_SWEEP("error", error_axes, "pointwise,vector", false),
+    PK_SWEEP("matvec", matvec_axes, NULL, false),
+    PK_SWEEP("product", product_axes, NULL, false),
 };
 const pk_sweep lab06_sweeps_quick[LAB06_SWEEPS_QUICK] = {
     PK_SWEEP("size", size_axes_quick, "pointwise,operators,fused,vector,persistent", false),
     PK_SWEEP("error", error_axes_quick, "pointwise,vector", false),
+    PK_SWEEP("matvec", matvec_axes_quick, NULL, false),
 };
 
 /* ---- figures ---- */
@@ -174,6 +213,21 @@ static double best_bandwidth(const pk_point *points, size_t count)
     return best;
 }
 
+/* What the epilogue adds to the product that it is in, in percent, where w is largest: NaN without such points. */
+static double added_to_product(const pk_point *points, size_t count, const char *variant)
+{
+    double added = NAN, largest = 0;
+    for (size_t i = 0; i < count; i++) {
+        const pk_point *const p = &points[i], *const alone = find(points, count, "product-only", p->knobs);
+        const double size = (double)p->knobs[LAB06_KNOB_COLUMNS] * (double)p->knobs[LAB06_KNOB_INNER];
+        if (strcmp(p->variant, variant) != 0 || !alone || size < largest)
+            continue;
+        largest = size;
+        added = 100 * (p->us_per_token / alone->us_per_token - 1);
+    }
+    return added;
+}
+
 /* Others' fused epilogue at the defaults: its time over vector's, where there is one. */
 static double over_peer(const pk_point *vector, const pk_analysis *analysis)
 {
@@ -202,6 +256,12 @@ pk_status lab06_analyse(const pk_limits *limits, const pk_point *points, size_t 
         pk_analysis_figure(analysis, "byte ratio reached at 1 GB", "%", reached);
     if (bandwidth > 0 && limits->measured)
         pk_analysis_figure(analysis, "best rung at 1 GB of B_read", "%", 100 * bandwidth / limits->read_bytes_per_us);
+    const double matvec = added_to_product(points, count, "in-matvec");
+    const double product = added_to_product(points, count, "in-product");
+    if (isfinite(matvec))
+        pk_analysis_figure(analysis, "epilogue in the matvec, of it", "%", matvec);
+    if (isfinite(product))
+        pk_analysis_figure(analysis, "epilogue in the product, of it", "%", product);
     for (size_t i = 0; i < count; i++)
         if (at_defaults(&points[i]) && strcmp(points[i].variant, "vector") == 0 && over_peer(&points[i], analysis) > 0)
             pk_analysis_figure(analysis, "torch.compile over vector", "", over_peer(&points[i], analysis));
@@ -212,6 +272,7 @@ const pk_target lab06_targets[LAB06_TARGETS] = {
     {"pointwise launches over fused", PK_TARGET_FIGURE_AT_LEAST, "pointwise launches over fused", 5, PK_H200},
     {"fused over pointwise", PK_TARGET_SPEEDUP_AT_LEAST, "fused", 1.2, PK_H200},
     {"byte ratio reached at 1 GB, %", PK_TARGET_FIGURE_AT_LEAST, "byte ratio reached at 1 GB", 95, PK_H200},
+    {"epilogue in the matvec, % of it", PK_TARGET_FIGURE_AT_MOST, "epilogue in the matvec, of it", 1, PK_H200},
     {"fused launches a layer", PK_TARGET_LAUNCHES_AT_MOST, "fused", 1, PK_H200},
     {"persistent launches a layer", PK_TARGET_LAUNCHES_AT_MOST, "persistent", 1.0 / 32, PK_H200},
 };
