@@ -1,6 +1,6 @@
 # Lab 06: the largest error of a result against how large x is drawn, by exact and by fast forms.
 load plots . 'lab06.gp'
-of_math(math) = column(column_work) == 0 && column(column_layers) == 1 && column(column_math) == math && column(column_columns) == headline_columns && \
+of_math(math) = column(column_work) == 0 && column(column_rows) > 1 && column(column_layers) == 1 && column(column_math) == math && column(column_columns) == headline_columns && \
                 column(column_type) == headline_type && column(column_act) == headline_act
 v = 'vector'
 count = 0
