@@ -112,8 +112,8 @@ static const pk_sweep_axis latency_axes[] = {PK_AXIS("work", latency)};
 /* Part two at its defaults, and of the other model; and what is under way, in copies of one size. */
 static const long long chain[] = {LAB05_CHAIN}, models[] = {LAB05_CHAIN_LLAMA, LAB05_CHAIN_QWEN};
 static const long long smalls[] = {LAB05_CHAIN_SMALL, LAB05_CHAIN_UNEVEN};
-static const long long ahead[] = {16, 32, 48, 64, 80, 96, 128, 192}, ahead_quick[] = {1, 2, 4};
-static const long long copy_kb[] = {16}, copy_kb_quick[] = {1};
+static const long long ahead[] = {8, 16, 24, 32, 40, 48, 64, 96, 128, 192}, ahead_quick[] = {1, 2, 4};
+static const long long copy_kb[] = {8}, copy_kb_quick[] = {1};
 static const pk_sweep_axis chain_axes[] = {PK_AXIS("work", chain), PK_AXIS("shape", models)};
 static const pk_sweep_axis chain_axes_quick[] = {PK_AXIS("work", chain), PK_AXIS("shape", smalls)};
 static const pk_sweep_axis ahead_axes[] = {PK_AXIS("work", chain), PK_AXIS("chunk", copy_kb),
