@@ -113,7 +113,7 @@ template <int D> static __global__ void prefill_shaped(lab05_prefill p)
     }
     __syncthreads();
     for (int k = 0; taken[k % 2] < p.chunks; k++) {
-        /* STEP lab05.32 for burst-shaped: the chunk begins, the next is taken, the others use this one; all meet; it ends (about 8 lines) */
+        /* STEP lab05.32 for burst-shaped: the chunk begins, the next is taken, the others use this one; all meet; it ends (about 9 lines) */
         (void)q, (void)tally, (void)k;
         /* END lab05.32 */
     }

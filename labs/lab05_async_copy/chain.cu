@@ -4,7 +4,7 @@
  *   chain-ahead    one warp of each block copies weights ahead, over the barriers
  *   chain-limit    the same, and no more than so many bytes under way
  *   chain-flag     no barrier behind a phase: blocks wait for the outputs themselves
- *   chain-shares   smaller chunks, and rows split so that all blocks end together
+ *   chain-shares   the same, and rows split so that all blocks end together
  *   chain-free     the last rung's kernel, with x of every phase given: what waiting costs, and the bound
  *   chain-read     chain-free, and a warp beside it that times loads
  *
@@ -33,7 +33,7 @@ static __device__ inline void plain_rows(const lab05_chain_view *v, const lab05_
     const int warps = (int)(blockDim.x / LAB05_WARP);
     const unsigned char *const weights = v->weights + part->from;
     for (int row = lab05_warp(); row < part->rows; row += warps) {
-        /* STEP lab05.16 for chain-barrier: the row by lab05_chain_row; one lane writes it to its place in set (about 3 lines) */
+        /* STEP lab05.16 for chain-barrier: the row by lab05_chain_row; one lane writes it to its place in set (about 4 lines) */
         (void)weights, (void)x, (void)set;
         /* END lab05.16 */
     }

@@ -73,9 +73,8 @@ static __device__ inline int lab05_walk_to(const lab05_view *v, lab05_walk *w, i
     return __shfl_sync(LAB05_ALL_LANES, w->number, k % LAB05_WARP);
 }
 
-/* The same for several lanes at once: lane l has the number of page k + l, for k = 0, lanes, 2 lanes, ...; `lanes`
- * divides
- * 32. Lanes from `lanes` on have nothing of use. */
+/* The same for several lanes at once: lane l has the number of page k + l, for k = 0, lanes, 2 lanes, ...; `lanes` has
+ * to divide 32. Lanes from `lanes` on have nothing of use. */
 static __device__ inline int lab05_walk_by_lanes(const lab05_view *v, lab05_walk *w, int k)
 {
     lab05_walk_fetch(v, w, k);
@@ -127,9 +126,7 @@ static __device__ inline float lab05_add(float sum, uint4 chunk, const lab05_q *
     return sum + (lab05_low(chunk.w) * q->of[6] + lab05_high(chunk.w) * q->of[7]);
 }
 
-/* Chunks of a page that each lane has; rows is a multiple of 8, so all lanes have as many where a row is 8 or 16
- * chunks.
- */
+/* Chunks of a page that each lane has: all have as many, since rows is a multiple of 8 and a row is 8 or 16 chunks. */
 template <int D> static __device__ inline int lab05_chunks_of_lane(const lab05_view *v)
 {
     return v->rows * lab05_row<D>::chunks / LAB05_WARP;

@@ -58,7 +58,7 @@ static pk_status stream_once(pk_run *run)
 template <int D> static __device__ inline void ask_chunks(const lab05_view *v, int number, unsigned char *buffer)
 {
     const int count = lab05_chunks_of_lane<D>(v);
-    /* STEP lab05.3 for async: copy the lane's chunks by pk_async_copy_16, to where they are in the page; commit (about 5 lines) */
+    /* STEP lab05.3 for async: copy the lane's chunks by pk_async_copy_16, to where they are in the page; commit (about 6 lines) */
     (void)v, (void)number, (void)buffer, (void)count;
     /* END lab05.3 */
 }
@@ -137,7 +137,7 @@ static __device__ inline void ask_boxes(const lab05_view *v, const lab05_ring *r
                                         const pk_tensor_map *map)
 {
     const unsigned box_bytes = r->page_bytes / (D / LAB05_BOX_COLUMNS);
-    /* STEP lab05.9 for tensor: expect the page's bytes, then ask for each box: column 64 b, row number x rows (about 5 lines) */
+    /* STEP lab05.9 for tensor: expect the page's bytes, then ask for each box: column 64 b, row number x rows (about 4 lines) */
     (void)v, (void)r, (void)k, (void)number, (void)map, (void)box_bytes;
     /* END lab05.9 */
 }

@@ -120,7 +120,7 @@ template <int D> static __global__ void prefill_shaped(lab05_prefill p)
     }
     __syncthreads();
     for (int k = 0; taken[k % 2] < p.chunks; k++) {
-        /* STEP lab05.32 for burst-shaped: the chunk begins, the next is taken, the others use this one; all meet; it ends (about 8 lines) */
+        /* STEP lab05.32 for burst-shaped: the chunk begins, the next is taken, the others use this one; all meet; it ends (about 9 lines) */
         if (takes) {
             lab05_chunk_begins(&p, &tally);
             taken[(k + 1) % 2] = lab05_take(&p);
