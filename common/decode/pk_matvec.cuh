@@ -9,6 +9,9 @@
  *
  * The norm's factor 1 / rms is one number for all of x, so it multiplies the sums, and is summed up with them.
  *
+ * A product that is added to something is fmaf by name, everywhere here: left to a compiler, the two are one operation
+ * in one kernel and two in another, and kernels that share this would differ in their last bit.
+ *
  * What a kernel does with these, and where it may wait for the kernel ahead (step.cu has the plain form):
  *     pk_matvec_ask      asks for the first chunks of weights: nothing that the kernel ahead writes
  *     pk_matvec_finish   all the rest: reads x */
@@ -167,7 +170,7 @@ static __device__ inline void pk_matvec_x(const pk_matvec *m, int chunk, float x
         pk_unpack_bf16(chunk == (int)threadIdx.x ? pk_matvec_gain()[chunk] : ((const uint4 *)m->norm)[chunk], gain);
 #pragma unroll
         for (int i = 0; i < 8; i++) {
-            *squares += x[i] * x[i];
+            *squares = fmaf(x[i], x[i], *squares);
             x[i] *= gain[i];
         }
     }
@@ -179,7 +182,7 @@ static __device__ inline float pk_dot_chunk(uint4 weights, const float x[8], flo
     pk_unpack_bf16(weights, w);
 #pragma unroll
     for (int i = 0; i < 8; i++)
-        sum += w[i] * x[i];
+        sum = fmaf(w[i], x[i], sum);
     return sum;
 }
 
@@ -189,7 +192,7 @@ static __device__ inline float pk_activate(pk_activation activation, float x)
 {
     if (activation == PK_ACTIVATION_SILU)
         return x / (1 + expf(-x));
-    const float inner = 0.7978845608028654f * (x + 0.044715f * x * x * x); /* sqrt(2 / pi) */
+    const float inner = 0.7978845608028654f * fmaf(0.044715f * x * x, x, x); /* sqrt(2 / pi) */
     return 0.5f * x * (1 + tanhf(inner));
 }
 
@@ -228,8 +231,8 @@ static __device__ inline void pk_matvec_rotate_and_put(const pk_matvec *m, int f
     if (position >= m->capacity)
         return; /* the cache is full: the choice of the next token says so */
     const float x = a;
-    a = x * s->cosine - b * s->sine;
-    b = b * s->cosine + x * s->sine;
+    a = fmaf(x, s->cosine, -(b * s->sine));
+    b = fmaf(b, s->cosine, x * s->sine);
     if (head < m->heads) {
         m->y[first] = a;
         m->y[second] = b;
@@ -243,14 +246,15 @@ static __device__ inline void pk_matvec_rotate_and_put(const pk_matvec *m, int f
     row[half] = pk_model_to_bf16(b);
 }
 
-/* `at`: the position of a rotation, the step of logits that are kept. */
-static __device__ inline void pk_matvec_put(const pk_matvec *m, int pair, float a, float b, int at,
+/* The pair's sums a and b, which the norm's factor multiplies. `at`: the position of a rotation, the step of logits
+ * that are kept. */
+static __device__ inline void pk_matvec_put(const pk_matvec *m, int pair, float factor, float a, float b, int at,
                                             const pk_matvec_side *s)
 {
     int first, second;
     pk_matvec_pair(m, pair, &first, &second);
-    a += s->add[0];
-    b += s->add[1];
+    a = fmaf(factor, a, s->add[0]);
+    b = fmaf(factor, b, s->add[1]);
     if (m->kind == PK_PROJECT_QKV) {
         pk_matvec_rotate_and_put(m, first, second, a, b, at, s);
         return;
@@ -345,7 +349,7 @@ template <int PAIRS> static __device__ inline void pk_matvec_finish(const pk_mat
     }
     if (m->norm)
         factor = rsqrtf(squares / (float)m->columns + m->norm_eps);
-    pk_matvec_put(m, pair, factor * a, factor * b, at, &side);
+    pk_matvec_put(m, pair, factor, a, b, at, &side);
 }
 
 /* PK_MATVEC_LAUNCH(PK_LAUNCH, kernel, m, blocks, threads, stream): the instance of kernel<PAIRS> that m asks for. */
