@@ -229,10 +229,12 @@ static __device__ inline void pk_matvec_rotate_and_put(const pk_matvec *m, int f
 {
     const int head = first / m->head_dim, i = first % m->head_dim, half = m->head_dim / 2;
     if (position >= m->capacity)
-        return; /* the cache is full: the choice of the next token says so */
-    const float x = a;
-    a = fmaf(x, s->cosine, -(b * s->sine));
-    b = fmaf(b, s->cosine, x * s->sine);
+        return;                          /* the cache is full: the choice of the next token says so */
+    if (head < m->heads + m->kv_heads) { /* values are not turned: by 0, an infinity would spread to its partner */
+        const float x = a;
+        a = fmaf(x, s->cosine, -(b * s->sine));
+        b = fmaf(b, s->cosine, x * s->sine);
+    }
     if (head < m->heads) {
         m->y[first] = a;
         m->y[second] = b;
