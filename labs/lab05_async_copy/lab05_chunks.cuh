@@ -33,15 +33,6 @@ typedef struct lab05_chunk {
     int burst, first, pages; /* pages [first, first + pages) of the burst */
 } lab05_chunk;
 
-/* number / divisor, neither below 0, by a multiplication: who asks for 32 KiB in a microsecond has little time for
- * divisions. `inverse` is 0xffffffff / divisor, at most 1 less than 2^32 / divisor: so the product is number / divisor
- * or one less. */
-static __device__ inline int lab05_divide(int number, int divisor, unsigned inverse)
-{
-    const int quotient = (int)(((unsigned long long)(unsigned)number * inverse) >> 32);
-    return number - quotient * divisor >= divisor ? quotient + 1 : quotient;
-}
-
 static __device__ inline lab05_chunk lab05_chunk_of(const lab05_prefill *p, int chunk)
 {
     lab05_chunk c;

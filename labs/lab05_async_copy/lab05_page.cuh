@@ -40,6 +40,15 @@ static __device__ inline const uint16_t *lab05_page(const lab05_view *v, int pag
     return v->pool + (size_t)v->table[page] * ((size_t)v->rows * v->dim);
 }
 
+/* number / divisor, neither below 0, by a multiplication: who asks for 32 KiB in a microsecond has little time for
+ * divisions. `inverse` is 0xffffffff / divisor, at most 1 less than 2^32 / divisor: so the product is number / divisor
+ * or one less. */
+static __device__ inline int lab05_divide(int number, int divisor, unsigned inverse)
+{
+    const int quotient = (int)(((unsigned long long)(unsigned)number * inverse) >> 32);
+    return number - quotient * divisor >= divisor ? quotient + 1 : quotient;
+}
+
 /* A warp's way through the stream: its k-th page is first + k * each. Where pages lie is in memory too, and whoever
  * asks for a number and waits, page by page, waits longer than for the page. So a warp asks for 32 numbers at once, a
  * lane for each. */

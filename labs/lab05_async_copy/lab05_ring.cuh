@@ -13,14 +13,9 @@ typedef struct lab05_ring {
     pk_async_barrier *full;  /* [stages]: a page has landed */
     pk_async_barrier *empty; /* [stages]: it has been used; NULL in a ring of one warp, which needs none */
     int stages;
-    unsigned inverse; /* 2^32 / stages, rounded up */
+    unsigned inverse; /* 0xffffffff / stages, for lab05_divide */
     unsigned page_bytes;
 } lab05_ring;
-
-static __device__ inline unsigned lab05_inverse(int stages)
-{
-    return 0xffffffffu / (unsigned)stages + 1;
-}
 
 static __device__ inline unsigned lab05_bytes_of_page(const lab05_view *v)
 {
@@ -34,7 +29,7 @@ static __device__ inline lab05_ring lab05_ring_of_warp(const lab05_view *v, unsi
     lab05_ring r;
     r.page_bytes = lab05_bytes_of_page(v);
     r.stages = v->stages;
-    r.inverse = lab05_inverse(v->stages);
+    r.inverse = 0xffffffffu / (unsigned)v->stages;
     r.pages = shared + (size_t)warp * v->stages * r.page_bytes;
     r.full = (pk_async_barrier *)(shared + (size_t)warps * v->stages * r.page_bytes) + warp * v->stages;
     r.empty = NULL;
@@ -54,18 +49,17 @@ static __device__ inline lab05_ring lab05_ring_of_block(const lab05_view *v, uns
     lab05_ring r;
     r.page_bytes = lab05_bytes_of_page(v);
     r.stages = v->stages;
-    r.inverse = lab05_inverse(v->stages);
+    r.inverse = 0xffffffffu / (unsigned)v->stages;
     r.pages = shared;
     r.full = (pk_async_barrier *)(shared + (size_t)v->stages * r.page_bytes);
     r.empty = r.full + v->stages;
     return r;
 }
 
-/* k / stages, by a multiplication: who asks for a page in 100 ns has no time for divisions. Exact for k below 2^26,
- * since `inverse` is less than one too large: k of it are less than 2^32 / stages. */
+/* Which turn of the ring the k-th page is in: who asks for a page in 100 ns has no time for a division. */
 static __device__ inline int lab05_turn(const lab05_ring *r, int k)
 {
-    return (int)(((unsigned long long)(unsigned)k * r->inverse) >> 32);
+    return lab05_divide(k, r->stages, r->inverse);
 }
 
 /* Of the k-th page that goes through the ring: its stage, its buffer, and the parity of its turn there: 0, 1, 0, ... */
