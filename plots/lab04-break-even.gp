@@ -1,5 +1,5 @@
 # Lab 04: after how many replays a graph has paid for its making, at each point that times it.
-#   replays = (capture + instantiate + upload + first launch - replay) / (direct - replay)
+#   replays = (capture + instantiate + upload + what the first launch took beyond a replay, at least 0) / (direct - replay)
 # direct: the same kernels launched without a wait between steps, by `stream` or `axpy-loop`. A repetition of decode is
 # many replays: its first launch is not timed apart, and counts as any other.
 load plots . 'lab04.gp'
@@ -18,7 +18,7 @@ do for [v in 'stream axpy-loop'] {
 of_axpy(c) = (column(column_work) == 0 && replays(0) == 1)
 of_decode(c) = (column(column_work) == 1 && column(column_prompt) == headline_prompt && column(column_tokens) == headline_tokens)
 of_point(c) = (strcol(1) ne 'NaN' && strcol(column_phase_capture) ne 'NaN' && (of_axpy(0) || of_decode(0)))
-first_excess(c) = (of_axpy(0) ? column(column_first) - column(1) : 0)
+first_excess(c) = (of_axpy(0) && column(column_first) > column(1) ? column(column_first) - column(1) : 0)
 making(c) = column(column_phase_capture) + column(column_phase_instantiate) + column(column_phase_upload) + first_excess(0)
 saving(c) = collected_at(direct, at(0)) - column(1)
 

@@ -48,7 +48,7 @@ def paid_after(point, direct, one_replay):
     making = parts["capture"] + parts["instantiate"] + parts["upload"]
     replay = point["derived"]["us_per_token"]
     if one_replay:
-        making += point["phases"]["first_execute_us"] - replay
+        making += max(0, point["phases"]["first_execute_us"] - replay)
     saving = direct["derived"]["us_per_token"] - replay
     return making / saving if saving > 0 else math.nan
 
