@@ -20,6 +20,11 @@ void pk_record_begin(pk_trace *trace)
     trace->end_ns = UINT64_MAX;
 }
 
+void pk_record_repetition_begins(pk_trace *trace)
+{
+    pk_trace_begin_at(trace, source->now_ns());
+}
+
 void pk_record_repetition_ended(pk_trace *trace)
 {
     trace->end_ns = source->now_ns();

@@ -66,11 +66,27 @@ static bool has_room(pk_trace *trace)
     return events != NULL;
 }
 
+void pk_trace_begin_at(pk_trace *trace, uint64_t begin_ns)
+{
+    (void)pthread_mutex_lock(&trace->lock);
+    size_t kept = 0;
+    for (size_t i = 0; i < trace->count; i++)
+        if (trace->events[i].begin_ns >= begin_ns)
+            trace->events[kept++] = trace->events[i];
+    trace->count = kept;
+    trace->left_out = 0;
+    trace->begin_ns = begin_ns;
+    (void)pthread_mutex_unlock(&trace->lock);
+}
+
 void pk_trace_add(pk_trace *trace, const pk_trace_event *event)
 {
     (void)pthread_mutex_lock(&trace->lock);
-    const char *name = has_room(trace) ? own_name(trace, event->name) : NULL;
-    if (name) {
+    const bool before = event->begin_ns < trace->begin_ns;
+    const char *name = !before && has_room(trace) ? own_name(trace, event->name) : NULL;
+    if (before) {
+        /* of the repetition that went ahead */
+    } else if (name) {
         trace->events[trace->count] = *event;
         trace->events[trace->count++].name = name;
     } else {

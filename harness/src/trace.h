@@ -62,6 +62,9 @@ typedef struct pk_trace {
 void pk_trace_init(pk_trace *trace, size_t limit);
 void pk_trace_free(pk_trace *trace);
 
+/* The repetition begins at `begin_ns`: events that began before it go, and those that a source tells of later. */
+void pk_trace_begin_at(pk_trace *trace, uint64_t begin_ns);
+
 /* Add an event, from any thread; its name is copied. Where there is no room or no memory it is counted as left out. */
 void pk_trace_add(pk_trace *trace, const pk_trace_event *event);
 

@@ -38,6 +38,25 @@ Test(trace, keeps_no_more_than_its_limit_and_counts_the_rest)
     pk_trace_free(&trace);
 }
 
+Test(trace, holds_nothing_that_began_before_the_repetition)
+{
+    enum { LIMIT = 3 };
+    pk_trace trace;
+    pk_trace_init(&trace, LIMIT);
+    for (uint64_t i = 0; i < LIMIT + 1; i++)
+        add(&trace, work(1, 10 * i, 10 * i + 5));
+    pk_trace_begin_at(&trace, 20); /* the source is ahead of the clock by one event, and told of one more than fits */
+    add(&trace, work(1, 19, 40));  /* and is behind by one */
+    add(&trace, work(1, 30, 35));
+    trace.end_ns = UINT64_MAX;
+    pk_trace_settle(&trace);
+    cr_assert_eq(trace.begin_ns, (uint64_t)20);
+    cr_assert_eq(trace.count, (size_t)2);
+    cr_assert(trace.events[0].begin_ns == 20 && trace.events[1].begin_ns == 30);
+    cr_assert_eq(trace.left_out, (uint64_t)0, "what went ahead takes no room");
+    pk_trace_free(&trace);
+}
+
 Test(trace, names_are_its_own)
 {
     pk_trace trace;
