@@ -10,6 +10,7 @@
 #include "pk/host.h"
 #include "results.h"
 #include "timeline.h"
+#include "worklog.h"
 
 typedef struct request {
     const char *role; /* "baseline", "optimized" or "solution" */
@@ -106,8 +107,10 @@ static void say_next(const cli_lab *lab, const request *run, const written *befo
     bool no_device = !known && (run->json || run->out) && end->code == pk_exit_code(PK_SKIP);
     if (no_device)
         cli_say(2, "Next: ./lab --backend=cpu %s", run->again);
-    else if (!strcmp(run->role, "optimized"))
+    else if (!strcmp(run->role, "optimized")) {
+        work_log_fill(lab, known ? &result : NULL, run->again, end);
         cli_advise_after_run(lab, known ? &result : NULL, run->again, end);
+    }
     if (known)
         cli_result_free(&result);
     free(after.path);

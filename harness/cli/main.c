@@ -17,7 +17,7 @@ static const command commands[] = {
     {"demo", cmd_demo},       {"hint", cmd_hint},     {"solution", cmd_solution}, {"reset", cmd_reset},
     {"targets", cmd_targets}, /* for ./lab: no command of a user's */
     {"plot", cmd_plot},       {"report", cmd_report}, {"compare", cmd_compare},   {"doctor", cmd_doctor},
-    {"cc", cmd_cc},           {"model", cmd_model},   {"gate", cmd_gate},
+    {"cc", cmd_cc},           {"model", cmd_model},   {"gate", cmd_gate},         {"log", cmd_log},
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
 
