@@ -35,6 +35,19 @@ pk_status pk_reference_bounds(const pk_model *model, const int *tokens, size_t c
                               pk_reference_roundings roundings, int passes, uint64_t seed, double *logits,
                               double *bound);
 
+/* Keys and values of the first positions of a sequence, as a cache has them: bf16, each layer's [kv_heads][capacity]
+ * [head_dim], of which `positions` are there. */
+typedef struct pk_reference_cache {
+    size_t positions, capacity;
+    const uint16_t *const *keys, *const *values; /* [layers] */
+} pk_reference_cache;
+
+/* As pk_reference_bounds, of `count` tokens behind those of the cache, and of the logits after each of them: logits
+ * [count][vocab], bound [count]. Keys and values that join those of the cache are rounded to bf16. Time: by the tokens,
+ * and by the keys for attention alone. */
+pk_status pk_reference_bounds_after(const pk_model *model, const pk_reference_cache *cache, const int *tokens,
+                                    size_t count, int passes, uint64_t seed, double *logits, double *bound);
+
 /* KL divergence, nats, of softmax(got) from softmax(want) over `count` logits: sum p_want (log p_want - log p_got). NaN
  * where a logit is. */
 double pk_reference_kl(const double *want, const float *got, size_t count);

@@ -2,7 +2,9 @@
  *
  * Activations lie in panels: tiles of PK_BLOCK_LANES positions, a tile [width][PK_BLOCK_LANES], so that every product
  * (projections, scores, weighted values) is a row of pk_reference_block's blocks. Lanes past the sequence's end hold
- * what a token 0 would give there; causal attention keeps them from all others.
+ * what a token 0 would give there; causal attention keeps them from all others. Where keys and values of the first
+ * positions are given, panels begin with the tile of the first position behind them; its lanes before that hold what a
+ * token 0 would give, and the given keys and values take the place of theirs.
  *
  * In a perturbed pass each rounded result is changed as reference_noise.h says. How much, in units of 2^-24:
  *   1 for an operation in float; 2 where two follow each other; 4 for an exponential or a tanh of the hardware (CUDA
@@ -66,8 +68,11 @@ enum {
 typedef struct pass {
     const pk_model *model;
     pk_model_config shape; /* the model's */
-    const int *tokens;
-    size_t count, first, tiles, layer;
+    const int *tokens;     /* of position given and those after it */
+    const pk_reference_cache *cache;
+    size_t count, first, layer;
+    size_t given;        /* positions whose keys and values are in `cache` */
+    size_t begin, tiles; /* of all tiles, the first that panels hold, and how many they do */
     uint64_t noise;
     pk_reference_roundings roundings;
     size_t hidden, heads, kv_heads, head_dim, ffn, vocab;
@@ -92,6 +97,18 @@ static uint64_t key_at(const pass *p, int place)
 static uint64_t prefill_key(const pass *p, int place, size_t position)
 {
     return p->roundings.prefill > 0 && position < (size_t)p->roundings.prefill ? key_at(p, place) : 0;
+}
+
+/* Of a lane of a panel's tile. */
+static size_t position_of(const pass *p, size_t tile, size_t lane)
+{
+    return (p->begin + tile) * LANES + lane;
+}
+
+/* All tiles' positions: of keys and values. */
+static size_t all_positions(const pass *p)
+{
+    return (p->begin + p->tiles) * LANES;
 }
 
 static double *tile_of(double *panel, size_t width, size_t tile)
@@ -124,7 +141,7 @@ static void norm_tile(const pass *p, size_t tile, const uint16_t *weight, int pl
     memcpy(out, in, p->hidden * LANES * sizeof *out);
     for (size_t lane = 0; lane < LANES; lane++) {
         norm_row(p, out + lane, weight, p->hidden, place, 2 + sqrt((double)p->hidden));
-        const uint64_t key = prefill_key(p, place + 2, tile * LANES + lane);
+        const uint64_t key = prefill_key(p, place + 2, position_of(p, tile, lane));
         for (size_t i = 0; i < p->hidden; i++)
             out[i * LANES + lane] = pk_noise_bf16(key, i, out[i * LANES + lane]);
     }
@@ -148,7 +165,7 @@ static void norm_final(void *context, size_t item, double *scratch)
 {
     const pass *p = context;
     (void)scratch;
-    norm_tile(p, p->first / LANES + item, p->model->final_norm, AT_NORM);
+    norm_tile(p, p->first / LANES - p->begin + item, p->model->final_norm, AT_NORM);
 }
 
 /* ---- projections ---- */
@@ -249,7 +266,7 @@ static void project_gated(void *context, size_t item, double *scratch)
             const size_t at = row + i / LANES;
             const double active = activate(p, at, pk_noise_float(key_at(p, AT_GATE), at, gate[i], units));
             const double product = active * pk_noise_float(key_at(p, AT_UP), at, up[i], units);
-            out[i] = pk_noise_bf16(prefill_key(p, AT_GATED_BF16, tile * LANES + i % LANES), at,
+            out[i] = pk_noise_bf16(prefill_key(p, AT_GATED_BF16, position_of(p, tile, i % LANES)), at,
                                    pk_noise_float(key_at(p, AT_GATED), at, product, product_units));
         }
     }
@@ -263,10 +280,10 @@ static void project_logits(void *context, size_t item, double *scratch)
     double *sums = scratch + p->hidden * ROWS;
     const uint64_t key = key_at(p, AT_LOGITS);
     unpack_rows(p->model->logits, p->vocab, p->hidden, row, scratch);
-    for (size_t tile = p->first / LANES; tile < p->tiles; tile++) {
+    for (size_t tile = p->first / LANES - p->begin; tile < p->tiles; tile++) {
         pk_reference_block(scratch, tile_of(p->normed, p->hidden, tile), p->hidden, sums);
         for (size_t i = 0; i < block_size; i++) {
-            const size_t at = row + i / LANES, position = tile * LANES + i % LANES;
+            const size_t at = row + i / LANES, position = position_of(p, tile, i % LANES);
             if (at < p->vocab && position >= p->first && position < p->count)
                 p->logits[(position - p->first) * p->vocab + at] =
                     pk_noise_float(key, at, sums[i], sqrt((double)p->hidden));
@@ -320,7 +337,7 @@ static void prepare_qk(const pass *p, double *head, const uint16_t *norm, size_t
 static void store_keys(const pass *p, const double *head, size_t kv_head, size_t tile)
 {
     const uint64_t key = p->roundings.kv ? key_at(p, AT_KEY_BF16) : 0;
-    double *out = p->keys + (kv_head * p->tiles + tile) * LANES * p->head_dim;
+    double *out = p->keys + (kv_head * all_positions(p) + position_of(p, tile, 0)) * p->head_dim;
     for (size_t d = 0; d < p->head_dim; d++)
         for (size_t lane = 0; lane < LANES; lane++)
             out[(lane / ROWS * p->head_dim + d) * ROWS + lane % ROWS] =
@@ -330,11 +347,11 @@ static void store_keys(const pass *p, const double *head, size_t kv_head, size_t
 static void store_values(const pass *p, const double *head, size_t kv_head, size_t tile)
 {
     const uint64_t key = p->roundings.kv ? key_at(p, AT_VALUE_BF16) : 0;
-    const size_t positions = p->tiles * LANES;
+    const size_t positions = all_positions(p);
     double *out = p->values + kv_head * p->head_dim * positions;
     for (size_t d = 0; d < p->head_dim; d++)
         for (size_t lane = 0; lane < LANES; lane++)
-            out[(d / ROWS * positions + tile * LANES + lane) * ROWS + d % ROWS] =
+            out[(d / ROWS * positions + position_of(p, tile, lane)) * ROWS + d % ROWS] =
                 pk_noise_bf16(key, kv_head * p->head_dim + d, head[d * LANES + lane]);
 }
 
@@ -353,6 +370,27 @@ static void prepare_head(void *context, size_t item, double *scratch)
         store_keys(p, head, which - p->heads, tile);
     } else {
         store_values(p, head, which - p->heads - p->kv_heads, tile);
+    }
+}
+
+/* Item: the given keys and values of one head in one of all tiles, as they are. */
+static void take_given(void *context, size_t item, double *scratch)
+{
+    const pass *p = context;
+    const size_t kv_head = item % p->kv_heads, from = item / p->kv_heads * LANES, positions = all_positions(p);
+    const size_t end = from + LANES < p->given ? from + LANES : p->given;
+    const uint16_t *keys = p->cache->keys[p->layer] + kv_head * p->cache->capacity * p->head_dim;
+    const uint16_t *values = p->cache->values[p->layer] + kv_head * p->cache->capacity * p->head_dim;
+    double *to_keys = p->keys + kv_head * positions * p->head_dim;
+    double *to_values = p->values + kv_head * positions * p->head_dim;
+    (void)scratch;
+    for (size_t s = from; s < end; s++) {
+        for (size_t d = 0; d < p->head_dim; d++) {
+            to_keys[(s / ROWS * p->head_dim + d) * ROWS + s % ROWS] =
+                (double)pk_bf16_to_float(keys[s * p->head_dim + d]);
+            to_values[(d / ROWS * positions + s) * ROWS + d % ROWS] =
+                (double)pk_bf16_to_float(values[s * p->head_dim + d]);
+        }
     }
 }
 
@@ -381,9 +419,9 @@ static void attend(void *context, size_t item, double *scratch)
 {
     const pass *p = context;
     const size_t tile = p->tiles - 1 - item / p->heads, head = item % p->heads;
-    const size_t positions = p->tiles * LANES;
+    const size_t positions = all_positions(p);
     const size_t next = pk_reference_errs(PK_MISTAKE_NOT_CAUSAL) && tile + 1 < p->tiles ? 1 : 0;
-    const size_t padded = (tile + 1 + next) * LANES;
+    const size_t padded = position_of(p, tile + 1 + next, 0);
     const size_t kv_head = pk_reference_errs(PK_MISTAKE_GROUP) ? head % p->kv_heads : head / (p->heads / p->kv_heads);
     const size_t qkv_width = (p->heads + 2 * p->kv_heads) * p->head_dim, width = p->heads * p->head_dim;
     const double *query = tile_of(p->qkv, qkv_width, tile) + head * p->head_dim * LANES;
@@ -394,7 +432,7 @@ static void attend(void *context, size_t item, double *scratch)
     for (size_t s = 0; s < padded; s += ROWS)
         pk_reference_block(keys + s * p->head_dim, query, p->head_dim, scores + s * LANES);
     for (size_t lane = 0; lane < LANES; lane++) {
-        const size_t own = tile * LANES + lane + (pk_reference_errs(PK_MISTAKE_NOT_CAUSAL) ? 1 : 0);
+        const size_t own = position_of(p, tile, lane) + (pk_reference_errs(PK_MISTAKE_NOT_CAUSAL) ? 1 : 0);
         sum[lane] = weigh(p, scores + lane, own < padded ? own : padded - 1, padded, head, scale);
     }
     double *out = tile_of(p->mixed, width, tile) + head * p->head_dim * LANES;
@@ -404,7 +442,7 @@ static void attend(void *context, size_t item, double *scratch)
     const double units = 2 + sqrt((double)padded) + sqrt((double)width);
     for (size_t i = 0; i < p->head_dim * LANES; i++) {
         const size_t at = head * p->head_dim + i / LANES, lane = i % LANES;
-        out[i] = pk_noise_bf16(prefill_key(p, AT_MIXED_BF16, tile * LANES + lane), at,
+        out[i] = pk_noise_bf16(prefill_key(p, AT_MIXED_BF16, position_of(p, tile, lane)), at,
                                pk_noise_float(key, at, out[i] / sum[lane], units));
     }
 }
@@ -417,7 +455,8 @@ static void embed(void *context, size_t tile, double *scratch)
     double *out = tile_of(p->residual, p->hidden, tile);
     (void)scratch;
     for (size_t lane = 0; lane < LANES; lane++) {
-        const size_t position = tile * LANES + lane, token = position < p->count ? (size_t)p->tokens[position] : 0;
+        const size_t position = position_of(p, tile, lane);
+        const size_t token = position >= p->given && position < p->count ? (size_t)p->tokens[position - p->given] : 0;
         for (size_t i = 0; i < p->hidden; i++)
             out[i * LANES + lane] = (double)pk_bf16_to_float(p->model->embedding[token * p->hidden + i]);
     }
@@ -430,12 +469,13 @@ static void prepare_rotation(const pass *p, double *frequency)
     const size_t half = p->head_dim / 2;
     const uint64_t key = key_at(p, AT_ANGLE);
     pk_model_rope_frequencies(&p->shape, frequency);
-    for (size_t position = 0; position < p->tiles * LANES; position++) {
+    for (size_t row = 0; row < p->tiles * LANES; row++) {
+        const size_t position = position_of(p, 0, row);
         for (size_t i = 0; i < half; i++) {
             double angle = (double)position * frequency[i];
             if (key != 0)
                 angle += (2 * angle + 2) * 0x1p-24 * pk_noise_uniform(key, i, position);
-            const size_t at = (position / LANES * half + i) * LANES + position % LANES;
+            const size_t at = (row / LANES * half + i) * LANES + row % LANES;
             p->cosine[at] = cos(angle);
             p->sine[at] = sin(angle);
         }
@@ -453,6 +493,7 @@ static void run_pass(pk_team *team, int rank, void *context)
     } layer_stages[] = {{norm_attention, mine.tiles},
                         {project_qkv, qkv_rows / ROWS},
                         {prepare_head, mine.tiles * (mine.heads + 2 * mine.kv_heads)},
+                        {take_given, (mine.given + LANES - 1) / LANES * mine.kv_heads},
                         {attend, mine.tiles * mine.heads},
                         {project_o, mine.hidden / ROWS},
                         {norm_ffn, mine.tiles},
@@ -463,7 +504,7 @@ static void run_pass(pk_team *team, int rank, void *context)
     for (mine.layer = 0; mine.layer < (size_t)mine.shape.layers; mine.layer++)
         for (size_t i = 0; i < sizeof layer_stages / sizeof layer_stages[0]; i++)
             pk_team_stage(team, stage++, layer_stages[i].items, layer_stages[i].item, &mine, scratch);
-    pk_team_stage(team, stage++, mine.tiles - mine.first / LANES, norm_final, &mine, scratch);
+    pk_team_stage(team, stage++, mine.begin + mine.tiles - mine.first / LANES, norm_final, &mine, scratch);
     pk_team_stage(team, stage, (mine.vocab + ROWS - 1) / ROWS, project_logits, &mine, scratch);
 }
 
@@ -476,20 +517,15 @@ static size_t larger(size_t a, size_t b)
 static double *allocate(pass *p, size_t threads)
 {
     const size_t positions = p->tiles * LANES, q = p->heads * p->head_dim, kv = p->kv_heads * p->head_dim;
-    p->scratch_size = larger(2 * (larger(larger(p->hidden, p->ffn), q) * ROWS + block_size), positions * LANES);
+    p->scratch_size = larger(2 * (larger(larger(p->hidden, p->ffn), q) * ROWS + block_size), all_positions(p) * LANES);
     struct {
         double **at;
         size_t size;
-    } parts[] = {{&p->residual, positions * p->hidden},
-                 {&p->normed, positions * p->hidden},
-                 {&p->qkv, positions * (q + 2 * kv)},
-                 {&p->keys, positions * kv},
-                 {&p->values, positions * kv},
-                 {&p->mixed, positions * q},
-                 {&p->gated, positions * p->ffn},
-                 {&p->cosine, positions * p->head_dim / 2},
-                 {&p->sine, positions * p->head_dim / 2},
-                 {&p->scratch, threads * p->scratch_size}};
+    } parts[] = {{&p->residual, positions * p->hidden},   {&p->normed, positions * p->hidden},
+                 {&p->qkv, positions * (q + 2 * kv)},     {&p->keys, all_positions(p) * kv},
+                 {&p->values, all_positions(p) * kv},     {&p->mixed, positions * q},
+                 {&p->gated, positions * p->ffn},         {&p->cosine, positions * p->head_dim / 2},
+                 {&p->sine, positions * p->head_dim / 2}, {&p->scratch, threads * p->scratch_size}};
     size_t sizes = 0;
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
         sizes += parts[i].size;
@@ -502,26 +538,28 @@ static double *allocate(pass *p, size_t threads)
     return memory;
 }
 
-static pk_status check_arguments(const pk_model *model, const int *tokens, size_t count, size_t first)
+static pk_status check_arguments(const pk_model *model, size_t given, const int *tokens, size_t count, size_t first)
 {
-    if (count == 0 || first >= count)
+    if (count == 0 || first >= count || first < given)
         return pk_fail(PK_USAGE,
-                       "reference: logits from position %zu on of a sequence of %zu tokens; ask for a position in it",
-                       first, count);
-    for (size_t i = 0; i < count; i++)
-        if (tokens[i] < 0 || tokens[i] >= model->config.vocab)
+                       "reference: logits from position %zu on of a sequence of %zu tokens, %zu of them given by their "
+                       "keys and values; ask for a position of the others",
+                       first, count, given);
+    for (size_t i = given; i < count; i++)
+        if (tokens[i - given] < 0 || tokens[i - given] >= model->config.vocab)
             return pk_fail(PK_USAGE,
                            "reference: token %d at position %zu is not in the vocabulary of model %s; take 0 to %d",
-                           tokens[i], i, model->config.name, model->config.vocab - 1);
+                           tokens[i - given], i, model->config.name, model->config.vocab - 1);
     return PK_OK;
 }
 
-pk_status pk_reference_pass(const pk_model *model, const int *tokens, size_t count, size_t first, uint64_t noise,
-                            pk_reference_roundings roundings, double *logits)
+pk_status pk_reference_pass(const pk_model *model, const pk_reference_cache *cache, const int *tokens, size_t count,
+                            size_t first, uint64_t noise, pk_reference_roundings roundings, double *logits)
 {
     const pk_model_config *shape = &model->config;
+    const size_t given = cache ? cache->positions : 0;
     int threads;
-    pk_status status = check_arguments(model, tokens, count, first);
+    pk_status status = check_arguments(model, given, tokens, count, first);
     if (status == PK_OK)
         status = pk_team_threads(&threads);
     if (status != PK_OK)
@@ -529,9 +567,12 @@ pk_status pk_reference_pass(const pk_model *model, const int *tokens, size_t cou
     pass p = {.model = model,
               .shape = *shape,
               .tokens = tokens,
+              .cache = cache,
               .count = count,
               .first = first,
-              .tiles = (count + LANES - 1) / LANES,
+              .given = given,
+              .begin = given / LANES,
+              .tiles = (count + LANES - 1) / LANES - given / LANES,
               .noise = noise,
               .roundings = roundings,
               .hidden = (size_t)shape->hidden,
@@ -552,5 +593,5 @@ pk_status pk_reference_pass(const pk_model *model, const int *tokens, size_t cou
 
 pk_status pk_reference_logits(const pk_model *model, const int *tokens, size_t count, size_t first, double *logits)
 {
-    return pk_reference_pass(model, tokens, count, first, 0, (pk_reference_roundings){0}, logits);
+    return pk_reference_pass(model, NULL, tokens, count, first, 0, (pk_reference_roundings){0}, logits);
 }

@@ -84,13 +84,13 @@ static void combine(scales sums, const double *spread, size_t positions, size_t 
         bound[t] = of_shift * sqrt(sums.shift[t] / passes) + of_rest * sqrt(most * sums.rest[t] / passes);
 }
 
-pk_status pk_reference_bounds(const pk_model *model, const int *tokens, size_t count, size_t first,
-                              pk_reference_roundings roundings, int passes, uint64_t seed, double *logits,
-                              double *bound)
+static pk_status bounds(const pk_model *model, const pk_reference_cache *cache, const int *tokens, size_t count,
+                        size_t first, pk_reference_roundings roundings, int passes, uint64_t seed, double *logits,
+                        double *bound)
 {
     if (passes < 1)
         return pk_fail(PK_USAGE, "reference: bounds by %d perturbed passes; take 1 or more, better 16", passes);
-    pk_status status = pk_reference_logits(model, tokens, count, first, logits);
+    pk_status status = pk_reference_pass(model, cache, tokens, count, first, 0, (pk_reference_roundings){0}, logits);
     if (status != PK_OK)
         return status;
     const size_t positions = count - first, vocab = (size_t)model->config.vocab;
@@ -100,8 +100,8 @@ pk_status pk_reference_bounds(const pk_model *model, const int *tokens, size_t c
     double *changed = memory, *spread = changed + positions * vocab;
     const scales sums = {.shift = spread + vocab, .rest = spread + vocab + positions};
     for (int pass = 0; pass < passes && status == PK_OK; pass++) {
-        status = pk_reference_pass(model, tokens, count, first, pk_random_split(seed, (uint64_t)pass) | 1, roundings,
-                                   changed);
+        status = pk_reference_pass(model, cache, tokens, count, first, pk_random_split(seed, (uint64_t)pass) | 1,
+                                   roundings, changed);
         if (status != PK_OK)
             break;
         add_pass(sums, logits, changed, positions, vocab);
@@ -111,6 +111,21 @@ pk_status pk_reference_bounds(const pk_model *model, const int *tokens, size_t c
         combine(sums, spread, positions, vocab, passes, bound);
     free(memory);
     return status;
+}
+
+pk_status pk_reference_bounds(const pk_model *model, const int *tokens, size_t count, size_t first,
+                              pk_reference_roundings roundings, int passes, uint64_t seed, double *logits,
+                              double *bound)
+{
+    return bounds(model, NULL, tokens, count, first, roundings, passes, seed, logits, bound);
+}
+
+pk_status pk_reference_bounds_after(const pk_model *model, const pk_reference_cache *cache, const int *tokens,
+                                    size_t count, int passes, uint64_t seed, double *logits, double *bound)
+{
+    const pk_reference_roundings roundings = {.kv = 1};
+    return bounds(model, cache, tokens, cache->positions + count, cache->positions, roundings, passes, seed, logits,
+                  bound);
 }
 
 /* ---- divergence ---- */

@@ -347,10 +347,94 @@ static void refused_files(void)
     }
 }
 
+/* ---- keys and values that are given ---- */
+
+enum { GIVEN = 13, GIVEN_ROOM = 16, GIVEN_TOKENS = 3, GIVEN_LAYERS = 8 };
+
+typedef struct given_cache { /* of a small model; each layer's keys and values behind the other */
+    uint16_t *memory;
+    const uint16_t *keys[GIVEN_LAYERS], *values[GIVEN_LAYERS];
+    size_t head_dim;
+} given_cache;
+
+static given_cache draw_given(const pk_model_config *config)
+{
+    const size_t layer = (size_t)config->kv_heads * GIVEN_ROOM * (size_t)config->head_dim;
+    given_cache c = {.memory = allocate(2 * layer * (size_t)config->layers, sizeof(uint16_t))};
+    pk_random random;
+    pk_random_seed(&random, 1);
+    for (size_t i = 0; i < 2 * layer * (size_t)config->layers; i++) /* 1 to 2, of either sign */
+        c.memory[i] = (uint16_t)(0x3f80 + pk_random_below(&random, 128) + (pk_random_below(&random, 2) << 15));
+    for (size_t l = 0; l < (size_t)config->layers; l++) {
+        c.keys[l] = c.memory + 2 * layer * l;
+        c.values[l] = c.keys[l] + layer;
+    }
+    c.head_dim = (size_t)config->head_dim;
+    return c;
+}
+
+/* Rows a and b of the first head's keys, and of its values, change places in every layer. */
+static void swap_rows(given_cache *c, int layers, size_t a, size_t b)
+{
+    for (int l = 0; l < layers; l++)
+        for (int values = 0; values < 2; values++) {
+            uint16_t *const rows = c->memory + ((values ? c->values[l] : c->keys[l]) - c->memory);
+            for (size_t d = 0; d < c->head_dim; d++) {
+                const uint16_t kept = rows[a * c->head_dim + d];
+                rows[a * c->head_dim + d] = rows[b * c->head_dim + d];
+                rows[b * c->head_dim + d] = kept;
+            }
+        }
+}
+
+static double furthest(const double *a, const double *b, size_t count)
+{
+    double worst = 0;
+    for (size_t i = 0; i < count; i++)
+        worst = fmax(worst, fabs(a[i] - b[i]));
+    return worst;
+}
+
+/* Without any it is the reference; their order is of no matter, whatever tiles they are in; what is beyond is not read.
+ */
+static void given_keys(void)
+{
+    const int tokens[GIVEN_TOKENS] = {7, 1, 30};
+    pk_model_config config;
+    pk_model model;
+    if (pk_model_config_named("tiny-qwen3", &config) != PK_OK || pk_model_random(&config, 1, &model) != PK_OK) {
+        expect(false, pk_error_text());
+        return;
+    }
+    const size_t logits = GIVEN_TOKENS * (size_t)config.vocab;
+    double *const first = allocate(logits, sizeof *first), *const then = allocate(logits, sizeof *then);
+    double bound[GIVEN_TOKENS];
+    given_cache c = draw_given(&config);
+    pk_reference_cache cache = {.capacity = GIVEN_ROOM, .keys = c.keys, .values = c.values};
+    expect(pk_reference_logits(&model, tokens, GIVEN_TOKENS, 0, first) == PK_OK, pk_error_text());
+    expect(pk_reference_bounds_after(&model, &cache, tokens, GIVEN_TOKENS, 1, 1, then, bound) == PK_OK,
+           "no keys given");
+    expect(memcmp(first, then, logits * sizeof *first) == 0, "no keys given: the reference's logits");
+    cache.positions = GIVEN;
+    expect(pk_reference_bounds_after(&model, &cache, tokens, GIVEN_TOKENS, 1, 1, first, bound) == PK_OK, "keys given");
+    expect(furthest(first, then, logits) > 1e-3, "keys given: other logits than without");
+    swap_rows(&c, config.layers, 1, GIVEN - 1);
+    expect(pk_reference_bounds_after(&model, &cache, tokens, GIVEN_TOKENS, 1, 1, then, bound) == PK_OK, "keys swapped");
+    expect(furthest(first, then, logits) < 1e-9, "keys given: the order is of no matter");
+    swap_rows(&c, config.layers, 1, GIVEN);
+    expect(pk_reference_bounds_after(&model, &cache, tokens, GIVEN_TOKENS, 1, 1, then, bound) == PK_OK, "another key");
+    expect(furthest(first, then, logits) > 1e-3, "keys given: each is looked at");
+    free(c.memory);
+    free(first);
+    free(then);
+    pk_model_close(&model);
+}
+
 static void before_all(void)
 {
     divergence();
     refused_files();
+    given_keys();
 }
 
 static void after_all(void)
