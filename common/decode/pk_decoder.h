@@ -164,12 +164,17 @@ typedef struct pk_matvec { /* one launch of a matrix-vector kernel; the kernel's
     uint16_t *k_cache, *v_cache;
 } pk_matvec;
 
+struct pk_step_kernel;
+
 /* How a step is launched. Zero: as a naive engine launches it, on plain stream order. */
 typedef struct pk_decode_how {
     bool fused; /* norm into the projection, rotation, append, activation and residual into its end */
     bool pdl;   /* programmatic dependent launches (PK_NEED_PDL) */
     /* NULL, or what launches the matrix-vector kernels instead, with the grid and block given. */
     pk_status (*matvec)(const pk_matvec *matvec, unsigned blocks, unsigned threads, void *stream);
+    /* NULL, or what is told each kernel of a fused step in place of its launch (pk_step.cuh), with `context`. */
+    pk_status (*record)(void *context, const struct pk_step_kernel *kernel);
+    void *context;
 } pk_decode_how;
 
 /* Launch one step: token in, logits out, the next token chosen. Where `at` holds -1 the state is read, and where its

@@ -114,21 +114,34 @@ static __device__ inline uint4 pk_load_once(const uint16_t *from)
 #endif
 }
 
-/* Ask for chunks `chunk`, chunk + blockDim.x, ... of the block's rows. Rows and columns beyond the matrix are 0. */
+/* Which block of the product this is, and how many of its threads take part: whole warps, the first ones. A kernel that
+ * does the work of many kernels says so itself. */
+typedef struct pk_matvec_place {
+    int block, threads;
+} pk_matvec_place;
+
+static __device__ inline pk_matvec_place pk_matvec_here(void)
+{
+    const pk_matvec_place here = {(int)blockIdx.x, (int)blockDim.x};
+    return here;
+}
+
+/* Ask for chunks `chunk`, chunk + place.threads, ... of the block's rows. Rows and columns beyond the matrix are 0. */
 template <int PAIRS>
-static __device__ inline void pk_matvec_ask_chunks(const pk_matvec *m, int chunk, pk_matvec_chunks<PAIRS> *c)
+static __device__ inline void pk_matvec_ask_chunks(const pk_matvec *m, pk_matvec_place place, int chunk,
+                                                   pk_matvec_chunks<PAIRS> *c)
 {
     const int chunks = m->columns / 8, pairs = pk_matvec_pairs(m);
 #pragma unroll
     for (int p = 0; p < PAIRS; p++) {
-        const int pair = (int)blockIdx.x * PAIRS + p;
+        const int pair = place.block * PAIRS + p;
         int first, second;
         pk_matvec_pair(m, pair < pairs ? pair : 0, &first, &second);
         const uint16_t *const a = m->weight + (size_t)first * m->columns;
         const uint16_t *const b = m->weight + (size_t)(second < m->rows ? second : first) * m->columns;
 #pragma unroll
         for (int i = 0; i < pk_matvec_chunks<PAIRS>::DEEP; i++) {
-            const int at = chunk + i * (int)blockDim.x;
+            const int at = chunk + i * place.threads;
             c->chunk[i][2 * p] = c->chunk[i][2 * p + 1] = make_uint4(0, 0, 0, 0);
             if (at < chunks) {
                 c->chunk[i][2 * p] = pk_load_once(a + 8 * (size_t)at);
@@ -136,6 +149,12 @@ static __device__ inline void pk_matvec_ask_chunks(const pk_matvec *m, int chunk
             }
         }
     }
+}
+
+/* A thread's first chunk of a row; one that takes no part has none. */
+static __device__ inline int pk_matvec_first(const pk_matvec *m, pk_matvec_place place)
+{
+    return (int)threadIdx.x < place.threads ? (int)threadIdx.x : m->columns;
 }
 
 /* Of the block: the norm's weights, those of thread t's first chunk in [t]. After all of a layer's weights they are in
@@ -148,12 +167,18 @@ static __device__ inline uint4 *pk_matvec_gain(void)
 
 /* Ask for the norm's weights of the first chunk, into shared memory, as registers are scarce, and for the first chunks.
  * A thread reads what it has copied itself. */
+template <int PAIRS>
+static __device__ inline void pk_matvec_ask_at(const pk_matvec *m, pk_matvec_place place, pk_matvec_chunks<PAIRS> *c)
+{
+    const int first = pk_matvec_first(m, place);
+    if (m->norm && first < m->columns / 8)
+        pk_async_copy_16(&pk_matvec_gain()[first], (const uint4 *)m->norm + first);
+    pk_async_commit();
+    pk_matvec_ask_chunks<PAIRS>(m, place, first, c);
+}
 template <int PAIRS> static __device__ inline void pk_matvec_ask(const pk_matvec *m, pk_matvec_chunks<PAIRS> *c)
 {
-    if (m->norm && (int)threadIdx.x < m->columns / 8)
-        pk_async_copy_16(&pk_matvec_gain()[threadIdx.x], (const uint4 *)m->norm + threadIdx.x);
-    pk_async_commit();
-    pk_matvec_ask_chunks<PAIRS>(m, threadIdx.x, c);
+    pk_matvec_ask_at<PAIRS>(m, pk_matvec_here(), c);
 }
 
 /* ---- x ---- */
@@ -302,32 +327,34 @@ template <int N> static __device__ inline float pk_sum_lanes_of(float value[N])
     return sum;
 }
 
-/* `c` is what pk_matvec_ask asked for. All threads of the block; nothing of the kernel ahead is read before this. */
-template <int PAIRS> static __device__ inline void pk_matvec_finish(const pk_matvec *m, pk_matvec_chunks<PAIRS> *c)
+/* `c` is what pk_matvec_ask_at asked for. All threads of the block; nothing of the kernel ahead is read before this. A
+ * kernel that goes on to another block of a product first lets its threads meet. */
+template <int PAIRS>
+static __device__ inline void pk_matvec_finish_at(const pk_matvec *m, pk_matvec_place place, pk_matvec_chunks<PAIRS> *c)
 {
     enum { ROWS = 2 * PAIRS, DEEP = pk_matvec_chunks<PAIRS>::DEEP, MOST_WARPS = PK_MATVEC_THREADS / PK_LANES };
     __shared__ float shared[MOST_WARPS][ROWS + 1]; /* of each warp: a sum for each row, and of the squares */
-    const int chunks = m->columns / 8, warps = blockDim.x / PK_LANES;
+    const int chunks = m->columns / 8, warps = place.threads / PK_LANES, own = pk_matvec_first(m, place);
     const int at = m->kind == PK_PROJECT_QKV ? pk_at_position(&m->at) : m->y_rows > 0 ? pk_at_step(&m->at) : 0;
     float sum[ROWS], squares = 0;
 #pragma unroll
     for (int r = 0; r < ROWS; r++)
         sum[r] = 0;
-    for (int turn = threadIdx.x; turn < chunks; turn += DEEP * (int)blockDim.x) {
-        if (turn != (int)threadIdx.x)
-            pk_matvec_ask_chunks<PAIRS>(m, turn, c);
+    for (int turn = own; turn < chunks; turn += DEEP * place.threads) {
+        if (turn != own)
+            pk_matvec_ask_chunks<PAIRS>(m, place, turn, c);
 #pragma unroll
         for (int i = 0; i < DEEP; i++) {
             float x[8];
-            if (turn + i * (int)blockDim.x >= chunks)
+            if (turn + i * place.threads >= chunks)
                 break;
-            pk_matvec_x(m, turn + i * (int)blockDim.x, x, &squares);
+            pk_matvec_x(m, turn + i * place.threads, x, &squares);
 #pragma unroll
             for (int r = 0; r < ROWS; r++)
                 sum[r] = pk_dot_chunk(c->chunk[i][r], x, sum[r]);
         }
     }
-    const int pair = (int)blockIdx.x * PAIRS + (int)threadIdx.x, lane = threadIdx.x % PK_LANES;
+    const int pair = place.block * PAIRS + (int)threadIdx.x, lane = threadIdx.x % PK_LANES;
     const bool puts = threadIdx.x < PAIRS && pair < pk_matvec_pairs(m);
     pk_matvec_side side = {{0, 0}, 1, 0};
     if (puts)
@@ -352,6 +379,10 @@ template <int PAIRS> static __device__ inline void pk_matvec_finish(const pk_mat
     if (m->norm)
         factor = rsqrtf(squares / (float)m->columns + m->norm_eps);
     pk_matvec_put(m, pair, factor, a, b, at, &side);
+}
+template <int PAIRS> static __device__ inline void pk_matvec_finish(const pk_matvec *m, pk_matvec_chunks<PAIRS> *c)
+{
+    pk_matvec_finish_at<PAIRS>(m, pk_matvec_here(), c);
 }
 
 /* PK_MATVEC_LAUNCH(PK_LAUNCH, kernel, m, blocks, threads, stream): the instance of kernel<PAIRS> that m asks for. */

@@ -10,8 +10,7 @@
  * what only earlier steps wrote may be read before the wait: the state, and the cache but for its newest row. */
 #include "decode/decode_internal.h"
 #include "decode/pk_matvec.cuh"
-#include "decode/step_attend.cuh"
-#include "decode/step_choose.cuh"
+#include "decode/pk_step.cuh"
 
 #define LAUNCH(how, kernel, grid, block, smem, stream, args)                                                           \
     do {                                                                                                               \
@@ -19,6 +18,21 @@
             PK_LAUNCH_PDL(kernel, grid, block, smem, stream, args);                                                    \
         else                                                                                                           \
             PK_LAUNCH(kernel, grid, block, smem, stream, args);                                                        \
+    } while (0)
+
+/* A kernel of the fused form: launched, or told to how->record. */
+#define LAUNCH_OR_RECORD(how, step_kind, field, kernel, grid, grid_rows, block, stream, kernel_args)                   \
+    do {                                                                                                               \
+        if ((how)->record) {                                                                                           \
+            pk_step_kernel told_ = {};                                                                                 \
+            told_.kind = (step_kind);                                                                                  \
+            told_.blocks = (int)(grid);                                                                                \
+            told_.rows = (int)(grid_rows);                                                                             \
+            told_.threads = (int)(block);                                                                              \
+            told_.args.field = (kernel_args);                                                                          \
+            PK_TRY((how)->record((how)->context, &told_));                                                             \
+        } else                                                                                                         \
+            LAUNCH(how, kernel, dim3((grid), (grid_rows)), block, 0, stream, kernel_args);                             \
     } while (0)
 
 /* The sum over the block, in every thread, warp by warp in their order. `shared` has a float for each warp. */
@@ -37,21 +51,10 @@ static __device__ inline float sum_block(float value, float *shared)
 
 /* ---- embedding, norm, residual, activation ---- */
 
-typedef struct embed_args {
-    pk_decode_at at;
-    const uint16_t *embedding; /* [vocab][hidden] */
-    float *x;                  /* [hidden] */
-    int hidden, vocab;
-} embed_args;
-
-/* A thread has one component of x. */
 static __global__ void embed(embed_args a)
 {
     begin();
-    const int i = blockIdx.x * blockDim.x + threadIdx.x;
-    const int token = pk_at_token(&a.at);
-    if (i < a.hidden)
-        a.x[i] = token >= 0 && token < a.vocab ? pk_from_bf16(a.embedding[(size_t)token * a.hidden + i]) : 0;
+    embed_block(&a, (int)blockIdx.x, (int)gridDim.x);
 }
 
 typedef struct norm_args {
@@ -151,6 +154,15 @@ static pk_status launch_matvec(const pk_decoder *d, pk_matvec *m, const pk_decod
     const unsigned threads = (unsigned)matvec_threads(d, m->rows, m->columns);
     m->pairs = matvec_pairs(d, m->rows, m->columns, (int)threads);
     const unsigned blocks = (unsigned)(((m->rows + 1) / 2 + m->pairs - 1) / m->pairs);
+    if (how->record) {
+        pk_step_kernel told = {};
+        told.kind = PK_STEP_MATVEC;
+        told.blocks = (int)blocks;
+        told.rows = 1;
+        told.threads = (int)threads;
+        told.args.matvec = *m;
+        return how->record(how->context, &told);
+    }
     if (how->matvec)
         return how->matvec(m, blocks, threads, stream);
     if (how->pdl)
@@ -160,56 +172,14 @@ static pk_status launch_matvec(const pk_decoder *d, pk_matvec *m, const pk_decod
     return PK_OK;
 }
 
-/* ---- rotation and append ---- */
+/* ---- rotation and append, attention, choice ---- */
 
-typedef struct rotate_args {
-    pk_decode_at at;
-    float *qkv;                      /* [heads + 2 kv_heads][head_dim]: q and k are rotated in place */
-    const uint16_t *q_norm, *k_norm; /* [head_dim], or NULL */
-    const float *rope;
-    uint16_t *k_cache, *v_cache;
-    int heads, kv_heads, head_dim, capacity;
-    int append; /* 1: k and v also go into the cache */
-    float eps;
-} rotate_args;
-
-static __device__ inline void append_to_cache(const rotate_args *a, int kv_head, int i, int position, float k, float v)
-{
-    const size_t at = ((size_t)kv_head * a->capacity + position) * a->head_dim + i;
-    a->k_cache[at] = pk_model_to_bf16(k);
-    a->v_cache[at] = pk_model_to_bf16(v);
-}
-
-/* Block h: head h of q, then of k. One warp; lanes take pairs in turn. */
+/* One warp. */
 static __global__ void rotate(rotate_args a)
 {
-    const int head = blockIdx.x, half = a.head_dim / 2, position = pk_at_position(&a.at);
+    const int position = pk_at_position(&a.at);
     begin();
-    float *const x = a.qkv + (size_t)head * a.head_dim;
-    const uint16_t *const gain = head < a.heads ? a.q_norm : a.k_norm;
-    if (position >= a.capacity)
-        return;
-    float factor = 1;
-    if (gain) {
-        float sum = 0;
-        for (int i = threadIdx.x; i < a.head_dim; i += PK_LANES)
-            sum += x[i] * x[i];
-        factor = rsqrtf(pk_sum_lanes(sum) / (float)a.head_dim + a.eps);
-    }
-    for (int i = threadIdx.x; i < half; i += PK_LANES) {
-        const float cosine = a.rope[((size_t)position * half + i) * 2],
-                    sine = a.rope[((size_t)position * half + i) * 2 + 1];
-        const float low = x[i] * factor * (gain ? pk_from_bf16(gain[i]) : 1);
-        const float high = x[i + half] * factor * (gain ? pk_from_bf16(gain[i + half]) : 1);
-        x[i] = low * cosine - high * sine;
-        x[i + half] = high * cosine + low * sine;
-        if (a.append && head >= a.heads) {
-            const int kv_head = head - a.heads;
-            const float *const v = a.qkv + (size_t)(a.heads + a.kv_heads + kv_head) * a.head_dim;
-            append_to_cache(&a, kv_head, i, position, x[i], v[i]);
-            append_to_cache(&a, kv_head, i + half, position, x[i + half], v[i + half]);
-        }
-    }
+    rotate_block(&a, (int)blockIdx.x, position);
 }
 
 /* Block g: key/value head g. */
@@ -222,6 +192,18 @@ static __global__ void append_kv(rotate_args a)
         return;
     for (int i = threadIdx.x; i < a.head_dim; i += blockDim.x)
         append_to_cache(&a, blockIdx.x, i, position, k[i], k[(size_t)a.kv_heads * a.head_dim + i]);
+}
+
+static __global__ void __launch_bounds__(ATTEND_THREADS) attend(attend_args a)
+{
+    PK_GRID_DEPENDENCY_TRIGGER();
+    attend_block(&a, (int)blockIdx.x, (int)gridDim.x, (int)blockIdx.y);
+}
+
+static __global__ void choose(choose_args a)
+{
+    begin();
+    choose_block(&a, (int)blockIdx.x, (int)gridDim.x);
 }
 
 /* ---- a step ---- */
@@ -301,7 +283,8 @@ static pk_status launch_attend(const pk_decoder *d, const pk_device_layer *layer
     a.head_dim = c->head_dim;
     a.capacity = d->shape.capacity;
     const unsigned threads = (unsigned)(d->threads < ATTEND_THREADS ? d->threads : ATTEND_THREADS);
-    LAUNCH(how, attend, dim3((unsigned)d->splits, (unsigned)c->heads), threads, 0, (cudaStream_t)stream, a);
+    LAUNCH_OR_RECORD(how, PK_STEP_ATTEND, attend, attend, (unsigned)d->splits, (unsigned)c->heads, threads,
+                     (cudaStream_t)stream, a);
     return PK_OK;
 }
 
@@ -310,7 +293,8 @@ static pk_status launch_rotate(const pk_decoder *d, const pk_device_layer *layer
 {
     rotate_args a = rotation(d, layer, at);
     a.append = append;
-    LAUNCH(how, rotate, (unsigned)(a.heads + a.kv_heads), PK_LANES, 0, (cudaStream_t)stream, a);
+    LAUNCH_OR_RECORD(how, PK_STEP_ROTATE, rotate, rotate, (unsigned)(a.heads + a.kv_heads), 1u, PK_LANES,
+                     (cudaStream_t)stream, a);
     return PK_OK;
 }
 
@@ -408,7 +392,8 @@ static pk_status launch_choose(const pk_decoder *d, pk_decode_at at, const pk_de
     for (int i = 0; i < a.end_count; i++)
         a.end_tokens[i] = d->config.end_tokens[i];
     const unsigned wanted = blocks_for(a.vocab, (unsigned)d->threads * 4), most = PK_SAMPLE_BLOCKS;
-    LAUNCH(how, choose, wanted < most ? wanted : most, (unsigned)d->threads, 0, (cudaStream_t)stream, a);
+    LAUNCH_OR_RECORD(how, PK_STEP_CHOOSE, choose, choose, wanted < most ? wanted : most, 1u, (unsigned)d->threads,
+                     (cudaStream_t)stream, a);
     return PK_OK;
 }
 
@@ -433,8 +418,13 @@ int pk_decode_logits_and_choose_launches(const pk_decode_how *how)
 pk_status pk_decode_step(const pk_decoder *d, pk_decode_at at, const pk_decode_how *how, void *stream)
 {
     how = how ? how : &pk_decode_naive;
+    if (how->record && !how->fused)
+        return pk_fail(PK_USAGE, "decoder: only the kernels of a fused step can be told");
     const embed_args e = {at, d->embedding, d->x, d->config.hidden, d->config.vocab};
-    PK_LAUNCH(embed, blocks_for(e.hidden, (unsigned)d->threads), (unsigned)d->threads, 0, (cudaStream_t)stream, e);
+    pk_decode_how first = *how;
+    first.pdl = false; /* see the head of this file */
+    LAUNCH_OR_RECORD(&first, PK_STEP_EMBED, embed, embed, blocks_for(e.hidden, (unsigned)d->threads), 1u,
+                     (unsigned)d->threads, (cudaStream_t)stream, e);
     for (int i = 0; i < d->config.layers; i++)
         PK_TRY((how->fused ? layer_fused : layer_unfused)(d, &d->layer[i], at, how, stream));
     return pk_decode_logits_and_choose(d, d->x, at, how, stream);

@@ -1,4 +1,4 @@
-/* Attention of a step: one query token, all keys in the cache. Included by step.cu. */
+/* Attention of a step: one query token, all keys in the cache. */
 #ifndef PK_STEP_ATTEND_CUH
 #define PK_STEP_ATTEND_CUH
 
@@ -13,7 +13,7 @@ typedef struct attend_args {
     const float *q;                    /* [heads][head_dim] */
     const uint16_t *k_cache, *v_cache; /* [kv_heads][capacity][head_dim] */
     float *out;                        /* [heads][head_dim] */
-    float *partial;                    /* [heads][gridDim.x][head_dim + 2] */
+    float *partial;                    /* [heads][most parts][head_dim + 2] */
     unsigned *arrivals;                /* [heads]: parts that are there; 0 between kernels */
     int heads, kv_heads, head_dim, capacity;
 } attend_args;
@@ -92,7 +92,7 @@ static __device__ inline void take_keys(const attend_place *p, const float q[8],
         pk_unpack_bf16(c->k[j], x);
 #pragma unroll
         for (int i = 0; i < 8; i++)
-            dot += q[i] * x[i];
+            dot = fmaf(q[i], x[i], dot);
         for (int bit = p->lanes / 2; bit > 0; bit /= 2)
             dot += __shfl_xor_sync(PK_ALL_LANES, dot, bit);
         score[j] = from + j * p->groups + p->group < end ? dot : LOWEST;
@@ -100,7 +100,6 @@ static __device__ inline void take_keys(const attend_place *p, const float q[8],
     }
     const float keep = exp2f(s->top - top);
     s->top = top;
-    s->weight *= keep;
 #pragma unroll
     for (int i = 0; i < 8; i++)
         s->v[i] *= keep;
@@ -109,10 +108,10 @@ static __device__ inline void take_keys(const attend_place *p, const float q[8],
         float x[8];
         const float weight = from + j * p->groups + p->group < end ? exp2f(score[j] - top) : 0;
         pk_unpack_bf16(c->v[j], x);
-        s->weight += weight;
+        s->weight = j == 0 ? fmaf(s->weight, keep, weight) : s->weight + weight;
 #pragma unroll
         for (int i = 0; i < 8; i++)
-            s->v[i] += weight * x[i];
+            s->v[i] = fmaf(weight, x[i], s->v[i]);
     }
 }
 
@@ -141,13 +140,10 @@ static __device__ inline void merge_lanes(softmax_sum *s, int lanes)
         const float theirs = __shfl_xor_sync(PK_ALL_LANES, s->top, bit), top = fmaxf(s->top, theirs);
         const float mine = exp2f(s->top - top);
         s->top = top;
-        s->weight *= mine;
-        s->weight += __shfl_xor_sync(PK_ALL_LANES, s->weight, bit);
+        s->weight = fmaf(s->weight, mine, __shfl_xor_sync(PK_ALL_LANES, s->weight * mine, bit));
 #pragma unroll
-        for (int i = 0; i < 8; i++) {
-            s->v[i] *= mine;
-            s->v[i] += __shfl_xor_sync(PK_ALL_LANES, s->v[i], bit);
-        }
+        for (int i = 0; i < 8; i++)
+            s->v[i] = fmaf(s->v[i], mine, __shfl_xor_sync(PK_ALL_LANES, s->v[i] * mine, bit));
     }
 }
 
@@ -164,70 +160,69 @@ static __device__ inline float merge_parts(const float *parts, int count, int he
     for (int p = 0; p < count; p++) {
         const float *const part = parts + p * (head_dim + 2);
         const float factor = exp2f(part[head_dim] - *top);
-        *weight += factor * part[head_dim + 1];
-        sum += factor * part[i];
+        *weight = fmaf(factor, part[head_dim + 1], *weight);
+        sum = fmaf(factor, part[i], sum);
     }
     return sum;
 }
 
-/* Block (part, head). How many parts the keys make depends on how many there are now, not on the grid: the blocks
- * beyond have nothing to do, and one launch serves every length.
+/* Part `part` of at most `most` of head `head`, by a block. How many parts the keys make depends on how many there are
+ * now, not on the grid: the blocks beyond have nothing to do, and one launch serves every length.
  *
  * Before it waits for the kernel ahead it reads the position, which the last kernel of a step writes, and asks for the
  * keys and values of earlier steps: no kernel of a step begins before all of the step ahead has ended (pk_decode_step).
  * The newest key and q are what the kernel ahead writes. */
-static __global__ void __launch_bounds__(ATTEND_THREADS) attend(attend_args a)
+static __device__ inline void attend_block(const attend_args *a, int part, int most, int head)
 {
     __shared__ float of_warp[ATTEND_WARPS * (MOST_HEAD_DIM + 2)];
     __shared__ int last;
-    PK_GRID_DEPENDENCY_TRIGGER();
-    const int position = pk_at_position(&a.at), keys = position < a.capacity ? position + 1 : a.capacity;
-    const int head = blockIdx.y, most = gridDim.x, wanted = (keys + PK_ATTEND_PART_KEYS - 1) / PK_ATTEND_PART_KEYS;
+    const int position = pk_at_position(&a->at), keys = position < a->capacity ? position + 1 : a->capacity;
+    const int wanted = (keys + PK_ATTEND_PART_KEYS - 1) / PK_ATTEND_PART_KEYS;
     const int share = (keys + (wanted < most ? wanted : most) - 1) / (wanted < most ? wanted : most);
-    const int parts = (keys + share - 1) / share, part = blockIdx.x;
+    const int parts = (keys + share - 1) / share;
     if (part >= parts)
         return;
-    const attend_place p = place_of_thread(&a, head);
+    const attend_place p = place_of_thread(a, head);
     const int first = part * share, end = first + share < keys ? first + share : keys;
     attend_chunks c;
-    ask_keys(&a, &p, first, end < position ? end : position, &c);
+    ask_keys(a, &p, first, end < position ? end : position, &c);
     PK_GRID_DEPENDENCY_SYNCHRONIZE();
-    ask_newest(&a, &p, first, position < end ? position : -1, &c);
+    ask_newest(a, &p, first, position < end ? position : -1, &c);
     softmax_sum s = {LOWEST, 0, {0, 0, 0, 0, 0, 0, 0, 0}};
-    attend_keys(&a, &p, head, first, end, &c, &s);
+    attend_keys(a, &p, head, first, end, &c, &s);
     merge_lanes(&s, p.lanes);
-    const int warps = blockDim.x / PK_LANES, stride = a.head_dim + 2;
+    const int warps = blockDim.x / PK_LANES, stride = a->head_dim + 2;
     float *const mine = of_warp + threadIdx.x / PK_LANES * stride;
     if ((int)threadIdx.x % PK_LANES < p.lanes && p.has) {
 #pragma unroll
         for (int i = 0; i < 8; i++)
             mine[8 * p.lane + i] = s.v[i];
         if (p.lane == 0) {
-            mine[a.head_dim] = s.top;
-            mine[a.head_dim + 1] = s.weight;
+            mine[a->head_dim] = s.top;
+            mine[a->head_dim + 1] = s.weight;
         }
     }
     __syncthreads();
-    float *const of_parts = a.partial + (size_t)head * most * stride, *const of_part = of_parts + part * stride;
-    for (int i = threadIdx.x; i < a.head_dim; i += blockDim.x) {
+    float *const of_parts = a->partial + (size_t)head * most * stride, *const of_part = of_parts + part * stride;
+    for (int i = threadIdx.x; i < a->head_dim; i += blockDim.x) {
         float top, weight;
-        const float sum = merge_parts(of_warp, warps, a.head_dim, i, &top, &weight);
+        const float sum = merge_parts(of_warp, warps, a->head_dim, i, &top, &weight);
         if (parts == 1) {
-            a.out[(size_t)head * a.head_dim + i] = sum / weight;
+            a->out[(size_t)head * a->head_dim + i] = sum / weight;
             continue;
         }
         of_part[i] = sum;
         if (i == 0) {
-            of_part[a.head_dim] = top;
-            of_part[a.head_dim + 1] = weight;
+            of_part[a->head_dim] = top;
+            of_part[a->head_dim + 1] = weight;
         }
     }
-    if (parts == 1 || !comes_last(a.arrivals + head, (unsigned)parts, &last))
+    if (parts == 1 || !comes_last(a->arrivals + head, (unsigned)parts, &last))
         return;
-    for (int i = threadIdx.x; i < a.head_dim; i += blockDim.x) { /* in their order, whoever came last */
+    for (int i = threadIdx.x; i < a->head_dim; i += blockDim.x) { /* in their order, whoever came last */
         float top, weight;
-        const float sum = merge_parts(of_parts, parts, a.head_dim, i, &top, &weight);
-        a.out[(size_t)head * a.head_dim + i] = sum / weight;
+        const float sum = merge_parts(of_parts, parts, a->head_dim, i, &top, &weight);
+        a->out[(size_t)head * a->head_dim + i] = sum / weight;
     }
 }
 

@@ -1,4 +1,4 @@
-/* The choice of the next token from the logits, and the state moved on. Included by step.cu. */
+/* The choice of the next token from the logits, and the state moved on. */
 #ifndef PK_STEP_CHOOSE_CUH
 #define PK_STEP_CHOOSE_CUH
 
@@ -133,34 +133,33 @@ static __device__ inline void put_token(const choose_args *a, int token, int ste
         a->tokens[step] = state->fault ? PK_TOKEN_OF_FAULT(state->fault) : token;
 }
 
-/* Block b looks at its slice of the logits, the last one at what all have found. */
-static __global__ void choose(choose_args a)
+/* Block `block` looks at its slice of the logits, the last one at what all have found. */
+static __device__ inline void choose_block(const choose_args *a, int block, int blocks)
 {
     __shared__ candidate shared[PK_MOST_WARPS];
     __shared__ candidate found[PK_SAMPLE_MOST];
     __shared__ int last;
-    begin();
-    const int step = pk_at_step(&a.at), blocks = gridDim.x, slice = (a.vocab + blocks - 1) / blocks;
-    const float *const logits = a.logits + (size_t)(step % a.logit_rows) * a.vocab;
-    const int first = blockIdx.x * slice, end = first + slice < a.vocab ? first + slice : a.vocab;
+    const int step = pk_at_step(&a->at), slice = (a->vocab + blocks - 1) / blocks;
+    const float *const logits = a->logits + (size_t)(step % a->logit_rows) * a->vocab;
+    const int first = block * slice, end = first + slice < a->vocab ? first + slice : a->vocab;
     candidate c = {0, -1};
-    for (int k = 0; k < a.top_k; k++) {
+    for (int k = 0; k < a->top_k; k++) {
         const candidate before = c;
-        c = best_after(&a, logits, first, end, k > 0 && before.token >= 0 ? &before : NULL, shared);
+        c = best_after(a, logits, first, end, k > 0 && before.token >= 0 ? &before : NULL, shared);
         if (k > 0 && before.token < 0)
             c.token = -1; /* the slice has no more */
         if (threadIdx.x == 0) {
-            float *const mine = a.best + 2 * ((size_t)blockIdx.x * a.top_k + k);
+            float *const mine = a->best + 2 * ((size_t)block * a->top_k + k);
             mine[0] = c.value;
             mine[1] = __int_as_float(c.token);
         }
     }
-    if (!comes_last(a.arrivals, (unsigned)blocks, &last))
+    if (!comes_last(a->arrivals, (unsigned)blocks, &last))
         return;
     int count = 0;
-    for (int k = 0; k < a.top_k; k++) {
+    for (int k = 0; k < a->top_k; k++) {
         const candidate before = c;
-        c = best_after(&a, NULL, 0, blocks * a.top_k, k > 0 ? &before : NULL, shared);
+        c = best_after(a, NULL, 0, blocks * a->top_k, k > 0 ? &before : NULL, shared);
         if (c.token < 0)
             break;
         if (threadIdx.x == 0)
@@ -168,7 +167,7 @@ static __global__ void choose(choose_args a)
         count = k + 1;
     }
     if (threadIdx.x == 0)
-        put_token(&a, count == 0 ? -1 : draw(&a, found, count, step), step);
+        put_token(a, count == 0 ? -1 : draw(a, found, count, step), step);
 }
 
 #endif
