@@ -7,8 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <cjson/cJSON.h>
-
+#include "json_read.h"
 #include "pk/utf8.h"
 #include "quote.h"
 #include "timeline.h"
@@ -16,24 +15,6 @@
 enum { MOST_OF_A_NAME = 40 /* letters of one that is refused, in the message */ };
 
 /* ---- fields ---- */
-
-static const cJSON *field(const cJSON *object, const char *name)
-{
-    return cJSON_GetObjectItemCaseSensitive(object, name);
-}
-
-static double number(const cJSON *object, const char *name)
-{
-    const cJSON *item = field(object, name);
-    return cJSON_IsNumber(item) ? item->valuedouble : (double)NAN;
-}
-
-/* Text of any kind, harmless on a terminal; "" where there is none. */
-static char *text(const cJSON *object, const char *name)
-{
-    const char *value = cJSON_GetStringValue(field(object, name));
-    return cli_plain(value ? value : "");
-}
 
 /* What is said of a name that is none, in new memory. */
 static char *odd_name(const char *what, const char *name)
@@ -57,15 +38,19 @@ static char *name_in(const cJSON *value, const char *what, bool optional, char *
 
 static char *name(const cJSON *object, const char *what, bool optional, char **odd)
 {
-    return name_in(field(object, what), what, optional, odd);
+    return name_in(cli_json_field(object, what), what, optional, odd);
 }
 
 static cli_samples samples(const cJSON *timing, const char *name)
 {
-    const cJSON *object = field(timing, name);
-    cli_samples read = {
-        NULL, 0, number(object, "median"), number(object, "p10"), number(object, "p90"), number(object, "p99")};
-    const cJSON *values = field(object, "samples"), *value;
+    const cJSON *object = cli_json_field(timing, name);
+    cli_samples read = {NULL,
+                        0,
+                        cli_json_number(object, "median"),
+                        cli_json_number(object, "p10"),
+                        cli_json_number(object, "p90"),
+                        cli_json_number(object, "p99")};
+    const cJSON *values = cli_json_field(object, "samples"), *value;
     int count = cJSON_GetArraySize(values);
     if (count <= 0)
         return read;
@@ -113,7 +98,7 @@ static void read_phases(const cJSON *parts, cli_point *point, char **odd)
         if (!*odd && !cli_is_name(part->string))
             *odd = odd_name("phase", part->string);
         point->phases[point->phase_count++] =
-            (cli_phase){cli_copy(part->string, strlen(part->string)), number(parts, part->string)};
+            (cli_phase){cli_copy(part->string, strlen(part->string)), cli_json_number(parts, part->string)};
     }
 }
 
@@ -127,8 +112,8 @@ static void read_measures(const cJSON *measures, cli_point *point, char **odd)
     {
         if (!*odd && !cli_is_name(measure->string))
             *odd = odd_name("measure", measure->string);
-        point->measures[point->measure_count++] =
-            (cli_measure){cli_copy(measure->string, strlen(measure->string)), number(measures, measure->string)};
+        point->measures[point->measure_count++] = (cli_measure){cli_copy(measure->string, strlen(measure->string)),
+                                                                cli_json_number(measures, measure->string)};
     }
 }
 
@@ -143,38 +128,39 @@ static void free_measures(cli_point *point)
 
 static void read_point(const cli_result *result, const cJSON *json, cli_point *point, char **odd)
 {
-    const cJSON *derived = field(json, "derived"), *speedup = field(json, "speedup");
-    const cJSON *timing = field(json, "timing"), *params = field(json, "params");
-    const cJSON *phases = field(json, "phases"), *launches = field(json, "launches");
+    const cJSON *derived = cli_json_field(json, "derived"), *speedup = cli_json_field(json, "speedup");
+    const cJSON *timing = cli_json_field(json, "timing"), *params = cli_json_field(json, "params");
+    const cJSON *phases = cli_json_field(json, "phases"), *launches = cli_json_field(json, "launches");
     *point = (cli_point){
         .variant = name(json, "variant", false, odd),
         .role = name(json, "role", true, odd),
         .cache = name(json, "cache", true, odd),
         .status = name(json, "status", true, odd),
         .peer = cli_copy("", 0),
-        .reason = text(json, "reason"),
-        .open_step = text(json, "open_step"),
+        .reason = cli_json_text(json, "reason"),
+        .open_step = cli_json_text(json, "open_step"),
         .wall = samples(timing, "wall"),
         .token = samples(timing, "token"),
-        .tokens = number(derived, "tokens"),
-        .us_per_token = number(derived, "us_per_token"),
-        .gb_per_s = number(derived, "gb_per_s"),
-        .percent_of_read_limit = number(derived, "percent_of_read_limit"),
-        .launches_per_token = number(launches, "per_token"),
-        .graph_replays_per_token = number(launches, "graph_replays_per_token"),
-        .speedup = number(speedup, "median"),
-        .speedup_low = number(speedup, "low"),
-        .speedup_high = number(speedup, "high"),
-        .predicted_us_per_token = number(field(json, "model"), "predicted_us_per_token"),
-        .submit_us_per_token = number(field(timing, "submit"), "median") / number(derived, "tokens"),
-        .first_execute_us = number(phases, "first_execute_us"),
-        .held_bytes = number(phases, "held_bytes"),
-        .worst_error = number(field(field(json, "validation"), "before"), "worst_error"),
+        .tokens = cli_json_number(derived, "tokens"),
+        .us_per_token = cli_json_number(derived, "us_per_token"),
+        .gb_per_s = cli_json_number(derived, "gb_per_s"),
+        .percent_of_read_limit = cli_json_number(derived, "percent_of_read_limit"),
+        .launches_per_token = cli_json_number(launches, "per_token"),
+        .graph_replays_per_token = cli_json_number(launches, "graph_replays_per_token"),
+        .speedup = cli_json_number(speedup, "median"),
+        .speedup_low = cli_json_number(speedup, "low"),
+        .speedup_high = cli_json_number(speedup, "high"),
+        .predicted_us_per_token = cli_json_number(cli_json_field(json, "model"), "predicted_us_per_token"),
+        .submit_us_per_token =
+            cli_json_number(cli_json_field(timing, "submit"), "median") / cli_json_number(derived, "tokens"),
+        .first_execute_us = cli_json_number(phases, "first_execute_us"),
+        .held_bytes = cli_json_number(phases, "held_bytes"),
+        .worst_error = cli_json_number(cli_json_field(cli_json_field(json, "validation"), "before"), "worst_error"),
     };
-    read_phases(field(phases, "parts_us"), point, odd);
-    read_measures(field(json, "measures"), point, odd);
+    read_phases(cli_json_field(phases, "parts_us"), point, odd);
+    read_measures(cli_json_field(json, "measures"), point, odd);
     for (size_t i = 0; i < result->knob_count; i++)
-        point->knobs[i] = number(params, result->knob_names[i]);
+        point->knobs[i] = cli_json_number(params, result->knob_names[i]);
     if (!cli_passed(point))
         drop_times(point);
 }
@@ -182,47 +168,49 @@ static void read_point(const cli_result *result, const cJSON *json, cli_point *p
 static void read_device(cli_result *result, const cJSON *device)
 {
     static const char *const names[CLI_LIMITS] = {"launch_us", "launch_sync_us", "gap_us", "read_gb_per_s"};
-    result->backend = text(device, "backend");
-    result->kind = text(device, "kind");
-    result->device = text(device, "name");
-    result->arch = text(device, "arch");
-    result->processors = number(device, "processors");
+    result->backend = cli_json_text(device, "backend");
+    result->kind = cli_json_text(device, "kind");
+    result->device = cli_json_text(device, "name");
+    result->arch = cli_json_text(device, "arch");
+    result->processors = cli_json_number(device, "processors");
     for (size_t i = 0; i < CLI_LIMITS; i++)
-        result->limits[i] = (cli_limit){names[i], number(field(field(device, "limits"), names[i]), "median")};
+        result->limits[i] = (cli_limit){
+            names[i], cli_json_number(cli_json_field(cli_json_field(device, "limits"), names[i]), "median")};
 }
 
 static void read_environment(cli_result *result, const cJSON *environment)
 {
-    result->driver = text(environment, "driver");
-    result->toolkit = text(environment, "toolkit");
-    result->device_compiler = text(environment, "device_compiler");
-    result->flags = text(environment, "flags");
+    result->driver = cli_json_text(environment, "driver");
+    result->toolkit = cli_json_text(environment, "toolkit");
+    result->device_compiler = cli_json_text(environment, "device_compiler");
+    result->flags = cli_json_text(environment, "flags");
 }
 
 static void read_steps(cli_result *result, const cJSON *run)
 {
-    const cJSON *steps = field(run, "steps"), *step;
+    const cJSON *steps = cli_json_field(run, "steps"), *step;
     if (!cJSON_IsObject(steps))
         return;
     result->steps = cli_grow(NULL, (size_t)cJSON_GetArraySize(steps) + 1, sizeof *result->steps);
     cJSON_ArrayForEach(step, steps)
     {
-        result->steps[result->step_count++] = (cli_step_text){cli_plain(step->string), text(steps, step->string)};
+        result->steps[result->step_count++] =
+            (cli_step_text){cli_plain(step->string), cli_json_text(steps, step->string)};
     }
 }
 
 static pk_status read_lab(cli_result *result, const cJSON *lab, char **odd)
 {
     result->lab = name(lab, "id", true, odd);
-    result->title = text(lab, "title");
+    result->title = cli_json_text(lab, "title");
     const cJSON *knob, *choice;
-    cJSON_ArrayForEach(knob, field(lab, "knobs"))
+    cJSON_ArrayForEach(knob, cli_json_field(lab, "knobs"))
     {
         if (result->knob_count == CLI_MOST_KNOBS)
             return pk_fail(PK_USAGE, "%s has more than %d knobs; use the labs that wrote it", result->path,
                            CLI_MOST_KNOBS);
         cli_names *choices = &result->knob_choices[result->knob_count];
-        cJSON_ArrayForEach(choice, field(knob, "choices"))
+        cJSON_ArrayForEach(choice, cli_json_field(knob, "choices"))
         {
             char *word = name_in(choice, "choice", false, odd);
             cli_names_add(choices, word);
@@ -235,7 +223,7 @@ static pk_status read_lab(cli_result *result, const cJSON *lab, char **odd)
 
 static void read_arrays(cli_result *result, const cJSON *json, char **odd)
 {
-    const cJSON *item, *points = field(json, "results"), *fits = field(json, "fits");
+    const cJSON *item, *points = cli_json_field(json, "results"), *fits = cli_json_field(json, "fits");
     result->points = cli_grow(NULL, (size_t)cJSON_GetArraySize(points) + 1, sizeof *result->points);
     cJSON_ArrayForEach(item, points)
     {
@@ -245,7 +233,7 @@ static void read_arrays(cli_result *result, const cJSON *json, char **odd)
     cJSON_ArrayForEach(item, fits)
     {
         result->fits[result->fit_count++] =
-            (cli_fit){text(item, "name"), number(item, "intercept"), number(item, "slope")};
+            (cli_fit){cli_json_text(item, "name"), cli_json_number(item, "intercept"), cli_json_number(item, "slope")};
     }
 }
 
@@ -303,36 +291,11 @@ static void drop_unfounded_speedups(cli_result *result)
     }
 }
 
-/* The document, or NULL after pk_fail, which says what is wrong with the file. RFC 8259: UTF-8, no byte order mark, one
- * value and nothing behind it. */
-static cJSON *parsed(const char *path, const char *source, size_t bytes)
-{
-    const size_t line = cli_line_of_no_text(source, bytes);
-    const char *end = NULL;
-    if (line) {
-        pk_fail(PK_USAGE, "%s is not a result file: line %zu is not UTF-8; name one as the lab wrote it", path, line);
-        return NULL;
-    }
-    if (!strncmp(source, "\xef\xbb\xbf", 3)) {
-        pk_fail(PK_USAGE, "%s begins with a byte order mark, which an editor put there; save it without", path);
-        return NULL;
-    }
-    cJSON *json = cJSON_ParseWithLengthOpts(source, bytes + 1, &end, false);
-    if (!json)
-        pk_fail(PK_USAGE, "%s is not a result file; name one that a lab wrote, results/*/labNN.json", path);
-    else if (end[strspn(end, " \t\r\n")] != '\0') {
-        pk_fail(PK_USAGE, "%s has something behind its end; name it as the lab wrote it, or cut that off", path);
-        cJSON_Delete(json);
-        json = NULL;
-    }
-    return json;
-}
-
 static pk_status judge_kind(const cJSON *json, const char *path)
 {
-    const char *schema = cJSON_GetStringValue(field(json, "schema"));
-    const double version = number(json, "version");
-    if (!schema || strcmp(schema, "pk-result") != 0 || !cJSON_IsArray(field(json, "results")))
+    const char *schema = cJSON_GetStringValue(cli_json_field(json, "schema"));
+    const double version = cli_json_number(json, "version");
+    if (!schema || strcmp(schema, "pk-result") != 0 || !cJSON_IsArray(cli_json_field(json, "results")))
         return pk_fail(PK_USAGE, "%s is not a result file; name one that a lab wrote, results/*/labNN.json", path);
     if (!(version >= 1 && version < 2))
         return pk_fail(PK_USAGE, "%s has version %g, this program reads version 1; use the labs that wrote it", path,
@@ -342,19 +305,19 @@ static pk_status judge_kind(const cJSON *json, const char *path)
 
 static pk_status read_document(cli_result *result, const cJSON *json, const char *path)
 {
-    const cJSON *run = field(json, "run");
+    const cJSON *run = cli_json_field(json, "run");
     char *odd = NULL;
     result->path = cli_copy(path, strlen(path));
-    result->program = text(run, "program");
-    result->started_utc = text(run, "started_utc");
-    result->seed = text(run, "seed");
-    result->is_quick = cJSON_IsTrue(field(run, "quick"));
+    result->program = cli_json_text(run, "program");
+    result->started_utc = cli_json_text(run, "started_utc");
+    result->seed = cli_json_text(run, "seed");
+    result->is_quick = cJSON_IsTrue(cli_json_field(run, "quick"));
     read_steps(result, run);
-    result->status = text(json, "status");
-    result->note = text(json, "note");
-    read_environment(result, field(json, "environment"));
-    read_device(result, field(json, "device"));
-    pk_status status = read_lab(result, field(json, "lab"), &odd);
+    result->status = cli_json_text(json, "status");
+    result->note = cli_json_text(json, "note");
+    read_environment(result, cli_json_field(json, "environment"));
+    read_device(result, cli_json_field(json, "device"));
+    pk_status status = read_lab(result, cli_json_field(json, "lab"), &odd);
     if (status == PK_OK)
         read_arrays(result, json, &odd);
     if (status == PK_OK && odd)
@@ -370,14 +333,7 @@ static pk_status read_document(cli_result *result, const cJSON *json, const char
 pk_status cli_result_load(cli_result *result, const char *path)
 {
     memset(result, 0, sizeof *result);
-    size_t bytes;
-    char *source = cli_read_bytes(path, &bytes);
-    if (!source) {
-        (void)pk_fail(PK_USAGE, "cannot read %s: %s; name a result file, results/*/labNN.json", path, strerror(errno));
-        return PK_USAGE;
-    }
-    cJSON *json = parsed(path, source, bytes);
-    free(source);
+    cJSON *json = cli_json_load(path);
     pk_status status = json ? judge_kind(json, path) : PK_USAGE;
     if (status == PK_OK)
         status = read_document(result, json, path);
