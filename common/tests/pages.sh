@@ -6,7 +6,7 @@ cd "$1" || exit 1
 
 # Messages name pages as docs/page.md#heading; pk_hints.c joins the page's name to "#heading)".
 references() {
-    grep -rhoE 'docs/[a-z-]+\.md(#[a-z0-9-]+)?' --include='*.c' --include='*.cu' --include='*.h' --include='*.cpp' \
+    grep -rhoE 'docs/[a-z0-9-]+\.md(#[a-z0-9-]+)?' --include='*.c' --include='*.cu' --include='*.h' --include='*.cpp' \
         common harness labs solutions
     sed -n 's|.*"#\([a-z0-9-]*\)).*|docs/troubleshooting.md#\1|p' common/pk_hints.c
 }
