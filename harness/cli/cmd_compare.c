@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "num/pk_splitmix.h"
 #include "pk/host.h"
 #include "results.h"
 
@@ -17,15 +18,6 @@ enum {
 };
 
 /* ---- bootstrap ---- */
-
-/* splitmix64 (Steele, Lea and Flood 2014): small, and good enough to draw indices. */
-static uint64_t next_random(uint64_t *state)
-{
-    uint64_t z = (*state += 0x9e3779b97f4a7c15u);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
 
 static int ascending(const void *a, const void *b)
 {
@@ -50,12 +42,13 @@ static double ranked(const double *sorted, const unsigned *drawn, size_t rank)
     return sorted[i];
 }
 
-/* The median of one resample. Counting how often each index is drawn saves sorting the resample. */
-static double resampled_median(const double *sorted, unsigned *drawn, size_t count, uint64_t *state)
+/* The median of one resample, which draws the next `count` of SplitMix64's numbers. Counting how often each index
+ * is drawn saves sorting the resample. */
+static double resampled_median(const double *sorted, unsigned *drawn, size_t count, uint64_t *number)
 {
     memset(drawn, 0, count * sizeof *drawn);
     for (size_t i = 0; i < count; i++)
-        drawn[next_random(state) % count]++;
+        drawn[pk_splitmix64(SEED, (*number)++) % count]++;
     return 0.5 * (ranked(sorted, drawn, (count - 1) / 2) + ranked(sorted, drawn, count / 2));
 }
 
@@ -65,10 +58,10 @@ static pk_interval ratio_interval(const cli_point *a, const cli_point *b)
     double *a_sorted = sorted_copy(&a->wall), *b_sorted = sorted_copy(&b->wall);
     double *ratios = cli_grow(NULL, RESAMPLES, sizeof *ratios);
     unsigned *drawn = cli_grow(NULL, most, sizeof *drawn);
-    uint64_t state = SEED;
+    uint64_t number = 0;
     for (size_t i = 0; i < RESAMPLES; i++) {
-        double a_median = resampled_median(a_sorted, drawn, a->wall.count, &state);
-        double b_median = resampled_median(b_sorted, drawn, b->wall.count, &state);
+        double a_median = resampled_median(a_sorted, drawn, a->wall.count, &number);
+        double b_median = resampled_median(b_sorted, drawn, b->wall.count, &number);
         ratios[i] = a_median / a->tokens / (b_median / b->tokens);
     }
     pk_interval interval = {pk_quantile(ratios, RESAMPLES, 0.025), pk_quantile(ratios, RESAMPLES, 0.975)};

@@ -2,6 +2,7 @@
 #include "lab03_plain.cuh"
 #include "lab03_reference.h"
 #include "num/pk_random.h"
+#include "num/pk_splitmix.h"
 
 static const uint16_t POISON = 0xffff; /* a NaN */
 
@@ -12,25 +13,16 @@ enum { MARKS = 5 }; /* components of K that say where a row is */
 
 enum { DRAW_K, DRAW_V, DRAW_K_NEW, DRAW_V_NEW, DRAW_Q, DRAW_KIND };
 
-/* Number `index` of the sequence that `seed` begins: pk_random_split, on the device. */
-static __device__ inline unsigned long long draw(unsigned long long seed, unsigned long long index)
-{
-    unsigned long long z = seed + (index + 1) * 0x9e3779b97f4a7c15ull;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
-    return z ^ (z >> 31);
-}
-
 /* Uniform in [-limit, limit), a multiple of limit 2^-23. */
 static __device__ inline float draw_float(unsigned long long seed, unsigned long long index, float limit)
 {
-    return limit * ((float)(draw(seed, index) >> 40) * 0x1p-23f - 1);
+    return limit * ((float)(pk_splitmix64(seed, index) >> 40) * 0x1p-23f - 1);
 }
 
 /* Uniform in [-1, 1], rounded to bf16, to nearest even; one in 32 is -0, and one in 32 a denormal. */
 static __device__ inline uint16_t draw_bf16(unsigned long long seed, unsigned long long index)
 {
-    const unsigned kind = (unsigned)draw(seed, index) & 0xfff; /* the float takes the upper 24 bits */
+    const unsigned kind = (unsigned)pk_splitmix64(seed, index) & 0xfff; /* the float takes the upper 24 bits */
     if (kind >> 7 == 0)
         return 0x8000;
     if (kind >> 7 == 1)
@@ -110,7 +102,7 @@ static __global__ void draw_queries(lab03_view v, float *q, unsigned long long s
     const size_t i = lab03_plain_index(), d = i % v.head_dim;
     if (i >= count)
         return;
-    const unsigned kind = (unsigned)(draw(kinds, i / v.head_dim) >> 60);
+    const unsigned kind = (unsigned)(pk_splitmix64(kinds, i / v.head_dim) >> 60);
     const float peak = PEAK * sqrtf((float)v.head_dim);
     q[i] = draw_float(seed, i, LAB03_Q_LIMIT);
     if (kind < MARKS && d == kind)
