@@ -3,14 +3,20 @@
 
 set encoding utf8
 
-# 9 pt letters on 3.3 inches are 18 units on a canvas of 480. The PNG has two pixels a unit. A script that needs more room
-# sets `height` and loads the theme again.
+# 9 pt letters on 3.3 inches are 18 units on a canvas of 480. The PNG has two pixels a unit, the PDF has those inches. A
+# script that needs more room sets `height` and loads the theme again.
 if (!exists('height')) { height = 440 }
 if (format eq 'svg') {
     set terminal svg size 480,height font 'Helvetica,18' linewidth 1.5 enhanced background '#ffffff'
     marker = 0.6 # these markers are as large as the other terminal's
     row = 0.85
-} else {
+}
+if (format eq 'pdf') {
+    set terminal pdfcairo size 3.3in,3.3*height/480.0 in font 'Sans,18' fontscale 0.375 linewidth 1.5 pointscale 0.5 enhanced background '#ffffff'
+    marker = 1.0
+    row = 1.05
+}
+if (format eq 'png') {
     set terminal pngcairo size 960,2*height font 'Sans,18' fontscale 1.5 linewidth 3 pointscale 2 enhanced background '#ffffff'
     marker = 1.0
     row = 1.05

@@ -119,12 +119,4 @@ set tmargin at screen 0.43
 set bmargin at screen 0.23 * share
 set xlabel 'the first kernels, close up (µs)'
 eval 'plot ' . all_bars('timeline_close.dat')
-unmark = "set arrow %d from %g, first %g to %g, first %g nohead linetype 1 dashtype (3,2) linewidth 0.7 front"
-do for [v in from . ' ' . to] {
-    do for [list in 'timeline_first_token timeline_window'] {
-        done = of_variant(value(list), v)
-        number = 20 + 2 * (v eq to) + (list eq 'timeline_window')
-        if (done == done && (list ne 'timeline_window' || of_variant(timeline_tokens, v) > 1)) { eval sprintf(mark, number, done, lane_of(v) + 0.5, done, lane_of(v) + 2.5) }
-    }
-}
-set multiplot
+unset multiplot

@@ -5,10 +5,7 @@
 
 #include "plot.h"
 
-enum {
-    MOST_VARIANTS = 40, /* bars that a page has room for */
-    MOST_PHASES = 32    /* more than any variant times; further ones are in no table */
-};
+enum { MOST_PHASES = 32 /* more than any variant times; further ones are in no table */ };
 
 static bool is_hot(const cli_point *point)
 {
@@ -131,7 +128,7 @@ plot_figures plot_figures_of(const cli_result *result, const char *folder)
     }
     if (run_count)
         qsort(runs, run_count, sizeof *runs, by_place);
-    all.variant_count = run_count < MOST_VARIANTS ? run_count : MOST_VARIANTS;
+    all.variant_count = run_count < PLOT_MOST_VARIANTS ? run_count : PLOT_MOST_VARIANTS;
     all.left_out = run_count - all.variant_count;
     all.variants = cli_grow(NULL, all.variant_count + 1, sizeof *all.variants);
     for (size_t i = 0; i < all.variant_count; i++)

@@ -40,7 +40,8 @@
  * says why), and a word for each of them in timeline_window (us, the end of the second token), timeline_close_up (us,
  * the end of the twelfth kernel), timeline_first_token (us), timeline_tokens (2, or as many as there are; where none
  * were reported, shares of the kernels), timeline_launches (of kernels and graphs, a token), timeline_tracks (the
- * device's); format ("svg" or "png"), output, theme. A script that has too little to draw prints one line that says
+ * device's); format ("svg", "png" or "pdf"), output, theme. What it leaves in
+ * `says`, `about` and `note` (plots/theme.gp) is the figure's caption too. A script that has too little to draw prints one line that says
  * what is missing and ends with `exit status 77`.
  */
 #include <errno.h>

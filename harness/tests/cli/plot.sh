@@ -1,11 +1,28 @@
 #!/usr/bin/env bash
-# Figures: SVG and PNG, whole and labelled; and what is said when one cannot be drawn. Exit code 77 without gnuplot.
+# Figures: whole and labelled, in every format; and what is said when one cannot be drawn. Exit code 77 without gnuplot.
 # shellcheck source=fixture.sh
 source "$(dirname "$0")/fixture.sh"
 command -v gnuplot >/dev/null || exit 77
 out=$fixture/figures
 export TMPDIR="$fixture/it's temporary"
 mkdir "$TMPDIR"
+
+# only [FIGURE...]: these are drawn, "lab01-speedup", and no others; all of them without a name.
+only() {
+    local figure
+    rm -rf "$PK_LAB_SOURCE/plots"
+    if (($# == 0)); then
+        ln -s "$repository/plots" "$PK_LAB_SOURCE/plots"
+        return
+    fi
+    mkdir "$PK_LAB_SOURCE/plots"
+    ln -s "$repository"/plots/*.gp "$PK_LAB_SOURCE/plots"
+    rm "$PK_LAB_SOURCE"/plots/lab*-*.gp
+    for figure in "$@"; do ln -s "$repository/plots/$figure.gp" "$PK_LAB_SOURCE/plots"; done
+}
+
+# run_svg ARGUMENT...: `plot` as SVG alone, which is enough where no format is what is tested.
+run_svg() { run plot --format=svg "$@"; }
 
 # fits FIGURE: no line of its titles is wider than the canvas, by the mean width of Helvetica's letters.
 fits() {
@@ -120,6 +137,7 @@ touch "$TMPDIR/pk-plot-killed/points.dat"
 run plot "$fixture/lab01.json" "--out=$out"
 expect 0 wrote
 expect_no 'not drawn'
+expect_no .pdf
 [[ -z $(ls -A "$TMPDIR") ]] || fail 'a temporary folder was left'
 for figure in launch-cost overhead-share speedup latency timeline; do
     svg=$out/lab01-$figure.svg
@@ -146,8 +164,8 @@ output=$(cat "$out/lab01-timeline.svg")
 expect 0 'launch-sync: 150 launches a token; stream: 150' 'two tokens (µs)' 'close up' submission wait kernel
 
 # Beside the results when no folder is asked for; a folder's name may hold anything.
-run plot "$fixture/cpu's results"
-expect 0 "in $fixture/cpu's results" 'wrote lab01-latency.png' 'not drawn: lab01-overhead-share' 'T_comp means nothing'
+run_svg "$fixture/cpu's results"
+expect 0 "in $fixture/cpu's results" 'wrote lab01-latency.svg' 'not drawn: lab01-overhead-share' 'T_comp means nothing'
 expect_width
 [[ ! -e $fixture/cpu\'s\ results/lab01-overhead-share.svg ]] || fail 'a share of nothing is drawn'
 for figure in launch-cost speedup latency timeline; do
@@ -156,27 +174,39 @@ for figure in launch-cost speedup latency timeline; do
 done
 [[ -z $(ls -A "$TMPDIR") ]] || fail 'a temporary folder was left'
 
+# PDF, and LaTeX's figure around it, whose caption is what the figure says. SVG and PNG are not drawn unless asked for.
+only lab01-speedup
+run plot "$fixture/cpu's results" --format=tex "--out=$fixture/tex"
+expect 0 'wrote lab01-speedup.pdf' 'wrote lab01-speedup.tex'
+[[ $(cd "$fixture/tex" && echo *) == 'lab01-speedup.pdf lab01-speedup.tex' ]] || fail 'more than was asked for'
+[[ $(head -c 5 "$fixture/tex/lab01-speedup.pdf") == %PDF- ]] || fail 'no PDF'
+output=$(<"$fixture/tex/lab01-speedup.tex")
+expect 0 '\includegraphics{lab01-speedup}' '\label{fig:lab01-speedup}' \
+    '\caption{fused is 28.6$\times$ as fast as launch-sync (n = 1024, K = 150, CPU device' '; whiskers: 95\% interval).}'
+run plot "$fixture/lab01.json" --format=svg,pgn "--out=$fixture/none"
+expect_error "--format: 'pgn' is none of svg, png, pdf and tex; did you mean 'png'?"
+run plot "$fixture/lab01.json" --format= "--out=$fixture/none"
+expect_error "--format: '' is none of"
+[[ ! -e $fixture/none ]] || fail 'something is drawn'
+
 # No timeline, one that is none, and one of another device: the other figures are drawn all the same, and what is in the
 # file is never a command.
 mkdir "$fixture/timelines"
 cp "$fixture/lab01.json" "$fixture/timelines/"
-run plot "$fixture/timelines" "--out=$out"
+only lab01-timeline lab01-speedup
+run_svg "$fixture/timelines" "--out=$out"
 expect 0 'not drawn: lab01-timeline: needs a timeline beside the result: ./lab run 01 --solution --trace' 'wrote lab01-speedup'
-rm "$PK_LAB_SOURCE/plots"
-mkdir "$PK_LAB_SOURCE/plots"
-cp "$repository"/plots/{theme,timeline,lab01-timeline}.gp "$PK_LAB_SOURCE/plots"
+only lab01-timeline
 for change in cut form name pid time category device; do
     make_timeline "$fixture/lab01.json" "$fixture/timelines/lab01-trace.json" $change
-    run plot "$fixture/timelines" "--out=$out"
+    run_svg "$fixture/timelines" "--out=$out"
     expect 0 'not drawn: lab01-timeline: ' 'lab01-trace.json' 'record it'
 done
 make_timeline "$fixture/lab01.json" "$fixture/timelines/lab01-trace.json" alone
-run plot "$fixture/timelines" "--out=$out"
+run_svg "$fixture/timelines" "--out=$out"
 expect 0 'not drawn: lab01-timeline: needs two variants in the timeline'
 run report "$fixture/timelines" # it is no result of another program
 expect 0 launch-sync
-rm -r "$PK_LAB_SOURCE/plots"
-ln -s "$repository/plots" "$PK_LAB_SOURCE/plots"
 
 # A run without timings: every figure that needs them says so.
 python3 - "$fixture/lab01.json" "$fixture/untimed.json" <<'CODE'
@@ -188,7 +218,8 @@ for point in result["results"]:
     point["derived"]["us_per_token"] = None
 json.dump(result, open(sys.argv[2], "w"))
 CODE
-run plot "$fixture/untimed.json" "--out=$fixture/untimed"
+only lab01-latency lab01-speedup
+run_svg "$fixture/untimed.json" "--out=$fixture/untimed"
 expect 0 'not drawn: lab01-latency: needs timings'
 expect 0 'not drawn: lab01-speedup: needs a variant beside the baseline'
 
@@ -205,12 +236,13 @@ for i in range(3000):
     result["results"].append(point)
 json.dump(result, open(sys.argv[2], "w"))
 CODE
-output=$(timeout 20 "$pk_lab" plot "$fixture/crowd.json" "--out=$fixture/crowd" 2>&1)
+only lab01-speedup
+output=$(timeout 20 "$pk_lab" plot --format=svg "$fixture/crowd.json" "--out=$fixture/crowd" 2>&1)
 code=$?
 expect 0 'the first 40 variants are drawn; 2965 more have no room' 'wrote lab01-speedup.svg'
 
 # ---- what the scripts get: a script of our own in place of the figures' writes it down ----
-rm "$PK_LAB_SOURCE/plots"
+rm -r "$PK_LAB_SOURCE/plots"
 mkdir "$PK_LAB_SOURCE/plots"
 echo >"$PK_LAB_SOURCE/plots/theme.gp"
 cat >"$PK_LAB_SOURCE/plots/lab01-tell.gp" <<'CODE'
@@ -218,13 +250,13 @@ print sprintf('%d points, tokens %d, K %d, modelled %s;', along_k_count, along_k
     . system("tr '\n' ';' <along_k.dat")
 exit status 77
 CODE
-run plot "$fixture/lab01.json" "--out=$out"
+run_svg "$fixture/lab01.json" "--out=$out"
 expect 0 '3 points, tokens 1, K 150, modelled launch-sync work-only stream ;'
 [[ $(flat | grep -o '1024 150 [14]' | sort | uniq -c | tr -s ' ') == ' 4 1024 150 1' ]] ||
     fail 'the default point is on a line'
 # An older file: the sweep had the same number of tokens, and covers the default point again.
 sed 's/"tokens": 1\([,}]\)/"tokens": 4\1/g' "$fixture/lab01.json" >"$fixture/older.json"
-run plot "$fixture/older.json" "--out=$out"
+run_svg "$fixture/older.json" "--out=$out"
 expect 0 '3 points, tokens 4, K 150'
 [[ $(flat | grep -o '1024 150 4' | wc -l) == 4 ]] || fail 'a point is on a line twice'
 expect 0 1206.024
@@ -252,14 +284,14 @@ print sprintf('peers %s; baseline %s; %d along k, n %d; ', peers, baseline, alon
     . system("grep -c ' 4096 1 1 ' points.dat") . ';' . system("grep -c ' 2048 [2-8] 4 ' points.dat") . ' long'
 exit status 77
 CODE
-run plot "$fixture/lab01.json" "$fixture/peer.json" "--out=$out"
+run_svg "$fixture/lab01.json" "$fixture/peer.json" "--out=$out"
 expect 0 'peers other-launch-sync other-stream ; baseline launch-sync; 3 along k, n 1024; 1 launch-sync;2 work-only;3 stream;4 fused;5 pdl;6 other-launch-sync;7 other-stream;stream;fused;pdl;6;14 long'
-run plot "$fixture/peer.json" "$fixture/lab01.json" "--out=$out" # the first is what the others stand beside
+run_svg "$fixture/peer.json" "$fixture/lab01.json" "--out=$out" # the first is what the others stand beside
 expect 0 'peers launch-sync work-only stream fused pdl ; baseline other-launch-sync;'
 sed 's/"role": "baseline"/"role": "ladder"/g' "$fixture/lab01.json" >"$fixture/no-baseline.json"
-run plot "$fixture/no-baseline.json" "$fixture/peer.json" "--out=$out"
+run_svg "$fixture/no-baseline.json" "$fixture/peer.json" "--out=$out"
 expect 0 'baseline ;'
-run plot "$fixture/lab01.json" "$fixture/lab01.json" "--out=$out"
+run_svg "$fixture/lab01.json" "$fixture/lab01.json" "--out=$out"
 expect_error "both have the variant 'launch-sync'" './lab compare'
 # Many knobs, with names that gnuplot cannot have, with decimals, of ten digits and with choices; tokens' latencies.
 python3 - "$fixture/lab01.json" "$fixture/many.json" <<'CODE'
@@ -296,7 +328,7 @@ print sprintf('%g rows, k to %g; s %s; in flight %g, first %s, form %g, a %g, %g
     . system("tr '\n' ';' <headline.dat") . system("grep '^[^N].* 5 ' points.dat | tr '\n' ';'")
 exit status 77
 CODE
-run plot "$fixture/many.json" "--out=$out"
+run_svg "$fixture/many.json" "--out=$out"
 expect 0 '3 rows, k to 150; s 4 5 ; in flight 2, first 4294966296 , form 1, a 0.015625, 132 processors, p50 17 p99 18;'
 expect 0 '1 launch-sync 8442.168' '5 pdl NaN NaN NaN "skipped: it'
 expect 0 '1024 1 1 2 0.015625 1 4294966296 1 2 3 5 11.5 99.25 33 1.16' ' 3.5 77.5 0.25 5.25 NaN'
@@ -309,14 +341,13 @@ result = json.load(open(sys.argv[1]))
 result["lab"]["knobs"] += [{"name": f"k{i}", "unit": ""} for i in range(40)]
 json.dump(result, open(sys.argv[2], "w"))
 CODE
-run plot "$fixture/too-many.json" "--out=$out"
+run_svg "$fixture/too-many.json" "--out=$out"
 expect 2 'more than 32 knobs'
-rm -r "$PK_LAB_SOURCE/plots"
-ln -s "$repository/plots" "$PK_LAB_SOURCE/plots"
+only
 
 # ---- lab 02's figures: families of curves, latencies, another program's bars ----
 shipped=$repository/docs/results/h200
-run plot "$shipped/lab02.json" "$shipped/lab02-triton.json" "--out=$out"
+run_svg "$shipped/lab02.json" "$shipped/lab02-triton.json" "--out=$out"
 expect 0 wrote
 expect_no 'not drawn'
 for figure in "$repository"/plots/lab02-*.gp; do
@@ -341,7 +372,8 @@ labels = re.findall(r'translate\(([0-9.]+),[0-9.]+\)"[^>]*text-anchor="(\w+)">\s
 sides = {anchor for _, anchor, value in labels if float(value) < 1}, {anchor for _, anchor, value in labels if float(value) >= 1}
 sys.exit(sides != ({"end"}, {"start"}))
 CODE
-run plot "$shipped/lab02-triton.json" "--out=$fixture/alone"
+only lab02-blocks lab02-speedup
+run_svg "$shipped/lab02-triton.json" "--out=$fixture/alone"
 expect 0 'not drawn: lab02-blocks: needs the sweep "blocks"' 'wrote lab02-speedup.svg'
 output=$(cat "$fixture/alone/lab02-speedup.svg")
 expect_no hatched
@@ -354,7 +386,8 @@ for point in result["results"]: # a latency that is no power of ten in a title
         point["timing"]["token"][quantile] *= 1e4
 json.dump(result, open(sys.argv[2], "w"))
 CODE
-run plot "$fixture/cpu2.json" "--out=$fixture/cpu2"
+only
+run_svg "$fixture/cpu2.json" "--out=$fixture/cpu2"
 output=$(cat "$fixture/cpu2/lab02-load.svg")
 expect 0 'p50 13.2 ms, p99 143 ms'
 for figure in "$fixture/cpu2"/*.svg; do
@@ -363,7 +396,7 @@ for figure in "$fixture/cpu2"/*.svg; do
 done
 
 # ---- lab 03's: lines that lie on each other, and a sweep that ran and was skipped ----
-run plot "$shipped/lab03.json" "--out=$out"
+run_svg "$shipped/lab03.json" "--out=$out"
 expect 0 'wrote lab03-tiles.svg'
 expect_no 'not drawn'
 output=$(cat "$out/lab03-length.svg")
@@ -379,7 +412,8 @@ for point in result["results"]:
         point.update(status="skipped", reason="bulk copies: this device has none")
 json.dump(result, open(sys.argv[2], "w"))
 CODE
-run plot "$fixture/skipped3.json" "--out=$fixture/skipped3"
+only lab03-tiles
+run_svg "$fixture/skipped3.json" "--out=$fixture/skipped3"
 expect 0 'not drawn: lab03-tiles: the sweep "tiles" has no times: warp-roles skipped: this device has none'
 expect_no 'needs the sweep'
 # A quick run, as the demo makes one: few rows, all on another length than the headline's, and one rung of the two skipped.
@@ -413,7 +447,8 @@ for point in result["results"]:
 result["results"] = kept
 json.dump(result, open(sys.argv[2], "w"))
 CODE
-run plot "$fixture/quick3.json" "--out=$fixture/quick3"
+only lab03-stages lab03-tiles lab03-length
+run_svg "$fixture/quick3.json" "--out=$fixture/quick3"
 expect 0 'wrote lab03-stages.svg' 'wrote lab03-tiles.svg'
 output=$(cat "$fixture/quick3/lab03-stages.svg")
 expect 0 '32 keys' 'open: async-tiles'
@@ -430,7 +465,8 @@ for point in result["results"]:
         point.update(status="wrong", reason="of fresh inputs")
 json.dump(result, open(sys.argv[2], "w"))
 CODE
-run plot "$fixture/wrong3.json" "--out=$fixture/wrong3"
+only lab03-speedup lab03-length
+run_svg "$fixture/wrong3.json" "--out=$fixture/wrong3"
 for figure in speedup length; do
     output=$(cat "$fixture/wrong3/lab03-$figure.svg")
     expect_no '2.57×'
@@ -503,7 +539,8 @@ for token in range(2):
 text = '{"displayTimeUnit":"ns",\n"otherData":' + json.dumps(heading) + ',\n"traceEvents":[\n'
 open(sys.argv[3], "w").write(text + ",\n".join(map(json.dumps, events)) + "\n]}\n")
 CODE
-run plot "$fixture/lab04.json" "--out=$out"
+only
+run_svg "$fixture/lab04.json" "--out=$out"
 expect 0 'wrote lab04-rungs.svg' 'wrote lab04-speedup.svg' 'wrote lab04-phases.svg' 'wrote lab04-break-even.svg'
 expect 0 'wrote lab04-ttft.svg' 'wrote lab04-projections.svg' 'wrote lab04-update.svg' 'wrote lab04-timeline.svg'
 output=$(cat "$out/lab04-update.svg")
@@ -541,22 +578,25 @@ for point in result["results"]:
         scale(point, 1e-4)
 json.dump(result, open(sys.argv[2], "w"))
 CODE
-run plot "$fixture/slow4.json" "--out=$fixture/slow4"
+only lab04-update lab04-phases
+run_svg "$fixture/slow4.json" "--out=$fixture/slow4"
 output=$(cat "$fixture/slow4/lab04-update.svg" "$fixture/slow4/lab04-phases.svg")
 expect 0 'update-nodes: 14 ms a token beyond resident' '>15000; host: 2<' 'too little to tell a replay'
 # A file from before phases were timed, and a phase that no table could name.
 sed 's/"parts_us"/"older"/g' "$fixture/lab04.json" >"$fixture/older4.json"
-run plot "$fixture/older4.json" "--out=$fixture/older4"
+only lab04-phases lab04-break-even lab04-rungs
+run_svg "$fixture/older4.json" "--out=$fixture/older4"
 expect 0 'not drawn: lab04-phases: the file has no times of capture' 'not drawn: lab04-break-even: ' 'wrote lab04-rungs.svg'
 sed 's/"upload"/"up; load"/g' "$fixture/lab04.json" >"$fixture/odd4.json"
-run plot "$fixture/odd4.json" "--out=$fixture/odd4"
+run_svg "$fixture/odd4.json" "--out=$fixture/odd4"
 expect 2 "its phase is named 'up; load'"
 
 # ---- what cannot be drawn ----
+only lab01-launch-cost
 mkdir -p "$PK_LAB_SOURCE"/results/2026-01-0{1,2,3}T000000Z-d
 cp "$fixture/lab01.json" "$PK_LAB_SOURCE/results/2026-01-01T000000Z-d/lab01.json"
 cp "$fixture/lab01.json" "$PK_LAB_SOURCE/results/2026-01-02T000000Z-d/lab01.json"
-run plot
+run_svg
 expect_no 'no sweep' # no folder but the newest is read
 python3 - "$fixture/lab01.json" "$PK_LAB_SOURCE/results/2026-01-03T000000Z-d/lab01.json" <<'CODE'
 import json, sys
@@ -564,23 +604,24 @@ result = json.load(open(sys.argv[1]))
 result["results"] = [point for point in result["results"] if point["params"] == result["results"][0]["params"]]
 json.dump(result, open(sys.argv[2], "w"))
 CODE
-run plot
+run_svg
 expect 0 'not drawn: lab01-launch-cost' 'no sweep' './lab plot results/2026-01-02T000000Z-d'
 expect_width
 rm -r "$PK_LAB_SOURCE/results"
-run plot "$repository/harness/tests/data/example-gpu.json" "--out=$fixture/some"
+only lab01-overhead-share lab01-launch-cost
+run_svg "$repository/harness/tests/data/example-gpu.json" "--out=$fixture/some"
 expect 0 'not drawn: lab01-overhead-share' './lab run 01 --sweep' 'lab01-launch-cost.svg'
 touch "$fixture/file"
-run plot "$fixture/lab01.json" "--out=$fixture/file/below"
+run_svg "$fixture/lab01.json" "--out=$fixture/file/below"
 expect 2 'lab: ' "$fixture/file"
-TMPDIR=$fixture/nowhere run plot "$fixture/lab01.json" "--out=$out"
+TMPDIR=$fixture/nowhere run_svg "$fixture/lab01.json" "--out=$out"
 expect 2 TMPDIR
-PATH=$fixture run plot "$fixture/lab01.json"
+PATH=$fixture run_svg "$fixture/lab01.json"
 expect 2 'apt-get install --no-install-recommends gnuplot-nox'
 
 # A full disk, as a limit on file sizes: no figure that is cut short, no temporary file left in its place.
 run_when_full() {
-    output=$( (trap '' XFSZ; ulimit -f 4; "$pk_lab" plot "$fixture/lab01.json" "--out=$fixture/full") 2>&1)
+    output=$( (trap '' XFSZ; ulimit -f 4; "$pk_lab" plot --format=svg "$fixture/lab01.json" "--out=$fixture/full") 2>&1)
     code=$?
 }
 mkdir "$fixture/full"
