@@ -2,6 +2,7 @@
 #ifndef LAB04_PROBLEM_H
 #define LAB04_PROBLEM_H
 
+#include "decode/pk_judge.h"
 #include "lab04.h"
 
 enum {
@@ -30,12 +31,6 @@ static inline int lab04_knob(const pk_run *run, const char *name)
     return (int)pk_knob_value(run, name);
 }
 
-/* How far logits are from those of the model in double: the worst of the steps that were looked at. */
-typedef struct lab04_drift {
-    double l2, kl; /* relative to the reference's length; nats */
-    int steps;     /* that were looked at; 0: none, and the others mean nothing */
-} lab04_drift;
-
 /* What the host knows of a problem, out of the variants' reach. */
 typedef struct lab04_expected {
     float *axpy_x, *axpy_start, *axpy_want, *axpy_got; /* [n] */
@@ -47,7 +42,7 @@ typedef struct lab04_expected {
     float *project_x, *project_y; /* [columns], [copies][rows] as downloaded */
     unsigned *project_words;      /* [copies] as downloaded */
     float *seen_logits;
-    lab04_drift seen_drift;
+    pk_drift seen_drift;
     bool seen;
     char seen_variant[32];
     size_t cache_bytes;

@@ -12,6 +12,7 @@
 #include "pk/stats.h"
 #include "pk_device.h"
 #include "pk_status.h"
+#include "pk_verdict.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -144,14 +145,6 @@ typedef enum pk_buffer_role {
 pk_status pk_run_buffer(pk_run *run, const char *name, size_t bytes, pk_buffer_role role, void **device);
 
 /* ---- verifying ---- */
-
-typedef struct pk_verdict {
-    uint64_t checked, wrong;   /* elements */
-    uint64_t first_wrong;      /* index of the first wrong element; meaningful when wrong > 0 */
-    double got, want;          /* there */
-    double worst_error, bound; /* largest absolute error, and the bound that applied there (0: exact) */
-    char note[256];            /* what it looks like, for the student; "" when right */
-} pk_verdict;
 
 /* Demand bit equality of `count` floats; NaN equals nothing. Adds to the verdict. */
 void pk_check_exact(pk_verdict *verdict, const float *got, const float *want, size_t count);
