@@ -99,7 +99,11 @@ endfunction()
 
 # pk_add_mistake(01 step-dropped 1 "saw 39 steps"): the test lab01.mistake.step-dropped demands that this variant of
 # lab01_mistakes ends with the exit code and says something that matches. Further arguments go to the program.
+# ThreadSanitizer has those of lab 01, which take the harness to each of its ends; of later labs, what is a race.
 function(pk_add_mistake number variant code match)
+    if(PK_SANITIZE MATCHES "thread" AND NOT number STREQUAL "01")
+        return()
+    endif()
     pk_expect_exit(lab${number} lab${number}.mistake.${variant} lab${number}_mistakes ${code} "${match}"
         --quick --no-timing --variant=${variant} ${ARGN})
 endfunction()
