@@ -173,6 +173,7 @@ int cmd_doctor(int argc, char **argv);
 int cmd_cc(int argc, char **argv);
 int cmd_model(int argc, char **argv);
 int cmd_log(int argc, char **argv);
+int cmd_profile(int argc, char **argv);
 int cmd_plan(int argc, char **argv);
 
 /* The library that `cc` links for its arguments; NULL when they are wrong. */

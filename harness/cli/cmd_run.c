@@ -8,6 +8,7 @@
 
 #include "models.h"
 #include "pk/host.h"
+#include "quote.h"
 #include "results.h"
 #include "timeline.h"
 #include "worklog.h"
@@ -134,30 +135,12 @@ static int start(const cli_lab *lab, request *run)
     return end.code;
 }
 
-/* A word as a shell reads it: in single quotes where it has more than letters, digits and what means nothing there. */
-static char *shell_word(const char *word)
-{
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_=+./,:@%^";
-    if (*word && word[strspn(word, plain)] == '\0')
-        return cli_copy(word, strlen(word));
-    char *quoted = cli_copy("'", 1);
-    for (bool more = true; more; word++) {
-        const size_t length = strcspn(word, "'");
-        more = word[length] != '\0';
-        char *longer = cli_format("%s%.*s%s", quoted, (int)length, word, more ? "'\\''" : "'");
-        free(quoted);
-        quoted = longer;
-        word += length;
-    }
-    return quoted;
-}
-
 /* "run 01 --n=4": the command that makes this run again. */
 static char *command_again(const char *command, const cli_lab *lab, int argc, char **argv)
 {
     char *again = cli_format("%s %s", command, lab->number);
     for (int i = 0; i < argc; i++) {
-        char *word = shell_word(argv[i]), *longer = cli_format("%s %s", again, word);
+        char *word = cli_shell_word(argv[i]), *longer = cli_format("%s %s", again, word);
         free(word);
         free(again);
         again = longer;
@@ -302,7 +285,10 @@ int cmd_targets(int argc, char **argv)
     if (demo || !strcmp(command, "list"))
         for (size_t i = 0; i < labs.count; i++)
             print_targets_of_every(&labs.labs[i], demo);
-    const bool runs = !strcmp(command, "run") || !strcmp(command, "check");
+    bool profiles = !strcmp(command, "profile");
+    for (int i = 2; i < argc; i++)
+        profiles &= strcmp(argv[i], "--print") != 0; /* which needs no program */
+    const bool runs = !strcmp(command, "run") || !strcmp(command, "check") || profiles;
     const cli_lab *lab = runs && argc > 2 && argv[2][0] != '-' ? cli_lab_named(&labs, argv[2]) : NULL;
     const bool text = lab && !strcmp(command, "run") && cli_wants_text(argc - 2, argv + 2);
     if (text)

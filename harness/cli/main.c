@@ -18,7 +18,7 @@ static const command commands[] = {
     {"targets", cmd_targets}, /* for ./lab: no command of a user's */
     {"plot", cmd_plot},       {"report", cmd_report}, {"compare", cmd_compare},   {"doctor", cmd_doctor},
     {"cc", cmd_cc},           {"model", cmd_model},   {"gate", cmd_gate},         {"log", cmd_log},
-    {"plan", cmd_plan},
+    {"profile", cmd_profile}, {"plan", cmd_plan},
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
 

@@ -126,6 +126,25 @@ char *cli_markdown_code(const char *text)
     return span;
 }
 
+/* ---- a shell ---- */
+
+char *cli_shell_word(const char *word)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_=+./,:@%^";
+    if (*word && word[strspn(word, plain)] == '\0')
+        return cli_copy(word, strlen(word));
+    char *quoted = cli_copy("'", 1);
+    for (bool more = true; more; word++) {
+        const size_t length = strcspn(word, "'");
+        more = word[length] != '\0';
+        char *longer = cli_format("%s%.*s%s", quoted, (int)length, word, more ? "'\\''" : "'");
+        free(quoted);
+        quoted = longer;
+        word += length;
+    }
+    return quoted;
+}
+
 /* ---- gnuplot ---- */
 
 void cli_put_gnuplot(FILE *file, const char *text)

@@ -23,6 +23,10 @@ char *cli_plain(const char *text);
 char *cli_markdown(const char *text);
 char *cli_markdown_code(const char *text); /* the same, with its fence of backticks */
 
+/* In new memory: a word as a shell reads it, in single quotes where it has more than letters, digits and what means
+ * nothing there. */
+char *cli_shell_word(const char *word);
+
 /* A string of gnuplot. Single quotes: no backslash, backtick or $ means anything within, only the quote itself. What
  * shows it as a label still has to say `noenhanced`, or its _ ^ { } are markup. */
 void cli_put_gnuplot(FILE *file, const char *text);
