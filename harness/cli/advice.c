@@ -46,17 +46,35 @@ static bool ran_on_cpu(const situation *now)
 }
 
 #define NOT_HERE "; no run here could check it"
+#define HANG "Who was to change what is waited for? See docs/troubleshooting.md#watchdog"
+
+/* ", then ./lab run 05 --work=chain", in new memory: the run that judges the step. */
+static char *then_run(const cli_lab *lab, const pk_step *step)
+{
+    char *options = cli_options_of(lab, step);
+    char *then = cli_format(", then ./lab run %s%s%s", lab->number, *options ? " " : "", options);
+    free(options);
+    return then;
+}
+
+static void say_page(const cli_lab *lab, const pk_step *step)
+{
+    char *section = cli_section_of(lab, step->id);
+    cli_say(2, "The page: %s\nStuck? ./lab hint %s", section, step->id + strlen("lab"));
+    free(section);
+}
 
 /* `then` follows what is to be done in the file: "", or ", then ./lab run 01". */
 static void say_open(const situation *now, const pk_step *step, const char *then)
 {
     char *path = cli_student_file(now->lab, step->file);
-    if (step->todo_left)
+    if (step->todo_left) {
         cli_say(2, "Next: when its code is complete, delete the pk_todo line of %s in %s%s", step->id,
                 cli_relative(path), then);
-    else
-        cli_say(2, "Next: fill in step %s in %s%s\nStuck? ./lab hint %s", step->id, cli_relative(path), then,
-                step->id + strlen("lab"));
+    } else {
+        cli_say(2, "Next: fill in step %s in %s%s", step->id, cli_relative(path), then);
+        say_page(now->lab, step);
+    }
     free(path);
 }
 
@@ -130,29 +148,100 @@ static void say_never_checked(const cli_progress *progress)
     say_skips(&skipped);
 }
 
-/* ---- a wrong result ---- */
+/* ---- a rung that is wrong, hangs or faults ---- */
 
-static void say_wrong(const situation *now, const char *variant)
+/* Stands a rung that is right on the step: in this run, or in an earlier one? */
+static bool is_cleared(const situation *now, const cli_progress *progress, const pk_step *step)
 {
-    const pk_step *open = NULL;
-    char *hints = cli_copy("", 0);
-    for (size_t i = 0; i < now->steps->count; i++) {
+    for (size_t i = 0; now->result && i < now->result->point_count; i++) {
+        const cli_point *point = &now->result->points[i];
+        if (point->is_default && cli_passed(point) && pk_step_is_of(step, point->variant))
+            return true;
+    }
+    for (size_t i = 0; i < progress->rung_count; i++)
+        if (progress->rungs[i].state == CLI_PASSED && pk_step_is_of(step, progress->rungs[i].name))
+            return true;
+    return false;
+}
+
+/* Of the steps that the variant stands on: the first that no right rung stands on, or the first. */
+static const pk_step *first_suspect(const situation *now, const char *variant)
+{
+    cli_progress progress = cli_progress_of(now->lab);
+    const pk_step *first = NULL, *suspect = NULL;
+    for (size_t i = 0; i < now->steps->count && !suspect; i++) {
         const pk_step *step = &now->steps->steps[i];
         if (!pk_step_is_of(step, variant))
             continue;
-        open = step->open && !open ? step : open;
-        char *longer = cli_format("%s./lab hint %s, ", hints, step->id + strlen("lab"));
+        first = first ? first : step;
+        suspect = is_cleared(now, &progress, step) ? NULL : step;
+    }
+    cli_progress_free(&progress);
+    return suspect ? suspect : first;
+}
+
+/* "./lab hint 01.2, ./lab hint 01.3", of the variant's steps from this one on; in new memory. */
+static char *hints_from(const situation *now, const char *variant, const pk_step *from)
+{
+    char *hints = cli_copy("", 0);
+    for (const pk_step *step = from; step < now->steps->steps + now->steps->count; step++) {
+        if (!pk_step_is_of(step, variant))
+            continue;
+        char *longer = cli_format("%s%s./lab hint %s", hints, *hints ? ", " : "", step->id + strlen("lab"));
         free(hints);
         hints = longer;
     }
-    char *path = cli_student_file(now->lab, open ? open->file : "");
+    return hints;
+}
+
+/* `how`: "is wrong", "hangs", "faults"; `then`: what there is to do besides. */
+static void say_bad_rung(const situation *now, const char *variant, const char *how, const char *then)
+{
+    const pk_step *open = first_open(now, variant), *step = open ? open : first_suspect(now, variant);
+    if (!step) {
+        cli_say(2, "Next: %s %s. %s", variant, how, then);
+        return;
+    }
+    char *path = cli_student_file(now->lab, step->file), *section = cli_section_of(now->lab, step->id);
+    char *hints = hints_from(now, variant, step);
     if (open)
-        cli_say(2, "Next: %s is wrong while its step %s is open: fill it in, in %s\nStuck? ./lab hint %s", variant,
-                open->id, cli_relative(path), open->id + strlen("lab"));
+        cli_say(2, "Next: %s %s while its step %s is open: fill it in, in %s:%zu", variant, how, open->id,
+                cli_relative(path), open->line);
     else
-        cli_say(2, "Next: %s is wrong: %sdocs/troubleshooting.md", variant, hints);
-    free(path);
+        cli_say(2, "Next: %s %s. The first step to look at is %s, %s:%zu", variant, how, step->id, cli_relative(path),
+                step->line);
+    cli_say(2, "%s\nThe page: %s\nStuck? %s", then, section, hints);
     free(hints);
+    free(section);
+    free(path);
+}
+
+/* "docs/troubleshooting.md#illegal-address", where a message names a section; in new memory. NULL: none. */
+static char *section_in(const char *said)
+{
+    static const char page[] = "docs/troubleshooting.md#";
+    const char *section = strstr(said, page);
+    if (!section)
+        return NULL;
+    return cli_copy(section, strlen(page) + strspn(section + strlen(page), "abcdefghijklmnopqrstuvwxyz-"));
+}
+
+/* A point of a run that did not pass, or NULL where that is not known. */
+static void say_bad_point(const situation *now, const cli_point *point, const char *how, const char *then)
+{
+    if (!point)
+        cli_say(2, "Next: %s", then);
+    else
+        say_bad_rung(now, point->variant, how, then);
+}
+
+static void say_wrong(const situation *now, const cli_point *point)
+{
+    char *section = section_in(point->reason);
+    char *then = cli_format("See %s", section ? section : "docs/troubleshooting.md");
+    say_bad_rung(now, point->variant, "is wrong", then);
+    free(then);
+    free(section);
 }
 
 /* ---- after a run, and at any time ---- */
@@ -196,15 +285,50 @@ static const pk_step *next_open(const situation *now, bool *here)
     return next ? next : first_open(now, NULL);
 }
 
+/* The first step that is filled in and that no run has judged, another one of the lab's problems mostly; or NULL. */
+static const pk_step *next_unjudged(const situation *now)
+{
+    cli_progress progress = cli_progress_of(now->lab);
+    const pk_step *next = NULL;
+    const char *variant;
+    for (size_t i = 0; i < now->steps->count && !next; i++) {
+        const pk_step *step = &now->steps->steps[i];
+        if (progress.states[i] == CLI_FILLED_IN && !has_variant_with(now, step, false, &variant) &&
+            !skipped_variant(now, step))
+            next = step;
+    }
+    cli_progress_free(&progress);
+    return next;
+}
+
+static void say_unjudged(const situation *now, const pk_step *step)
+{
+    char *options = cli_options_of(now->lab, step);
+    cli_say(2, "Next: ./lab run %s%s%s judges %s, which is filled in", now->lab->number, *options ? " " : "", options,
+            step->id);
+    free(options);
+}
+
+/* After a run, where the step is of another of the lab's problems: the run that judges it. */
+static void say_open_after_run(const situation *now, const pk_step *step, const char *again, bool here)
+{
+    char *options = cli_options_of(now->lab, step), *then = then_run(now->lab, step);
+    say_open(now, step, !here ? NOT_HERE : *options && !strstr(again, options) ? then : "");
+    free(then);
+    free(options);
+}
+
 /* All that the run could judge is right. */
 static void say_after_pass(const situation *now, const char *again)
 {
     bool here;
-    const pk_step *open = next_open(now, &here);
+    const pk_step *open = next_open(now, &here), *unjudged = open && here ? NULL : next_unjudged(now);
     const bool judged = !strncmp(again, "check", strlen("check")) || strstr(again, " --check");
     char *next = next_lab(now->lab);
-    if (open)
-        say_open(now, open, here ? "" : NOT_HERE);
+    if (unjudged)
+        say_unjudged(now, unjudged);
+    else if (open)
+        say_open_after_run(now, open, again, here);
     else if (!judged && !ran_on_cpu(now))
         cli_say(2, "Next: ./lab check %s judges the speed", now->lab->number);
     else if (next)
@@ -223,40 +347,30 @@ static void say_after_nothing(const situation *now, const char *again)
     if (!open && (todo || !now->result))
         open = next_open(now, &here);
     if (open)
-        say_open(now, open, here ? "" : NOT_HERE);
+        say_open_after_run(now, open, again, here);
     else if (ran_on_cpu(now))
         cli_say(2, "Next: ./lab %s on a machine with a GPU; ./lab list names the other rungs", again);
     else
         cli_say(2, "Next: ./lab --backend=cpu %s, on the CPU device", again);
 }
 
-/* The section of docs/troubleshooting.md that the first fault, or what ended the run, names: "illegal-address", in new
- * memory. NULL: unknown. */
-static char *section_of_fault(const cli_result *result)
-{
-    static const char page[] = "docs/troubleshooting.md#";
-    const cli_point *fault = first_with(result, "fault");
-    const char *said = fault ? fault->reason : result ? result->note : "";
-    const char *section = strstr(said, page);
-    if (!section)
-        return NULL;
-    section += strlen(page);
-    return cli_copy(section, strspn(section, "abcdefghijklmnopqrstuvwxyz-"));
-}
-
 /* The harness has reported it: a call failed, or a kernel did. */
 static void say_after_fault(const situation *now, const char *again)
 {
-    char *section = section_of_fault(now->result);
+    const cli_point *point = first_with(now->result, "fault");
+    const char *said = point ? point->reason : now->result ? now->result->note : "";
+    char *section = section_in(said), *then;
     if (!section)
-        cli_say(2, "Next: the section of docs/troubleshooting.md that the message names");
-    else if (!strcmp(section, "illegal-address"))
-        cli_say(2,
-                "Next: ./lab --backend=cpu-checked %s names the access, where the CPU device can run it; "
-                "docs/troubleshooting.md#illegal-address",
-                again);
+        then = cli_format("See the section of docs/troubleshooting.md that the message names");
+    else if (!strcmp(section, "docs/troubleshooting.md#illegal-address"))
+        then =
+            cli_format("Try ./lab --backend=cpu-checked %s, which names the access, where the CPU device can run it; "
+                       "see %s",
+                       again, section);
     else
-        cli_say(2, "Next: docs/troubleshooting.md#%s", section);
+        then = cli_format("See %s", section);
+    say_bad_point(now, point, "faults", then);
+    free(then);
     free(section);
 }
 
@@ -275,9 +389,9 @@ static void say_after_signal(const char *again, int killed_by)
         cli_say(2, "Next: what it said last, above; ./lab --backend=cpu-asan %s may say more", again);
 }
 
-static void say_after_hang(void)
+static void say_after_hang(const situation *now)
 {
-    cli_say(2, "Next: who was to change what is waited for? docs/troubleshooting.md#watchdog");
+    say_bad_point(now, first_with(now->result, "timeout"), "hangs", HANG);
 }
 
 /* Which of the student's files ended the process is not known. */
@@ -299,7 +413,7 @@ static void say_after_end(const situation *now, const char *again, const cli_end
     else if (end->code == pk_exit_code(PK_FAULT))
         say_after_fault(now, again);
     else if (end->code == pk_exit_code(PK_TIMEOUT))
-        say_after_hang();
+        say_after_hang(now);
     else if (end->code == pk_exit_code(PK_MISSED))
         cli_say(2, "Next: what limits it is in the notes, solutions/%s/NOTES.md; ./lab solution %s shows one way",
                 now->lab->name, now->lab->number);
@@ -346,7 +460,7 @@ void cli_advise_after_run(const cli_lab *lab, const cli_result *result, const ch
     else if (other.count)
         say_other_text(lab, &other, again);
     else if (wrong)
-        say_wrong(&now, wrong->variant);
+        say_wrong(&now, wrong);
     else if (end->code == pk_exit_code(PK_TODO))
         say_after_nothing(&now, again);
     else if (end->code == 0)
@@ -379,18 +493,23 @@ static const pk_step *next_open_of(const situation *now, const cli_progress *pro
     return first_open(now, NULL);
 }
 
+/* The rung's last run, of which only the verdict is known. */
 static void say_bad(const situation *now, const cli_rung *rung)
 {
-    if (rung->state == CLI_WRONG) {
-        say_wrong(now, rung->name);
-        return;
-    }
-    cli_say(2, "%s %s in your last run of it.", rung->name, cli_state_word(rung->state));
-    if (rung->state == CLI_HANGS)
-        say_after_hang();
-    else
-        cli_say(2, "Next: ./lab run %s --variant=%s, and the section of docs/troubleshooting.md that it names",
-                now->lab->number, rung->name);
+    static const char run_again[] = "See the section of docs/troubleshooting.md that a run of it names";
+    say_bad_rung(now, rung->name, rung->state == CLI_WRONG ? "is wrong" : cli_state_word(rung->state),
+                 rung->state == CLI_HANGS ? HANG : run_again);
+}
+
+static void say_all_filled_in(const situation *now, const cli_progress *progress)
+{
+    size_t first = 0;
+    while (progress->states[first] != CLI_FILLED_IN)
+        first++;
+    char *options = cli_options_of(now->lab, &progress->steps.steps[first]);
+    cli_say(2, "Every step of lab %s is filled in. Next: ./lab run %s%s%s", now->lab->number, now->lab->number,
+            *options ? " " : "", options);
+    free(options);
 }
 
 bool cli_advise(const cli_lab *lab, const cli_progress *progress)
@@ -406,11 +525,12 @@ bool cli_advise(const cli_lab *lab, const cli_progress *progress)
     } else if (bad) {
         say_bad(&now, bad);
     } else if (open) {
-        char *then = cli_format(", then ./lab run %s%s", lab->number, here ? "" : NOT_HERE);
+        char *run = then_run(lab, open), *then = cli_format("%s%s", run, here ? "" : NOT_HERE);
         say_open(&now, open, then);
         free(then);
+        free(run);
     } else if (cli_count_steps(progress, CLI_FILLED_IN)) {
-        cli_say(2, "Every step of lab %s is filled in. Next: ./lab run %s", lab->number, lab->number);
+        say_all_filled_in(&now, progress);
     } else {
         something = false;
     }

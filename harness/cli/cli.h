@@ -128,6 +128,26 @@ size_t cli_lost_steps(const pk_steps *steps);
 /* Say which fences are lost, and how to mend them; nothing when all are there. */
 void cli_say_lost_steps(const cli_lab *lab, const pk_steps *steps);
 
+/* ---- variants.c ---- */
+
+typedef struct cli_variant {
+    const char *role, *name, *summary; /* role: "baseline" or "ladder" */
+    const char *options;               /* that pose the problem which it solves: "--work=chain"; "" for the defaults */
+} cli_variant;
+
+typedef struct cli_variants {
+    cli_variant *variants;
+    char *text; /* what they point into */
+    size_t count;
+} cli_variants;
+
+/* Those of the lab's program of that role, "optimized" or "solution"; none when it is not built. */
+cli_variants cli_variants_of(const cli_lab *lab, const char *role);
+void cli_variants_free(cli_variants *all);
+
+/* The options under which the rungs that stand on the step run: "--work=chain", or "". In new memory. */
+char *cli_options_of(const cli_lab *lab, const pk_step *step);
+
 /* ---- process.c ---- */
 
 /* Run a program on this terminal until it ends; pass signals on; kill it if it outlives one by 10 s. Its exit

@@ -14,8 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli.h"
 #include "pk/host.h"
+#include "results.h"
 
 /* ---- HINTS.md ---- */
 
@@ -183,7 +183,7 @@ static void print_markdown(const char *page)
     }
 }
 
-static void print_hint(const hints *found, const char *step, int level)
+static void print_hint(const cli_lab *lab, const hints *found, const char *step, int level)
 {
     const char *text = found->begin[level];
     size_t length = found->length[level];
@@ -197,7 +197,9 @@ static void print_hint(const hints *found, const char *step, int level)
     char *body = cli_copy(text, length);
     print_markdown(body);
     free(body);
-    putchar('\n');
+    char *section = cli_section_of(lab, step);
+    cli_say(0, "\nThe page: %s", section);
+    free(section);
     if (level < found->levels)
         cli_say(0, "More: ./lab hint %s", step + 3);
     else
@@ -222,7 +224,7 @@ static pk_status show(const cli_lab *lab, const char *step, const char *wanted)
         status =
             pk_fail(PK_USAGE, "%s has no hint %lld; its section for %s skips it", cli_relative(page_path), level, step);
     if (status == PK_OK) {
-        print_hint(&found, step, (int)level);
+        print_hint(lab, &found, step, (int)level);
         if (level > level_read(progress, step))
             status = remember(path, progress, step, (int)level);
     }

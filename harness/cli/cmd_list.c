@@ -10,24 +10,19 @@
 
 /* ---- list ---- */
 
-/* The solution's program knows all variants; it prints "role<TAB>name<TAB>summary" for each. */
+/* The solution's program knows all variants. */
 static void list_variants(pk_table *table, const cli_lab *lab)
 {
-    char *program = cli_format("%s/bin/%s_solution", cli_build(), lab->id);
-    char *arguments[] = {program, "--list", NULL}, *output = NULL, *rest = NULL;
-    if (!cli_exists(program) || cli_capture(arguments, &output) != 0) {
+    cli_variants all = cli_variants_of(lab, "solution");
+    if (!all.count)
         pk_table_row(table, (const char *[]){lab->number, "program", "", "not built: ./lab run builds it"});
-    } else {
-        for (char *line = strtok_r(output, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
-            char *name = strchr(line, '\t'), *summary = name ? strchr(name + 1, '\t') : NULL;
-            if (!summary)
-                continue;
-            *name++ = *summary++ = '\0';
-            pk_table_row(table, (const char *[]){lab->number, line, name, summary});
-        }
+    for (size_t i = 0; i < all.count; i++) {
+        const cli_variant *variant = &all.variants[i];
+        char *what = cli_format("%s%s%s", variant->summary, *variant->options ? "; " : "", variant->options);
+        pk_table_row(table, (const char *[]){lab->number, variant->role, variant->name, what});
+        free(what);
     }
-    free(output);
-    free(program);
+    cli_variants_free(&all);
 }
 
 /* Each step under the file that it is in. */

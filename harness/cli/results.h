@@ -157,6 +157,18 @@ void cli_progress_free(cli_progress *progress);
 size_t cli_count_steps(const cli_progress *progress, cli_state state); /* how many are in that state */
 const char *cli_state_word(cli_state state);
 
+/* ---- pages.c ---- */
+
+/* Where a page explains the step, "labs/lab01_name/README.md#stream-lab011": the first section below the page's own
+ * heading that names it, in README.md or in a further part beside it. The page alone where none does. In new memory. */
+char *cli_section_of(const cli_lab *lab, const char *step_id);
+
+typedef struct cli_minutes {
+    double all;  /* what the pages of the lab say at their beginnings, "About four hours: ..."; 0: they do not */
+    double left; /* each page's by its share of steps that have not passed, and could here */
+} cli_minutes;
+cli_minutes cli_minutes_of(const cli_lab *lab, const cli_progress *progress);
+
 /* ---- advice.c ---- */
 
 /* Say where to go after a run of the student's program, in a line that begins with "Next:": lost fences, the hints of a

@@ -295,7 +295,7 @@ pk_status pk_options_parse(pk_options *options, const pk_lab *lab, int argc, cha
             return status;
     }
     if (options->list) {
-        pk_print_variants();
+        pk_print_variants(lab);
         *done = true;
         return PK_OK;
     }

@@ -3,10 +3,12 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "pk/host.h"
 #include "pk/program.h"
+#include "run.h"
 
 enum { WIDTH = 80, CELL = 64 };
 
@@ -290,13 +292,86 @@ void pk_print_report(const pk_report *report, size_t count, bool targets)
     printf("\n");
 }
 
-void pk_print_variants(void)
+/* ---- --list ---- */
+
+/* Knobs on their way to a problem that a variant solves, and the options that lead there: "--work=chain". */
+typedef struct pose {
+    const pk_lab *lab;
+    long long *knobs;
+    char options[2 * CELL];
+} pose;
+
+static bool is_offered(const pose *now, const char *variant)
+{
+    pk_bench bench = {.lab = now->lab, .knobs = now->knobs};
+    const pk_run run = {.bench = &bench};
+    return now->lab->offers(&run, variant);
+}
+
+/* Give a knob the value, and say so in the options. */
+static void choose_value(pose *now, size_t knob, long long value)
+{
+    const size_t used = strlen(now->options);
+    char text[32];
+    pk_knob_text(text, sizeof text, &now->lab->knobs[knob], value);
+    now->knobs[knob] = value;
+    (void)snprintf(now->options + used, sizeof now->options - used, "%s--%s=%s", used ? " " : "",
+                   now->lab->knobs[knob].name, text);
+}
+
+/* The knobs as they are, or with one number at its smallest: some variants are for one row. */
+static bool is_offered_so(pose *now, const char *variant)
+{
+    const size_t used = strlen(now->options);
+    bool offered = is_offered(now, variant);
+    for (size_t i = 0; i < now->lab->knob_count && !offered; i++) {
+        if (now->lab->knobs[i].choices)
+            continue;
+        choose_value(now, i, now->lab->knobs[i].minimum);
+        offered = is_offered(now, variant);
+        now->knobs[i] = now->lab->knobs[i].value;
+        if (!offered)
+            now->options[used] = '\0';
+    }
+    return offered;
+}
+
+/* By one choice: --work=chain. */
+static bool find_options(pose *now, const char *variant)
+{
+    bool offered = is_offered_so(now, variant);
+    for (size_t i = 0; i < now->lab->knob_count && !offered; i++) {
+        for (long long c = 0; now->lab->knobs[i].choices && c <= now->lab->knobs[i].maximum && !offered; c++) {
+            now->options[0] = '\0';
+            choose_value(now, i, c);
+            offered = is_offered_so(now, variant);
+        }
+        now->knobs[i] = now->lab->knobs[i].value;
+    }
+    return offered;
+}
+
+/* The options under which the lab poses the problem that the variant solves, where its defaults pose another. */
+static void print_options(const pk_lab *lab, const char *variant)
+{
+    pose now = {lab, calloc(lab->knob_count + 1, sizeof *now.knobs), ""};
+    for (size_t i = 0; now.knobs && i < lab->knob_count; i++)
+        now.knobs[i] = lab->knobs[i].value;
+    if (now.knobs && lab->offers && find_options(&now, variant) && now.options[0])
+        printf("\t%s", now.options);
+    free(now.knobs);
+}
+
+void pk_print_variants(const pk_lab *lab)
 {
     for (size_t f = 0; f < pk_variant_file_count; f++) {
         const char *role = pk_variant_files[f].is_baseline ? "baseline" : "ladder";
         const pk_variant_list list = pk_variant_files[f].variants();
-        for (size_t i = 0; i < list.count; i++)
-            printf("%s\t%s\t%s\n", role, list.variants[i].name, list.variants[i].summary);
+        for (size_t i = 0; i < list.count; i++) {
+            printf("%s\t%s\t%s", role, list.variants[i].name, list.variants[i].summary);
+            print_options(lab, list.variants[i].name);
+            printf("\n");
+        }
     }
 }
 

@@ -19,7 +19,7 @@ typedef struct pk_source { /* a file and its text */
 typedef struct pk_step {
     char id[32];       /* "lab01.2" */
     char file[64];     /* the name of the file that it is in */
-    char title[96];    /* what the fence's comment says */
+    char title[160];   /* what the fence's comment says */
     char rungs[128];   /* the variants that stand on it, as the comment names them:
                           "stream, pdl", or "all rungs" */
     bool open;         /* nothing is there yet, or pk_todo is still called; false where a fence is lost */

@@ -12,7 +12,8 @@ export PK_LAB_SOURCE=$fixture/source PK_LAB_BUILD=$fixture/build NO_COLOR=1
 mkdir -p "$PK_LAB_SOURCE"/{labs,solutions}/lab01_first "$PK_LAB_SOURCE/labs/lab02_second" "$PK_LAB_BUILD/bin"
 ln -s "$repository/plots" "$PK_LAB_SOURCE/plots"
 
-printf '# First lab\n' >"$PK_LAB_SOURCE/labs/lab01_first/README.md"
+printf '# First lab\nAbout an hour and a half: lab01.1 and more.\n\n## stream: lab01.1\nlab01.10\n### pdl: lab01.2 and lab01.3\n' \
+    >"$PK_LAB_SOURCE/labs/lab01_first/README.md"
 cat >"$PK_LAB_SOURCE/labs/lab01_first/optimized.cu" <<'CODE'
 static pk_status one(pk_run *run)
 {
@@ -84,6 +85,7 @@ HINTS
 cat >"$PK_LAB_BUILD/bin/lab01_optimized" <<'PROGRAM'
 #!/usr/bin/env bash
 [[ -n ${FAKE_SILENT-} || -z ${PK_REPORTED_FD-} ]] || printf r >&"$PK_REPORTED_FD"
+[[ $* != --list || -z ${FAKE_LIST-} ]] || { printf "%b" "$FAKE_LIST"; exit; }
 case ${FAKE-} in
 code:*) exit "${FAKE#code:}" ;;
 wrote:*) # the result file that $FAKE_RESULT names, as `--out` and `--json` say

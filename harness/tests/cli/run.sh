@@ -132,10 +132,39 @@ as_run 1 wrong stream=wrong pdl=pass -- run 01
 expect 1 'Next: stream is wrong while its step lab01.1 is open'
 sed -i -e 's|(void)n, (void)blockIdx;|y[n] = 1;|' -e 's|return pk_todo(run, "lab01.1");|done(run);|' "$file"
 as_run 1 wrong stream=pass pdl=wrong -- run 01
-expect 1 'Next: pdl is wrong: ./lab hint 01.2, ./lab hint 01.3, docs/troubleshooting.md'
+expect 1 'Next: pdl is wrong. The first step to look at is lab01.2, labs/lab01_first/optimized.cu:9' \
+    'Stuck? ./lab hint 01.2, ./lab hint 01.3' 'See docs/troubleshooting.md'
+REASON='NaN (docs/troubleshooting.md#nan)' as_run 1 wrong stream=pass pdl=wrong -- run 01
+expect 1 'See docs/troubleshooting.md#nan' 'The page: labs/lab01_first/README.md#pdl-lab012-and-lab013'
+# A step that a right rung stands on is not the first to look at.
+cp "$file" "$fixture/before"
+sed -i 's|lab01.2 for pdl:|lab01.2 for stream, pdl:|' "$file"
+as_run 1 wrong stream=pass pdl=wrong -- run 01
+expect 1 'The first step to look at is lab01.3, labs/lab01_first/optimized.cu:16' 'Stuck? ./lab hint 01.3'
+cp "$fixture/before" "$file"
 as_run 0 pass stream=pass pdl=pass -- run 01
 expect 0 'Next: the page of lab 02, then ./lab run 02'
 [[ $(grep -c Next <<<"$output") == 1 ]] || fail 'more than one next step'
+# Steps of another of the lab's problems: the run that judges them is named, before the next lab is.
+export FAKE_LIST='ladder\tstream\tone wait\nladder\tpdl\toverlap\t--work=two\n'
+rm -r "$results"
+as_run 0 pass stream=pass -- run 01
+expect 0 'Next: ./lab run 01 --work=two judges lab01.2, which is filled in'
+expect_no 'lab 02'
+mkdir "$results/2026-02-01T000000Z-d"
+make_result "$results/2026-02-01T000000Z-d/lab01.json" lab01_optimized pass pdl=pass
+as_run 0 pass stream=pass -- run 01
+expect 0 'Next: the page of lab 02'
+rm -r "$results"
+cp "$file" "$fixture/before"
+sed -i 's|overlap(run); // as one|return pk_todo(run, "lab01.2");|' "$file"
+as_run 0 pass stream=pass -- run 01
+expect 0 'Next: fill in step lab01.2 in labs/lab01_first/optimized.cu, then ./lab run 01 --work=two'
+as_run 77 todo pdl=todo -- run 01 --work=two
+expect 77 'Next: fill in step lab01.2 in labs/lab01_first/optimized.cu'
+expect_no 'then ./lab run'
+cp "$fixture/before" "$file"
+unset FAKE_LIST
 for ended in '3:the section of docs/troubleshooting.md that' 4:watchdog '5:solutions/lab01_first/NOTES.md' \
     '130:./lab run 01 again'; do
     FAKE=code:${ended%%:*} run run 01
@@ -146,9 +175,10 @@ FAKE=code:130 run check 01 --n=4 --variant stream "--note=it's two words"
 expect 130 "Next: ./lab check 01 --n=4 --variant stream '--note=it'\\''s two words' again"
 # A fault is a memory access only where it says so.
 REASON='an illegal access (docs/troubleshooting.md#illegal-address)' as_run 3 fault stream=fault -- run 01 --n=4
-expect 3 'Next: ./lab --backend=cpu-checked run 01 --n=4 names the access' 'docs/troubleshooting.md#illegal-address'
+expect 3 'Next: stream faults. The first step to look at is lab01.1, labs/lab01_first/optimized.cu:3' \
+    'Try ./lab --backend=cpu-checked run 01 --n=4, which names the access' 'docs/troubleshooting.md#illegal-address'
 REASON='not launched (docs/troubleshooting.md#launch-limits).' as_run 3 fault stream=fault -- run 01
-expect 3 'Next: docs/troubleshooting.md#launch-limits'
+expect 3 'Next: stream faults' 'See docs/troubleshooting.md#launch-limits'
 expect_no cpu-checked
 for ended in code:0 code:3; do
     FAKE=$ended FAKE_SILENT=1 run run 01

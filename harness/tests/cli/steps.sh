@@ -66,13 +66,13 @@ of_run() {
     states "${@:1:3}"
 }
 of_run wrong 'filled in' 'filled in' -- wrong stream=wrong
-expect 0 'wrong, 2026-03-01' 'Next: stream is wrong: ./lab hint 01.1, docs/troubleshooting.md'
+expect 0 'wrong, 2026-03-01' 'Next: stream is wrong. The first step to look at is lab01.1' 'Stuck? ./lab hint 01.1'
 of_run passed wrong wrong -- wrong stream=pass pdl=wrong
-expect 0 '1 of 3' 'Next: pdl is wrong: ./lab hint 01.2, ./lab hint 01.3'
+expect 0 '1 of 3' 'Next: pdl is wrong. The first step to look at is lab01.2' './lab hint 01.2, ./lab hint 01.3'
 of_run passed hangs hangs -- timeout stream=pass pdl=timeout
 expect 0 'pdl hangs' 'docs/troubleshooting.md#watchdog'
 of_run faults faults faults -- fault stream=fault pdl=fault
-expect 0 'stream faults' './lab run 01 --variant=stream'
+expect 0 'Next: stream faults. The first step to look at is lab01.1'
 of_run passed 'filled in' 'filled in' -- interrupted stream=pass pdl=interrupted
 expect 0 'Every step of lab 01 is filled in. Next: ./lab run 01'
 of_run passed hangs hangs -- timeout stream=pass pdl=pass pdl=timeout # after the pass, at an awkward size
