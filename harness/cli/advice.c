@@ -164,9 +164,53 @@ static bool is_cleared(const situation *now, const cli_progress *progress, const
     return false;
 }
 
-/* Of the steps that the variant stands on: the first that no right rung stands on, or the first. */
+/* Is the line of the step's file between its fences? */
+static bool has_line(const situation *now, const pk_step *step, size_t line)
+{
+    char *path = cli_student_file(now->lab, step->file), *source = cli_read_file(path);
+    const size_t end = source ? pk_step_end_line(source, step->id) : 0;
+    free(source);
+    free(path);
+    return step->line < line && line < end;
+}
+
+/* The step of the variant in which the last line is that a message names, "chain.cu:66"; NULL where none is. But who
+ * waits for a kernel that read or wrote astray is not who wrote that kernel. */
+static const pk_step *step_named_in(const situation *now, const char *variant, const char *said)
+{
+    const pk_step *named = NULL;
+    const char *last = said;
+    for (size_t i = 0; i < now->steps->count && !strstr(said, "#illegal-address"); i++) {
+        const pk_step *step = &now->steps->steps[i];
+        const size_t length = strlen(step->file);
+        for (const char *at = strstr(said, step->file); at; at = strstr(at + 1, step->file))
+            if (at >= last && at[length] == ':' && pk_step_is_of(step, variant) &&
+                has_line(now, step, strtoul(at + length + 1, NULL, 10))) {
+                named = step;
+                last = at;
+            }
+    }
+    return named;
+}
+
+/* What is said of the variant where it did not pass: at its point, or of the whole run. */
+static const char *said_of(const situation *now, const char *variant)
+{
+    for (size_t i = 0; now->result && i < now->result->point_count; i++) {
+        const cli_point *point = &now->result->points[i];
+        if (!strcmp(point->variant, variant) && *point->reason)
+            return point->reason;
+    }
+    return now->result ? now->result->note : "";
+}
+
+/* Of the steps that the variant stands on: the one that the message names; the first that no right rung stands on; the
+ * first. */
 static const pk_step *first_suspect(const situation *now, const char *variant)
 {
+    const pk_step *named = step_named_in(now, variant, said_of(now, variant));
+    if (named)
+        return named;
     cli_progress progress = cli_progress_of(now->lab);
     const pk_step *first = NULL, *suspect = NULL;
     for (size_t i = 0; i < now->steps->count && !suspect; i++) {

@@ -234,8 +234,15 @@ expect_width
 [[ $(grep -c 'optimized.cu:5:' <<<"$output") == 1 ]] || fail 'one line is said twice'
 sed -i -e 's/kernel<<<1, n>>>(n);/kernel(nn);/' -e '/launch(n)/d' -e '/PK_CHECK/d' "$root/labs/lab01_x/optimized.cu"
 lab --backend=cpu run 01
-expect 2 'labs/lab01_x/optimized.cu:5: ' '    kernel(nn);'
+expect 2 'labs/lab01_x/optimized.cu:5: ' '    kernel(nn);' 'That is outside the steps' './lab reset 01 optimized.cu'
 expect_no PK_LAUNCH
+cp "$root/labs/lab01_x/optimized.cu" "$fixture/outside"
+sed -i -e '1i/* STEP lab01.3 for one: is over */\n/* END lab01.3 */\n/* STEP lab01.4 for one: launch */' -e '$a/* END lab01.4 */' \
+    "$root/labs/lab01_x/optimized.cu"
+lab --backend=cpu run 01
+expect 2 'labs/lab01_x/optimized.cu:8: in step lab01.4: ' 'Stuck? ./lab hint 01.4' 'mend that and run the command again'
+expect_no 'outside the steps'
+cp "$fixture/outside" "$root/labs/lab01_x/optimized.cu"
 # A further file is the student's where the solution has one of its name.
 cp "$root/labs/lab01_x/optimized.cu" "$root/labs/lab01_x/chain.cu"
 sed -i 's/optimized\.cu/chain.cu/' "$root/CMakeLists.txt"
