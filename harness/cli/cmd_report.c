@@ -1,193 +1,144 @@
-/* `report`: results as Markdown, to paste into a write-up. */
-#include <math.h>
+/* `report`: results as Markdown on the standard output, to paste into a write-up; or a whole report in a folder. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "pk/host.h"
 #include "quote.h"
-#include "results.h"
+#include "report.h"
 
-/* A cell with the figure, or a dash where it is not known. */
-static void print_number(const char *format, double value)
-{
-    putchar(' ');
-    if (isfinite(value))
-        printf(format, value);
-    else
-        putchar('-');
-    fputs(" |", stdout);
-}
+/* ---- which results ---- */
 
-/* A text of the file's as the page shows it. */
-static void print_text(const char *before, const char *text, const char *after)
+static pk_status add_group(report_files *files, const cli_together *group)
 {
-    char *quoted = cli_markdown(text);
-    printf("%s%s%s", before, quoted, after);
-    free(quoted);
-}
-
-static void print_row(const cli_result *result, const cli_point *point, bool with_knobs)
-{
-    print_text("| ", point->variant, strcmp(point->cache, "cold") ? "" : " (cold)");
-    if (point->peer[0]) {
-        char *program = cli_markdown_code(point->peer);
-        printf(" (%s)", program);
-        free(program);
-    }
-    fputs(" |", stdout);
-    for (size_t i = 0; with_knobs && i < result->knob_count; i++) {
-        char *value = isfinite(point->knobs[i]) ? cli_knob_text(result, i, point->knobs[i]) : cli_copy("-", 1);
-        print_text(" ", value, " |");
-        free(value);
-    }
-    print_text(" ", point->status, " |");
-    print_number("%.4g", point->us_per_token);
-    if (isfinite(point->speedup))
-        printf(" %.3g (%.3g to %.3g) |", point->speedup, point->speedup_low, point->speedup_high);
-    else
-        fputs(" - |", stdout);
-    print_number("%.4g", point->launches_per_token);
-    print_number("%.4g", point->gb_per_s);
-    print_number("%.2g", point->percent_of_read_limit);
-    putchar('\n');
-}
-
-/* One row a variant and point: a default point that the sweep measured again stands for both. */
-static bool is_shown(const cli_point *point, bool all)
-{
-    return all ? !point->is_repeat : point->is_default && !strcmp(point->cache, "hot");
-}
-
-static void print_table(const cli_result *result, bool all)
-{
-    fputs("| variant |", stdout);
-    for (size_t i = 0; all && i < result->knob_count; i++)
-        print_text(" ", result->knob_names[i], " |");
-    fputs(" status | us/token | speedup (95%) | launches | GB/s | % B_read |\n|---|", stdout);
-    for (size_t i = 0; i < 6 + (all ? result->knob_count : 0); i++)
-        fputs("---|", stdout);
-    putchar('\n');
-    for (size_t i = 0; i < result->point_count; i++)
-        if (is_shown(&result->points[i], all))
-            print_row(result, &result->points[i], all);
-}
-
-static void print_reasons(const cli_result *result)
-{
-    for (size_t i = 0; i < result->point_count; i++) {
-        const cli_point *point = &result->points[i];
-        if (!point->reason[0] || !is_shown(point, false))
-            continue;
-        char *variant = cli_markdown_code(point->variant), *reason = cli_markdown(point->reason);
-        cli_say(2, "- %s %s: %s", variant, point->status, reason);
-        free(reason);
-        free(variant);
-    }
-}
-
-/* What stands in the table beside the result's own program, or would. */
-static void print_peers(const cli_result *result, bool all)
-{
-    for (size_t i = 0; i < result->peers.count; i++) {
-        bool has_rows = false;
-        for (size_t j = 0; j < result->point_count && !has_rows; j++)
-            has_rows = is_shown(&result->points[j], all) && !strcmp(result->points[j].peer, result->peers.names[i]);
-        char *program = cli_markdown_code(result->peers.names[i]);
-        char *started = cli_markdown(result->peers_started_utc.names[i]);
-        cli_say(0, "beside it, from a run of its own: %s, %s%s", program, started,
-                has_rows ? "" : ", which has nothing at this point (`--all` shows what it has)");
-        free(started);
-        free(program);
-    }
-}
-
-static void print_heading(const cli_result *result)
-{
-    char *device = cli_markdown(result->device), *backend = cli_markdown(result->backend);
-    char *program = cli_markdown_code(result->program), *started = cli_markdown(result->started_utc);
-    print_text("## ", result->lab, " ");
-    print_text("", result->title, "\n\n");
-    cli_say(0, "%s%s, %s, %s, %s%s", cli_is_cpu_device(result) ? "**CPU device, not a GPU.** " : "", device, backend,
-            program, started, result->is_quick ? ", a quick run (`--quick`)" : "");
-    free(started);
-    free(program);
-    free(backend);
-    free(device);
-}
-
-static void print_result(const cli_result *result, bool all)
-{
-    const cli_point *headline = cli_headline(result);
-    print_heading(result);
-    if (headline) {
-        char *line = cli_knobs_text(result, headline->knobs), *knobs = cli_markdown(line);
-        if (all)
-            cli_say(0, "(the default point is %s)", knobs);
-        else
-            cli_say(0, "at %s%s", knobs, cli_has_sweep(result) ? " (`--all` for the whole sweep)" : "");
-        free(knobs);
-        free(line);
-    }
-    print_peers(result, all);
-    putchar('\n');
-    if (headline) {
-        print_table(result, all);
-        putchar('\n');
-        print_reasons(result);
-    } else {
-        puts("The run ended before its first result.");
-    }
-    putchar('\n');
-}
-
-static pk_status report_group(const cli_together *group, bool all)
-{
-    cli_result result;
-    pk_status status = cli_result_load_group(&result, group);
-    if (status == PK_OK) {
-        print_result(&result, all);
-        cli_result_free(&result);
-    }
+    files->results = cli_grow(files->results, files->count + 1, sizeof *files->results);
+    pk_status status = cli_result_load_group(&files->results[files->count], group);
+    files->count += status == PK_OK;
     return status;
 }
 
-/* Of each lab the result that its student wants to see, wherever it was written. */
-static pk_status report_chosen(bool all)
+static pk_status load_groups(report_files *files)
+{
+    pk_status status = PK_OK;
+    for (size_t i = 0; i < files->groups.count && status == PK_OK; i++)
+        status = add_group(files, &files->groups.groups[i]);
+    return status;
+}
+
+/* Of each lab the result that its student wants to see, wherever it was written. What was chosen is said in `*said`, a
+ * line for each. */
+static pk_status choose(report_files *files, cli_names *said)
 {
     cli_labs labs = cli_find_labs();
-    pk_status status = PK_OK;
-    bool any = false;
-    for (size_t i = 0; i < labs.count && status == PK_OK; i++) {
+    for (size_t i = 0; i < labs.count; i++) {
         cli_choice choice = cli_choose_result(labs.labs[i].id);
         if (choice.path) {
-            cli_groups group = {NULL, 0};
-            cli_groups_add_beside(&group, choice.path);
-            cli_say(0, "%s", choice.said);
-            putchar('\n');
-            status = report_group(&group.groups[0], all);
-            cli_groups_free(&group);
-            any = true;
+            cli_groups_add_beside(&files->groups, choice.path);
+            cli_names_add(said, choice.said);
         }
         cli_choice_free(&choice);
     }
     cli_labs_free(&labs);
-    return any ? status : cli_no_results();
+    return files->groups.count ? load_groups(files) : cli_no_results();
+}
+
+static void free_files(report_files *files)
+{
+    for (size_t i = 0; i < files->count; i++)
+        cli_result_free(&files->results[i]);
+    free(files->results);
+    cli_groups_free(&files->groups);
+}
+
+/* ---- what is written ---- */
+
+static void print_results(const report_files *files, const cli_names *said, bool all)
+{
+    for (size_t i = 0; i < files->count; i++) {
+        page *to = page_new();
+        report_result(to, &files->results[i], all);
+        if (i < said->count) {
+            cli_say(0, "%s", said->names[i]);
+            putchar('\n');
+        }
+        page_put_markdown(to, stdout, cli_width());
+        page_free(to);
+    }
+}
+
+/* "./lab report results/... --out=..." as a shell reads it. Which files are chosen without words changes with time: the
+ * lines below it name them. In new memory. */
+static char *command_again(const report_files *files, int argc, char **argv, bool chosen)
+{
+    char *line = cli_copy("./lab report", strlen("./lab report"));
+    for (int i = 1; i < argc; i++) {
+        char *word = cli_shell_word(argv[i]), *longer = cli_format("%s %s", line, word);
+        free(word);
+        free(line);
+        line = longer;
+    }
+    for (size_t i = 0; chosen && i < files->count; i++) {
+        char *word = cli_shell_word(cli_relative(files->results[i].path));
+        char *longer = cli_format("%s%s%s", line, i ? "\n# " : "\n# which chose\n# ", word);
+        free(word);
+        free(line);
+        line = longer;
+    }
+    return line;
+}
+
+static pk_status read_formats(const char *text, report_wanted *wanted)
+{
+    static const char *const names[] = {"html", "md"};
+    for (const char *from = text;; from++) {
+        const size_t length = strcspn(from, ",");
+        if (length == 4 && !strncmp(from, "html", length)) {
+            wanted->html = true;
+        } else if (length == 2 && !strncmp(from, "md", length)) {
+            wanted->markdown = true;
+        } else {
+            char *word = cli_copy(from, length);
+            const char *nearest = pk_nearest(word, names, PK_COUNT(names));
+            pk_fail(PK_USAGE, "--format: '%s' is neither html nor md%s%s%s; --format=html,md is what it is without",
+                    word, nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
+            free(word);
+            return PK_USAGE;
+        }
+        from += length;
+        if (!*from)
+            return PK_OK;
+    }
 }
 
 int cmd_report(int argc, char **argv)
 {
-    const char *words[CLI_MOST_FILES];
-    bool all = false;
-    cli_option options[] = {{"--all", NULL, &all}};
+    const char *words[CLI_MOST_FILES], *formats = NULL;
+    report_wanted wanted = {0};
+    cli_option options[] = {
+        {"--all", NULL, &wanted.all}, {"--out", &wanted.folder, NULL}, {"--format", &formats, NULL}};
     size_t count;
-    cli_groups groups = {NULL, 0};
-    pk_status status = cli_parse(argc, argv, options, 1, words, CLI_MOST_FILES, &count);
-    if (status == PK_OK && !count)
-        status = report_chosen(all);
-    else if (status == PK_OK)
-        status = cli_result_groups(words, count, &groups);
-    for (size_t i = 0; i < groups.count && status == PK_OK; i++)
-        status = report_group(&groups.groups[i], all);
-    cli_groups_free(&groups);
+    report_files files = {NULL, {NULL, 0}, 0};
+    cli_names said = {NULL, 0};
+    pk_status status = cli_parse(argc, argv, options, PK_COUNT(options), words, CLI_MOST_FILES, &count);
+    if (status == PK_OK && formats && !wanted.folder)
+        status = pk_fail(PK_USAGE, "--format is of a whole report, which goes into a folder: --out=FOLDER");
+    if (status == PK_OK)
+        status = read_formats(formats ? formats : "html,md", &wanted);
+    if (status == PK_OK && count)
+        status = cli_result_groups(words, count, &files.groups);
+    if (status == PK_OK)
+        status = count ? load_groups(&files) : choose(&files, &said);
+    if (status == PK_OK && wanted.folder) {
+        char *again = command_again(&files, argc, argv, !count);
+        for (size_t i = 0; i < said.count; i++)
+            cli_say(2, "%s", said.names[i]);
+        wanted.command = again;
+        status = report_write(&files, &wanted);
+        free(again);
+    } else if (status == PK_OK) {
+        print_results(&files, &said, wanted.all);
+    }
+    cli_names_free(&said);
+    free_files(&files);
     return status == PK_OK ? 0 : cli_failed(status);
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "evidence.h"
 #include "json_read.h"
 #include "pk/utf8.h"
 #include "quote.h"
@@ -85,6 +86,15 @@ static void drop_times(cli_point *point)
     point->speedup = point->speedup_low = point->speedup_high = (double)NAN;
     point->submit_us_per_token = point->first_execute_us = (double)NAN;
     free_phases(point);
+}
+
+void cli_point_withdraw(cli_point *point, const char *reason)
+{
+    free(point->status);
+    free(point->reason);
+    point->status = cli_copy("withdrawn", strlen("withdrawn"));
+    point->reason = cli_plain(reason);
+    drop_times(point);
 }
 
 static void read_phases(const cJSON *parts, cli_point *point, char **odd)
@@ -180,6 +190,8 @@ static void read_device(cli_result *result, const cJSON *device)
 
 static void read_environment(cli_result *result, const cJSON *environment)
 {
+    result->os = cli_json_text(environment, "os");
+    result->cpu = cli_json_text(environment, "cpu");
     result->driver = cli_json_text(environment, "driver");
     result->toolkit = cli_json_text(environment, "toolkit");
     result->device_compiler = cli_json_text(environment, "device_compiler");
@@ -308,6 +320,7 @@ static pk_status read_document(cli_result *result, const cJSON *json, const char
     const cJSON *run = cli_json_field(json, "run");
     char *odd = NULL;
     result->path = cli_copy(path, strlen(path));
+    result->elsewhere = cli_copy("", 0);
     result->program = cli_json_text(run, "program");
     result->started_utc = cli_json_text(run, "started_utc");
     result->seed = cli_json_text(run, "seed");
@@ -323,6 +336,8 @@ static pk_status read_document(cli_result *result, const cJSON *json, const char
     if (status == PK_OK && odd)
         status = pk_fail(PK_USAGE, "%s is no file of a lab: its %s", path, odd);
     free(odd);
+    if (status == PK_OK)
+        status = cli_evidence_apply(result);
     if (status == PK_OK) {
         mark_points(result);
         drop_unfounded_speedups(result);
@@ -360,7 +375,7 @@ void cli_result_free(cli_result *result)
     char *texts[] = {result->path,   result->lab,    result->title,   result->program,         result->started_utc,
                      result->seed,   result->driver, result->toolkit, result->device_compiler, result->flags,
                      result->status, result->note,   result->kind,    result->backend,         result->device,
-                     result->arch};
+                     result->arch,   result->os,     result->cpu,     result->elsewhere};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         free(texts[i]);
     for (size_t i = 0; i < result->knob_count; i++) {
@@ -375,6 +390,11 @@ void cli_result_free(cli_result *result)
         free(result->steps[i].id);
         free(result->steps[i].digest);
     }
+    for (size_t i = 0; i < result->published_count; i++) {
+        free(result->published[i].name);
+        free(result->published[i].source);
+    }
+    free(result->published);
     free(result->points);
     free(result->fits);
     free(result->steps);

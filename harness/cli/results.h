@@ -62,10 +62,20 @@ typedef struct cli_limit {
 } cli_limit;
 enum { CLI_LIMITS = 4 };
 
+typedef struct cli_published { /* what somebody else tells of the lab's problem, unchecked (evidence.h) */
+    char *name;
+    double us_per_token;
+    char *source;
+} cli_published;
+
 typedef struct cli_result {
     char *path, *lab, *title, *program, *started_utc, *status, *note;
     char *seed, *driver, *toolkit, *device_compiler, *flags;
+    char *os, *cpu; /* of the host */
     char *backend, *kind, *device, *arch;
+    char *elsewhere; /* where it was measured and who says so; "" where evidence.txt says nothing */
+    cli_published *published;
+    size_t published_count;
     bool is_quick; /* smoke shapes: `--quick` */
     double processors;
     char *knob_names[CLI_MOST_KNOBS];
@@ -84,6 +94,9 @@ typedef struct cli_result {
 /* Read one file. PK_USAGE, naming the file and what is wrong with it, when it is no result file of version 1, or one
  * that no lab wrote: names must be names (quote.h), and all other text comes without what could drive a terminal. */
 pk_status cli_result_load(cli_result *result, const char *path);
+
+/* Take the result back: its status is "withdrawn" for that reason, and it has no time. */
+void cli_point_withdraw(cli_point *point, const char *reason);
 void cli_result_free(cli_result *result);
 
 /* Put the variants of `peer`, another program's result of the same lab on the same device, beside those of `result`:

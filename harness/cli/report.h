@@ -1,0 +1,46 @@
+/* What a report is made of: cmd_report.c chooses results and writes the pages, report_tables.c has the tables of times,
+ * report_facts.c what else a result file tells, report_pages.c a whole report around them. */
+#ifndef CLI_REPORT_H
+#define CLI_REPORT_H
+
+#include "page.h"
+#include "results.h"
+
+/* ---- report_tables.c ---- */
+
+/* A result as `./lab report` prints it: heading, run, the default point's table, with `all` that of every point. */
+void report_result(page *to, const cli_result *result, bool all);
+
+/* Its parts, for a whole report. */
+void report_points(page *to, const cli_result *result, bool all); /* with predictions, and where each was measured */
+void report_reasons(page *to, const cli_result *result);          /* why the default point's did not pass */
+void report_published(page *to, const cli_result *result);
+char *report_number(const char *format, double value); /* "-" where it is not known; in new memory */
+
+/* ---- report_facts.c: from the file itself ---- */
+
+typedef struct report_files {
+    cli_result *results; /* [count], each with what was joined to it */
+    cli_groups groups;   /* the files that they are of */
+    size_t count;
+} report_files;
+
+void report_runs(page *to, const report_files *files);     /* which commands, from which source */
+void report_machines(page *to, const report_files *files); /* host, device, compilers; the limits of each run */
+void report_verified(page *to, const char *path);          /* what was compared with the reference */
+void report_targets(page *to, const char *path);
+void report_analysis(page *to, const char *path); /* the lab's own figures, and lines through its points */
+
+/* ---- report_pages.c ---- */
+
+typedef struct report_wanted {
+    bool html, markdown;
+    bool all;
+    const char *folder;
+    const char *command; /* "./lab report results/...": how to get it again */
+} report_wanted;
+
+/* Write report.html and report.md with its figures into the folder, and say so. */
+pk_status report_write(const report_files *files, const report_wanted *wanted);
+
+#endif
