@@ -278,6 +278,8 @@ int cmd_targets(int argc, char **argv)
     cli_labs labs = cli_find_labs();
     if (!strcmp(command, "doctor"))
         puts("pk_probe");
+    if (!strcmp(command, "calibrate") && cli_calibrates_now(argc - 1, argv + 1))
+        puts("pk_calibrate");
     const char *library = !strcmp(command, "cc") ? cli_cc_target(argc - 1, argv + 1) : NULL;
     if (library)
         puts(library);
