@@ -43,6 +43,7 @@ typedef struct cli_names {
 } cli_names;
 void cli_names_add(cli_names *list, const char *name);
 bool cli_names_has(const cli_names *list, const char *name);
+void cli_names_sort(cli_names *list);
 void cli_names_free(cli_names *list);
 
 /* Names in a folder that begin with `prefix` and end with `suffix`, sorted. Empty when there is no such folder. */
@@ -188,6 +189,7 @@ int cmd_reset(int argc, char **argv);
 int cmd_plot(int argc, char **argv);
 int cmd_report(int argc, char **argv);
 int cmd_compare(int argc, char **argv);
+int cmd_index(int argc, char **argv);
 int cmd_gate(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_cc(int argc, char **argv);

@@ -33,6 +33,7 @@ static const command commands[] = {
     {"profile", cmd_profile},
     {"plan", cmd_plan},
     {"calibrate", cmd_calibrate},
+    {"index", cmd_index},
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
 
