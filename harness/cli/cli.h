@@ -109,6 +109,9 @@ void cli_labs_free(cli_labs *labs);
 /* "1", "01", "lab01" or "lab01_launches"; NULL after pk_fail, which names the labs or the nearest one. */
 const cli_lab *cli_lab_named(const cli_labs *labs, const char *word);
 
+/* Has the lab its solution here? In a course pack none has. */
+bool cli_has_solution(const cli_lab *lab);
+
 /* The names of a lab's student's files: optimized.cu, then the further .cu files that its solution has, in the order in
  * which their steps are numbered. */
 cli_names cli_lab_files(const cli_lab *lab);
