@@ -13,10 +13,25 @@ uint64_t pk_random_split(uint64_t seed, uint64_t index)
     return pk_splitmix64(seed, index);
 }
 
+static uint64_t parting_draws, parting_salt;
+
+void pk_random_part(uint64_t draws, uint64_t salt)
+{
+    parting_draws = draws;
+    parting_salt = salt;
+}
+
 void pk_random_seed(pk_random *random, uint64_t seed)
 {
     for (uint64_t i = 0; i < 4; i++)
         random->state[i] = pk_random_split(seed, i);
+    random->until_parting = parting_draws;
+}
+
+static void take_another_way(pk_random *random)
+{
+    for (uint64_t i = 0; i < 4; i++)
+        random->state[i] = pk_random_split(random->state[i] ^ parting_salt, i);
 }
 
 uint64_t pk_random_u64(pk_random *random)
@@ -30,6 +45,8 @@ uint64_t pk_random_u64(pk_random *random)
     s[0] ^= s[3];
     s[2] ^= shifted;
     s[3] = rotate_left(s[3], 45);
+    if (random->until_parting > 0 && --random->until_parting == 0)
+        take_another_way(random);
     return result;
 }
 

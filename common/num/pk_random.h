@@ -15,10 +15,16 @@ extern "C" {
 
 typedef struct pk_random {
     uint64_t state[4];
+    uint64_t until_parting; /* draws until another way is taken; 0: none is */
 } pk_random;
 
 /* Any seed is good, 0 included. */
 void pk_random_seed(pk_random *random, uint64_t seed);
+
+/* From now on every generator that is seeded gives its first `draws` numbers as ever, and then others, which `salt`
+ * chooses: so inputs come about that begin like known ones, and are not those. `draws` 0: no more. For who grades; not
+ * while another thread seeds. */
+void pk_random_part(uint64_t draws, uint64_t salt);
 
 uint64_t pk_random_u64(pk_random *random); /* all 64 bits uniform */
 

@@ -17,7 +17,7 @@
 
 /* ---- one verified repetition ---- */
 
-static pk_status judge(const char *when, uint64_t seed, const pk_verdict *verdict)
+pk_status pk_bench_judge(const char *when, uint64_t seed, const pk_verdict *verdict)
 {
     if (verdict->checked == 0)
         return pk_fail(PK_WRONG, "%s: nothing was checked: the lab's verify must look at every output", when);
@@ -51,7 +51,7 @@ static pk_status execute_and_judge(pk_run *run, const char *when, bool held, pk_
     if (status != PK_OK)
         return status;
     validation->done = true;
-    status = judge(when, validation->seed, &validation->verdict);
+    status = pk_bench_judge(when, validation->seed, &validation->verdict);
     return status == PK_OK ? pk_buffers_check_guards(bench) : status;
 }
 
@@ -394,7 +394,7 @@ static pk_status run_contenders(const pk_bench_request *request, pk_run *lab_run
     return status;
 }
 
-static pk_status set_up(pk_run *lab_run, uint64_t seed)
+pk_status pk_bench_set_up(pk_run *lab_run, uint64_t seed)
 {
     const pk_lab *lab = lab_run->bench->lab;
     pk_watchdog_progress("the lab's set-up");
@@ -404,7 +404,7 @@ static pk_status set_up(pk_run *lab_run, uint64_t seed)
     return status == PK_OK ? lab->fill(lab_run, seed) : status;
 }
 
-static void tear_down(pk_run *lab_run)
+void pk_bench_tear_down(pk_run *lab_run)
 {
     if (lab_run->bench->lab_data && lab_run->bench->lab->teardown)
         lab_run->bench->lab->teardown(lab_run);
@@ -433,7 +433,7 @@ pk_status pk_bench_run(const pk_bench_request *request)
     pk_status status = refuse_others(request, &lab_run);
     if (status != PK_OK || count == 0)
         return status;
-    status = set_up(&lab_run, request->seed);
+    status = pk_bench_set_up(&lab_run, request->seed);
     if (status == PK_OK)
         status = add_contenders(request, &bench, choices, contenders, count, &added);
     if (status == PK_OK && request->pass == 0)
@@ -448,7 +448,7 @@ pk_status pk_bench_run(const pk_bench_request *request)
     if (bench.stuck)
         *request->stuck = true; /* releasing would wait for the kernel: the process's end releases */
     else
-        tear_down(&lab_run);
+        pk_bench_tear_down(&lab_run);
     return status;
 }
 
@@ -511,14 +511,14 @@ static pk_status visit_passed(const pk_bench_request *request, visit_contender *
     pk_report *report = request->report;
     pk_bench bench = bench_for(request);
     pk_run lab_run = {.bench = &bench};
-    pk_status status = set_up(&lab_run, request->seed);
+    pk_status status = pk_bench_set_up(&lab_run, request->seed);
     for (size_t i = request->first_result; i < report->result_count && status == PK_OK && !pk_interrupted(); i++)
         if (is_visited(request, &report->results[i]))
             status = visit_one(request, &bench, i, visit, data);
     if (bench.stuck)
         *request->stuck = true;
     else
-        tear_down(&lab_run);
+        pk_bench_tear_down(&lab_run);
     return status;
 }
 

@@ -39,6 +39,13 @@ pk_status pk_bench_run(const pk_bench_request *request);
  * run: once CUPTI was attached, a launch costs more for as long as the process lives (0.4 us, seen on an H200). */
 pk_status pk_bench_count_kernels(const pk_bench_request *request);
 
+/* For who runs repetitions by itself: set up and fill the bench of `lab_run`, and give back what it holds. */
+pk_status pk_bench_set_up(pk_run *lab_run, uint64_t seed);
+void pk_bench_tear_down(pk_run *lab_run);
+
+/* PK_WRONG, saying where and how, when a verdict is not right. */
+pk_status pk_bench_judge(const char *when, uint64_t seed, const pk_verdict *verdict);
+
 /* The traces of a run's variants. */
 typedef struct pk_trace_set {
     pk_trace *traces; /* [count] */

@@ -2,6 +2,7 @@
 #include "buffers.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 enum {
     GUARD_BYTES = 4096, /* a block of 1024 threads that misses by one element a thread lands inside */
@@ -50,6 +51,11 @@ static pk_status fill_guards(const pk_bench *bench, const pk_buffer *buffer)
     return status == PK_OK ? pk_device_stream_synchronize(bench->stream) : status;
 }
 
+size_t pk_buffer_whole_bytes(const pk_bench *bench, const pk_buffer *buffer)
+{
+    return bytes_before(bench) + buffer->bytes + bytes_after(buffer);
+}
+
 pk_status pk_run_buffer(pk_run *run, const char *name, size_t bytes, pk_buffer_role role, void **device)
 {
     pk_bench *bench = run->bench;
@@ -78,11 +84,25 @@ pk_status pk_run_buffer(pk_run *run, const char *name, size_t bytes, pk_buffer_r
     return fill_guards(bench, buffer);
 }
 
+void pk_run_host_part(pk_run *run, const char *name, pk_host_role role, void *memory, size_t bytes)
+{
+    pk_bench *bench = run->bench;
+    if (bench->part_count == PK_MAX_HOST_PARTS) {
+        fprintf(stderr, "%s: no place for '%s': raise PK_MAX_HOST_PARTS\n", bench->lab->id, name);
+        abort();
+    }
+    pk_host_part *part = &bench->parts[bench->part_count++];
+    snprintf(part->name, sizeof part->name, "%s", name);
+    part->role = role;
+    part->memory = memory;
+    part->bytes = bytes;
+}
+
 pk_status pk_buffers_poison(pk_bench *bench)
 {
     for (size_t i = 0; i < bench->buffer_count; i++) {
         pk_buffer *buffer = &bench->buffers[i];
-        if (buffer->role == PK_BUFFER_INPUT)
+        if (buffer->role == PK_BUFFER_INPUT || buffer->role == PK_BUFFER_STATE)
             continue;
         pk_status status = pk_device_fill(data_of(bench, buffer), POISON_BYTE, buffer->bytes, bench->stream);
         if (status != PK_OK)

@@ -16,7 +16,14 @@ typedef struct pk_buffer {
     size_t bytes;        /* of data */
 } pk_buffer;
 
-enum { PK_MAX_BUFFERS = 64, PK_MAX_STREAMS = 8 };
+typedef struct pk_host_part {
+    char name[32];
+    pk_host_role role;
+    void *memory;
+    size_t bytes;
+} pk_host_part;
+
+enum { PK_MAX_BUFFERS = 64, PK_MAX_STREAMS = 8, PK_MAX_HOST_PARTS = 24 };
 
 typedef struct pk_bench {
     const pk_lab *lab;
@@ -25,12 +32,27 @@ typedef struct pk_bench {
     void *stream;
     pk_buffer buffers[PK_MAX_BUFFERS];
     size_t buffer_count;
+    pk_host_part parts[PK_MAX_HOST_PARTS];
+    size_t part_count;
     size_t shift; /* bytes that its buffers begin later in their allocations than another bench's */
     void *lab_data, *reference;
     void *peek_stream; /* of pk_run_peek; NULL until the first */
     bool variant_runs; /* the reference is out of reach */
     bool stuck;        /* a kernel that does not end holds the stream: nothing more can run on it */
 } pk_bench;
+
+/* Where another process judges what is looked at: told in the process that runs. */
+typedef struct pk_looks {
+    void (*peeked)(void *context, const void *bytes, size_t count); /* by the lab, for the token at hand */
+    void (*looked)(void *context, size_t token);                    /* nothing more is, for that token */
+    void *context;
+} pk_looks;
+
+/* And in the process that judges: what was peeked at there. */
+typedef struct pk_shown {
+    const unsigned char *bytes;
+    size_t count;
+} pk_shown;
 
 struct pk_run {
     pk_bench *bench;
@@ -43,6 +65,8 @@ struct pk_run {
                           the look costs a microsecond */
     bool token_early;  /* one was reported before that */
     bool peeks;        /* results are looked at as they are reported: in verified repetitions only */
+    const pk_looks *looks;
+    pk_shown *shown; /* pk_run_peek takes its bytes from there; NULL: from the device */
     pk_status peeked;  /* PK_OK, or what a look at a token came to, its text in peeked_text */
     char peeked_text[384];
     double *token_us; /* latencies of the tokens of this repetition, [token_capacity] */

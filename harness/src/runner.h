@@ -20,4 +20,7 @@ void pk_repetition_describe(char *text, size_t bytes);
 /* Does the repetition's number of launches fit what the rung is about? PK_WRONG when not. */
 pk_status pk_repetition_check_launches(const pk_run *run);
 
+/* Judge what stands for a token, by the lab's verify_token: PK_WRONG where it is not right. */
+pk_status pk_token_judge(pk_run *run, size_t token);
+
 #endif

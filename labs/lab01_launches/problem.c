@@ -238,6 +238,8 @@ static pk_launch_range launches(const pk_run *run, const char *variant)
 /* One element, a block but one, a block and one, and more blocks than any device holds at once. */
 static const char *const awkward[] = {"n=1 k=1 tokens=1", "n=255 k=3", "n=257 k=7 tokens=3", "n=1000003 k=2"};
 
+static const char *const hidden[] = {"n=1..3000 k=2..60 tokens=1..5", "n=3000..20000 k=2..9 tokens=2..3"};
+
 /* ---- the sweep ---- */
 
 static const long long k_full[] = {1, 2, 5, 10, 20, 50, 100, 150, 200, 300, 500, 700, 1000};
@@ -433,6 +435,8 @@ const pk_lab pk_this_lab = {
     .launches = launches,
     .awkward = awkward,
     .awkward_count = PK_COUNT(awkward),
+    .hidden = hidden,
+    .hidden_count = PK_COUNT(hidden),
     .teardown = teardown,
     .token_ends_on_stream = true,
     .tokens = tokens,

@@ -134,7 +134,8 @@ pk_status pk_todo(pk_run *run, const char *step);
 /* ---- buffers (called by the lab's setup) ---- */
 
 typedef enum pk_buffer_role {
-    PK_BUFFER_INPUT,  /* filled by the lab */
+    PK_BUFFER_INPUT,  /* filled by the lab; a repetition leaves it as it is */
+    PK_BUFFER_STATE,  /* filled by the lab, and written in a repetition: a cache, counters */
     PK_BUFFER_OUTPUT, /* poisoned with NaN before a verified repetition, so that an unwritten element shows */
     PK_BUFFER_SCRATCH /* poisoned likewise */
 } pk_buffer_role;
@@ -143,6 +144,13 @@ typedef enum pk_buffer_role {
  * with the buffer's name. Errors: PK_USAGE when it does not fit in the device's free memory (asked before
  * allocating), PK_FAULT otherwise. */
 pk_status pk_run_buffer(pk_run *run, const char *name, size_t bytes, pk_buffer_role role, void **device);
+
+/* Host memory that goes with the buffers where a repetition runs in one process and is judged in another (`./lab
+ * grade`): inputs that a fill draws and variants read; what the host learns of a repetition, which verify reads; and
+ * what verify_token reads beside what it peeks at. Constants and what setup makes of knobs are the same in both. The
+ * memory stays where it is until teardown. */
+typedef enum pk_host_role { PK_HOST_INPUT, PK_HOST_OUTCOME, PK_HOST_LOOK } pk_host_role;
+void pk_run_host_part(pk_run *run, const char *name, pk_host_role role, void *memory, size_t bytes);
 
 /* ---- verifying ---- */
 
@@ -310,6 +318,12 @@ typedef struct pk_lab {
      * once. Each is a list of knobs, "n=1 k=3"; the others have their values under --quick. */
     const char *const *awkward;
     size_t awkward_count;
+
+    /* Sizes that nobody knows before: `./lab grade` draws each knob from its range, "n=100..3000 k=2..40" or, multiples
+     * of 8 only, "n=8..512/8"; a knob that is not named has its value under --quick. One for each of the lab's problems
+     * at least. Small: they are graded on the CPU device too. */
+    const char *const *hidden;
+    size_t hidden_count;
 
     const pk_sweep *sweeps, *sweeps_quick; /* under --sweep */
     size_t sweep_count, sweep_quick_count;
