@@ -6,8 +6,6 @@
 # .optimized and .solution. BASELINES, LADDERS and MISTAKES are the files of variants that follow baseline.cu, optimized.cu
 # and mistakes.cu, in this order; LADDERS are further student's files, and stand in the lab's folder and in that of its
 # solution.
-# A course pack (./lab pack --without-solutions) has no solutions and no mistakes: programs that say so stand in for them,
-# tests of them are skipped, and PK_LAB_IS_WHOLE is not set for what the lab's CMakeLists.txt adds besides.
 function(pk_add_lab number)
     cmake_parse_arguments(PARSE_ARGV 1 PK_LAB "" "" "SOURCES;LIBRARIES;BASELINES;LADDERS;MISTAKES")
     set(lab lab${number})
@@ -15,23 +13,13 @@ function(pk_add_lab number)
     set(students optimized.cu ${PK_LAB_LADDERS})
     set(solutions ${students})
     list(TRANSFORM solutions PREPEND ${PROJECT_SOURCE_DIR}/solutions/${folder}/)
-    set(is_whole FALSE)
-    if(EXISTS ${PROJECT_SOURCE_DIR}/solutions/${folder}/optimized.cu)
-        set(is_whole TRUE)
-        pk_check_ladders(${folder} ${students})
-    endif()
-    set(PK_LAB_IS_WHOLE ${is_whole} PARENT_SCOPE)
+    pk_check_ladders(${folder} ${students})
     pk_add_lab_program(${lab}_baseline)
     pk_add_lab_program(${lab}_optimized ${students})
-    if(is_whole)
-        pk_add_lab_program(${lab}_solution ${solutions})
-    else()
-        pk_add_left_out(${lab}_solution)
-    endif()
+    pk_add_lab_program(${lab}_solution ${solutions})
+    pk_add_graded_program(${lab} ${students})
     if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/mistakes.cu)
         pk_add_lab_program(${lab}_mistakes mistakes.cu ${PK_LAB_MISTAKES})
-    elseif(NOT is_whole)
-        pk_add_left_out(${lab}_mistakes)
     endif()
     foreach(role baseline optimized solution)
         add_test(NAME ${lab}.${role} COMMAND ${lab}_${role} --quick --no-timing)
@@ -45,10 +33,37 @@ function(pk_add_lab number)
     endif()
 endfunction()
 
-# A program in the place of one whose sources are not here.
-function(pk_add_left_out program)
-    add_executable(${program} ${PROJECT_SOURCE_DIR}/harness/src/left_out.c)
+# lab01_graded, which nobody builds but ./lab grade: the program of a submission's files, which it puts into the build
+# folder, grade/source/lab01, where as long as there are none the shipped ones stand. All else is the baseline's objects.
+# grade/lab01.objects and lab01.trusted name what was compiled of the submission, and of the solution and the baselines.
+function(pk_add_graded_program lab)
+    set(program ${lab}_graded)
+    set(folder ${PROJECT_BINARY_DIR}/grade/source/${lab})
+    set(files ${ARGN})
+    list(TRANSFORM files PREPEND ${folder}/)
+    foreach(file ${ARGN})
+        if(NOT EXISTS ${folder}/${file})
+            file(COPY ${file} DESTINATION ${folder})
+        endif()
+    endforeach()
+    add_executable(${program} EXCLUDE_FROM_ALL
+        $<FILTER:$<TARGET_OBJECTS:${lab}_baseline>,EXCLUDE,${lab}_baseline_files[.]c>)
+    pk_gpu_sources(${program} ${files})
+    set_target_properties(${program} PROPERTIES LINKER_LANGUAGE ${PK_GPU_LANGUAGE})
+    pk_add_program_files(${program} ${files})
+    target_include_directories(${program} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
+    target_link_libraries(${program} PRIVATE pk_harness_main ${PK_LAB_LIBRARIES})
+    target_link_options(${program} PRIVATE LINKER:-z,relro,-z,now)
     pk_target_options(${program})
+    if(PK_WERROR AND PK_GPU_LANGUAGE STREQUAL "CXX") # a submission's warnings are no errors
+        target_compile_options(${program} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-Wno-error>)
+    endif()
+    string(REPLACE ";" "|" theirs "${ARGN}")
+    string(REPLACE ";" "|" trusted "${ARGN};baseline.cu;${PK_LAB_BASELINES}")
+    file(GENERATE OUTPUT ${PROJECT_BINARY_DIR}/grade/${lab}.objects CONTENT
+        "$<JOIN:$<FILTER:$<TARGET_OBJECTS:${program}>,INCLUDE,/(${theirs})[.]o$>,\n>\n")
+    file(GENERATE OUTPUT ${PROJECT_BINARY_DIR}/grade/${lab}.trusted CONTENT
+        "$<JOIN:$<FILTER:$<TARGET_OBJECTS:${lab}_solution>,INCLUDE,/(${trusted})[.]o$>,\n>\n")
 endfunction()
 
 # The student's files are those that the solution's folder has: so ./lab finds them.

@@ -119,11 +119,6 @@ static void say_next(const cli_lab *lab, const request *run, const written *befo
 
 static int start(const cli_lab *lab, request *run)
 {
-    if (!strcmp(run->role, "solution") && !cli_has_solution(lab))
-        return cli_failed(pk_fail(PK_USAGE,
-                                  "there is no solution of lab %s here, as in a course pack; your own program: "
-                                  "./lab run %s",
-                                  lab->number, lab->number));
     char *program = cli_format("%s/bin/%s_%s", cli_build(), lab->id, run->role);
     if (access(program, X_OK) != 0) {
         pk_fail(PK_USAGE, "%s is not built; ./lab run %s builds it", program, lab->number);
@@ -271,9 +266,22 @@ static bool any_has_text(const cli_labs *labs)
 
 static void print_targets_of_every(const cli_lab *lab, bool text)
 {
-    printf("%s_%s\n", lab->id, cli_has_solution(lab) ? "solution" : "optimized");
+    printf("%s_solution\n", lab->id);
     if (text && cli_lab_has_text(lab))
         printf("%s_text\n", lab->id);
+}
+
+/* The judge, and what a submission's program has besides the submission's files, of every lab that may be graded. */
+static void print_targets_of_grade(const cli_labs *labs, int argc, char **argv)
+{
+    const char *list = NULL;
+    for (int i = 0; i < argc; i++) {
+        const char *value = cli_value_of("--labs", argv[i], i + 1 < argc ? argv[i + 1] : NULL);
+        list = value ? value : list;
+    }
+    for (size_t i = 0; i < labs->count; i++)
+        if (!list || strstr(list, labs->labs[i].number) || strlen(list) < 2)
+            printf("%s_solution\n%s_baseline\n", labs->labs[i].id, labs->labs[i].id);
 }
 
 /* Nothing for a command line that is wrong: the command itself says so. */
@@ -283,8 +291,6 @@ int cmd_targets(int argc, char **argv)
     cli_labs labs = cli_find_labs();
     if (!strcmp(command, "doctor"))
         puts("pk_probe");
-    if (!strcmp(command, "calibrate") && cli_calibrates_now(argc - 1, argv + 1))
-        puts("pk_calibrate");
     const char *library = !strcmp(command, "cc") ? cli_cc_target(argc - 1, argv + 1) : NULL;
     if (library)
         puts(library);
@@ -292,6 +298,8 @@ int cmd_targets(int argc, char **argv)
     if (demo || !strcmp(command, "list"))
         for (size_t i = 0; i < labs.count; i++)
             print_targets_of_every(&labs.labs[i], demo);
+    if (!strcmp(command, "grade"))
+        print_targets_of_grade(&labs, argc - 2, argv + 2);
     bool profiles = !strcmp(command, "profile");
     for (int i = 2; i < argc; i++)
         profiles &= strcmp(argv[i], "--print") != 0; /* which needs no program */
@@ -323,14 +331,12 @@ static char *newest_folder(void)
     return newest;
 }
 
-/* Run one lab's baseline against its solution, in a course pack against the student's program. The first run makes the
- * folder, the others write into it. */
+/* Run one lab's baseline against its solution. The first run makes the folder, the others write into it. */
 static int demonstrate(const cli_lab *lab, char **folder)
 {
     char *json = *folder ? cli_format("--json=%s/%s.json", *folder, lab->id) : NULL;
     char *csv = *folder ? cli_format("--csv=%s/%s.csv", *folder, lab->id) : NULL;
-    char *arguments[] = {
-        cli_has_solution(lab) ? "--solution" : "--seed=1", "--sweep=quick", "--quick=auto", DEMO_TIME_LIMIT, json, csv};
+    char *arguments[] = {"--solution", "--sweep=quick", "--quick=auto", DEMO_TIME_LIMIT, json, csv};
     cli_say(2, "Lab %s: %s", lab->number, lab->title);
     int code = run_lab(lab, *folder ? 6 : 4, arguments, NULL, "demo");
     if (!*folder)

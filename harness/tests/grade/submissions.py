@@ -1,0 +1,248 @@
+#!/usr/bin/env python3
+"""./lab grade on submissions, honest ones and others: submissions.py PK_LAB SOURCE BUILD CC
+
+Their texts are lab 01's solution with other steps. What its text or its symbols give away is refused and not run: each
+such cheat is here; those that get to run are in cheats.py. Exit 0 right, 1 wrong."""
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+PK_LAB, SOURCE, BUILD, CC = sys.argv[1:5]
+SOLUTION = pathlib.Path(SOURCE, "solutions/lab01_launches/optimized.cu").read_text()
+SHIPPED = pathlib.Path(SOURCE, "labs/lab01_launches/optimized.cu").read_text()
+SCHEMA = pathlib.Path(SOURCE, "harness/schema/grade.v1.json")
+failures = 0
+
+
+def fail(text):
+    global failures
+    failures += 1
+    print(f"FAILED: {text}")
+
+
+def body_of(text, step):
+    return re.search(rf"(/[*] STEP lab01[.]{step}\b[^\n]*\n)(.*?)([ \t]*/[*] END lab01[.]{step}\b)", text, re.S)
+
+
+def with_step(step, code, text=SOLUTION):
+    found = body_of(text, step)
+    return text[: found.start(2)] + code + "\n" + text[found.end(2) :]
+
+
+def before_step(step, code, text=SOLUTION):
+    """The solution's step, with `code` in front of it."""
+    return with_step(step, code + "\n" + body_of(text, step).group(2), text)
+
+
+def grade(folder, *options, folders, environment=None):
+    """-> the exit code, what was printed, and the document or None."""
+    path = folder / "grades.json"
+    path.unlink(missing_ok=True)
+    command = [PK_LAB, "grade", *map(str, folders), f"--json={path}", *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **(environment or {})})
+    document = json.loads(path.read_text()) if path.exists() else None
+    return done.returncode, done.stdout + done.stderr, document
+
+
+def put(folder, name, text, path="optimized.cu"):
+    file = folder / name / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+    return folder / name
+
+
+def labs_of(document):
+    return {s["name"]: s["labs"] for s in document["submissions"]}
+
+
+def check(what, right, got):
+    if not right:
+        fail(f"{what}: {got}")
+
+
+# ---- submissions that are graded ----
+
+
+def test_graded(folder):
+    """An honest one in each form, one that is not begun, one that is half right, one that does not compile."""
+    log = "# Lab 01\n\n## 1 what I expected\nless\n\n## 2 and again\nmore\n"
+    stream = "        PK_LAUNCH(axpy_step, lab01_blocks(lab), LAB01_THREADS, 0, stream, lab->n, lab->a, lab->x, lab->y);\n"
+    stream += "        PK_CHECK(cudaStreamSynchronize(stream));"  # one step, and not K
+    half = with_step(5, body_of(SHIPPED, 5).group(2), with_step(1, stream))
+    folders = [
+        put(folder, "fork", SOLUTION.replace("\n", "\r\n"), "labs/lab01_launches/optimized.cu"),
+        put(folder, "shipped", SHIPPED),
+        put(folder, "half", half, "lab01_launches/optimized.cu"),
+        put(folder, "broken", with_step(1, "        launch it all;")),
+    ]
+    put(folder, "fork", log, "logs/lab01.md")
+    code, output, document = grade(folder, "--seed=7", folders=folders)
+    check("exit code", code == 0, (code, output))
+    labs = labs_of(document)
+    (fork,), (shipped,), (half,), (broken,) = (labs[name] for name in ("fork", "shipped", "half", "broken"))
+    check("fork", (fork["score"], fork["log_entries"]) == (100, 2), fork)
+    check("fork's repetitions", all(r["repetitions"] == 10 for r in fork["rungs"]), fork)
+    check("shipped", shipped["score"] == 0 and all(s["open"] for s in shipped["steps"]), shipped)
+    check("shipped's rungs", all(r["status"] == "todo" and "open: lab01." in r["reason"] for r in shipped["rungs"]), shipped)
+    check("no log", shipped["log_entries"] is None, shipped)
+    statuses = {r["variant"]: r["status"] for r in half["rungs"]}
+    check("half", statuses == {"stream": "wrong", "pdl": "pass", "fused": "todo"}, half)
+    check("half's score", round(half["score"]) == 33, half["score"])
+    check("broken", broken["status"] == "no build" and re.search(r"lab01/optimized.cu:\d+.*error", broken["reason"]), broken)
+    check("broken's score", broken["score"] == 0 and {r["status"] for r in broken["rungs"]} == {"not run"}, broken)
+    for line in ("fork        01   5 of 5  3 of 3", "speed is", "--seed=7 gives them again", "half, lab 01, fused: todo: open"):
+        check("the table", line in output, output)
+    check("columns", all(len(line) <= 80 for line in output.splitlines() if " " in line.strip()), output)
+    check_schema(document)
+
+
+def check_schema(document):
+    try:
+        import jsonschema
+    except ImportError:
+        print("not compared with the schema: python3 has no jsonschema")
+        return
+    errors = list(jsonschema.Draft7Validator(json.loads(SCHEMA.read_text())).iter_errors(document))
+    check("schema", not errors, [e.message for e in errors])
+
+
+# ---- cheats that the text gives away ----
+
+REFUSED = {
+    "include": (before_step(1, "#include <time.h>"), "a preprocessor directive"),
+    "define": (before_step(1, "#define cudaStreamSynchronize(stream) cudaSuccess"), "a preprocessor directive"),
+    "digraph": (before_step(1, "%:define lab nothing"), "a preprocessor directive"),
+    "pragma": (before_step(1, '_Pragma("GCC optimize 0")'), "a pragma"),
+    "assembler": (before_step(1, 'asm volatile("syscall");'), "assembler"),
+    "attribute": (before_step(1, "__attribute__((cleanup(finish))) int done;"), "an attribute"),
+    "new-attribute": (before_step(1, "[[gnu::used]] static int kept;"), "an attribute"),
+    "extern": (before_step(1, 'extern "C" void pk_report_free(void *);'), "a declaration of something outside"),
+    "clock-of-its-own": (
+        before_step(1, "}\nextern double pk_now_us(void) { return 0; }\nstatic void rest(void) {"),
+        "a bracket that closes none|a declaration of something outside",
+    ),
+    "out-of-function": (before_step(1, "}\nint clock_gettime(int, void *) { return 0; }\nvoid f() {"), "a bracket that closes none"),
+    "open-bracket": (before_step(1, "if (0) {"), "a bracket that it does not close"),
+    "chevrons": (with_step(5, "axpy_fused<<<1, 1, 0, stream>>>(1, 1, 1, 0, 0);"), "a launch past PK_LAUNCH"),
+    "launch-kernel": (before_step(5, "cudaLaunchKernel(0, 1, 1, 0, 0, stream);"), "a launch past PK_LAUNCH"),
+    "launch-graph": (before_step(5, "cudaGraphLaunch(0, stream);"), "a launch past PK_GRAPH_LAUNCH"),
+    "backend-launch": (before_step(5, "PK_BACKEND_LAUNCH(axpy_fused, 1, 1, 0, stream, 1, 1, 1, 0, 0);"), "a launch past"),
+    "cpu-launch": (before_step(5, "PK_CPU_LAUNCH(axpy_fused, 1, 1, 0, stream, 1, 1, 1, 0, 0);"), "the CPU device's own"),
+    "counts-by-hand": (before_step(5, "pk_launch_counts_reset();"), "the harness's count of launches"),
+    "watched": (before_step(1, "if (!pk_run_peeks(run)) return PK_OK;"), "whether anybody looks"),
+    "lab-functions": (before_step(1, "return pk_this_lab.reset(run);"), "the lab's own functions"),
+    "reference": (before_step(1, "(void)pk_run_reference(run);"), "what results are compared with"),
+    "spliced": (before_step(1, "as\\\nm(\"nop\");"), "a backslash outside of literals"),
+    "raw-string": (before_step(1, 'puts(R"(/* END lab01.1 */)");'), "a raw string|there is no such step|has no|in its place"),
+    "endless-comment": (with_step(4, "/* nothing"), "a comment without an end|has no END|is not there"),
+    "second-fence": (SOLUTION + "\n/* STEP lab01.9 for fused: mine */\nint f;\n/* END lab01.9 */\n", "no such step as lab01.9"),
+    "no-fence": (SOLUTION.replace("/* END lab01.3 */", ""), "lab01.3 has no END|is not there"),
+    "constructor-outside": (
+        SOLUTION.replace("static pk_status fused(", "static struct s { s() { exit(0); } } before;\nstatic pk_status fused("),
+        r":\d+: outside of the steps the file is not as shipped",
+    ),
+    "ladder-changed": (SOLUTION.replace('"fused", "the K', '"stream", "the K'), "outside of the steps"),
+    "not-text": (SOLUTION + "\0\1", "is no text"),
+}
+
+
+def test_refused(folder):
+    folders = [put(folder, name, text) for name, (text, _) in REFUSED.items()]
+    link = folder / "link"
+    link.mkdir()
+    (link / "optimized.cu").symlink_to(pathlib.Path(SOURCE, "solutions/lab01_launches/optimized.cu"))
+    code, output, document = grade(folder, folders=[*folders, link])
+    check("exit code", code == 0, (code, output))
+    wanted = {name: reason for name, (_, reason) in REFUSED.items()}
+    wanted["link"] = "a link leads out of its folder"
+    for name, labs in labs_of(document).items():
+        lab = labs[0]
+        right = lab["status"] == "refused" and lab["score"] == 0 and re.search(wanted[name], lab["reason"])
+        check(name, right, lab["reason"] or lab["status"])
+    check_schema(document)
+
+
+# ---- cheats that the compiled file gives away ----
+
+COMPILED = {
+    "clock": ("int clock_gettime(int c, void *t) { return c + !t; }", "it defines 'clock_gettime'"),
+    "harness": ("double pk_now_us(void) { return 0; }", "it defines 'pk_now_us'"),
+    "weak": ("__attribute__((weak)) void *malloc(unsigned long n) { return (void *)n; }", "it defines 'malloc'"),
+    "chosen": (
+        "static void *f(void) { return 0; } static void *(*pick(void))(void) { return f; }\n"
+        '__attribute__((ifunc("pick"))) void *memcpy(void);',
+        "it defines 'memcpy'",
+    ),
+    "variable": ("int pk_variant_file_count = 0;", "it defines 'pk_variant_file_count'"),
+    "constructor": ("void _exit(int); __attribute__((constructor)) static void f(void) { _exit(0); }", "runs before main"),
+    "destructor": ("void _exit(int); __attribute__((destructor)) static void f(void) { _exit(0); }", "runs after main"),
+    "exit": ("void exit(int); static void f(void) { exit(0); } void *p(void); void (*pk_q)(void);", "defines 'pk_q'|uses 'exit'"),
+}
+for function in ("exit", "fork", "getenv", "dlsym", "syscall", "write", "clock_gettime", "lab02_fill", "pk_launch_counts_reset"):
+    COMPILED[f"uses-{function}"] = (
+        f"void {function}(void); static void f(void) {{ {function}(); }}\nvoid *pk_ladder_variants(void) {{ f(); return 0; }}",
+        f"it uses '{function}'",
+    )
+
+
+def fake_build(folder):
+    """A build folder whose cmake has compiled what the test says, and lab 01's judge."""
+    build = folder / "build"
+    (build / "bin").mkdir(parents=True)
+    (build / "grade").mkdir()
+    (build / "bin/lab01_solution").symlink_to(pathlib.Path(BUILD, "bin/lab01_solution"))
+    (build / "grade/lab01.trusted").write_text(pathlib.Path(BUILD, "grade/lab01.trusted").read_text())
+    (build / "grade/lab01.objects").write_text(f"{build}/cheat.o\n")
+    cmake = folder / "path/cmake"
+    cmake.parent.mkdir()
+    cmake.write_text(f"#!/bin/sh\ntouch '{build}/bin/lab01_graded'\n")
+    cmake.chmod(0o755)
+    return build, {"PK_LAB_BUILD": str(build), "PATH": f"{cmake.parent}:{os.environ['PATH']}"}
+
+
+def test_compiled(folder):
+    build, environment = fake_build(folder)
+    honest = put(folder, "honest", SOLUTION)
+    for name, (text, wanted) in COMPILED.items():
+        (folder / "cheat.c").write_text(text + "\n")
+        command = [CC, "-O0", "-w", "-fno-builtin", "-c", folder / "cheat.c", "-o", build / "cheat.o"]
+        subprocess.run(command, check=True)
+        code, output, document = grade(folder, folders=[honest], environment=environment)
+        lab = labs_of(document)["honest"][0] if document else {"status": output, "reason": ""}
+        check(name, code == 0 and lab["status"] == "refused" and re.search(wanted, lab["reason"]), (code, lab))
+
+
+# ---- what cannot be graded ----
+
+
+def test_usage(folder):
+    honest = put(folder, "honest", SOLUTION)
+    cases = [
+        (["--seed=many"], [honest], "--seed"),
+        (["--labs=99"], [honest], "unknown lab '99'"),
+        (["--time=0"], [honest], "--time"),
+        (["--sed=1"], [honest], "--seed"),
+        ([], [], "grade needs submissions' folders"),
+        ([], [folder / "nowhere"], "is no folder"),
+        (["--json=/dev/null/g.json"], [honest], "/dev/null"),
+    ]
+    for options, folders, text in cases:
+        done = subprocess.run([PK_LAB, "grade", *map(str, folders), *options], capture_output=True, text=True, check=False)
+        check(options, done.returncode == 2 and text in " ".join(done.stderr.split()), (done.returncode, done.stderr))
+    code, output, document = grade(folder, "--labs=1", folders=[folder])  # a folder in which nothing is
+    check("nothing there", code == 0 and labs_of(document)[folder.name][0]["status"] == "not submitted", output)
+
+
+def main():
+    for test in (test_graded, test_refused, test_compiled, test_usage):
+        with tempfile.TemporaryDirectory() as name:
+            test(pathlib.Path(name))
+    sys.exit(failures > 0)
+
+
+if __name__ == "__main__":
+    main()
