@@ -6,6 +6,8 @@
 # .optimized and .solution. BASELINES, LADDERS and MISTAKES are the files of variants that follow baseline.cu, optimized.cu
 # and mistakes.cu, in this order; LADDERS are further student's files, and stand in the lab's folder and in that of its
 # solution.
+# A course pack (./lab pack --without-solutions) has no solutions and no mistakes: programs that say so stand in for them,
+# tests of them are skipped, and PK_LAB_IS_WHOLE is not set for what the lab's CMakeLists.txt adds besides.
 function(pk_add_lab number)
     cmake_parse_arguments(PARSE_ARGV 1 PK_LAB "" "" "SOURCES;LIBRARIES;BASELINES;LADDERS;MISTAKES")
     set(lab lab${number})
@@ -13,13 +15,24 @@ function(pk_add_lab number)
     set(students optimized.cu ${PK_LAB_LADDERS})
     set(solutions ${students})
     list(TRANSFORM solutions PREPEND ${PROJECT_SOURCE_DIR}/solutions/${folder}/)
-    pk_check_ladders(${folder} ${students})
+    set(is_whole FALSE)
+    if(EXISTS ${PROJECT_SOURCE_DIR}/solutions/${folder}/optimized.cu)
+        set(is_whole TRUE)
+        pk_check_ladders(${folder} ${students})
+    endif()
+    set(PK_LAB_IS_WHOLE ${is_whole} PARENT_SCOPE)
     pk_add_lab_program(${lab}_baseline)
     pk_add_lab_program(${lab}_optimized ${students})
-    pk_add_lab_program(${lab}_solution ${solutions})
-    pk_add_graded_program(${lab} ${students})
+    if(is_whole)
+        pk_add_lab_program(${lab}_solution ${solutions})
+        pk_add_graded_program(${lab} ${students})
+    else()
+        pk_add_left_out(${lab}_solution)
+    endif()
     if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/mistakes.cu)
         pk_add_lab_program(${lab}_mistakes mistakes.cu ${PK_LAB_MISTAKES})
+    elseif(NOT is_whole)
+        pk_add_left_out(${lab}_mistakes)
     endif()
     foreach(role baseline optimized solution)
         add_test(NAME ${lab}.${role} COMMAND ${lab}_${role} --quick --no-timing)
@@ -31,6 +44,12 @@ function(pk_add_lab number)
             set_tests_properties(${lab}.checked.${role} PROPERTIES FAIL_REGULAR_EXPRESSION "CPU device: check: ")
         endforeach()
     endif()
+endfunction()
+
+# A program in the place of one whose sources are not here.
+function(pk_add_left_out program)
+    add_executable(${program} ${PROJECT_SOURCE_DIR}/harness/src/left_out.c)
+    pk_target_options(${program})
 endfunction()
 
 # lab01_graded, which nobody builds but ./lab grade: the program of a submission's files, which it puts into the build

@@ -15,11 +15,11 @@ function(pk_add_peer number script)
     set_tests_properties(${name} PROPERTIES ENVIRONMENT PYTHONDONTWRITEBYTECODE=1)
 endfunction()
 
-# pk_add_peer_tests(02 peer_test.py PARTS numbers files [NUMBERS peer_numbers.c]): the tests lab02.peer.<part> of what
-# such a program is made of. They need no GPU. The C program prints numbers to compare with; it is linked with the
-# harness.
+# pk_add_peer_tests(02 peer_test.py PARTS numbers files [NUMBERS peer_numbers.c ...] [GPU x.cu ...]): the tests
+# lab02.peer.<part> of what such a program is made of. They need no GPU. The C program prints numbers to compare with; it
+# is linked with the harness.
 function(pk_add_peer_tests number script)
-    cmake_parse_arguments(PARSE_ARGV 2 peer "" "NUMBERS" "PARTS")
+    cmake_parse_arguments(PARSE_ARGV 2 peer "" "" "PARTS;NUMBERS;GPU")
     if(NOT PK_PYTHON3)
         return()
     endif()
@@ -27,6 +27,9 @@ function(pk_add_peer_tests number script)
     if(peer_NUMBERS)
         set(program lab${number}_peer_numbers)
         add_executable(${program} ${peer_NUMBERS})
+        if(peer_GPU)
+            pk_gpu_sources(${program} ${peer_GPU})
+        endif()
         target_include_directories(${program} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
         target_link_libraries(${program} PRIVATE pk_harness)
         pk_target_options(${program})

@@ -10,7 +10,7 @@
 
 /* Of the passes in double, for one point: some seconds on a machine that has such a device. */
 static const double MOST_FLOPS = 3e11, MOST_FLOPS_ON_CPU = 3e10;
-enum { WEIGHING = 30 }; /* what a score's exponential and its errors take, in products */
+enum { WEIGHING = 100 }; /* what a score's exponential and its errors take, in products */
 
 /* ---- each token is the one that its logits say ---- */
 
@@ -199,7 +199,24 @@ void pk_judge_drift(const pk_decoded *got, int step, const double *want, pk_drif
     drift->steps++;
 }
 
-/* ---- what there is time for ---- */
+/* ---- the weights, and what there is time for ---- */
+
+pk_status pk_judge_model(const pk_model_config *config, uint64_t seed, const pk_model **model)
+{
+    static pk_model kept;
+    static uint64_t kept_seed;
+    if (!kept.layer || kept_seed != seed || strcmp(kept.config.name, config->name) != 0) {
+        if (kept.layer)
+            pk_model_close(&kept);
+        memset(&kept, 0, sizeof kept);
+        pk_status status = pk_model_random(config, seed, &kept);
+        if (status != PK_OK)
+            return status;
+        kept_seed = seed;
+    }
+    *model = &kept;
+    return PK_OK;
+}
 
 double pk_judge_flops(const pk_model_config *c, double positions, double keys, double judged)
 {

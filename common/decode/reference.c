@@ -18,6 +18,7 @@
  * What is rounded to bf16 is in addition moved to a grid of bf16's step: keys and values in the cache, and the inputs
  * of projections at positions of a batched prefill. */
 #include <math.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -413,6 +414,21 @@ static double weigh(const pass *p, double *scores, size_t last, size_t padded, s
     return sum;
 }
 
+/* Whether a lane is one of the sequence, and not given. */
+static bool is_computed(const pass *p, size_t tile, size_t lane)
+{
+    const size_t position = position_of(p, tile, lane);
+    return position >= p->given && position < p->count;
+}
+
+/* One lane that nobody asks for: all weights 0. */
+static double leave(double *scores, size_t padded)
+{
+    for (size_t s = 0; s < padded; s++)
+        scores[s * LANES] = 0;
+    return 1;
+}
+
 /* Item: one query head in one tile, the longest first: scores against all keys up to the tile's own, weights, and the
  * weighted values. */
 static void attend(void *context, size_t item, double *scratch)
@@ -432,6 +448,10 @@ static void attend(void *context, size_t item, double *scratch)
     for (size_t s = 0; s < padded; s += ROWS)
         pk_reference_block(keys + s * p->head_dim, query, p->head_dim, scores + s * LANES);
     for (size_t lane = 0; lane < LANES; lane++) {
+        if (!is_computed(p, tile, lane)) {
+            sum[lane] = leave(scores + lane, padded);
+            continue;
+        }
         const size_t own = position_of(p, tile, lane) + (pk_reference_errs(PK_MISTAKE_NOT_CAUSAL) ? 1 : 0);
         sum[lane] = weigh(p, scores + lane, own < padded ? own : padded - 1, padded, head, scale);
     }

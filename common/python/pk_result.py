@@ -42,21 +42,28 @@ class Random:
 
     def u64(self) -> int:
         """All 64 bits uniform."""
-        s0, s1, s2, s3 = self._state
-        five = s1 * 5 & _MASK
-        result = ((five << 7 | five >> 57) & _MASK) * 9 & _MASK
-        s2 ^= s0
-        s3 ^= s1
-        self._state = [s0 ^ s3, s1 ^ s2, s2 ^ (s1 << 17 & _MASK), (s3 << 45 | s3 >> 19) & _MASK]
-        return result
+        return self.below(1 << 64)
 
     def below(self, bound: int) -> int:
         """Uniform in [0, bound), without modulo bias; `bound` is at least 1."""
-        rejected = (1 << 64) % bound
-        drawn = self.u64()
-        while drawn < rejected:
-            drawn = self.u64()
-        return drawn % bound
+        return self.below_each((bound,))[0]
+
+    def below_each(self, bounds: Iterable[int]) -> list[int]:
+        """One below each of these, one after the other: millions of them take no call each."""
+        s0, s1, s2, s3 = self._state
+        found = []
+        for bound in bounds:
+            rejected = (1 << 64) % bound
+            drawn = -1
+            while drawn < rejected:
+                five = s1 * 5 & _MASK
+                drawn = ((five << 7 | five >> 57) & _MASK) * 9 & _MASK
+                s2 ^= s0
+                s3 ^= s1
+                s0, s1, s2, s3 = s0 ^ s3, s1 ^ s2, s2 ^ (s1 << 17 & _MASK), (s3 << 45 | s3 >> 19) & _MASK
+            found.append(drawn % bound)
+        self._state = [s0, s1, s2, s3]
+        return found
 
 
 # ---- statistics ----
@@ -103,7 +110,7 @@ def bootstrap_median(values: Sequence[float], resamples: int, level: float, seed
     ordered, count, random = sorted(values), len(values), Random(seed)
     medians = []
     for _ in range(resamples):
-        drawn = sorted(random.below(count) for _ in range(count))
+        drawn = sorted(random.below_each([count] * count))
         low, high = ordered[drawn[(count - 1) // 2]], ordered[drawn[count // 2]]
         medians.append(low + 0.5 * (high - low))
     medians.sort()

@@ -43,6 +43,7 @@ typedef struct cli_names {
 } cli_names;
 void cli_names_add(cli_names *list, const char *name);
 bool cli_names_has(const cli_names *list, const char *name);
+void cli_names_sort(cli_names *list);
 void cli_names_free(cli_names *list);
 
 /* Names in a folder that begin with `prefix` and end with `suffix`, sorted. Empty when there is no such folder. */
@@ -107,6 +108,9 @@ void cli_labs_free(cli_labs *labs);
 
 /* "1", "01", "lab01" or "lab01_launches"; NULL after pk_fail, which names the labs or the nearest one. */
 const cli_lab *cli_lab_named(const cli_labs *labs, const char *word);
+
+/* Has the lab its solution here? In a course pack none has. */
+bool cli_has_solution(const cli_lab *lab);
 
 /* The names of a lab's student's files: optimized.cu, then the further .cu files that its solution has, in the order in
  * which their steps are numbered. */
@@ -188,6 +192,7 @@ int cmd_reset(int argc, char **argv);
 int cmd_plot(int argc, char **argv);
 int cmd_report(int argc, char **argv);
 int cmd_compare(int argc, char **argv);
+int cmd_index(int argc, char **argv);
 int cmd_gate(int argc, char **argv);
 int cmd_grade(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
@@ -196,6 +201,8 @@ int cmd_model(int argc, char **argv);
 int cmd_log(int argc, char **argv);
 int cmd_profile(int argc, char **argv);
 int cmd_plan(int argc, char **argv);
+int cmd_calibrate(int argc, char **argv);
+bool cli_calibrates_now(int argc, char **argv); /* not: shows a file; argv[0] is the command */
 
 /* The library that `cc` links for its arguments; NULL when they are wrong. */
 const char *cli_cc_target(int argc, char **argv);

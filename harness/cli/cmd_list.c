@@ -10,10 +10,10 @@
 
 /* ---- list ---- */
 
-/* The solution's program knows all variants. */
+/* The solution's program knows all variants, where there is none the student's. */
 static void list_variants(pk_table *table, const cli_lab *lab)
 {
-    cli_variants all = cli_variants_of(lab, "solution");
+    cli_variants all = cli_variants_of(lab, cli_has_solution(lab) ? "solution" : "optimized");
     if (!all.count)
         pk_table_row(table, (const char *[]){lab->number, "program", "", "not built: ./lab run builds it"});
     for (size_t i = 0; i < all.count; i++) {

@@ -46,9 +46,16 @@ static pk_status plot_group(const cli_together *group, const char *folder, const
     return status;
 }
 
+static const plot_wanted usual = {.formats = {[PLOT_SVG] = true, [PLOT_PNG] = true}};
+
+pk_status plot_subject_save(const plot_subject *subject, const char *folder)
+{
+    destination into = {folder};
+    return plot_subject_draw(subject, &usual, write_figure, &into);
+}
+
 pk_status cli_plot(const char *result_path, const char *folder)
 {
-    const plot_wanted usual = {.formats = {[PLOT_SVG] = true, [PLOT_PNG] = true}};
     cli_groups groups = {NULL, 0};
     cli_groups_add_beside(&groups, result_path);
     pk_status status = plot_group(&groups.groups[0], folder, &usual);

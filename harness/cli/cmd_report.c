@@ -9,7 +9,7 @@
 
 /* ---- which results ---- */
 
-static pk_status add_group(report_files *files, const cli_together *group)
+pk_status report_add_group(report_files *files, const cli_together *group)
 {
     files->results = cli_grow(files->results, files->count + 1, sizeof *files->results);
     pk_status status = cli_result_load_group(&files->results[files->count], group);
@@ -21,7 +21,7 @@ static pk_status load_groups(report_files *files)
 {
     pk_status status = PK_OK;
     for (size_t i = 0; i < files->groups.count && status == PK_OK; i++)
-        status = add_group(files, &files->groups.groups[i]);
+        status = report_add_group(files, &files->groups.groups[i]);
     return status;
 }
 
@@ -42,7 +42,7 @@ static pk_status choose(report_files *files, cli_names *said)
     return files->groups.count ? load_groups(files) : cli_no_results();
 }
 
-static void free_files(report_files *files)
+void report_free_files(report_files *files)
 {
     for (size_t i = 0; i < files->count; i++)
         cli_result_free(&files->results[i]);
@@ -139,6 +139,6 @@ int cmd_report(int argc, char **argv)
         print_results(&files, &said, wanted.all);
     }
     cli_names_free(&said);
-    free_files(&files);
+    report_free_files(&files);
     return status == PK_OK ? 0 : cli_failed(status);
 }

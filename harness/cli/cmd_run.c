@@ -119,6 +119,11 @@ static void say_next(const cli_lab *lab, const request *run, const written *befo
 
 static int start(const cli_lab *lab, request *run)
 {
+    if (!strcmp(run->role, "solution") && !cli_has_solution(lab))
+        return cli_failed(pk_fail(PK_USAGE,
+                                  "there is no solution of lab %s here, as in a course pack; your own program: "
+                                  "./lab run %s",
+                                  lab->number, lab->number));
     char *program = cli_format("%s/bin/%s_%s", cli_build(), lab->id, run->role);
     if (access(program, X_OK) != 0) {
         pk_fail(PK_USAGE, "%s is not built; ./lab run %s builds it", program, lab->number);
@@ -266,7 +271,7 @@ static bool any_has_text(const cli_labs *labs)
 
 static void print_targets_of_every(const cli_lab *lab, bool text)
 {
-    printf("%s_solution\n", lab->id);
+    printf("%s_%s\n", lab->id, cli_has_solution(lab) ? "solution" : "optimized");
     if (text && cli_lab_has_text(lab))
         printf("%s_text\n", lab->id);
 }
@@ -291,6 +296,8 @@ int cmd_targets(int argc, char **argv)
     cli_labs labs = cli_find_labs();
     if (!strcmp(command, "doctor"))
         puts("pk_probe");
+    if (!strcmp(command, "calibrate") && cli_calibrates_now(argc - 1, argv + 1))
+        puts("pk_calibrate");
     const char *library = !strcmp(command, "cc") ? cli_cc_target(argc - 1, argv + 1) : NULL;
     if (library)
         puts(library);
@@ -331,12 +338,14 @@ static char *newest_folder(void)
     return newest;
 }
 
-/* Run one lab's baseline against its solution. The first run makes the folder, the others write into it. */
+/* Run one lab's baseline against its solution, in a course pack against the student's program. The first run makes the
+ * folder, the others write into it. */
 static int demonstrate(const cli_lab *lab, char **folder)
 {
     char *json = *folder ? cli_format("--json=%s/%s.json", *folder, lab->id) : NULL;
     char *csv = *folder ? cli_format("--csv=%s/%s.csv", *folder, lab->id) : NULL;
-    char *arguments[] = {"--solution", "--sweep=quick", "--quick=auto", DEMO_TIME_LIMIT, json, csv};
+    char *arguments[] = {
+        cli_has_solution(lab) ? "--solution" : "--seed=1", "--sweep=quick", "--quick=auto", DEMO_TIME_LIMIT, json, csv};
     cli_say(2, "Lab %s: %s", lab->number, lab->title);
     int code = run_lab(lab, *folder ? 6 : 4, arguments, NULL, "demo");
     if (!*folder)

@@ -116,7 +116,7 @@ static pk_status withdraw(const statement *of, cli_result *result)
 static pk_status set_elsewhere(const statement *of, cli_result *result)
 {
     if (of->word_count != 2)
-        return odd(of, "'elsewhere' is of all results of a lab, and takes no condition");
+        return odd(of, "'elsewhere' is of a lab, and takes no condition");
     free(result->elsewhere);
     result->elsewhere = cli_copy(of->text, strlen(of->text));
     return PK_OK;
@@ -135,6 +135,14 @@ static pk_status add_published(const statement *of, cli_result *result)
     return PK_OK;
 }
 
+static pk_status add_remark(const statement *of, cli_result *result)
+{
+    if (of->word_count != 2)
+        return odd(of, "a 'note' is of a lab, and takes no condition");
+    cli_names_add(&result->remarks, of->text);
+    return PK_OK;
+}
+
 /* ---- the file ---- */
 
 static pk_status apply_line(const char *path, size_t number, const char *line, cli_result *result)
@@ -148,8 +156,10 @@ static pk_status apply_line(const char *path, size_t number, const char *line, c
             status = set_elsewhere(&of, result);
         else if (!strcmp(of.words[0], "published"))
             status = add_published(&of, result);
+        else if (!strcmp(of.words[0], "note"))
+            status = add_remark(&of, result);
         else
-            status = odd(&of, "it begins with none of withdrawn, elsewhere and published");
+            status = odd(&of, "it begins with none of withdrawn, elsewhere, published and note");
     }
     free_statement(&of);
     return status;

@@ -3,6 +3,7 @@
  *   withdrawn LAB [variant=NAME] [cache=hot|cold] [KNOB=VALUE ...]: REASON
  *   elsewhere LAB: SOURCE                 where all results of the lab were measured; who says so
  *   published LAB NAME us/token=NUMBER: SOURCE
+ *   note LAB: TEXT                        shown below the lab's tables
  *
  * Empty lines and those that begin with # are left out. docs/measuring.md has it for users. */
 #ifndef CLI_EVIDENCE_H

@@ -110,16 +110,26 @@ static pk_steps steps_in(const char *path, const char *file)
     return steps;
 }
 
-/* Those of the solution in the order of their steps: a file without any comes in the order of names, at the end. */
+bool cli_has_solution(const cli_lab *lab)
+{
+    char *path = cli_solution_file(lab, "optimized.cu");
+    const bool there = cli_exists(path);
+    free(path);
+    return there;
+}
+
+/* Those of the solution in the order of their steps: a file without any comes in the order of names, at the end. In a
+ * course pack, which has no solutions, those of the lab that mark steps. */
 cli_names cli_lab_files(const cli_lab *lab)
 {
     static const char first[] = "optimized.cu";
-    char *folder = cli_format("%s/solutions/%s", cli_source(), lab->name);
+    const bool whole = cli_has_solution(lab);
+    char *folder = cli_format("%s/%s/%s", cli_source(), whole ? "solutions" : "labs", lab->name);
     cli_names there = cli_list_folder(folder, "", ".cu"), files = {NULL, 0};
     pk_steps all = {NULL, 0};
     cli_names_add(&files, first);
     for (size_t i = 0; i < there.count; i++) {
-        char *path = cli_solution_file(lab, there.names[i]);
+        char *path = cli_format("%s/%s", folder, there.names[i]);
         pk_steps steps = steps_in(path, there.names[i]);
         for (size_t j = 0; j < steps.count; j++)
             pk_steps_add(&all, &steps.steps[j]);
@@ -129,7 +139,7 @@ cli_names cli_lab_files(const cli_lab *lab)
     for (size_t i = 0; i < all.count; i++)
         if (!cli_names_has(&files, all.steps[i].file))
             cli_names_add(&files, all.steps[i].file);
-    for (size_t i = 0; i < there.count; i++)
+    for (size_t i = 0; i < there.count && whole; i++)
         if (!cli_names_has(&files, there.names[i]))
             cli_names_add(&files, there.names[i]);
     pk_steps_free(&all);

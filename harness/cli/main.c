@@ -13,12 +13,28 @@ typedef struct command {
 } command;
 
 static const command commands[] = {
-    {"list", cmd_list},       {"status", cmd_status}, {"run", cmd_run},           {"check", cmd_check},
-    {"demo", cmd_demo},       {"hint", cmd_hint},     {"solution", cmd_solution}, {"reset", cmd_reset},
+    {"list", cmd_list},
+    {"status", cmd_status},
+    {"run", cmd_run},
+    {"check", cmd_check},
+    {"demo", cmd_demo},
+    {"hint", cmd_hint},
+    {"solution", cmd_solution},
+    {"reset", cmd_reset},
     {"targets", cmd_targets}, /* for ./lab: no command of a user's */
-    {"plot", cmd_plot},       {"report", cmd_report}, {"compare", cmd_compare},   {"doctor", cmd_doctor},
-    {"cc", cmd_cc},           {"model", cmd_model},   {"gate", cmd_gate},         {"log", cmd_log},
-    {"profile", cmd_profile}, {"plan", cmd_plan},     {"grade", cmd_grade},
+    {"plot", cmd_plot},
+    {"report", cmd_report},
+    {"compare", cmd_compare},
+    {"doctor", cmd_doctor},
+    {"cc", cmd_cc},
+    {"model", cmd_model},
+    {"gate", cmd_gate},
+    {"log", cmd_log},
+    {"profile", cmd_profile},
+    {"plan", cmd_plan},
+    {"calibrate", cmd_calibrate},
+    {"index", cmd_index},
+    {"grade", cmd_grade},
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
 

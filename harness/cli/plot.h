@@ -82,6 +82,23 @@ pk_status plot_draw_all(const plot_figures *all, const plot_wanted *wanted, plot
 pk_status plot_result(const cli_result *result, const plot_wanted *wanted, plot_taker take, void *context,
                       size_t *left_out);
 
+/* One figure of something else than a lab's results: `script` of plots/, with what `write` puts into variables.gp
+ * behind the device's, and into tables of its own (plot_create). PK_USAGE when there is no gnuplot. */
+typedef struct plot_subject {
+    const char *script, *device;
+    bool is_cpu;
+    double processors;
+    pk_status (*write)(const plot_figures *place, FILE *variables, const void *data);
+    const void *data;
+} plot_subject;
+pk_status plot_subject_draw(const plot_subject *subject, const plot_wanted *wanted, plot_taker take, void *context);
+
+/* The same as SVG and PNG into a folder, each said in a line: cmd_plot.c. */
+pk_status plot_subject_save(const plot_subject *subject, const char *folder);
+
+/* The device's variables; the words "CPU device" are among them where it is one. */
+void plot_put_device(FILE *file, const char *device, bool is_cpu, double processors);
+
 /* "result (conditions, device; marks)", in new memory: what stands below a figure in a page. */
 char *plot_caption(const plot_drawing *drawing);
 

@@ -196,18 +196,25 @@ pk_status plot_draw_all(const plot_figures *all, const plot_wanted *wanted, plot
     return status;
 }
 
-pk_status plot_result(const cli_result *result, const plot_wanted *wanted, plot_taker take, void *context,
-                      size_t *left_out)
+static pk_status need_gnuplot(void)
 {
     char *gnuplot = cli_find_program("gnuplot");
     if (!gnuplot)
         return pk_fail(PK_USAGE, "figures need gnuplot: apt-get install --no-install-recommends gnuplot-nox, then "
-                                 "./lab plot");
+                                 "the same command again");
     free(gnuplot);
-    if (!result->point_count)
-        return pk_fail(PK_USAGE, "%s holds no results to draw; run the lab again", result->path);
+    return PK_OK;
+}
+
+pk_status plot_result(const cli_result *result, const plot_wanted *wanted, plot_taker take, void *context,
+                      size_t *left_out)
+{
     plot_temporary temporary;
-    pk_status status = plot_temporary_make(&temporary);
+    pk_status status = need_gnuplot();
+    if (status == PK_OK && !result->point_count)
+        status = pk_fail(PK_USAGE, "%s holds no results to draw; run the lab again", result->path);
+    if (status == PK_OK)
+        status = plot_temporary_make(&temporary);
     if (status != PK_OK)
         return status;
     plot_figures all = plot_figures_of(result, temporary.folder);
@@ -216,6 +223,35 @@ pk_status plot_result(const cli_result *result, const plot_wanted *wanted, plot_
     if (status == PK_OK)
         status = plot_draw_all(&all, wanted, take, context);
     plot_figures_free(&all);
+    plot_temporary_remove(&temporary);
+    return status;
+}
+
+/* Variables that the theme asks for, and figures of variants only fill. */
+static pk_status write_subject(const plot_figures *place, const plot_subject *subject)
+{
+    FILE *file = plot_create(place, "variables.gp");
+    if (!file)
+        return PK_USAGE;
+    plot_put_device(file, subject->device, subject->is_cpu, subject->processors);
+    fputs("variants = ''\ndrawn = ''\nslopes = ''\n", file);
+    pk_status status = subject->write(place, file, subject->data);
+    pk_status closed = plot_finish(file);
+    return status == PK_OK ? closed : status;
+}
+
+pk_status plot_subject_draw(const plot_subject *subject, const plot_wanted *wanted, plot_taker take, void *context)
+{
+    plot_temporary temporary;
+    pk_status status = need_gnuplot();
+    if (status == PK_OK)
+        status = plot_temporary_make(&temporary);
+    if (status != PK_OK)
+        return status;
+    const plot_figures place = {.folder = temporary.folder};
+    status = write_subject(&place, subject);
+    if (status == PK_OK)
+        status = draw(&place, subject->script, wanted, take, context);
     plot_temporary_remove(&temporary);
     return status;
 }

@@ -41,8 +41,8 @@
  * the end of the twelfth kernel), timeline_first_token (us), timeline_tokens (2, or as many as there are; where none
  * were reported, shares of the kernels), timeline_launches (of kernels and graphs, a token), timeline_tracks (the
  * device's); format ("svg", "png" or "pdf"), output, theme. What it leaves in
- * `says`, `about` and `note` (plots/theme.gp) is the figure's caption too. A script that has too little to draw prints one line that says
- * what is missing and ends with `exit status 77`.
+ * `says`, `about` and `note` (plots/theme.gp) is the figure's caption too. A script that has too little to draw prints
+ * one line that says what is missing and ends with `exit status 77`.
  */
 #include <errno.h>
 #include <math.h>
@@ -505,19 +505,18 @@ static double slope_named(const cli_result *result, const char *variant)
     return (double)NAN;
 }
 
-static void put_device(FILE *file, const cli_result *result)
+void plot_put_device(FILE *file, const char *device, bool cpu, double processors)
 {
-    bool cpu = cli_is_cpu_device(result);
     /* The words "CPU device" are never left out, whatever the device calls itself. */
-    char *name = cpu && !strstr(result->device, "CPU device") ? cli_format("CPU device (%s)", result->device)
-                                                              : cli_copy(result->device, strlen(result->device));
+    char *name =
+        cpu && !strstr(device, "CPU device") ? cli_format("CPU device (%s)", device) : cli_copy(device, strlen(device));
     const bool fits = pk_utf8_count(name) <= TITLE_WIDTH;
     char *shown =
         cli_format("%.*s%s", (int)pk_utf8_bytes(name, fits ? TITLE_WIDTH : TITLE_WIDTH - 3), name, fits ? "" : "...");
     cli_put_gnuplot_string(file, "device", shown);
     free(shown);
     fprintf(file, "is_cpu = %d\nprocessors = ", cpu);
-    put_number(file, result->processors);
+    put_number(file, processors);
     fputc('\n', file);
     free(name);
 }
@@ -637,7 +636,7 @@ pk_status plot_write_tables(const plot_figures *all)
         return PK_USAGE;
     cli_put_gnuplot_string(file, "lab", result->lab);
     cli_put_gnuplot_string(file, "title", result->title);
-    put_device(file, result);
+    plot_put_device(file, result->device, cli_is_cpu_device(result), result->processors);
     put_headline(file, result);
     put_variants(file, all);
     put_columns(file, all);

@@ -14,8 +14,13 @@ void report_result(page *to, const cli_result *result, bool all);
 /* Its parts, for a whole report. */
 void report_points(page *to, const cli_result *result, bool all); /* with predictions, and where each was measured */
 void report_reasons(page *to, const cli_result *result);          /* why the default point's did not pass */
-void report_published(page *to, const cli_result *result);
-char *report_number(const char *format, double value); /* "-" where it is not known; in new memory */
+void report_beside(page *to, const cli_result *result);           /* what evidence.txt says beside them */
+char *report_number(const char *format, double value);            /* "-" where it is not known; in new memory */
+
+/* At the default point: the fastest of the ladder by its paired speedup, and what that is over; NULL where there is
+ * none. */
+const cli_point *report_best_rung(const cli_result *result);
+const cli_point *report_baseline(const cli_result *result);
 
 /* ---- report_facts.c: from the file itself ---- */
 
@@ -24,6 +29,10 @@ typedef struct report_files {
     cli_groups groups;   /* the files that they are of */
     size_t count;
 } report_files;
+
+/* Load a group and put it behind the others. */
+pk_status report_add_group(report_files *files, const cli_together *group);
+void report_free_files(report_files *files);
 
 void report_runs(page *to, const report_files *files);     /* which commands, from which source */
 void report_machines(page *to, const report_files *files); /* host, device, compilers; the limits of each run */

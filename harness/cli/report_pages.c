@@ -15,30 +15,9 @@
 
 /* ---- the beginning ---- */
 
-/* The fastest of the ladder by its paired speedup at the default point; NULL where none has one. */
-static const cli_point *best_rung(const cli_result *result)
-{
-    const cli_point *best = NULL;
-    for (size_t i = 0; i < result->point_count; i++) {
-        const cli_point *point = &result->points[i];
-        if (point->is_default && !strcmp(point->cache, "hot") && !strcmp(point->role, "ladder") && !point->peer[0] &&
-            isfinite(point->speedup) && (!best || point->speedup > best->speedup))
-            best = point;
-    }
-    return best;
-}
-
-static const cli_point *first_baseline(const cli_result *result)
-{
-    for (size_t i = 0; i < result->point_count; i++)
-        if (result->points[i].is_default && !strcmp(result->points[i].role, "baseline"))
-            return &result->points[i];
-    return NULL;
-}
-
 static void summary_row(page *to, const cli_result *result)
 {
-    const cli_point *best = best_rung(result), *baseline = first_baseline(result);
+    const cli_point *best = report_best_rung(result), *baseline = report_baseline(result);
     char *us = report_number("%.4g", best ? best->us_per_token : (double)NAN), *where = cli_evidence_where(result);
     page_cell(to, "%s %s%s", result->lab, result->title, cli_is_cpu_device(result) ? " (CPU device)" : "");
     page_cell(to, "%s", baseline ? baseline->variant : "-");
@@ -209,7 +188,7 @@ static void put_lab(page *to, const cli_result *result, bool all)
     free(knobs);
     report_points(to, result, false);
     report_reasons(to, result);
-    report_published(to, result);
+    report_beside(to, result);
     report_targets(to, result->path);
     put_figures(to, result);
     page_heading(to, 3, "What was verified");

@@ -94,11 +94,13 @@ void report_reasons(page *to, const cli_result *result)
     }
 }
 
-void report_published(page *to, const cli_result *result)
+void report_beside(page *to, const cli_result *result)
 {
     for (size_t i = 0; i < result->published_count; i++)
         page_item(to, "%s, %.4g us/token: published, not measured here: %s", result->published[i].name,
                   result->published[i].us_per_token, result->published[i].source);
+    for (size_t i = 0; i < result->remarks.count; i++)
+        page_item(to, "%s", result->remarks.names[i]);
 }
 
 /* Does the peer have a row? */
@@ -148,7 +150,7 @@ void report_result(page *to, const cli_result *result, bool all)
     if (cli_headline(result)) {
         short_table(to, result, all);
         report_reasons(to, result);
-        report_published(to, result);
+        report_beside(to, result);
     } else {
         page_text(to, "The run ended before its first result.");
     }
@@ -157,6 +159,26 @@ void report_result(page *to, const cli_result *result, bool all)
 }
 
 /* ---- a whole report's ---- */
+
+const cli_point *report_best_rung(const cli_result *result)
+{
+    const cli_point *best = NULL;
+    for (size_t i = 0; i < result->point_count; i++) {
+        const cli_point *point = &result->points[i];
+        if (point->is_default && !strcmp(point->cache, "hot") && !strcmp(point->role, "ladder") && !point->peer[0] &&
+            isfinite(point->speedup) && (!best || point->speedup > best->speedup))
+            best = point;
+    }
+    return best;
+}
+
+const cli_point *report_baseline(const cli_result *result)
+{
+    for (size_t i = 0; i < result->point_count; i++)
+        if (result->points[i].is_default && !strcmp(result->points[i].role, "baseline"))
+            return &result->points[i];
+    return NULL;
+}
 
 /* The label of what a row shows; `measured` is that of what has a time. */
 static const char *label(const cli_point *point, const char *measured)

@@ -395,6 +395,7 @@ void cli_result_free(cli_result *result)
         free(result->published[i].source);
     }
     free(result->published);
+    cli_names_free(&result->remarks);
     free(result->points);
     free(result->fits);
     free(result->steps);

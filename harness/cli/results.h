@@ -76,6 +76,7 @@ typedef struct cli_result {
     char *elsewhere; /* where it was measured and who says so; "" where evidence.txt says nothing */
     cli_published *published;
     size_t published_count;
+    cli_names remarks; /* what else evidence.txt says of it */
     bool is_quick; /* smoke shapes: `--quick` */
     double processors;
     char *knob_names[CLI_MOST_KNOBS];

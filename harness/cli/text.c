@@ -114,6 +114,12 @@ static int by_name(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+void cli_names_sort(cli_names *list)
+{
+    if (list->count)
+        qsort(list->names, list->count, sizeof *list->names, by_name);
+}
+
 static bool has_affixes(const char *name, const char *prefix, const char *suffix)
 {
     size_t length = strlen(name), suffix_length = strlen(suffix);
@@ -132,8 +138,7 @@ cli_names cli_list_folder(const char *folder, const char *prefix, const char *su
         if (entry->d_name[0] != '.' && has_affixes(entry->d_name, prefix, suffix))
             cli_names_add(&list, entry->d_name);
     closedir(stream);
-    if (list.count)
-        qsort(list.names, list.count, sizeof *list.names, by_name);
+    cli_names_sort(&list);
     return list;
 }
 

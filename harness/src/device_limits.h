@@ -31,7 +31,15 @@ typedef struct pk_limit_samples {
     pk_samples read;                     /* bytes a microsecond */
 } pk_limit_samples;
 
+/* A read that meets this fold of a thread's words writes it to the workspace's sink. */
+#define PK_LIMITS_READ_MARK 0x9E3779B9u
+
 pk_status pk_limits_time(const pk_limit_workspace *space, void *stream, pk_limit_samples *samples);
+
+/* From one kernel to the next of those that `issue` launches, as the limit of the gap is measured: queued behind a
+ * gate, between the events. */
+typedef pk_status pk_limits_issue(void *stream, int launches);
+pk_status pk_limits_time_queued(void *stream, pk_limits_issue *issue, void *begin, void *end, pk_samples *gap);
 
 /* Hold the stream for about two milliseconds: what is launched meanwhile queues up and then runs back to back, so that
  * kernels which only seem ordered because the host is slow get their chance to go wrong. */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "calibrate.h"
 #include "pk/host.h"
 #include "pk/steps.h"
 #include "pk/utf8.h"
@@ -447,16 +448,23 @@ static void add_lists(cJSON *root, const pk_report *report)
         add_text(peers, NULL, report->peer_files[i]);
 }
 
-static cJSON *document_of(const pk_report *report)
+/* What every file begins with: what was run, where, on which device. */
+static cJSON *document_begin(const pk_report *report, const char *schema)
 {
     pk_environment environment;
     cJSON *root = checked(cJSON_CreateObject());
     pk_environment_read(&environment);
-    add_text(root, "schema", "pk-result");
+    add_text(root, "schema", schema);
     add_number(root, "version", 1);
     add_run(root, report, &environment);
     add_environment(root, report, &environment);
     add_device(root, report);
+    return root;
+}
+
+static cJSON *document_of(const pk_report *report)
+{
+    cJSON *root = document_begin(report, "pk-result");
     add_lab(root, report);
     add_text(root, "status", pk_status_word(report->status));
     add_text_if_any(root, "note", report->note);
@@ -475,6 +483,16 @@ static char *text_of(const pk_report *report, bool tokens)
     return text;
 }
 
+/* Frees the text. */
+static pk_status write_text(char *text, const char *path)
+{
+    const size_t length = strlen(text);
+    text[length] = '\n'; /* in place of the final NUL, which pk_write_file does not need */
+    pk_status status = pk_write_file(path, text, length + 1);
+    cJSON_free(text);
+    return status;
+}
+
 pk_status pk_report_write_json(const pk_report *report, const char *path)
 {
     char *text = text_of(report, true);
@@ -483,14 +501,42 @@ pk_status pk_report_write_json(const pk_report *report, const char *path)
         text = text_of(report, false);
     if (!text)
         return pk_out_of_memory(path);
-    const size_t length = strlen(text);
-    text[length] = '\n'; /* in place of the final NUL, which pk_write_file does not need */
-    pk_status status = pk_write_file(path, text, length + 1);
-    cJSON_free(text);
+    pk_status status = write_text(text, path);
     if (status == PK_OK && !whole)
         status = pk_fail(PK_FAULT,
                          "%s: written without the latencies of single tokens: out of host memory; raise the limit "
                          "(ulimit -v), or ask for a shorter run (docs/troubleshooting.md#out-of-memory)",
                          path);
     return status;
+}
+
+/* ---- a calibration ---- */
+
+static void add_calibrated(cJSON *figures, const pk_calibrated *figure)
+{
+    cJSON *object = add_object(figures, NULL);
+    add_text(object, "name", figure->name);
+    add_text(object, "unit", figure->unit);
+    add_text(object, "what", figure->what);
+    add_text(object, "status", pk_status_word(figure->status));
+    add_text(object, "reason", figure->reason);
+    add_number(object, "median", figure->summary.median);
+    add_number(object, "p10", figure->summary.p10);
+    add_number(object, "p90", figure->summary.p90);
+    add_number(object, "count", (double)figure->summary.count);
+}
+
+pk_status pk_calibration_write_json(const pk_report *report, const pk_calibrated *figures, size_t count,
+                                    const char *path)
+{
+    out_of_memory = false;
+    cJSON *root = document_begin(report, "pk-calibration");
+    add_text(root, "status", pk_status_word(report->status));
+    add_text_if_any(root, "note", report->note);
+    cJSON *array = add_array(root, "figures");
+    for (size_t i = 0; i < count; i++)
+        add_calibrated(array, &figures[i]);
+    char *text = out_of_memory ? NULL : cJSON_Print(root);
+    cJSON_Delete(root);
+    return text ? write_text(text, path) : pk_out_of_memory(path);
 }

@@ -5,7 +5,7 @@
 #include <string.h>
 
 /* What one block of the read kernel takes divides it. */
-enum { WORKSPACE_UNIT = 1 << 20 };
+enum { WORKSPACE_UNIT = 1 << 20, LAST_WORD = 16 /* bytes of a word of the read kernel */ };
 
 static pk_limit_workspace flush_space;
 
@@ -46,6 +46,33 @@ static double record(pk_report *report, const char *name, const char *unit, pk_s
     return entry->summary.median / scale;
 }
 
+/* Written before it is read: pages that were never touched may all be one page of zeros. A thread of the read finds
+ * four equal words, whose fold is 0; the last one's is made to fold to the mark. */
+static pk_status fill(const pk_limit_workspace *space, void *stream)
+{
+    const unsigned first = 1, marked = first ^ PK_LIMITS_READ_MARK;
+    pk_status status = pk_limits_overwrite(space, stream, first);
+    if (status == PK_OK)
+        status = pk_device_fill(space->sink, 0, sizeof(unsigned), stream);
+    if (status == PK_OK)
+        status = pk_device_upload((char *)space->words + space->bytes - LAST_WORD, &marked, sizeof marked, stream);
+    return status == PK_OK ? pk_device_stream_synchronize(stream) : status;
+}
+
+/* The rate of a read that did not reach the end is none. */
+static pk_status judge_read(const pk_limit_workspace *space, void *stream)
+{
+    unsigned met = 0;
+    pk_status status = pk_device_download(&met, space->sink, sizeof met, stream);
+    if (status == PK_OK)
+        status = pk_device_stream_synchronize(stream);
+    if (status == PK_OK && met != PK_LIMITS_READ_MARK)
+        status =
+            pk_fail(PK_WRONG, "the read that measures B_read did not meet the word at its buffer's end: the device "
+                              "or its compiler left reads out; run ./lab doctor");
+    return status;
+}
+
 static void free_samples(pk_limit_samples *samples)
 {
     pk_samples_free(&samples->launch);
@@ -62,11 +89,12 @@ pk_status pk_measure_limits(const pk_device_info *device, void *stream, bool qui
     pk_limit_samples samples = {.launch = {0}};
     size_t wanted = !device->is_gpu ? cpu_bytes : quick ? gpu_bytes / 4 : gpu_bytes;
     pk_status status = workspace_open(&space, device, wanted);
-    /* Written before it is read: pages that were never touched may all be one page of zeros. */
     if (status == PK_OK)
-        status = pk_limits_overwrite(&space, stream, 1);
+        status = fill(&space, stream);
     if (status == PK_OK)
         status = pk_limits_time(&space, stream, &samples);
+    if (status == PK_OK)
+        status = judge_read(&space, stream);
     workspace_close(&space);
     report->limit_summaries = calloc(4, sizeof *report->limit_summaries);
     if (status == PK_OK && !report->limit_summaries)

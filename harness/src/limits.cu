@@ -38,7 +38,7 @@ static __global__ void read_kernel(const uint4 *words, unsigned *sink)
 #pragma unroll
     for (int k = 0; k < READS_IN_FLIGHT; k++)
         fold ^= word[k].x ^ word[k].y ^ word[k].z ^ word[k].w;
-    if (fold == 0x9E3779B9u)
+    if (fold == PK_LIMITS_READ_MARK)
         *sink = fold;
 }
 
@@ -56,12 +56,18 @@ static __global__ void write_kernel(uint4 *words, size_t count, unsigned value)
         words[i] = make_uint4(value, value + 1, value + 2, value + 3);
 }
 
+static pk_status issue_empty(void *stream, int launches)
+{
+    for (int i = 0; i < launches; i++)
+        PK_LAUNCH(empty_kernel, 1, 32, 0, (cudaStream_t)stream);
+    return PK_OK;
+}
+
 /* t_L: many launches in a row, one wait at the end, over their number. */
 static pk_status launch_batch(cudaStream_t stream, double *us)
 {
     const double start = pk_now_us();
-    for (int i = 0; i < LAUNCHES; i++)
-        PK_LAUNCH(empty_kernel, 1, 32, 0, stream);
+    PK_TRY(issue_empty((void *)stream, LAUNCHES));
     PK_CHECK(cudaStreamSynchronize(stream));
     *us = (pk_now_us() - start) / LAUNCHES;
     return PK_OK;
@@ -78,14 +84,13 @@ static pk_status launch_and_wait(cudaStream_t stream, double *us)
 
 /* The device's own cost of going from one kernel to the next: the queue is filled behind a gate, so that the host is
  * not part of it. */
-static pk_status queued_gap(cudaStream_t stream, int *gate, const int *device_gate, cudaEvent_t begin, cudaEvent_t end,
-                            double *us)
+static pk_status queued_gap(cudaStream_t stream, pk_limits_issue *issue, int *gate, const int *device_gate,
+                            cudaEvent_t begin, cudaEvent_t end, double *us)
 {
     __atomic_store_n(gate, 0, __ATOMIC_RELEASE);
     PK_LAUNCH(gate_kernel, 1, 1, 0, stream, device_gate);
     PK_CHECK(cudaEventRecord(begin, stream));
-    for (int i = 0; i < LAUNCHES; i++)
-        PK_LAUNCH(empty_kernel, 1, 32, 0, stream);
+    PK_TRY(issue((void *)stream, LAUNCHES));
     PK_CHECK(cudaEventRecord(end, stream));
     __atomic_store_n(gate, 1, __ATOMIC_RELEASE);
     PK_CHECK(cudaStreamSynchronize(stream));
@@ -124,16 +129,18 @@ static pk_status launch_figures(cudaStream_t stream, pk_limit_samples *samples)
     return PK_OK;
 }
 
-static pk_status gap_figure(cudaStream_t stream, cudaEvent_t begin, cudaEvent_t end, pk_limit_samples *samples)
+pk_status pk_limits_time_queued(void *stream_handle, pk_limits_issue *issue, void *begin, void *end, pk_samples *gap)
 {
+    const cudaStream_t stream = (cudaStream_t)stream_handle;
     void *gate = NULL, *device_gate = NULL;
     PK_TRY(pk_device_alloc_mapped(&gate, &device_gate, sizeof(int)));
     pk_status status = PK_OK;
     for (int i = 0; status == PK_OK && i < BATCHES; i++) {
         double us = 0;
-        status = queued_gap(stream, (int *)gate, (const int *)device_gate, begin, end, &us);
+        status =
+            queued_gap(stream, issue, (int *)gate, (const int *)device_gate, (cudaEvent_t)begin, (cudaEvent_t)end, &us);
         if (status == PK_OK && i > 0) /* the first fills the runtime's own queues */
-            status = pk_samples_add(&samples->gap, us);
+            status = pk_samples_add(gap, us);
     }
     __atomic_store_n((int *)gate, 1, __ATOMIC_RELEASE); /* let a gate that was launched go before its memory does */
     (void)cudaStreamSynchronize(stream);
@@ -151,7 +158,7 @@ pk_status pk_limits_time(const pk_limit_workspace *space, void *stream_handle, p
     PK_TRY(pk_device_event_create(&begin));
     pk_status status = pk_device_event_create(&end);
     if (status == PK_OK)
-        status = gap_figure(stream, (cudaEvent_t)begin, (cudaEvent_t)end, samples);
+        status = pk_limits_time_queued(stream_handle, issue_empty, begin, end, &samples->gap);
     for (int i = 0; status == PK_OK && i <= space->reads; i++) {
         double rate = 0;
         status = read_once(space, stream, (cudaEvent_t)begin, (cudaEvent_t)end, &rate);

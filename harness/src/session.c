@@ -6,12 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "analysis.h"
 #include "bench.h"
 #include "device_limits.h"
+#include "machine.h"
 #include "measure.h"
 #include "options.h"
 #include "peers.h"
@@ -133,44 +133,6 @@ static void give_up(pk_status why, const char *text)
     fflush(stdout);
     say_reported();
     _exit(pk_exit_code(why));
-}
-
-/* ---- device ---- */
-
-/* "580.65.06, CUDA 13.0": the driver's own version where NVML tells it, and the API's that it offers. */
-static void name_driver(pk_device_info *device)
-{
-    char version[32], api[sizeof device->driver];
-    pk_nvml_driver(version, sizeof version);
-    snprintf(api, sizeof api, "%s", device->driver);
-    if (version[0])
-        snprintf(device->driver, sizeof device->driver, "%s, CUDA %.16s", version, api);
-}
-
-static pk_status open_device(session *s)
-{
-    pk_watchdog_progress("opening the device");
-    pk_status status = pk_device_open(&s->report.device);
-    if (status != PK_OK)
-        return status;
-    status = pk_device_stream_create(&s->stream);
-    if (status != PK_OK)
-        return status;
-    pk_launch_register_stream(s->stream);
-    if (pk_nvml_open(s->report.device.pci_bus_id))
-        name_driver(&s->report.device);
-    pk_nvml_read(&s->report.clocks_before);
-    return PK_OK;
-}
-
-static void close_device(session *s)
-{
-    pk_nvml_close();
-    pk_limits_free();
-    pk_launch_forget_streams();
-    if (s->stream)
-        pk_device_stream_destroy(s->stream);
-    pk_device_close();
 }
 
 /* ---- points ---- */
@@ -542,14 +504,7 @@ static bool wants_figures(const pk_lab *lab)
 static void describe_run(session *s, int argc, char **argv)
 {
     pk_report *report = &s->report;
-    time_t now = time(NULL);
-    struct tm utc;
-    gmtime_r(&now, &utc);
-    strftime(report->started_utc, sizeof report->started_utc, "%Y-%m-%dT%H:%M:%SZ", &utc);
-    const char *slash = strrchr(argv[0], '/');
-    report->program = strdup(slash ? slash + 1 : argv[0]);
-    report->argc = argc;
-    report->argv = argv;
+    pk_machine_describe_program(report, argc, argv);
     report->seed = s->options.seed;
     report->quick = s->options.quick;
     report->ladder_sources = pk_ladder_sources;
@@ -660,7 +615,7 @@ static int run_session(const pk_lab *lab, int argc, char **argv)
     const pk_watchdog_calls calls = {.give_up = give_up, .describe = pk_repetition_describe};
     status = pk_watchdog_start(s->options.watchdog_s, &calls);
     if (status == PK_OK)
-        status = open_device(s);
+        status = pk_machine_open(&s->report, &s->stream);
     if (status == PK_OK && s->options.cold && !s->report.device.is_gpu)
         status = pk_fail(PK_USAGE, "--cold flushes a GPU's L2 cache: leave it out on the CPU device");
     if (status == PK_OK && s->options.peers)
@@ -681,7 +636,7 @@ static int run_session(const pk_lab *lab, int argc, char **argv)
     }
     /* Releasing may hang where the device did: the watchdog stays until it is done. */
     pk_watchdog_progress("releasing the device");
-    close_device(s);
+    pk_machine_close(s->stream);
     if (s->folder[0])
         (void)rmdir(s->folder); /* a run that ended without a result leaves none behind */
     pk_watchdog_stop();

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Check result files against harness/schema/result.v1.json.
+"""Check result files against harness/schema/result.v1.json, and calibrations against calibration.v1.json.
 
 usage: validate_result.py FILE...
 Exit: 0 all valid, 1 some file is not, 2 usage, 77 the python package jsonschema is not installed.
@@ -8,17 +8,26 @@ import json
 import pathlib
 import sys
 
-SCHEMA = pathlib.Path(__file__).resolve().parent.parent / "schema" / "result.v1.json"
+SCHEMAS = pathlib.Path(__file__).resolve().parent.parent / "schema"
 
 
-def load_validator():
-    """The schema's validator; ends the program with 77 where jsonschema is missing."""
+def read_schema(kind):
+    """A schema whose references to the result's definitions are its own: any version of jsonschema reads that."""
+    result = json.loads((SCHEMAS / "result.v1.json").read_text(encoding="utf-8"))
+    text = (SCHEMAS / f"{kind}.v1.json").read_text(encoding="utf-8").replace('"pk-result-v1#/', '"#/')
+    schema = json.loads(text)
+    schema["definitions"] = {**result["definitions"], **schema["definitions"]}
+    return schema
+
+
+def load_validator(kind="result"):
+    """The validator of "result" or "calibration" files; ends the program with 77 where jsonschema is missing."""
     try:
         import jsonschema
     except ImportError:
         print("skipped: python3 has no jsonschema; install it with `apt install python3-jsonschema`")
         raise SystemExit(77)
-    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    schema = read_schema(kind)
     jsonschema.Draft7Validator.check_schema(schema)
     return jsonschema.Draft7Validator(schema)
 
@@ -42,11 +51,12 @@ def main(paths):
     if not paths:
         print(__doc__)
         return 2
-    validator = load_validator()
+    validators = {kind: load_validator(kind) for kind in ("result", "calibration")}
     bad = 0
     for path in paths:
         try:
-            lines = faults(validator, pathlib.Path(path).read_text(encoding="utf-8"))
+            text = pathlib.Path(path).read_text(encoding="utf-8")
+            lines = faults(validators["calibration" if '"pk-calibration"' in text else "result"], text)
         except (OSError, UnicodeDecodeError) as error:
             lines = [str(error)]
         for line in lines:

@@ -1,34 +1,23 @@
 /* What peer_test.py compares the numbers of the programs in Python with: the generator, the inputs as inputs.c draws
  * them, and statistics, in hexadecimal, so that nothing is rounded on the way. inputs.c is included, not linked, for
- * its draw_axpy is its own; and so is problem.c, with what it needs, for the knobs.
+ * its draw_axpy is its own.
  *
  * usage: peer_numbers random SEED COUNT BOUND   COUNT numbers: split, u64 and one below BOUND
  *        peer_numbers inputs SEED COUNT         x and start of COUNT floats
- *        peer_numbers statistics SEED VALUE...  median, p10, p90, p99, spread, and the interval of the median
- *        peer_numbers knobs                     name, default, smoke shape, least, most, unit and choices of each */
-/* NOLINTBEGIN(bugprone-suspicious-include) */
-#include "inputs.c"
-
-#include "buffers.c"
-#include "problem.c"
-#include "sweeps.c"
-/* NOLINTEND(bugprone-suspicious-include) */
+ *        peer_numbers statistics SEED VALUE...  median, p10, p90, p99, spread, and the interval of the median */
+#include "inputs.c" /* NOLINT(bugprone-suspicious-include) */
 
 #include <inttypes.h>
+#include <stdio.h>
 
-#include "pk/program.h"
-#include "pk/result.h"
 #include "pk/stats.h"
 
-/* The lab's kernels and variants have no part in this. */
+/* The lab's kernels have no part in this. */
 pk_status lab02_serial(const lab02_problem *into, const float *start, const unsigned *counts, void *stream)
 {
     (void)into, (void)start, (void)counts, (void)stream;
     return PK_FAULT;
 }
-
-const pk_variant_file pk_variant_files[] = {{false, NULL}};
-const size_t pk_variant_file_count = 0;
 
 static void print_random(uint64_t seed, uint64_t count, uint64_t bound)
 {
@@ -73,29 +62,12 @@ static int print_statistics(uint64_t seed, char **words, size_t count)
     return 0;
 }
 
-static void print_knobs(void)
-{
-    for (size_t i = 0; i < LAB02_KNOB_COUNT; i++) {
-        const pk_knob *knob = &lab02_knobs[i];
-        const long long values[] = {knob->value, knob->quick, knob->minimum, knob->maximum};
-        printf("%s", knob->name);
-        for (size_t v = 0; v < PK_COUNT(values); v++)
-            printf(" %a", pk_knob_in_units(knob, values[v]));
-        printf(" '%s'", knob->unit);
-        for (long long c = 0; knob->choices && c <= knob->maximum; c++)
-            printf(" %s", knob->choices[c]);
-        printf("\n");
-    }
-}
-
 int main(int argc, char **argv)
 {
     const char *what = argc > 3 ? argv[1] : "";
     const uint64_t seed = argc > 3 ? strtoull(argv[2], NULL, 10) : 0,
                    count = argc > 3 ? strtoull(argv[3], NULL, 10) : 0;
-    if (argc == 2 && strcmp(argv[1], "knobs") == 0)
-        print_knobs();
-    else if (strcmp(what, "random") == 0 && argc == 5)
+    if (strcmp(what, "random") == 0 && argc == 5)
         print_random(seed, count, strtoull(argv[4], NULL, 10));
     else if (strcmp(what, "inputs") == 0)
         return print_inputs(seed, count);

@@ -2,7 +2,7 @@
 """What peer_triton.py is made of, tested without a GPU, with made-up samples where there must be some.
 
 usage: peer_test.py PART NUMBERS_PROGRAM PK_LAB
-  numbers    generator, inputs and statistics are those of the C programs, bit for bit
+  numbers    knobs, generator, inputs and statistics are those of the C programs, bit for bit
   outcomes   exit codes, and the messages of what is refused and of what is missing
   files      a made-up run: written whole or not at all, and read by pk-lab
   schema     the same against the schema; skipped without the Python package jsonschema
@@ -31,15 +31,11 @@ sys.path[:0] = [str(HERE), str(HERE.parents[1] / "harness" / "tests")]
 
 import peer_triton  # noqa: E402
 import pk_peer  # noqa: E402
+import pk_peer_test  # noqa: E402
 import pk_result  # noqa: E402
+from pk_peer_test import expect  # noqa: E402
 
-complaints: list[str] = []
-
-
-def expect(right: bool, text: str) -> None:
-    """Complain when it is not so."""
-    if not right:
-        complaints.append(text)
+PROGRAM = HERE / "peer_triton.py"
 
 
 def lines_of(program: str, *arguments: object) -> list[list[str]]:
@@ -54,13 +50,7 @@ def lines_of(program: str, *arguments: object) -> list[list[str]]:
 
 def test_numbers(program: str, _: str) -> None:
     """The same numbers as in C."""
-    knobs = lines_of(program, "knobs")
-    expect(len(knobs) == len(peer_triton.KNOBS), f"{len(peer_triton.KNOBS)} knobs, and problem.c has {len(knobs)}")
-    for knob, words in zip(peer_triton.KNOBS, knobs):
-        values = [float(value) for value in (knob.default, knob.quick, knob.low, knob.high)]
-        got = [knob.name, *values, f"'{knob.unit}'", *knob.choices]
-        want = [words[0], *(float.fromhex(word) for word in words[1:5]), *words[5:]]
-        expect(got == want, f"knob {got}, in problem.c {want}")
+    pk_peer_test.judge_knobs(peer_triton.KNOBS, HERE / "problem.c", ("default", "quick", "low", "high"))
     for seed in (0, 1, 2, 1 << 32, (1 << 64) - 1):
         for bound in (1, 2, 8, 131073, (1 << 63) + 1):
             ours = pk_result.Random(seed)
@@ -82,36 +72,19 @@ def test_numbers(program: str, _: str) -> None:
 # ---- outcomes ----
 
 
-def ended(*arguments: str, **environment: str) -> tuple[int, str]:
-    """How the program ends in a process of its own: exit code and what it says."""
-    done = subprocess.run([sys.executable, str(HERE / "peer_triton.py"), *arguments], capture_output=True, text=True,
-                          env={**os.environ, **environment}, check=False)
-    return done.returncode, done.stdout + done.stderr
-
-
 def test_outcomes(_: str, __: str) -> None:
     """Refusals, and what is missing."""
-    for arguments, code, words in (
-            (["--threads=96"], 2, "a power of two of warps"),
-            (["--n=0"], 2, "--n: 0 is not in 1 to"),
-            (["--steps", "many"], 2, "no number"),
-            (["--form=dense"], 2, "--form"),
-            (["--requests=1048576", "--steps=1048576"], 2, "use at most 2^30"),
-            (["--n=268435456"], 2, "use at most 2^26"),
-            (["--help"], 0, "triton-counter")):
-        got, text = ended(*arguments)
-        expect(got == code and words in text and "Traceback" not in text, f"{arguments}: {got}, {text!r}")
-    with tempfile.TemporaryDirectory() as folder:  # modules that cannot be imported, first in the path
-        for missing in ("torch", "triton"):
-            (pathlib.Path(folder) / "torch.py").write_text("", encoding="utf-8")
-            (pathlib.Path(folder) / f"{missing}.py").write_text("raise ImportError('not here')\n", encoding="utf-8")
-            got, text = ended("--quick", PYTHONPATH=folder)
-            expect(got == 77 and "SKIPPED: " in text and "not here" in text, f"without {missing}: {got}, {text!r}")
-        torch = "class cuda:\n    is_available = staticmethod(lambda: False)\n__version__ = '2'\n"
-        (pathlib.Path(folder) / "torch.py").write_text(torch, encoding="utf-8")
-        (pathlib.Path(folder) / "triton.py").write_text("", encoding="utf-8")
-        got, text = ended("--quick", PYTHONPATH=folder)
-        expect(got == 77 and "finds no GPU" in text, f"without a GPU: {got}, {text!r}")
+    pk_peer_test.judge_ends(PROGRAM, (
+        (["--threads=96"], 2, "a power of two of warps"),
+        (["--n=0"], 2, "--n: 0 is not in 1 to"),
+        (["--steps", "many"], 2, "no number"),
+        (["--form=dense"], 2, "--form"),
+        (["--requests=1048576", "--steps=1048576"], 2, "use at most 2^30"),
+        (["--n=268435456"], 2, "use at most 2^26"),
+        (["--help"], 0, "triton-counter")))
+    pk_peer_test.judge_lacks(PROGRAM, {"torch": pk_peer_test.MISSING, "triton": ""}, "not here")
+    pk_peer_test.judge_lacks(PROGRAM, {"torch": "", "triton": pk_peer_test.MISSING}, "not here")
+    pk_peer_test.judge_lacks(PROGRAM, {"torch": pk_peer_test.WITHOUT_GPU, "triton": ""}, "finds no GPU")
     for kind in ("fault", "timeout", "interrupted", "wrong", "usage", "skipped", "pass"):
         expect(pk_result.worse(kind, "pass") == kind and pk_result.worse("fault", kind) == "fault", f"ranks of {kind}")
 
@@ -324,23 +297,5 @@ def test_kernels(_: str, __: str) -> None:
     expect(verdict_of(problem, peer_triton.run_counter).wrong == 0, "fresh inputs")
 
 
-def main(part: str, program: str, pk_lab: str) -> int:
-    """The part's test."""
-    try:
-        globals()[f"test_{part}"](program, pk_lab)
-    except pk_result.Failure as failure:
-        print(f"SKIPPED: {failure.reason}")
-        return 77
-    except Exception as error:
-        if "only 0-dimensional arrays can be converted" not in str(error):
-            raise
-        print("SKIPPED: this Triton's interpreter does not work with this numpy; numpy below 2.4 does")
-        return 77
-    for complaint in complaints[:20]:
-        print(complaint)
-    print(f"{part}: {len(complaints)} complaints")
-    return 1 if complaints else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:4]))
+    sys.exit(pk_peer_test.main(globals(), sys.argv))

@@ -12,11 +12,8 @@ from __future__ import annotations
 import math
 import os
 import pathlib
-import re
 import signal
-import subprocess
 import sys
-import tempfile
 import types
 import warnings
 
@@ -25,44 +22,26 @@ sys.path.insert(0, str(HERE))
 
 import peer_sdpa  # noqa: E402
 import pk_peer  # noqa: E402
+import pk_peer_test  # noqa: E402
 import pk_result  # noqa: E402
+from pk_peer_test import expect  # noqa: E402
 
-complaints: list[str] = []
-
-
-def expect(right: bool, text: str) -> None:
-    """Complain when it is not so."""
-    if not right:
-        complaints.append(text)
+PROGRAM = HERE / "peer_sdpa.py"
 
 
 def test_knobs() -> None:
-    """Names, units and defaults, in problem.c's order."""
-    text = (HERE / "problem.c").read_text(encoding="utf-8")
-    table = re.search(r"const pk_knob lab03_knobs\[\] = \{(.*?)\n\};", text, re.DOTALL)
-    row = r"\{\"([\w-]+)\", \"([^\"]*)\",\s*\"[^\"]*\",\s*(\d+),"
-    want = [(name, unit, int(default)) for name, unit, default in re.findall(row, table.group(1))] if table else []
-    got = [(knob.name, knob.unit, knob.default) for knob in peer_sdpa.KNOBS]
-    expect(got == want, f"knobs are {got}, in problem.c {want}")
+    """With problem.c's defaults. A smoke shape is its own."""
+    pk_peer_test.judge_knobs(peer_sdpa.KNOBS, HERE / "problem.c", ("default",))
 
 
 def test_outcomes() -> None:
     """Refusals, and what is missing."""
-    def ended(*arguments: str, **environment: str) -> tuple[int, str]:
-        done = subprocess.run([sys.executable, str(HERE / "peer_sdpa.py"), *arguments], capture_output=True, text=True,
-                              env={**os.environ, **environment}, check=False)
-        return done.returncode, done.stdout + done.stderr
-    for arguments, code, words in (
-            (["--heads=6", "--kv-heads=4"], 2, "6 query heads cannot share 4"),
-            (["--head-dim=84"], 2, "no multiple of 16 bytes"),
-            (["--ragged=10"], 2, "--ragged"),
-            (["--help"], 0, "sdpa-cudnn")):
-        got, text = ended(*arguments)
-        expect(got == code and words in text and "Traceback" not in text, f"{arguments}: {got}, {text!r}")
-    with tempfile.TemporaryDirectory() as folder:
-        (pathlib.Path(folder) / "torch.py").write_text("raise ImportError('not here')\n", encoding="utf-8")
-        got, text = ended("--quick", PYTHONPATH=folder)
-        expect(got == 77 and "SKIPPED: " in text and "not here" in text, f"without PyTorch: {got}, {text!r}")
+    pk_peer_test.judge_ends(PROGRAM, (
+        (["--heads=6", "--kv-heads=4"], 2, "6 query heads cannot share 4"),
+        (["--head-dim=84"], 2, "no multiple of 16 bytes"),
+        (["--ragged=10"], 2, "--ragged"),
+        (["--help"], 0, "sdpa-cudnn")))
+    pk_peer_test.judge_lacks(PROGRAM, {"torch": pk_peer_test.MISSING}, "not here")
     pk_peer.heed_sigterm()
     try:
         os.kill(os.getpid(), signal.SIGTERM)
@@ -147,18 +126,5 @@ def note_of_one(torch: types.ModuleType) -> str:
     return problem.verify(out).note
 
 
-def main(part: str) -> int:
-    """The part's test."""
-    try:
-        globals()[f"test_{part}"]()
-    except pk_result.Failure as failure:
-        print(f"SKIPPED: {failure.reason}")
-        return 77
-    for complaint in complaints[:20]:
-        print(complaint)
-    print(f"{part}: {len(complaints)} complaints")
-    return 1 if complaints else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(pk_peer_test.main(globals(), sys.argv))

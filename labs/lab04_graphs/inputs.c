@@ -438,20 +438,3 @@ pk_status lab04_reset(pk_run *run)
         .position = lab->prompt, .token = lab->first_token, .limit = lab->tokens, .prompt = lab->prompt};
     return pk_device_upload(d->state, &state, sizeof state, stream);
 }
-
-/* ---- the host's copy of the weights ---- */
-
-pk_status lab04_host_model(const pk_model_config *config, const pk_model **model)
-{
-    static pk_model kept;
-    if (!kept.layer || strcmp(kept.config.name, config->name) != 0) {
-        if (kept.layer)
-            pk_model_close(&kept);
-        memset(&kept, 0, sizeof kept);
-        pk_status status = pk_model_random(config, LAB04_WEIGHTS_SEED, &kept);
-        if (status != PK_OK)
-            return status;
-    }
-    *model = &kept;
-    return PK_OK;
-}

@@ -127,7 +127,7 @@ static pk_status verify_project(pk_run *run, const lab04 *lab, const lab04_expec
     const pk_decode_matrix m = pk_decode_matrix_of(&lab->decoder, 0, lab->part);
     const size_t rows = (size_t)m.rows * (size_t)lab->copies;
     void *stream = pk_run_stream(run);
-    pk_status status = lab04_host_model(&lab->decoder.config, &model);
+    pk_status status = pk_judge_model(&lab->decoder.config, LAB04_WEIGHTS_SEED, &model);
     if (status == PK_OK)
         status = pk_device_download(host->project_y, lab->project_y, rows * sizeof(float), stream);
     if (status == PK_OK)
@@ -228,7 +228,7 @@ static pk_status check_decode(pk_run *run, const lab04 *lab, const lab04_expecte
     if (judged == 0)
         return PK_OK;
     const size_t prompt = (size_t)lab->prompt, count = prompt + (size_t)judged;
-    pk_status status = lab04_host_model(config, &model);
+    pk_status status = pk_judge_model(config, LAB04_WEIGHTS_SEED, &model);
     if (status == PK_OK)
         status = allocate_sequence(&s, count, prompt, (size_t)config->vocab);
     if (status == PK_OK) {
@@ -270,7 +270,7 @@ static pk_status check_prefill(pk_run *run, const lab04 *lab, const lab04_expect
     const pk_model *model;
     const double budget = pk_judge_most_flops(pk_run_device(run)->is_gpu);
     double spent = 0;
-    pk_status status = lab04_host_model(&lab->decoder.config, &model);
+    pk_status status = pk_judge_model(&lab->decoder.config, LAB04_WEIGHTS_SEED, &model);
     for (int r = pk_judge_first_kept(got); r < lab->requests && status == PK_OK && verdict->wrong == 0; r++) {
         spent += pk_judge_flops(&lab->decoder.config, lab->lengths[r], 0, 1);
         if (spent <= budget)

@@ -59,8 +59,6 @@ pk_status lab04_setup(pk_run *run);
 pk_status lab04_fill(pk_run *run, uint64_t seed);
 pk_status lab04_reset(pk_run *run);
 void lab04_teardown(pk_run *run);
-/* The host's copy of the model's weights, made at the first call and kept while the model is the same. */
-pk_status lab04_host_model(const pk_model_config *config, const pk_model **model);
 
 /* sweeps.c */
 enum { LAB04_SWEEPS = 7, LAB04_SWEEPS_QUICK = 5, LAB04_TARGETS = 15, LAB04_AWKWARD = 6 };

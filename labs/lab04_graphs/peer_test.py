@@ -36,36 +36,19 @@ sys.path.insert(0, str(HERE))
 
 import peer_torch  # noqa: E402
 import pk_peer  # noqa: E402
+import pk_peer_test  # noqa: E402
 import pk_result  # noqa: E402
 import pk_workers  # noqa: E402
+from pk_peer_test import expect  # noqa: E402
 
 TINY = ("tiny", "tiny-qwen2", "tiny-qwen3")
 
-complaints: list[str] = []
-
-
-def expect(right: bool, text: str) -> None:
-    """Complain when it is not so."""
-    if not right:
-        complaints.append(text)
+PROGRAM = HERE / "peer_torch.py"
 
 
 def test_knobs() -> None:
-    """Names, units, defaults, smoke values and names of choices, in problem.c's order."""
-    text = (HERE / "problem.c").read_text(encoding="utf-8")
-    table = re.search(r"const pk_knob lab04_knobs\[\w+\] = \{(.*?)\n\};", text, re.DOTALL)
-    row = r"\{\"([\w-]+)\", \"([^\"]*)\",\s*\"[^\"]*\",\s*([^,]+),\s*([^,]+),\s*(?:CHOICES\((\w+)\))?"
-    rows = re.findall(row, table.group(1)) if table else []
-    expect(len(rows) == len(peer_torch.KNOBS), f"{len(peer_torch.KNOBS)} knobs, and problem.c has {len(rows)}")
-    for knob, (name, unit, default, quick, choices) in zip(peer_torch.KNOBS, rows):
-        expect((knob.name, knob.unit) == (name, unit), f"knob {knob.name} [{knob.unit}], in problem.c {name} [{unit}]")
-        for ours, theirs in ((knob.default, default), (knob.quick, quick)):
-            number = re.fullmatch(r"(\d+)(?: << (\d+))?", theirs)  # constants have names, which say nothing here
-            want = int(number[1]) << int(number[2] or 0) if number else ours
-            expect(ours == want, f"knob {name} is {ours}, in problem.c {theirs}")
-        listed = re.search(rf"\b{choices}\[\] = \{{(.*?)\}};", text, re.DOTALL) if choices else None
-        names = tuple(re.findall(r"\"([^\"]+)\"", listed[1])) if listed else ()
-        expect(knob.choices == names, f"knob {name} is one of {knob.choices}, in problem.c {names}")
+    """Defaults and smoke values."""
+    pk_peer_test.judge_knobs(peer_torch.KNOBS, HERE / "problem.c")
 
 
 # ---- shapes ----
@@ -99,31 +82,17 @@ def test_shapes() -> None:
 
 def test_outcomes() -> None:
     """Refusals, and what is missing."""
-    def ended(*arguments: str, **environment: str) -> tuple[int, str]:
-        done = subprocess.run([sys.executable, str(HERE / "peer_torch.py"), *arguments], capture_output=True, text=True,
-                              env={**os.environ, **environment}, check=False)
-        return done.returncode, " ".join((done.stdout + done.stderr).split())
-    for arguments, code, words in (
-            (["--model=gpt"], 2, "'gpt' is none of tiny, "),
-            (["--model=tiny", "--prompt=8000", "--tokens=200"], 2, "8200 positions, and tiny has 8192"),
-            (["--model=smollm2-135m,gpt"], 2, "'gpt' is none of tiny, "),
-            (["--model=qwen2.5-0.5b,tiny", "--prompt=8000", "--tokens=200"], 2, "and tiny has 8192"),
-            (["--tokens=0"], 2, "--tokens: 0 is not in 1 to"),
-            (["--variant=torch-eager,torch-lazy"], 2, "'torch-lazy' is none of torch-eager, "),
-            (["--help"], 0, "torch-compile-max")):
-        got, text = ended(*arguments)
-        expect(got == code and words in text and "Traceback" not in text, f"{arguments}: {got}, {text!r}")
-    with tempfile.TemporaryDirectory() as folder:
-        torch = pathlib.Path(folder) / "torch"
-        (torch / "nn").mkdir(parents=True)
-        (torch / "nn" / "attention.py").write_text("", encoding="utf-8")
-        (torch / "nn" / "__init__.py").write_text("", encoding="utf-8")
-        for source, words in (("raise ImportError('not here')\n", "not here"),
-                              ("class cuda:\n    is_available = staticmethod(lambda: False)\n__version__ = '2'\n",
-                               "finds no GPU")):
-            (torch / "__init__.py").write_text(source, encoding="utf-8")
-            got, text = ended("--quick", PYTHONPATH=folder)
-            expect(got == 77 and "SKIPPED: " in text and words in text, f"{words}: {got}, {text!r}")
+    pk_peer_test.judge_ends(PROGRAM, (
+        (["--model=gpt"], 2, "'gpt' is none of tiny, "),
+        (["--model=tiny", "--prompt=8000", "--tokens=200"], 2, "8200 positions, and tiny has 8192"),
+        (["--model=smollm2-135m,gpt"], 2, "'gpt' is none of tiny, "),
+        (["--model=qwen2.5-0.5b,tiny", "--prompt=8000", "--tokens=200"], 2, "and tiny has 8192"),
+        (["--tokens=0"], 2, "--tokens: 0 is not in 1 to"),
+        (["--variant=torch-eager,torch-lazy"], 2, "'torch-lazy' is none of torch-eager, "),
+        (["--help"], 0, "torch-compile-max")))
+    for source, words in ((pk_peer_test.MISSING, "not here"), (pk_peer_test.WITHOUT_GPU, "finds no GPU")):
+        pk_peer_test.judge_lacks(
+            PROGRAM, {"torch/__init__": source, "torch/nn/__init__": "", "torch/nn/attention": ""}, words)
     results = [types.SimpleNamespace(variant=name, is_baseline=name == "a") for name in "abc"]
     found = [types.SimpleNamespace(result=result) for result in results]
     for asked, want in ((None, "abc"), (["c"], "ac"), (["a"], "a")):
@@ -651,15 +620,7 @@ def main(part: str) -> int:
         on_host()
         peer_torch.SCRIPT = pathlib.Path(__file__).resolve()
         return pk_peer.main(peer_torch.PEER, sys.argv[1:])
-    try:
-        globals()[f"test_{part}"]()
-    except pk_result.Failure as failure:
-        print(f"SKIPPED: {failure.reason}")
-        return 77
-    for complaint in complaints[:20]:
-        print(complaint)
-    print(f"{part}: {len(complaints)} complaints")
-    return 1 if complaints else 0
+    return pk_peer_test.main(globals(), sys.argv)
 
 
 if __name__ == "__main__":

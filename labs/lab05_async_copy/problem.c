@@ -215,6 +215,14 @@ static int integer_of(pk_random *random, int largest)
     return (int)pk_random_below(random, 2 * (uint64_t)largest + 1) - largest;
 }
 
+static void draw_q(const lab05_view *v, float *q, uint64_t seed)
+{
+    pk_random random;
+    pk_random_seed(&random, pk_random_split(seed, SEED_Q));
+    for (int d = 0; d < v->dim; d++)
+        q[d] = (float)integer_of(&random, LARGEST_Q);
+}
+
 static void draw_patterns(const lab05_view *v, reference *host, const float *q, uint64_t seed)
 {
     pk_random random;
@@ -251,10 +259,7 @@ static pk_status fill_stream(pk_run *run, const lab05_view *v, reference *host, 
 {
     void *stream = pk_run_stream(run);
     float q[128] = {0};
-    pk_random random;
-    pk_random_seed(&random, pk_random_split(seed, SEED_Q));
-    for (int d = 0; d < v->dim; d++)
-        q[d] = (float)integer_of(&random, LARGEST_Q);
+    draw_q(v, q, seed);
     draw_patterns(v, host, q, seed);
     draw_table(v, host, seed);
     const size_t pages = (size_t)v->pages;

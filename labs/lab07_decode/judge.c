@@ -1,0 +1,185 @@
+/* Lab 07: is what a repetition gave right?
+ *
+ * Each token is the best of the logits beside it, or the one that its draw says: exactly. The logits agree with the
+ * model computed in double, from the given keys and values and the tokens that came before: within what the kernels'
+ * roundings can do. And a variant gives the same bits each time, as does every other whose sums are made in the same
+ * order. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lab07_problem.h"
+
+/* Whose sums are in the order of lab 04's kernels. */
+static int sums_of(const char *variant)
+{
+    (void)variant;
+    return LAB07_SUMS_OF_LAUNCHES;
+}
+
+static pk_decoded decoded(const lab07 *lab, const int *tokens, const float *logits)
+{
+    return (pk_decoded){.word = "step",
+                        .steps = lab->tokens,
+                        .logit_rows = lab->decoder.shape.logit_rows,
+                        .vocab = lab->decoder.config.vocab,
+                        .sampling = lab->decoder.sampling,
+                        .tokens = tokens,
+                        .logits = logits};
+}
+
+/* ---- the model in double ---- */
+
+/* How many steps there is time for. */
+static int steps_judged(const pk_run *run, const lab07 *lab, const pk_decoded *got)
+{
+    const double budget = pk_judge_most_flops(pk_run_device(run)->is_gpu);
+    int steps = 0;
+    while (pk_judge_first_kept(got) == 0 && steps < lab->tokens &&
+           pk_judge_flops(&lab->decoder.config, steps + 1, (steps + 1.0) * lab->position, steps + 1) <= budget)
+        steps++;
+    return steps;
+}
+
+/* Is what was computed that of these tokens? */
+static bool is_of(const lab07_double *model, int judged, int first_token, const int *tokens)
+{
+    return model->judged >= judged && model->tokens[0] == first_token &&
+           memcmp(model->tokens + 1, tokens, (size_t)(judged - 1) * sizeof *tokens) == 0;
+}
+
+static pk_status compute(const lab07 *lab, lab07_expected *host, int judged)
+{
+    const pk_model *model;
+    const pk_model_config *config = &lab->decoder.config;
+    lab07_double *const m = &host->model;
+    const size_t steps = (size_t)judged;
+    const pk_reference_cache cache = {.positions = (size_t)lab->position,
+                                      .capacity = (size_t)lab->decoder.shape.capacity,
+                                      .keys = host->keys,
+                                      .values = host->values};
+    free(m->logits);
+    free(m->bound);
+    m->judged = 0;
+    m->logits = malloc(steps * (size_t)config->vocab * sizeof *m->logits);
+    m->bound = calloc(steps, sizeof *m->bound);
+    if (!m->logits || !m->bound)
+        return pk_out_of_memory("lab07's reference");
+    m->tokens[0] = host->first_token;
+    memcpy(m->tokens + 1, host->tokens, (steps - 1) * sizeof *m->tokens);
+    pk_status status = pk_judge_model(config, LAB07_WEIGHTS_SEED, &model);
+    if (status == PK_OK)
+        status = pk_reference_bounds_after(model, &cache, m->tokens, steps, PK_JUDGE_PASSES, 1, m->logits, m->bound);
+    m->judged = status == PK_OK ? judged : 0;
+    return status;
+}
+
+static pk_status check_near(pk_run *run, const lab07 *lab, lab07_expected *host, const pk_decoded *got,
+                            pk_verdict *verdict, pk_drift *drift)
+{
+    const int judged = steps_judged(run, lab, got);
+    if (judged == 0)
+        return PK_OK;
+    if (!is_of(&host->model, judged, host->first_token, host->tokens)) {
+        pk_status status = compute(lab, host, judged);
+        if (status != PK_OK)
+            return status;
+    }
+    for (int step = 0; step < judged; step++) {
+        const double *want = host->model.logits + (size_t)step * (size_t)got->vocab;
+        if (!pk_judge_near(got, step, want, host->model.bound[step], verdict))
+            break;
+        pk_judge_drift(got, step, want, drift);
+    }
+    return PK_OK;
+}
+
+/* ---- all of it ---- */
+
+/* The state is where the steps have brought it, and without a fault: a step more than was asked for has no place for a
+ * token, and shows here alone. */
+static void check_state(const lab07 *lab, const pk_decode_state *state, pk_verdict *verdict)
+{
+    verdict->checked++;
+    if (state->step == lab->tokens && state->position == lab->position + lab->tokens && state->fault == 0)
+        return;
+    verdict->wrong = 1;
+    verdict->first_wrong = (uint64_t)state->step;
+    verdict->got = state->step;
+    verdict->want = lab->tokens;
+    if (state->fault)
+        snprintf(verdict->note, sizeof verdict->note, "at step %d, where %d were asked for: %s", state->step - 1,
+                 lab->tokens, pk_decode_fault_text(state->fault));
+    else
+        snprintf(verdict->note, sizeof verdict->note,
+                 "the state stands at step %d, position %d, and not at step %d, position %d: a step that was not made, "
+                 "or that did not move it on",
+                 state->step, state->position, lab->tokens, lab->position + lab->tokens);
+}
+
+/* For `./lab gate`. A variant that gave the same bits as another has drifted as far as that one. */
+static void say_measures(pk_run *run, const lab07_expected *host, const pk_drift *drift)
+{
+    pk_run_measure(run, "buffer-bytes", (double)host->decoder_bytes);
+    pk_run_measure(run, "model-kv-bytes", (double)host->model_kv_bytes);
+    if (drift->steps == 0)
+        return;
+    pk_run_measure(run, "logits-l2", drift->l2);
+    pk_run_measure(run, "logits-kl", drift->kl);
+    pk_run_measure(run, "nll-beyond-double", drift->nll / drift->steps);
+}
+
+static void remember(const pk_run *run, const pk_decoded *got, const pk_drift *drift, lab07_seen *seen)
+{
+    const size_t logits = (size_t)got->logit_rows * (size_t)got->vocab;
+    memcpy(seen->tokens, got->tokens, (size_t)got->steps * sizeof *got->tokens);
+    memcpy(seen->logits, got->logits, logits * sizeof *got->logits);
+    snprintf(seen->variant, sizeof seen->variant, "%s", pk_run_variant(run)->name);
+    seen->drift = *drift;
+    seen->there = true;
+}
+
+static pk_status download(pk_run *run, const lab07 *lab, lab07_expected *host, pk_decode_state *state)
+{
+    const pk_decoder *d = &lab->decoder;
+    const size_t logits = (size_t)d->shape.logit_rows * (size_t)d->config.vocab;
+    void *stream = pk_run_stream(run);
+    pk_status status = pk_device_download(host->tokens, d->tokens, (size_t)lab->tokens * sizeof(int), stream);
+    if (status == PK_OK)
+        status = pk_device_download(state, d->state, sizeof *state, stream);
+    if (status == PK_OK)
+        status = pk_device_download(host->logits, d->logits, logits * sizeof(float), stream);
+    return status == PK_OK ? pk_device_stream_synchronize(stream) : status;
+}
+
+pk_status lab07_verify(pk_run *run, pk_verdict *verdict)
+{
+    const lab07 *lab = pk_run_lab_data(run);
+    lab07_expected *host = pk_run_reference(run);
+    lab07_seen *seen = &host->seen[sums_of(pk_run_variant(run)->name)];
+    pk_decode_state state;
+    pk_drift drift = {0};
+    pk_status status = download(run, lab, host, &state);
+    if (status != PK_OK)
+        return status;
+    const pk_decoded got = decoded(lab, host->tokens, host->logits);
+    if (state.step > lab->tokens) /* before the tokens: it may have written over another's logits */
+        check_state(lab, &state, verdict);
+    if (verdict->wrong == 0)
+        pk_judge_tokens(&got, verdict);
+    if (verdict->wrong == 0)
+        check_state(lab, &state, verdict);
+    if (verdict->wrong == 0 && seen->there) {
+        const pk_decoded before = decoded(lab, seen->tokens, seen->logits);
+        pk_judge_same(&got, &before, seen->variant, verdict);
+        say_measures(run, host, &seen->drift);
+        return PK_OK;
+    }
+    if (verdict->wrong == 0)
+        status = check_near(run, lab, host, &got, verdict, &drift);
+    if (status == PK_OK && verdict->wrong == 0) {
+        remember(run, &got, &drift, seen);
+        say_measures(run, host, &drift);
+    }
+    return status;
+}

@@ -1,0 +1,73 @@
+/* Between the lab's C files: knobs, models, what the host knows of a problem. Variants include lab07.h alone. */
+#ifndef LAB07_PROBLEM_H
+#define LAB07_PROBLEM_H
+
+#include "decode/pk_judge.h"
+#include "decode/pk_reference.h"
+#include "lab07.h"
+
+enum {
+    LAB07_KNOB_MODEL,
+    LAB07_KNOB_POSITION,
+    LAB07_KNOB_TOKENS,
+    LAB07_KNOB_TOP_K,
+    LAB07_KNOB_CAPACITY,
+    LAB07_KNOB_BLOCKS,
+    LAB07_KNOBS
+};
+extern const pk_knob lab07_knobs[LAB07_KNOBS];
+
+/* A knob that has passed the program's own range. */
+static inline int lab07_knob(const pk_run *run, const char *name)
+{
+    return (int)pk_knob_value(run, name);
+}
+
+/* models.c */
+enum { LAB07_MODELS = 10 };
+extern const char *const lab07_models[LAB07_MODELS];
+pk_status lab07_model(const pk_run *run, pk_model_config *config); /* of --model */
+
+/* Variants whose sums are made in the same order give the same bits. */
+enum { LAB07_SUMS_OF_LAUNCHES, LAB07_SUMS };
+
+typedef struct lab07_seen { /* what the first judged variant of a kind of sums gave */
+    bool there;
+    char variant[32];
+    int *tokens;   /* [steps] */
+    float *logits; /* [logit_rows][vocab] */
+    pk_drift drift;
+} lab07_seen;
+
+/* The model in double behind the given keys and values, for one sequence of tokens. */
+typedef struct lab07_double {
+    int judged;     /* steps that there was time for; 0: not computed */
+    int *tokens;    /* [steps]: that went in */
+    double *logits; /* [judged][vocab] */
+    double *bound;  /* [judged] */
+} lab07_double;
+
+/* What the host knows of a problem, out of the variants' reach. */
+typedef struct lab07_expected {
+    int first_token;
+    uint16_t *cache;                 /* as the repetition begins: what is behind the given positions is NaN */
+    const uint16_t **keys, **values; /* [layers], into it */
+    size_t cache_bytes, decoder_bytes, model_kv_bytes;
+    void *kept_cache; /* device: the same */
+    int *tokens;      /* [steps] as downloaded */
+    float *logits;    /* [logit_rows][vocab] as downloaded */
+    lab07_seen seen[LAB07_SUMS];
+    lab07_double model;
+} lab07_expected;
+
+/* inputs.c */
+pk_status lab07_validate(const pk_run *run);
+pk_status lab07_setup(pk_run *run);
+pk_status lab07_fill(pk_run *run, uint64_t seed);
+pk_status lab07_reset(pk_run *run);
+void lab07_teardown(pk_run *run);
+
+/* judge.c */
+pk_status lab07_verify(pk_run *run, pk_verdict *verdict);
+
+#endif

@@ -1,0 +1,98 @@
+/* Lab 07, decode as one kernel: knobs, sizes, sweeps, targets. */
+#include <math.h>
+#include <string.h>
+
+#include "lab07_problem.h"
+
+enum { LLAMA = 8, TINY = 0 };
+
+const pk_knob lab07_knobs[LAB07_KNOBS] = {
+    [LAB07_KNOB_MODEL] = {"model", "", "the decoder's shape, with seeded random weights", LLAMA, TINY, 0,
+                          LAB07_MODELS - 1, lab07_models, 0},
+    [LAB07_KNOB_POSITION] = {"position", "keys", "P: keys and values in the cache before step 0", 512, 5, 0, 1 << 18,
+                             NULL, 0},
+    [LAB07_KNOB_TOKENS] = {"tokens", "tokens", "T: steps of decode a repetition", 32, 4, 1, 1 << 20, NULL, 0},
+    [LAB07_KNOB_TOP_K] = {"top-k", "tokens", "the next token is drawn among the best so many; 1: greedy", 1, 1, 1,
+                          PK_SAMPLE_MOST, NULL, 0},
+    [LAB07_KNOB_CAPACITY] = {"capacity", "positions", "room in the cache; 0: just enough", 0, 0, 0, 1 << 20, NULL, 0},
+    [LAB07_KNOB_BLOCKS] = {"blocks", "blocks", "of a kernel that decodes; 0: what the rung finds best", 0, 0, 0,
+                           1 << 20, NULL, 0},
+};
+
+static double tokens(const pk_run *run)
+{
+    return lab07_knob(run, "tokens");
+}
+
+/* What must be read at least: weights once a token, and the keys and values before it. */
+static double bytes_per_token(const pk_run *run)
+{
+    const lab07 *lab = pk_run_lab_data(run);
+    return pk_decode_step_bytes(&lab->decoder.config, lab->position + (lab->tokens - 1) / 2.0);
+}
+
+static double flops_per_token(const pk_run *run)
+{
+    const lab07 *lab = pk_run_lab_data(run);
+    return pk_decode_step_bytes(&lab->decoder.config, -1); /* a product and a sum for each weight of two bytes */
+}
+
+static pk_launch_range launches(const pk_run *run, const char *variant)
+{
+    const lab07 *lab = pk_run_lab_data(run);
+    const double all = tokens(run) * lab->launched;
+    if (strcmp(variant, "stream") == 0)
+        return (pk_launch_range){all, all};
+    if (strncmp(variant, "graph", 5) == 0)
+        return (pk_launch_range){0, 0};
+    if (strcmp(variant, "kernel") == 0)
+        return (pk_launch_range){tokens(run), tokens(run)};
+    return (pk_launch_range){0, HUGE_VAL};
+}
+
+/* No key but the token's own, and one; about the edge of a part of 64 keys, and of one of 512; heads of 64, 80 and 128;
+ * one block, and fewer than there are processors. */
+static const char *const awkward[] = {
+    "position=0 tokens=1",
+    "position=1 tokens=3 blocks=1",
+    "position=62 tokens=4 model=odd-64",
+    "position=510 tokens=4 model=odd-80 blocks=3",
+    "position=63 tokens=2 model=odd-128 capacity=200",
+    "position=7 tokens=3 model=tiny-qwen3",
+};
+
+static const long long positions[] = {0, 127, 511, 2047, 8191, 32767}, positions_quick[] = {0, 63, 511};
+static const pk_sweep_axis position_axes[] = {PK_AXIS("position", positions)};
+static const pk_sweep_axis position_axes_quick[] = {PK_AXIS("position", positions_quick)};
+static const pk_sweep sweeps[] = {PK_SWEEP("position", position_axes, NULL, false)};
+static const pk_sweep sweeps_quick[] = {PK_SWEEP("position", position_axes_quick, NULL, false)};
+
+static const pk_target targets[] = {
+    {"launches a token, kernel", PK_TARGET_LAUNCHES_AT_MOST, "kernel", 1, PK_H200},
+};
+
+const pk_lab pk_this_lab = {
+    .id = "lab07",
+    .title = "Decode as one kernel",
+    .knobs = lab07_knobs,
+    .knob_count = LAB07_KNOBS,
+    .validate = lab07_validate,
+    .setup = lab07_setup,
+    .fill = lab07_fill,
+    .reset = lab07_reset,
+    .verify = lab07_verify,
+    .teardown = lab07_teardown,
+    .slow_on_cpu = true,
+    .tokens = tokens,
+    .bytes_per_token = bytes_per_token,
+    .flops_per_token = flops_per_token,
+    .launches = launches,
+    .awkward = awkward,
+    .awkward_count = PK_COUNT(awkward),
+    .sweeps = sweeps,
+    .sweep_count = PK_COUNT(sweeps),
+    .sweeps_quick = sweeps_quick,
+    .sweep_quick_count = PK_COUNT(sweeps_quick),
+    .targets = targets,
+    .target_count = PK_COUNT(targets),
+};
