@@ -234,6 +234,11 @@ class Sensors:
 # ---- the device ----
 
 
+def said_by(error: BaseException) -> str:
+    """The first line of an exception; its name where it says nothing."""
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
+
 class Device:
     """The first GPU that PyTorch sees; a skip where there is none."""
 
@@ -356,6 +361,15 @@ class Recorder:
         if self._end is not None:
             self._end.record()
             self._end = None
+
+
+def submit_and_wait(device: Device, recorder: Recorder, submit: Callable[[], None]) -> None:
+    """A repetition that the host submits in one go and then waits for."""
+    start = now_us()
+    submit()
+    recorder.submit_us = now_us() - start
+    recorder.all_launched()
+    device.synchronize()
 
 
 @dataclasses.dataclass

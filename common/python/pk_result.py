@@ -464,3 +464,15 @@ def figure(value: float) -> str:
     if not math.isfinite(value):
         return "-"
     return f"{value:.2f}" if abs(value) < 10 else f"{value:.1f}" if abs(value) < 1000 else f"{value:.0f}"
+
+
+def print_times(results: Iterable[Result], token: str) -> None:
+    """A row a result: the time of a token, which is called so, as a repetition's median, p10 and p90, and on the device;
+    GB/s by the median; the median of the paired ratios."""
+    rows = [["variant", "result", f"us/{token}", "p10", "p90", "device", "GB/s", "speedup"]]
+    for result in results:
+        times = [figure(quantile(result.wall, q) / result.tokens) for q in (0.5, 0.1, 0.9)]
+        speedup = f"{median(result.ratios):.3g}" if result.ratios else "1" if result.wall else "-"
+        rows.append([result.variant, result.status, *times, figure(median(result.device) / result.tokens),
+                     figure(result.gb_per_s()), speedup])
+    print_table(rows, range(2, 8))

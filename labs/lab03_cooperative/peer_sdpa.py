@@ -40,8 +40,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "common" / 
 
 import pk_peer  # noqa: E402
 import pk_result  # noqa: E402
-from pk_peer import Contender, Device, Knob, Recorder, now_us  # noqa: E402
-from pk_result import Failure, Report, Result, Verdict, figure, split  # noqa: E402
+from pk_peer import Contender, Device, Knob, Recorder  # noqa: E402
+from pk_result import Failure, Report, Result, Verdict, split  # noqa: E402
 
 KNOBS = [  # problem.c's, with its defaults, which what has no counterpart here keeps: results join only where all agree
     Knob("seq-len", "keys", "L: keys in the cache", 1024, 70, 1, 1 << 24),
@@ -190,7 +190,7 @@ def reference(torch: ModuleType, q: Any, k: Any, v: Any) -> tuple[Any, Any]:
 
 def why_not(error: Exception, said: list[warnings.WarningMessage]) -> str:
     """PyTorch's own reasons, which it gives as warnings before it raises."""
-    reasons = [str(error).splitlines()[0] if str(error) else type(error).__name__]
+    reasons = [pk_peer.said_by(error)]
     for warning in said:
         text = str(warning.message).split(" (Triggered internally")[0].strip()
         if "kernel not used because" not in text and "runtime disabled" not in text and text not in reasons:
@@ -269,14 +269,7 @@ class Variant:
 
     def execute(self, recorder: Recorder) -> None:
         """All steps, and one wait."""
-        start = now_us()
-        if self._graph is not None:
-            self._graph.replay()
-        else:
-            self._steps()
-        recorder.submit_us = now_us() - start
-        recorder.all_launched()
-        self._device.synchronize()
+        pk_peer.submit_and_wait(self._device, recorder, self._graph.replay if self._graph is not None else self._steps)
 
     def verify(self) -> Verdict:
         """The last step's output: all steps have the same inputs."""
@@ -348,13 +341,6 @@ def run(options: argparse.Namespace, device: Device, report: Report, bench: pk_p
         device.torch.cuda.empty_cache()
 
 
-def _row(result: Result) -> list[str]:
-    times = [figure(pk_result.quantile(result.wall, q) / result.tokens) for q in (0.5, 0.1, 0.9)]
-    ratio = pk_result.median(result.ratios)
-    return [result.variant, result.status, *times, figure(pk_result.median(result.device) / result.tokens),
-            figure(result.gb_per_s()), f"{ratio:.3g}" if result.ratios else "1" if result.wall else "-"]
-
-
 def show(report: Report) -> None:
     """A table for each shape. GB/s: K and V, read once a step, over the median wall time of a step."""
     print(f"{report.lab} {report.title} beside {report.environment['device_compiler']} on {report.device['name']}, "
@@ -365,9 +351,7 @@ def show(report: Report) -> None:
             shapes.append(result.params)
     for params in shapes:
         print("\n" + " ".join(f"{knob.name}={params[knob.name]}" for knob in KNOBS if not knob.fixed) + "\n")
-        rows = [["variant", "result", "us/step", "p10", "p90", "device", "GB/s", "speedup"]]
-        rows += [_row(result) for result in report.results if result.params == params]
-        pk_result.print_table(rows, range(2, 8))
+        pk_result.print_times((result for result in report.results if result.params == params), "step")
     print()
 
 

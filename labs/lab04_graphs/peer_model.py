@@ -7,7 +7,7 @@ and up from another; the residual stream, the cache and the logits are bf16.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F

@@ -35,8 +35,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "common" / 
 
 import pk_peer  # noqa: E402
 import pk_result  # noqa: E402
-from pk_peer import Contender, Device, Knob, Recorder, now_us  # noqa: E402
-from pk_result import Failure, Random, Report, Result, Verdict, figure, split  # noqa: E402
+from pk_peer import Contender, Device, Knob, Recorder  # noqa: E402
+from pk_result import Failure, Random, Report, Result, Verdict, split  # noqa: E402
 
 KNOBS = [  # problem.c's, with its defaults: results join only where all agree
     Knob("work", "", "stream", 0, 0, 0, 4, fixed=True, choices=("stream", "latency", "chain", "bursts", "offload")),
@@ -218,8 +218,7 @@ class OfTorch:
         except Exception as error:  # the compiler has exceptions of its own
             if isinstance(error, torch.cuda.OutOfMemoryError) or self._device.is_lost():
                 raise
-            first = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise Failure("skipped", f"PyTorch cannot: {first}") from error
+            raise Failure("skipped", f"PyTorch cannot: {pk_peer.said_by(error)}") from error
 
     def _run(self) -> None:
         problem = self._problem
@@ -232,11 +231,7 @@ class OfTorch:
 
     def execute(self, recorder: Recorder) -> None:
         """All pages, and one wait."""
-        start = now_us()
-        self._run()
-        recorder.submit_us = now_us() - start
-        recorder.all_launched()
-        self._device.synchronize()
+        pk_peer.submit_and_wait(self._device, recorder, self._run)
 
     def verify(self) -> Verdict:
         """All scores."""
@@ -287,7 +282,7 @@ class OfTriton:
     def __init__(self, problem: Stream, device: Device, result: Result, tried: list[Launch], measured: bool) -> None:
         self._problem, self._device, self._result, self._tried = problem, device, result, tried
         self._measured = measured and len(tried) > 1
-        self._best: Launch | None = None
+        self._best = tried[0]
 
     def launch(self, how: Launch) -> None:
         """One launch for all pages."""
@@ -307,14 +302,14 @@ class OfTriton:
             except Exception as error:  # too much shared memory, or what a compiler raises
                 if self._device.is_lost():
                     raise
-                reason = next(iter(str(error).splitlines()), type(error).__name__)
+                reason = pk_peer.said_by(error)
                 continue
             taken = min(self._taken(how) for _ in range(3)) if self._measured else 0.0
             if taken < least:
                 least, self._best = taken, how
             if not self._measured:
                 break
-        if self._best is None:
+        if least == math.inf:
             raise Failure("skipped", f"Triton cannot launch it: {reason}")
         self._result.summary += f": {self._best}"
 
@@ -328,12 +323,7 @@ class OfTriton:
 
     def execute(self, recorder: Recorder) -> None:
         """One launch, one wait."""
-        assert self._best
-        start = now_us()
-        self.launch(self._best)
-        recorder.submit_us = now_us() - start
-        recorder.all_launched()
-        self._device.synchronize()
+        pk_peer.submit_and_wait(self._device, recorder, lambda: self.launch(self._best))
 
     def verify(self) -> Verdict:
         """All scores."""
@@ -451,13 +441,6 @@ def run(options: argparse.Namespace, device: Device, report: Report, bench: pk_p
             from error
 
 
-def _row(result: Result) -> list[str]:
-    times = [figure(pk_result.quantile(result.wall, q)) for q in (0.5, 0.1, 0.9)]
-    ratio = pk_result.median(result.ratios)
-    return [result.variant, result.status, *times, figure(pk_result.median(result.device)), figure(result.gb_per_s()),
-            f"{ratio:.3g}" if result.ratios else "1" if result.wall else "-"]
-
-
 def show(report: Report) -> None:
     """The table, and how Triton's kernels were launched. GB/s: the fewest bytes over the median wall time."""
     print(f"{report.lab} {report.title} beside {report.environment['device_compiler']} on {report.device['name']}, "
@@ -465,8 +448,7 @@ def show(report: Report) -> None:
     if report.results:
         params = report.results[0].params
         print("\n" + " ".join(f"{knob.name}={params[knob.name]}" for knob in KNOBS if not knob.fixed) + "\n")
-    rows = [["variant", "result", "us/pass", "p10", "p90", "device", "GB/s", "speedup"]]
-    pk_result.print_table(rows + [_row(result) for result in report.results], range(2, 8))
+    pk_result.print_times(report.results, "pass")
     for result in report.results:
         if result.status == "pass":
             print(f"{result.variant}: {result.summary}")

@@ -30,8 +30,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "common" / 
 
 import pk_peer  # noqa: E402
 import pk_result  # noqa: E402
-from pk_peer import Contender, Device, Knob, Recorder, now_us  # noqa: E402
-from pk_result import Failure, Report, Result, Verdict, figure, split  # noqa: E402
+from pk_peer import Contender, Device, Knob, Recorder  # noqa: E402
+from pk_result import Failure, Report, Result, Verdict, split  # noqa: E402
 
 TYPES, ACTS = ("fp32", "bf16"), ("gelu", "silu-gate")
 KNOBS = [  # problem.c's, with its defaults: results join only where all agree
@@ -201,8 +201,7 @@ class Variant:
         except Exception as error:  # the compiler has exceptions of its own
             if isinstance(error, torch.cuda.OutOfMemoryError) or self._device.is_lost():
                 raise
-            first = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise Failure("skipped", f"PyTorch cannot: {first}") from error
+            raise Failure("skipped", f"PyTorch cannot: {pk_peer.said_by(error)}") from error
 
     def _capture(self) -> None:
         torch = self._device.torch
@@ -225,14 +224,10 @@ class Variant:
 
     def execute(self, recorder: Recorder) -> None:
         """All layers, and one wait."""
-        start = now_us()
-        if self._graph is not None:
-            self._graph.replay()
-        else:
-            self._outs = self._problem.run(self._call)
-        recorder.submit_us = now_us() - start
-        recorder.all_launched()
-        self._device.synchronize()
+        pk_peer.submit_and_wait(self._device, recorder, self._graph.replay if self._graph is not None else self._layers)
+
+    def _layers(self) -> None:
+        self._outs = self._problem.run(self._call)
 
     def verify(self) -> Verdict:
         """All layers' outputs."""
@@ -291,13 +286,6 @@ def run(options: argparse.Namespace, device: Device, report: Report, bench: pk_p
             from error
 
 
-def _row(result: Result) -> list[str]:
-    times = [figure(pk_result.quantile(result.wall, q) / result.tokens) for q in (0.5, 0.1, 0.9)]
-    ratio = pk_result.median(result.ratios)
-    return [result.variant, result.status, *times, figure(pk_result.median(result.device) / result.tokens),
-            figure(result.gb_per_s()), f"{ratio:.3g}" if result.ratios else "1" if result.wall else "-"]
-
-
 def show(report: Report) -> None:
     """The table. GB/s: the fewest bytes of a layer over its median wall time."""
     print(f"{report.lab} {report.title} beside {report.environment['device_compiler']} on {report.device['name']}, "
@@ -305,8 +293,7 @@ def show(report: Report) -> None:
     if report.results:
         params = report.results[0].params
         print("\n" + " ".join(f"{knob.name}={knob.spelled(params[knob.name])}" for knob in KNOBS if not knob.fixed))
-    rows = [["variant", "result", "us/layer", "p10", "p90", "device", "GB/s", "speedup"]]
-    pk_result.print_table(rows + [_row(result) for result in report.results], range(2, 8))
+    pk_result.print_times(report.results, "layer")
     print()
 
 
