@@ -249,6 +249,23 @@ static void read_arrays(cli_result *result, const cJSON *json, char **odd)
     }
 }
 
+static void read_targets(cli_result *result, const cJSON *targets)
+{
+    const cJSON *item;
+    result->targets = cli_grow(NULL, (size_t)cJSON_GetArraySize(targets) + 1, sizeof *result->targets);
+    cJSON_ArrayForEach(item, targets)
+    {
+        const char *kind = cJSON_GetStringValue(cli_json_field(item, "kind"));
+        result->targets[result->target_count++] = (cli_target){
+            .subject = cli_json_text(item, "subject"),
+            .wanted = cli_json_number(item, "wanted"),
+            .is_speedup = kind && !strcmp(kind, "speedup_at_least"),
+            .judged = cJSON_IsTrue(cli_json_field(item, "judged")),
+            .passed = cJSON_IsTrue(cli_json_field(item, "passed")),
+        };
+    }
+}
+
 static bool is_same_measurement(const cli_result *result, const cli_point *a, const cli_point *b)
 {
     return cli_same_knobs(result, a->knobs, b->knobs) && !strcmp(a->variant, b->variant) && !strcmp(a->cache, b->cache);
@@ -326,6 +343,7 @@ static pk_status read_document(cli_result *result, const cJSON *json, const char
     result->seed = cli_json_text(run, "seed");
     result->is_quick = cJSON_IsTrue(cli_json_field(run, "quick"));
     read_steps(result, run);
+    read_targets(result, cli_json_field(json, "targets"));
     result->status = cli_json_text(json, "status");
     result->note = cli_json_text(json, "note");
     read_environment(result, cli_json_field(json, "environment"));
@@ -386,6 +404,8 @@ void cli_result_free(cli_result *result)
         free_point(&result->points[i]);
     for (size_t i = 0; i < result->fit_count; i++)
         free(result->fits[i].name);
+    for (size_t i = 0; i < result->target_count; i++)
+        free(result->targets[i].subject);
     for (size_t i = 0; i < result->step_count; i++) {
         free(result->steps[i].id);
         free(result->steps[i].digest);
@@ -398,6 +418,7 @@ void cli_result_free(cli_result *result)
     cli_names_free(&result->remarks);
     free(result->points);
     free(result->fits);
+    free(result->targets);
     free(result->steps);
     cli_names_free(&result->peers);
     cli_names_free(&result->peers_started_utc);

@@ -52,6 +52,13 @@ typedef struct cli_fit {
     double intercept, slope;
 } cli_fit;
 
+typedef struct cli_target { /* of the lab, as this run has it */
+    char *subject;          /* the variant or the figure that it is of */
+    double wanted;
+    bool is_speedup;     /* the subject is a variant, and its speedup at least the wanted one */
+    bool judged, passed; /* times are judged on a GPU at the default sizes */
+} cli_target;
+
 typedef struct cli_step_text { /* which text of a step was run */
     char *id, *digest;         /* as pk_step_digest_text gives it */
 } cli_step_text;
@@ -87,6 +94,8 @@ typedef struct cli_result {
     size_t point_count;
     cli_fit *fits;
     size_t fit_count;
+    cli_target *targets;
+    size_t target_count;
     cli_step_text *steps; /* none in files of programs that have none, and in those from before they were recorded */
     size_t step_count;
     cli_names peers, peers_started_utc; /* of the files that were joined: their programs, and when each ran */

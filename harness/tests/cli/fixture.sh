@@ -162,7 +162,8 @@ expect_width() {
 }
 
 # make_result FILE PROGRAM STATUS VARIANT=STATUS...: a small result file of lab01 at one point, of a build of the student's
-# files as they are now, on a device of the kind $KIND: gpu, or cpu by default. What did not pass has $REASON.
+# files as they are now, on a device of the kind $KIND: gpu, or cpu by default. What did not pass has $REASON; what did is
+# $SPEEDUP times as fast as the baseline. $TARGET, "stream 10 true": a target, judged, and whether it was reached.
 make_result() {
     python3 - "$PK_LAB_SOURCE" "$@" <<'CODE'
 import json, os, pathlib, re, sys
@@ -173,6 +174,13 @@ for pair in ["sync=pass", *variants]:
     variant, outcome = pair.split("=")
     results.append(dict(variant=variant, role="baseline" if variant == "sync" else "ladder", cache="hot", status=outcome,
                         reason=None if outcome == "pass" else os.environ.get("REASON", "because"), params=dict(n=1)))
+    if "SPEEDUP" in os.environ and outcome == "pass" and variant != "sync":
+        results[-1]["speedup"] = dict(median=float(os.environ["SPEEDUP"]))
+targets = []
+if "TARGET" in os.environ:
+    subject, wanted, reached = os.environ["TARGET"].split()
+    targets = [dict(name="t", kind="speedup_at_least", subject=subject, wanted=float(wanted), measured=1,
+                    judged=kind == "gpu", passed=reached == "true")]
 
 def digest(text):
     value = 0xcbf29ce484222325
@@ -189,7 +197,7 @@ for solution in pathlib.Path(source, "solutions/lab01_first").glob("*.cu"):
 json.dump(dict(schema="pk-result", version=1,
                run=dict(program=program, started_utc="2026-03-01T00:00:00Z", steps=steps),
                device=dict(backend="cuda" if kind == "gpu" else "cpu", kind=kind, name="device"), status=status,
-               lab=dict(id="lab01", title="First", knobs=[dict(name="n")]), results=results), open(file, "w"))
+               lab=dict(id="lab01", title="First", knobs=[dict(name="n")]), results=results, targets=targets), open(file, "w"))
 CODE
 }
 
