@@ -26,12 +26,13 @@ void pk_random_seed(pk_random *random, uint64_t seed)
     for (uint64_t i = 0; i < 4; i++)
         random->state[i] = pk_random_split(seed, i);
     random->until_parting = parting_draws;
+    random->parting_salt = parting_salt;
 }
 
 static void take_another_way(pk_random *random)
 {
     for (uint64_t i = 0; i < 4; i++)
-        random->state[i] = pk_random_split(random->state[i] ^ parting_salt, i);
+        random->state[i] = pk_random_split(random->state[i] ^ random->parting_salt, i);
 }
 
 uint64_t pk_random_u64(pk_random *random)

@@ -16,6 +16,7 @@ extern "C" {
 typedef struct pk_random {
     uint64_t state[4];
     uint64_t until_parting; /* draws until another way is taken; 0: none is */
+    uint64_t parting_salt;
 } pk_random;
 
 /* Any seed is good, 0 included. */
