@@ -86,7 +86,7 @@ done
 
 # ---- compare ----
 run compare "$gpu" "$gpu"
-expect 0 'A/B' '1.000' 'holds 1'
+expect 0 'A/B' '1.000' 'Of 26 compared, B is faster in 0, slower in 0, the same in 26; 0 are unclear.' 'some 1.3 would miss 1'
 expect_width
 run compare "$gpu" "$cpu"
 expect_error 'differ in device (NVIDIA H200, CPU device' --anyway
@@ -110,6 +110,65 @@ run compare "$gpu" "$fixture/slow.json"
 expect 0 0.500 '1 results that only A has, 0 that only B has'
 [[ $output =~ 0\.500\ +0\.4[0-9]+\ to\ 0\.5[0-9]+ ]] || fail 'the interval does not hold 0.5'
 expect_width
+
+# Verdicts, with what makes one unclear. Samples are 100 +- 0.1%; the file's first baseline stays as it was.
+verdict() { # verdict VARIANT WANTED CODE: of `points` of that variant, changed by code that knows one as `point`
+    python3 - "$gpu" "$fixture/a.json" "$fixture/b.json" "$1" "$3" <<'CODE'
+import copy, json, sys
+result = json.load(open(sys.argv[1]))
+result["results"] = [point for point in result["results"] if point["params"]["k"] == 1][:4]
+def put(point, us, spread=0.001):
+    tokens, wall = point["derived"]["tokens"], point["timing"]["wall"]
+    wall["samples"] = [tokens * us * (1 + spread * (i % 7 - 3) / 3) for i in range(70)]
+    wall["median"] = tokens * us
+    point["derived"]["us_per_token"] = us
+for point in result["results"]:
+    put(point, 100)
+json.dump(result, open(sys.argv[2], "w"))
+for point in result["results"]:
+    if point["variant"] == sys.argv[4]:
+        exec(sys.argv[5])
+json.dump(result, open(sys.argv[3], "w"))
+CODE
+    run compare "$fixture/a.json" "$fixture/b.json"
+    expect 0
+    grep -qE "^$1 .* $2\$" <<<"$output" || fail "$1 is not $2"
+}
+verdict stream same 'put(point, 101)'
+verdict stream faster 'put(point, 80)'
+expect 0 'Of 4 compared, B is faster in 1, slower in 0, the same in 3; 0 are unclear.'
+verdict stream slower 'put(point, 125)'
+verdict stream 'unclear: noise' 'put(point, 101, 0.3)'
+expect 0 'noise: the interval holds 1'
+verdict stream 'unclear: chance' 'put(point, 90, 0.24)' # 0.05 > its chance > 0.05 / 4
+expect 0 'chance: its own interval'
+verdict sync faster 'put(point, 80)' # the baseline itself; what changed it may have spared the others
+expect 0 "drift: the runs' common baseline took up to 1.25 times as long in A"
+grep -q '^stream .* unclear: drift$' <<<"$output" || fail 'a drift is no doubt'
+run compare "$fixture/a.json" "$fixture/b.json" --within=50%
+expect 0 'within 50%'
+run compare "$fixture/a.json" "$fixture/b.json" --within=none
+expect_error "'none' is no percentage"
+
+# Two folders: labs by their files' names, the default point unless all are asked for, one judgement of all.
+mkdir "$fixture"/{one,two}
+cp "$gpu" "$fixture/one/lab01.json"
+cp "$gpu" "$fixture/two/lab01.json"
+for side in one two; do sed 's/"id": "lab01",/"id": "lab02",/' "$gpu" >"$fixture/$side/lab02.json"; done
+sed 's/"id": "lab01",/"id": "lab03",/' "$gpu" >"$fixture/two/lab03.json"
+run compare "$fixture/one" "$fixture/two"
+expect 0 'lab01 Launches' 'lab02 Launches' 'Only B has lab03.json.' 'Of 8 compared'
+expect_width
+run compare "$fixture/one" "$fixture/two" --all
+expect 0 'Of 52 compared'
+run compare "$fixture/one" "$fixture/two/lab01.json"
+expect_error 'name two folders, or two files'
+sed -i 's/"k": 1,/"k": 7,/' "$fixture/two/lab02.json"
+run compare "$fixture/one" "$fixture/two"
+expect 0 'lab02.json is left out: no variant of lab02 was run' 'Of 4 compared'
+rm "$fixture"/one/lab01.json
+run compare "$fixture/one" "$fixture/two"
+expect 2 'no lab in common'
 
 # On a terminal of 60 columns nothing is wider and nothing is cut; in a pipe neither, with knobs without end.
 if command -v script >/dev/null; then
