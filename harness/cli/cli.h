@@ -201,6 +201,7 @@ int cmd_model(int argc, char **argv);
 int cmd_log(int argc, char **argv);
 int cmd_profile(int argc, char **argv);
 int cmd_plan(int argc, char **argv);
+int cmd_predict(int argc, char **argv);
 int cmd_calibrate(int argc, char **argv);
 bool cli_calibrates_now(int argc, char **argv); /* not: shows a file; argv[0] is the command */
 

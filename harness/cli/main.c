@@ -35,6 +35,7 @@ static const command commands[] = {
     {"calibrate", cmd_calibrate},
     {"index", cmd_index},
     {"grade", cmd_grade},
+    {"predict", cmd_predict},
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
 

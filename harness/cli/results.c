@@ -156,6 +156,8 @@ static void read_point(const cli_result *result, const cJSON *json, cli_point *p
         .gb_per_s = cli_json_number(derived, "gb_per_s"),
         .percent_of_read_limit = cli_json_number(derived, "percent_of_read_limit"),
         .launches_per_token = cli_json_number(launches, "per_token"),
+        .bytes_per_token = cli_json_number(derived, "bytes_per_token"),
+        .flops_per_token = cli_json_number(derived, "flops_per_token"),
         .graph_replays_per_token = cli_json_number(launches, "graph_replays_per_token"),
         .speedup = cli_json_number(speedup, "median"),
         .speedup_low = cli_json_number(speedup, "low"),

@@ -38,6 +38,7 @@ typedef struct cli_point { /* one variant at one set of knobs */
     size_t measure_count;
     /* Times and what is made of them are known only of a result that passed. */
     double tokens, us_per_token, gb_per_s, percent_of_read_limit, launches_per_token;
+    double bytes_per_token, flops_per_token; /* that must move and be done at least, as the lab has them */
     double speedup, speedup_low, speedup_high;
     double predicted_us_per_token;
     double submit_us_per_token; /* the host inside the calls that hand work over, median */
