@@ -21,6 +21,7 @@ function(pk_add_lab number)
         pk_check_ladders(${folder} ${students})
     endif()
     set(PK_LAB_IS_WHOLE ${is_whole} PARENT_SCOPE)
+    pk_add_lab_given(${lab}_given)
     pk_add_lab_program(${lab}_baseline)
     pk_add_lab_program(${lab}_optimized ${students})
     if(is_whole)
@@ -53,7 +54,7 @@ function(pk_add_left_out program)
 endfunction()
 
 # lab01_graded, which nobody builds but ./lab grade: the program of a submission's files, which it puts into the build
-# folder, grade/source/lab01, where as long as there are none the shipped ones stand. All else is the baseline's objects.
+# folder, grade/source/lab01, where as long as there are none the shipped ones stand. All else is what is given.
 # grade/lab01.objects and lab01.trusted name what was compiled of the submission, and of the solution and the baselines.
 function(pk_add_graded_program lab)
     set(program ${lab}_graded)
@@ -65,15 +66,12 @@ function(pk_add_graded_program lab)
             file(COPY ${file} DESTINATION ${folder})
         endif()
     endforeach()
-    add_executable(${program} EXCLUDE_FROM_ALL
-        $<FILTER:$<TARGET_OBJECTS:${lab}_baseline>,EXCLUDE,${lab}_baseline_files[.]c>)
+    add_executable(${program} EXCLUDE_FROM_ALL $<TARGET_OBJECTS:${lab}_given>)
     pk_gpu_sources(${program} ${files})
     set_target_properties(${program} PROPERTIES LINKER_LANGUAGE ${PK_GPU_LANGUAGE})
     pk_add_program_files(${program} ${files})
-    target_include_directories(${program} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
-    target_link_libraries(${program} PRIVATE pk_harness_main ${PK_LAB_LIBRARIES})
+    pk_lab_target(${program})
     target_link_options(${program} PRIVATE LINKER:-z,relro,-z,now)
-    pk_target_options(${program})
     if(PK_WERROR AND PK_GPU_LANGUAGE STREQUAL "CXX") # a submission's warnings are no errors
         target_compile_options(${program} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-Wno-error>)
     endif()
@@ -82,7 +80,7 @@ function(pk_add_graded_program lab)
     file(GENERATE OUTPUT ${PROJECT_BINARY_DIR}/grade/${lab}.objects CONTENT
         "$<JOIN:$<FILTER:$<TARGET_OBJECTS:${program}>,INCLUDE,/(${theirs})[.]o$>,\n>\n")
     file(GENERATE OUTPUT ${PROJECT_BINARY_DIR}/grade/${lab}.trusted CONTENT
-        "$<JOIN:$<FILTER:$<TARGET_OBJECTS:${lab}_solution>,INCLUDE,/(${trusted})[.]o$>,\n>\n")
+        "$<JOIN:$<FILTER:$<TARGET_OBJECTS:${lab}_given>;$<TARGET_OBJECTS:${lab}_solution>,INCLUDE,/(${trusted})[.]o$>,\n>\n")
 endfunction()
 
 # The student's files are those that the solution's folder has: so ./lab finds them.
@@ -103,14 +101,28 @@ function(pk_add_checked_test lab name)
     set_tests_properties(${lab}.checked.${name} PROPERTIES ENVIRONMENT PK_CPU_CHECK=1)
 endfunction()
 
-# pk_add_lab_program(lab01_traced file...): a program of the lab's baselines and of the ladder that these files are.
-function(pk_add_lab_program program)
+# What all programs of a lab have: the problem, its further sources and the baselines, compiled once.
+function(pk_add_lab_given given)
     set(c_sources ${PK_LAB_SOURCES})
     set(gpu_sources ${PK_LAB_SOURCES})
     list(FILTER c_sources INCLUDE REGEX "[.]c$")
     list(FILTER gpu_sources INCLUDE REGEX "[.]cu$")
-    add_executable(${program} problem.c ${c_sources})
-    pk_gpu_sources(${program} baseline.cu ${PK_LAB_BASELINES} ${gpu_sources})
+    add_library(${given} OBJECT problem.c ${c_sources})
+    pk_gpu_sources(${given} baseline.cu ${PK_LAB_BASELINES} ${gpu_sources})
+    pk_lab_target(${given})
+endfunction()
+
+function(pk_lab_target target)
+    target_include_directories(${target} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
+    target_link_libraries(${target} PRIVATE pk_harness_main ${PK_LAB_LIBRARIES})
+    pk_target_options(${target})
+endfunction()
+
+# pk_add_lab_program(lab01_traced file...): a program of the lab's baselines and of the ladder that these files are.
+function(pk_add_lab_program program)
+    string(SUBSTRING ${program} 0 5 lab)
+    add_executable(${program} $<TARGET_OBJECTS:${lab}_given>)
+    set_target_properties(${program} PROPERTIES LINKER_LANGUAGE ${PK_GPU_LANGUAGE})
     foreach(ladder ${ARGN})
         if(ladder MATCHES "[.]cu$")
             pk_gpu_sources(${program} ${ladder})
@@ -119,9 +131,7 @@ function(pk_add_lab_program program)
         endif()
     endforeach()
     pk_add_program_files(${program} ${ARGN})
-    target_include_directories(${program} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
-    target_link_libraries(${program} PRIVATE pk_harness_main ${PK_LAB_LIBRARIES})
-    pk_target_options(${program})
+    pk_lab_target(${program})
 endfunction()
 
 # What the program is told of its files (pk/program.h): which define variants, and the ladder's texts.
