@@ -198,8 +198,7 @@ static void add_row(pk_table *table, const lab_prediction *lab, const rung *r)
 static void print_table(const prediction *all)
 {
     const bool same = is_of_device(&all->labs[0]);
-    const char *const heading[] = {"lab",    "rung",  "measured", "predicted", same ? "error" : "of it",
-                                   "points", "median"};
+    const char *const heading[] = {"lab", "rung", "measured", "predicted", same ? "error" : "of it", "n", "median"};
     enum { RIGHT = 1u << 2 | 1u << 3 | 1u << 4 | 1u << 5 | 1u << 6 };
     pk_table *table = pk_table_new(PK_COUNT(heading), RIGHT);
     bool elsewhere = false;
