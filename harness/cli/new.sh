@@ -21,11 +21,18 @@ with_subdirectory() {
         END { for (i = 1; i <= NR; i++) { print text[i]; if (i == last) print line } exit !last }' "$1"
 }
 
+# What an editor needs to know of the solution: where its headers are.
+tell_editors() {
+    local flags=$root/solutions/compile_flags.txt
+    [[ ! -e $flags ]] || echo "-I../labs/$lab" >>"$flags"
+}
+
 # Nothing of a lab that could not be made whole stays.
 drop_new() {
     rm -rf "$made"
     if [[ $placed == yes ]]; then
         rm -rf "$root/labs/$lab" "$root/solutions/$lab" "$root/plots/lab$number"-*.gp
+        [[ ! -e $root/solutions/compile_flags.txt ]] || sed -i "\\|^-I../labs/$lab\$|d" "$root/solutions/compile_flags.txt"
     fi
 }
 
@@ -36,7 +43,7 @@ make_new() {
         return 1
     placed=yes
     mkdir -p "$root/solutions" && mv "$made/lab" "$root/labs/$lab" && mv "$made/solution" "$root/solutions/$lab" &&
-        mv "$made"/plots/* "$root/plots/" && mv "$made/CMakeLists.txt" "$root/CMakeLists.txt"
+        tell_editors && mv "$made"/plots/* "$root/plots/" && mv "$made/CMakeLists.txt" "$root/CMakeLists.txt"
 }
 
 command_new() {

@@ -7,6 +7,22 @@
 #include "lab04_nodes.cuh"
 #include "lab04_pool.cuh"
 
+/* ---- what the ladder above fills in ---- */
+
+static pk_status capture_axpy(pk_run *run, cudaGraph_t *graph);
+static pk_status instantiate(pk_run *run, lab04_graph *g);
+static pk_status replay(pk_run *run, cudaGraphExec_t exec);
+static pk_status capture_step(pk_run *run, pk_decode_at at, cudaGraph_t *graph);
+static pk_status replay_told(pk_run *run, int step, int token);
+static pk_status replay_all(pk_run *run);
+static pk_status update_nodes(pk_run *run, int step);
+static pk_status update_graph(pk_run *run, cudaGraph_t next);
+static pk_status pool_find(pk_run *run, int rows, lab04_pooled **found);
+static pk_status pool_oldest(pk_run *run, lab04_pooled **oldest);
+static pk_status capture_prefill(pk_run *run, int rows, cudaGraph_t *graph);
+static pk_status capture_pdl(pk_run *run, cudaGraph_t *graph);
+static pk_status capture_body(pk_run *run, cudaGraph_t body, cudaGraphConditionalHandle loop);
+
 /* ---- making a graph ---- */
 
 static inline pk_status make_exec(pk_run *run, lab04_graph *g)

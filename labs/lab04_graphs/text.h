@@ -3,6 +3,7 @@
 #define LAB04_TEXT_H
 
 #include "decode/pk_decoder.h"
+#include "pk_device.h"
 
 #ifdef __cplusplus
 extern "C" {
