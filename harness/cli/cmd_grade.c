@@ -77,6 +77,22 @@ static bool is_chosen(const request *asked, const cli_lab *lab)
     return asked->chosen_count == 0;
 }
 
+/* The judge is the solution's program. What students get may be without. */
+static pk_status check_solutions(const request *asked)
+{
+    pk_status status = PK_OK;
+    for (size_t i = 0; i < asked->all.count && status == PK_OK; i++) {
+        char *solution = cli_solution_file(&asked->all.labs[i], "optimized.cu");
+        if (is_chosen(asked, &asked->all.labs[i]) && !cli_exists(solution))
+            status = pk_fail(PK_USAGE,
+                             "%s is not there, and a submission is judged beside it: grade where the solutions are, or "
+                             "name other labs by --labs",
+                             cli_relative(solution));
+        free(solution);
+    }
+    return status;
+}
+
 static pk_status check_folders(const request *asked)
 {
     if (asked->count == 0)
@@ -258,6 +274,8 @@ int cmd_grade(int argc, char **argv)
     asked.all = cli_find_labs();
     if (status == PK_OK)
         status = choose_labs(&asked);
+    if (status == PK_OK)
+        status = check_solutions(&asked);
     if (status == PK_OK)
         status = read_numbers(&asked, &run);
     if (status == PK_OK && asked.json)

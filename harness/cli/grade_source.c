@@ -64,6 +64,22 @@ static const char *skip_literal(const char *at, const char *end)
     return at < end ? at + 1 : NULL;
 }
 
+/* The bytes of "#pragma unroll", the one directive that a step may have; 0 where another stands. */
+static size_t unroll_at(const char *at, const char *end)
+{
+    static const char *const words[] = {"#", "pragma", "unroll"};
+    const char *from = at;
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        const size_t length = strlen(words[i]);
+        while (i > 0 && at < end && (*at == ' ' || *at == '\t'))
+            at++;
+        if ((size_t)(end - at) < length || strncmp(at, words[i], length) != 0)
+            return 0;
+        at += length;
+    }
+    return at < end && is_word(*at) ? 0 : (size_t)(at - from);
+}
+
 /* The token behind `last`, in the text up to `end`. */
 static token next_token(token last, const char *end)
 {
@@ -84,6 +100,8 @@ static token next_token(token last, const char *end)
             t.fault = "a literal without an end in its line";
     } else if (*at == '\\') {
         t.fault = "a backslash outside of literals";
+    } else if (unroll_at(at, end)) {
+        at += unroll_at(at, end);
     } else if (*at == '#' || (end - at >= 2 && at[0] == '%' && at[1] == ':')) {
         t.fault = "a preprocessor directive";
     } else if (end - at >= 2 && at[0] == '?' && at[1] == '?') {

@@ -72,9 +72,10 @@ def test_graded(folder):
     log = "# Lab 01\n\n## 1 what I expected\nless\n\n## 2 and again\nmore\n"
     stream = "        PK_LAUNCH(axpy_step, lab01_blocks(lab), LAB01_THREADS, 0, stream, lab->n, lab->a, lab->x, lab->y);\n"
     stream += "        PK_CHECK(cudaStreamSynchronize(stream));"  # one step, and not K
+    honest = before_step(1, "#pragma unroll 1", SOLUTION.replace("\nstatic", " \nstatic"))
     half = with_step(5, body_of(SHIPPED, 5).group(2), with_step(1, stream))
     folders = [
-        put(folder, "fork", SOLUTION.replace("\n", "\r\n"), "labs/lab01_launches/optimized.cu"),
+        put(folder, "fork", honest.replace("\n", "\r\n"), "labs/lab01_launches/optimized.cu"),
         put(folder, "shipped", SHIPPED),
         put(folder, "half", half, "lab01_launches/optimized.cu"),
         put(folder, "broken", with_step(1, "        launch it all;")),
@@ -114,6 +115,7 @@ def check_schema(document):
 
 REFUSED = {
     "include": (before_step(1, "#include <time.h>"), "a preprocessor directive"),
+    "other-pragma": (before_step(1, '#pragma GCC optimize "0"'), "a preprocessor directive"),
     "define": (before_step(1, "#define cudaStreamSynchronize(stream) cudaSuccess"), "a preprocessor directive"),
     "digraph": (before_step(1, "%:define lab nothing"), "a preprocessor directive"),
     "pragma": (before_step(1, '_Pragma("GCC optimize 0")'), "a pragma"),
