@@ -47,6 +47,17 @@ function(pk_add_lab number)
     endif()
 endfunction()
 
+# pk_add_judged_test(01 [stream,pdl]): the test lab01.judged has the solution judged as a submission is, these rungs of it
+# or all. A sanitizer has other ideas of memory than the limits, and an emulator of processes.
+function(pk_add_judged_test number)
+    find_program(PK_PYTHON3 python3)
+    if(PK_LAB_IS_WHOLE AND PK_PYTHON3 AND NOT PK_SANITIZE AND NOT CMAKE_CROSSCOMPILING_EMULATOR)
+        add_test(NAME lab${number}.judged COMMAND ${PK_PYTHON3} ${PROJECT_SOURCE_DIR}/harness/tests/grade/honest.py
+            $<TARGET_FILE:lab${number}_solution> ${ARGN})
+        pk_lab_test_properties(lab${number} lab${number}.judged)
+    endif()
+endfunction()
+
 # A program in the place of one whose sources are not here.
 function(pk_add_left_out program)
     add_executable(${program} ${PROJECT_SOURCE_DIR}/harness/src/left_out.c)

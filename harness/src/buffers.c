@@ -102,7 +102,7 @@ pk_status pk_buffers_poison(pk_bench *bench)
 {
     for (size_t i = 0; i < bench->buffer_count; i++) {
         pk_buffer *buffer = &bench->buffers[i];
-        if (buffer->role == PK_BUFFER_INPUT || buffer->role == PK_BUFFER_STATE)
+        if (buffer->role != PK_BUFFER_OUTPUT && buffer->role != PK_BUFFER_SCRATCH)
             continue;
         pk_status status = pk_device_fill(data_of(bench, buffer), POISON_BYTE, buffer->bytes, bench->stream);
         if (status != PK_OK)

@@ -271,16 +271,17 @@ pk_status pk_confined_start(pk_confined *started, const pk_confinement *limits, 
     close(report[1]);
     close(end[1]);
     started->end = end[0];
-    const bool runs = started->pid > 0 && read_report(report[0], started->lacks, sizeof started->lacks);
+    const bool forked = started->pid > 0;
+    const bool runs = forked && read_report(report[0], started->lacks, sizeof started->lacks);
     close(report[0]);
     if (runs)
         return PK_OK;
-    if (started->pid > 0)
+    if (forked)
         (void)pk_confined_wait(started);
     else
         close(end[0]);
     return pk_fail(PK_USAGE, "cannot start %s: %s", argv[0],
-                   started->pid > 0 ? "it is no program that runs here" : strerror(reason));
+                   forked ? "it is no program that runs here" : strerror(reason));
 }
 
 bool pk_confined_ends(const pk_confined *started, double seconds)

@@ -1,6 +1,7 @@
 /* A bench in memory that another process sees. */
 #include "exchange.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #include "buffers.h"
@@ -72,51 +73,78 @@ void pk_exchange_take_parts(const pk_bench *bench, pk_host_role role, const unsi
     }
 }
 
-pk_status pk_exchange_put_buffers(const pk_bench *bench, unsigned char *memory)
+/* ---- buffers ---- */
+
+static pk_buffer_set all_but(const pk_bench *bench, pk_buffer_role one, pk_buffer_role other)
 {
-    pk_status status = PK_OK;
-    memory += bytes_of_parts(bench);
-    for (size_t i = 0; i < bench->buffer_count && status == PK_OK; i++) {
-        const size_t bytes = pk_buffer_whole_bytes(bench, &bench->buffers[i]);
-        status = pk_device_download(memory, bench->buffers[i].base, bytes, bench->stream);
-        memory += aligned(bytes);
-    }
-    return status == PK_OK ? pk_device_stream_synchronize(bench->stream) : status;
+    pk_buffer_set set = 0;
+    for (size_t i = 0; i < bench->buffer_count; i++)
+        if (bench->buffers[i].role != one && bench->buffers[i].role != other)
+            set |= (pk_buffer_set)1 << i;
+    return set;
 }
 
-static pk_status take(const pk_bench *bench, const unsigned char *memory, bool inputs)
+pk_buffer_set pk_exchange_all(const pk_bench *bench)
 {
-    pk_status status = PK_OK;
-    memory += bytes_of_parts(bench);
-    for (size_t i = 0; i < bench->buffer_count && status == PK_OK; i++) {
-        const pk_buffer *buffer = &bench->buffers[i];
-        const size_t bytes = pk_buffer_whole_bytes(bench, buffer);
-        if (inputs || buffer->role != PK_BUFFER_INPUT)
-            status = pk_device_upload(buffer->base, memory, bytes, bench->stream);
-        memory += aligned(bytes);
-    }
-    return status == PK_OK ? pk_device_stream_synchronize(bench->stream) : status;
+    return all_but(bench, PK_BUFFER_REFERENCE, PK_BUFFER_REFERENCE);
 }
 
-pk_status pk_exchange_take_buffers(const pk_bench *bench, const unsigned char *memory)
+pk_buffer_set pk_exchange_results(const pk_bench *bench)
 {
-    return take(bench, memory, true);
+    return all_but(bench, PK_BUFFER_REFERENCE, PK_BUFFER_INPUT);
 }
 
-pk_status pk_exchange_take_results(const pk_bench *bench, const unsigned char *memory)
-{
-    return take(bench, memory, false);
-}
-
-const char *pk_exchange_changed_input(const pk_bench *bench, const unsigned char *sent, const unsigned char *memory)
+/* Where a buffer begins in the memory. */
+static size_t place_of(const pk_bench *bench, size_t which)
 {
     size_t at = bytes_of_parts(bench);
+    for (size_t i = 0; i < which; i++)
+        at += aligned(pk_buffer_whole_bytes(bench, &bench->buffers[i]));
+    return at;
+}
+
+static bool has(pk_buffer_set set, size_t which)
+{
+    return (set >> which & 1) != 0;
+}
+
+pk_status pk_exchange_put_buffers(const pk_bench *bench, pk_buffer_set which, unsigned char *memory)
+{
+    pk_status status = PK_OK;
+    for (size_t i = 0; i < bench->buffer_count && status == PK_OK; i++)
+        if (has(which, i))
+            status = pk_device_download(memory + place_of(bench, i), bench->buffers[i].base,
+                                        pk_buffer_whole_bytes(bench, &bench->buffers[i]), bench->stream);
+    return status == PK_OK ? pk_device_stream_synchronize(bench->stream) : status;
+}
+
+pk_status pk_exchange_take_buffers(const pk_bench *bench, pk_buffer_set which, const unsigned char *memory)
+{
+    pk_status status = PK_OK;
+    for (size_t i = 0; i < bench->buffer_count && status == PK_OK; i++)
+        if (has(which, i))
+            status = pk_device_upload(bench->buffers[i].base, memory + place_of(bench, i),
+                                      pk_buffer_whole_bytes(bench, &bench->buffers[i]), bench->stream);
+    return status == PK_OK ? pk_device_stream_synchronize(bench->stream) : status;
+}
+
+void pk_exchange_copy(const pk_bench *bench, pk_buffer_set which, unsigned char *to, const unsigned char *from)
+{
+    memcpy(to, from, bytes_of_parts(bench));
+    for (size_t i = 0; i < bench->buffer_count; i++)
+        if (has(which, i))
+            memcpy(to + place_of(bench, i), from + place_of(bench, i),
+                   pk_buffer_whole_bytes(bench, &bench->buffers[i]));
+}
+
+pk_buffer_set pk_exchange_changed_inputs(const pk_bench *bench, const unsigned char *one, const unsigned char *other)
+{
+    pk_buffer_set changed = 0;
     for (size_t i = 0; i < bench->buffer_count; i++) {
         const pk_buffer *buffer = &bench->buffers[i];
-        const size_t bytes = pk_buffer_whole_bytes(bench, buffer);
-        if (buffer->role == PK_BUFFER_INPUT && memcmp(sent + at, memory + at, bytes) != 0)
-            return buffer->name;
-        at += aligned(bytes);
+        const size_t at = place_of(bench, i);
+        if (buffer->role == PK_BUFFER_INPUT && memcmp(one + at, other + at, pk_buffer_whole_bytes(bench, buffer)) != 0)
+            changed |= (pk_buffer_set)1 << i;
     }
-    return NULL;
+    return changed;
 }

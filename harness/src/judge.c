@@ -62,16 +62,16 @@ static pk_status make_beginning(desk *d)
     if (status == PK_OK)
         status = pk_repetition_prepare(&d->contender.run, PK_HOT);
     if (status == PK_OK)
-        status = pk_exchange_put_buffers(d->bench, d->sent);
+        status = pk_exchange_put_buffers(d->bench, pk_exchange_all(d->bench), d->sent);
     if (status == PK_OK)
         pk_exchange_put_parts(d->bench, PK_HOST_INPUT, d->sent);
     return status;
 }
 
-static pk_status send_beginning(const desk *d, pk_remote *remote)
+static pk_status send_beginning(const desk *d, pk_remote *remote, pk_buffer_set buffers)
 {
-    memcpy(remote->memory, d->sent, remote->memory_bytes);
-    return pk_remote_load(remote);
+    pk_exchange_copy(d->bench, buffers, remote->memory, d->sent);
+    return pk_remote_load(remote, buffers);
 }
 
 static pk_status check_launches(desk *d, const pk_remote_run *ran)
@@ -113,15 +113,22 @@ static pk_status check_looks(desk *d, const pk_remote *remote)
     return status;
 }
 
+static pk_status check_inputs(const desk *d, const pk_remote *remote)
+{
+    const pk_buffer_set changed = pk_exchange_changed_inputs(d->bench, d->sent, remote->memory);
+    for (size_t i = 0; i < d->bench->buffer_count; i++)
+        if (changed >> i & 1)
+            return pk_fail(PK_WRONG, "the input '%s', or the bytes around it, was written over",
+                           d->bench->buffers[i].name);
+    return PK_OK;
+}
+
 /* Judged on copies: the worker may write on in what it shares. */
 static pk_status check_results(desk *d, const pk_remote *remote)
 {
     pk_verdict verdict = {.checked = 0};
-    const char *changed = pk_exchange_changed_input(d->bench, d->sent, remote->memory);
-    if (changed)
-        return pk_fail(PK_WRONG, "the input '%s', or the bytes around it, was written over", changed);
     pk_exchange_take_parts(d->bench, PK_HOST_OUTCOME, remote->memory);
-    pk_status status = pk_exchange_take_results(d->bench, remote->memory);
+    pk_status status = pk_exchange_take_buffers(d->bench, pk_exchange_results(d->bench), remote->memory);
     if (status == PK_OK)
         status = check_looks(d, remote);
     if (status == PK_OK)
@@ -133,13 +140,15 @@ static pk_status check_results(desk *d, const pk_remote *remote)
 
 static pk_status repeat(desk *d, pk_remote *remote, pk_remote_run *ran)
 {
-    pk_status status = send_beginning(d, remote);
+    pk_status status = send_beginning(d, remote, pk_exchange_all(d->bench));
     if (status == PK_OK)
         status = pk_remote_execute(remote, ran);
     if (status == PK_OK)
         status = pk_remote_results(remote);
     if (status == PK_OK)
         status = check_launches(d, ran);
+    if (status == PK_OK)
+        status = check_inputs(d, remote);
     return status == PK_OK ? check_results(d, remote) : status;
 }
 
@@ -170,7 +179,9 @@ static pk_status repeat_all(judge *j, desk *d, pk_remote *remote, pk_judged *row
         if (pk_now_us() > j->until_us)
             return pk_fail(PK_TIMEOUT, "the time for this submission is over: give more by --time");
         /* CUPTI makes launches slow for as long as a process lives: it counts in the last one. */
-        ran = (pk_remote_run){.is_looked_at = true, .is_counted = next == REPETITIONS || !j->report.device->is_gpu};
+        ran = (pk_remote_run){.is_looked_at = true,
+                              .is_counted = next == REPETITIONS || !j->report.device->is_gpu,
+                              .back = pk_exchange_all(d->bench)};
         status = make_beginning(d);
         if (status == PK_OK)
             status = repeat(d, remote, &ran);
@@ -207,6 +218,7 @@ static void close_desk(desk *d)
 static pk_status start(judge *j, const desk *d, const char *program, pk_remote *remote, pk_judged *row)
 {
     pk_status status = pk_remote_start(remote, &j->limits, program, row->variant, j->watchdog_s, d->bench);
+    row->is_our_fault = status != PK_OK;
     if (status != PK_OK)
         return status;
     status = pk_remote_prepared(remote, d->bench, row->open_step, sizeof row->open_step);
@@ -223,7 +235,7 @@ static pk_bench bench_at(const judge *j, const long long *knobs)
 /* A rung that says that it cannot run here is one that the solution cannot either, or it has given up. */
 static pk_status check_skip(judge *j, const desk *d, pk_judged *row)
 {
-    pk_remote ours = {.memory = NULL};
+    pk_remote ours = pk_remote_none();
     char reason[sizeof row->reason];
     (void)snprintf(reason, sizeof reason, "%s", pk_error_text());
     const pk_status status = start(j, d, j->solution, &ours, row);
@@ -237,7 +249,7 @@ static pk_status judge_at(judge *j, const pk_variant *variant, const long long *
 {
     pk_bench bench = bench_at(j, knobs);
     desk d = {.bench = &bench};
-    pk_remote remote = {.memory = NULL};
+    pk_remote remote = pk_remote_none();
     pk_status status = open_desk(j, &d, variant);
     if (status != PK_OK) {
         row->is_our_fault = true;
@@ -255,48 +267,60 @@ static pk_status judge_at(judge *j, const pk_variant *variant, const long long *
 
 /* ---- speed ---- */
 
-/* One repetition that counts; its results are judged like any other. The solution's are not: it is ours. */
-static pk_status time_one(desk *d, pk_remote *remote, bool is_judged, double *elapsed_us)
+/* One of the two that are timed. What it has of inputs is not sent again: gigabytes of weights, mostly. One that writes
+ * its inputs over finds them so, and is wrong. */
+typedef struct timed {
+    pk_remote remote;
+    bool is_judged;      /* like any other; the solution is not: it is ours */
+    unsigned char *held; /* the inputs that it has; NULL: none yet */
+    double sum_us;       /* of this round */
+} timed;
+
+static pk_status time_one(desk *d, timed *one)
 {
-    pk_remote_run ran = {.is_looked_at = false};
-    pk_status status = send_beginning(d, remote);
+    pk_remote_run ran = {.back = pk_exchange_results(d->bench)};
+    const pk_buffer_set all = pk_exchange_all(d->bench), results = ran.back;
+    const pk_buffer_set sent = one->held ? results | pk_exchange_changed_inputs(d->bench, d->sent, one->held) : all;
+    if (!one->held)
+        one->held = malloc(one->remote.memory_bytes + 1);
+    if (!one->held)
+        return pk_out_of_memory("the judge");
+    pk_status status = send_beginning(d, &one->remote, sent);
+    pk_exchange_copy(d->bench, sent, one->held, d->sent);
     if (status == PK_OK)
-        status = pk_remote_execute(remote, &ran);
+        status = pk_remote_execute(&one->remote, &ran);
     if (status == PK_OK)
-        status = pk_remote_results(remote);
-    if (status == PK_OK && is_judged)
+        status = pk_remote_results(&one->remote);
+    if (status == PK_OK && one->is_judged)
         status = check_launches(d, &ran);
-    *elapsed_us = ran.elapsed_us;
-    return status == PK_OK && is_judged ? check_results(d, remote) : status;
+    one->sum_us += ran.elapsed_us;
+    return status == PK_OK && one->is_judged ? check_results(d, &one->remote) : status;
 }
 
 /* A round: both from the same fresh inputs, one behind the other and back (A B B A), drawn which is first. */
-static pk_status time_round(judge *j, desk *d, pk_remote *theirs, pk_remote *ours, double *ratio)
+static pk_status time_round(judge *j, desk *d, timed *pair, double *ratio)
 {
-    double sum[2] = {0, 0}; /* theirs, ours */
     const unsigned first = (unsigned)pk_random_below(&j->random, 2);
     pk_status status = fill(d, draw_seed(j), false);
+    pair[0].sum_us = pair[1].sum_us = 0;
     for (unsigned turn = 0; turn < 4 && status == PK_OK; turn++) {
-        const unsigned who = first ^ (turn == 1 || turn == 2);
-        double elapsed_us = 0;
         status = make_beginning(d);
         if (status == PK_OK)
-            status = time_one(d, who == 0 ? theirs : ours, who == 0, &elapsed_us);
-        sum[who] += elapsed_us;
+            status = time_one(d, &pair[first ^ (turn == 1 || turn == 2)]);
     }
-    *ratio = sum[1] / sum[0];
+    *ratio = pair[1].sum_us / pair[0].sum_us;
     return status;
 }
 
-static pk_status time_rounds(judge *j, desk *d, pk_remote *theirs, pk_remote *ours, pk_judged *row)
+static pk_status time_rounds(judge *j, desk *d, timed *pair, pk_judged *row)
 {
     const double until_us = fmin(pk_now_us() + TIMING_S * 1e6, j->until_us);
     double unused;
-    pk_status status = time_round(j, d, theirs, ours, &unused); /* warm */
+    pk_status status = time_round(j, d, pair, &unused); /* warm */
     while (status == PK_OK && row->ratios.count < MOST_ROUNDS &&
            (row->ratios.count < FEWEST_ROUNDS || pk_now_us() < until_us)) {
         double ratio;
-        status = time_round(j, d, theirs, ours, &ratio);
+        status = time_round(j, d, pair, &ratio);
         if (status == PK_OK)
             status = pk_samples_add(&row->ratios, ratio);
     }
@@ -311,18 +335,20 @@ static pk_status time_variant(judge *j, const pk_variant *variant, const long lo
 {
     pk_bench bench = bench_at(j, knobs);
     desk d = {.bench = &bench};
-    pk_remote theirs = {.memory = NULL}, ours = {.memory = NULL};
+    timed pair[2] = {{.remote = pk_remote_none(), .is_judged = true}, {.remote = pk_remote_none()}}; /* theirs, ours */
     pk_status status = open_desk(j, &d, variant);
     row->is_our_fault = status != PK_OK;
     if (status == PK_OK) {
-        status = start(j, &d, j->solution, &ours, row);
+        status = start(j, &d, j->solution, &pair[1].remote, row);
         row->is_our_fault = status != PK_OK;
         if (status == PK_OK)
-            status = start(j, &d, j->worker, &theirs, row);
+            status = start(j, &d, j->worker, &pair[0].remote, row);
         if (status == PK_OK)
-            status = time_rounds(j, &d, &theirs, &ours, row);
-        pk_remote_end(&theirs);
-        pk_remote_end(&ours);
+            status = time_rounds(j, &d, pair, row);
+        for (size_t i = 0; i < PK_COUNT(pair); i++) {
+            pk_remote_end(&pair[i].remote);
+            free(pair[i].held);
+        }
     }
     close_desk(&d);
     return status;
@@ -372,17 +398,27 @@ static void judge_sizes(judge *j, const pk_variant *variant, pk_judged *row)
 {
     const pk_lab *lab = j->report.lab;
     long long knobs[MOST_KNOBS];
-    char size[200];
-    for (size_t i = 0; i < lab->hidden_count && row->status == PK_OK; i++) {
-        pk_status status = draw_knobs(j, lab->hidden[i], knobs, size, sizeof size);
+    char size[200], why[sizeof row->reason];
+    bool skipped = false;
+    static const char *const quick[] = {""}; /* of a lab that has none */
+    const char *const *ranges = lab->hidden_count ? lab->hidden : quick;
+    for (size_t i = 0; i < (lab->hidden_count ? lab->hidden_count : 1) && row->status == PK_OK; i++) {
+        pk_status status = draw_knobs(j, ranges[i], knobs, size, sizeof size);
         if (status == PK_OK && !is_offered(j, variant, knobs))
             continue;
         if (status == PK_OK)
             status = judge_at(j, variant, knobs, row);
+        skipped |= status == PK_SKIP;
+        if (status == PK_SKIP) {
+            (void)snprintf(why, sizeof why, "%s", pk_error_text());
+            continue;
+        }
         note(row, status, size);
         row->sizes++;
     }
-    if (row->sizes == 0)
+    if (row->sizes == 0 && skipped)
+        note(row, pk_fail(PK_SKIP, "%s", why), "");
+    else if (row->sizes == 0)
         note(row, pk_fail(PK_USAGE, "none of the lab's hidden sizes is for it"), "");
 }
 

@@ -14,7 +14,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "exchange.h"
 #include "pk/host.h"
 
 enum { MOST_LOOKS = 4096, MOST_ARGUMENTS = 128 };
@@ -181,9 +180,9 @@ static pk_status receive_outcome(pk_remote *remote, pk_wire_kind kind, pk_wire_o
     return pk_fail(known ? (pk_status)outcome->status : PK_FAULT, "%s", outcome->text);
 }
 
-static pk_status ask(pk_remote *remote, pk_wire_kind kind, const void *data, size_t bytes, const char *while_it)
+static pk_status ask(pk_remote *remote, pk_wire_kind kind, const pk_wire_request *request, const char *while_it)
 {
-    return pk_wire_send(remote->requests, kind, data, bytes) ? PK_OK : has_ended(remote, while_it);
+    return pk_wire_send(remote->requests, kind, request, sizeof *request) ? PK_OK : has_ended(remote, while_it);
 }
 
 /* ---- the process ---- */
@@ -240,12 +239,16 @@ static void close_all(const int *files, size_t count)
             close(files[i]);
 }
 
+pk_remote pk_remote_none(void)
+{
+    return (pk_remote){.process = {.pid = -1}, .requests = -1, .replies = -1, .output = -1};
+}
+
 pk_status pk_remote_start(pk_remote *remote, const pk_confinement *limits, const char *program, const char *variant,
                           double watchdog_s, const pk_bench *bench)
 {
     int theirs[4];
-    memset(remote, 0, sizeof *remote);
-    remote->process.pid = -1;
+    *remote = pk_remote_none();
     remote->execute_s = watchdog_s + GRACE_S;
     remote->memory_bytes = pk_exchange_bytes(bench);
     pk_status status = make_ends(remote, theirs)
@@ -275,20 +278,21 @@ pk_status pk_remote_prepared(pk_remote *remote, const pk_bench *bench, char *ope
     return status;
 }
 
-pk_status pk_remote_load(pk_remote *remote)
+pk_status pk_remote_load(pk_remote *remote, pk_buffer_set buffers)
 {
     pk_wire_outcome outcome;
-    const pk_status status = ask(remote, PK_WIRE_LOAD, NULL, 0, "waited for inputs");
+    const pk_wire_request request = {.buffers = buffers};
+    const pk_status status = ask(remote, PK_WIRE_LOAD, &request, "waited for inputs");
     return status == PK_OK ? receive_outcome(remote, PK_WIRE_LOADED, &outcome, WAIT_S, "took its inputs") : status;
 }
 
 pk_status pk_remote_execute(pk_remote *remote, pk_remote_run *run)
 {
     pk_wire_outcome outcome = {0};
-    const unsigned char flags[2] = {run->is_looked_at, run->is_counted};
+    const pk_wire_request request = {run->back, run->is_looked_at, run->is_counted};
     forget_looks(remote);
     const double start_us = pk_now_us();
-    pk_status status = ask(remote, PK_WIRE_GO, flags, sizeof flags, "waited to begin");
+    pk_status status = ask(remote, PK_WIRE_GO, &request, "waited to begin");
     if (status == PK_OK)
         status = receive_outcome(remote, PK_WIRE_DONE, &outcome, remote->execute_s, "executed");
     run->elapsed_us = pk_now_us() - start_us;
@@ -315,5 +319,5 @@ void pk_remote_end(pk_remote *remote)
     if (remote->memory && remote->memory != MAP_FAILED)
         (void)munmap(remote->memory, remote->memory_bytes + 1);
     forget_looks(remote);
-    remote->memory = NULL;
+    *remote = pk_remote_none();
 }

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "exchange.h"
 #include "pk/confine.h"
 #include "run.h"
 #include "wire.h"
@@ -29,6 +30,9 @@ typedef struct pk_remote {
     size_t look_count;
 } pk_remote;
 
+/* One that was not started, or was ended: ending it does nothing. */
+pk_remote pk_remote_none(void);
+
 /* Start `program` as a worker on `variant`, for a bench that is set up: it is to lie like that one. `watchdog_s`: how
  * long a repetition may make no progress. PK_USAGE when it cannot be started. */
 pk_status pk_remote_start(pk_remote *remote, const pk_confinement *limits, const char *program, const char *variant,
@@ -38,13 +42,14 @@ pk_status pk_remote_start(pk_remote *remote, const pk_confinement *limits, const
  * step, which; PK_FAULT where it has ended, PK_TIMEOUT where it says nothing, PK_WRONG where it prints without end. */
 pk_status pk_remote_prepared(pk_remote *remote, const pk_bench *bench, char *open_step, size_t bytes);
 
-/* Tell it that the memory holds a repetition's beginning, and wait until it has taken that. */
-pk_status pk_remote_load(pk_remote *remote);
+/* Tell it that the memory holds a repetition's beginning, these buffers of it, and wait until it has taken them. */
+pk_status pk_remote_load(pk_remote *remote, pk_buffer_set buffers);
 
-/* Let it execute. `*elapsed_us`: from the request to the answer, by this process's clock. The looks are there then. */
+/* Let it execute. The looks are there then. */
 typedef struct pk_remote_run {
     bool is_looked_at, is_counted;
-    double elapsed_us;
+    pk_buffer_set back;         /* that are to be given back */
+    double elapsed_us;          /* from the request to the answer, by this process's clock */
     uint64_t launches, kernels; /* as wire.h has them */
     char open_step[32];
 } pk_remote_run;

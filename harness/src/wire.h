@@ -13,8 +13,8 @@ enum { PK_WIRE_REQUESTS = 3, PK_WIRE_REPLIES, PK_WIRE_MEMORY }; /* the worker's 
 
 typedef enum pk_wire_kind {
     /* to the worker */
-    PK_WIRE_LOAD, /* the memory holds a repetition's beginning: take it. */
-    PK_WIRE_GO,   /* execute. Byte 0: be looked at; byte 1: have the device count kernels */
+    PK_WIRE_LOAD, /* pk_wire_request, as of the next: the memory holds a repetition's beginning, take it */
+    PK_WIRE_GO,   /* execute */
     PK_WIRE_QUIT,
     /* from the worker */
     PK_WIRE_HELLO,    /* pk_wire_hello: set up, with inputs that are no secret */
@@ -30,6 +30,12 @@ enum { PK_WIRE_MOST_BYTES = 1 << 16 }; /* of a message */
 typedef struct pk_wire_head {
     uint32_t kind, bytes; /* of what follows */
 } pk_wire_head;
+
+typedef struct pk_wire_request {
+    uint64_t buffers;      /* LOAD: that the memory holds; the others stay as they are. GO: that are given back there */
+    uint32_t is_looked_at; /* GO: tell of each token */
+    uint32_t is_counted;   /* GO: have the device count kernels */
+} pk_wire_request;
 
 typedef struct pk_wire_hello {
     uint64_t shape, bytes; /* of the memory, as pk/exchange.h counts */

@@ -93,24 +93,24 @@ static void give_up(pk_status why, const char *text)
 
 /* ---- a repetition ---- */
 
-static pk_status load(worker *w)
+static pk_status load(worker *w, pk_buffer_set buffers)
 {
     pk_run *run = &w->contender.run;
     pk_exchange_take_parts(&w->bench, PK_HOST_INPUT, w->memory);
     const pk_status status = pk_repetition_prepare(run, PK_HOT);
-    return status == PK_OK ? pk_exchange_take_buffers(&w->bench, w->memory) : status;
+    return status == PK_OK ? pk_exchange_take_buffers(&w->bench, buffers, w->memory) : status;
 }
 
-static void execute(worker *w, bool is_looked_at, bool is_counted)
+static void execute(worker *w, const pk_wire_request *request)
 {
     pk_run *run = &w->contender.run;
     pk_wire_outcome outcome = {.kernels = UINT64_MAX};
     double wall_us;
     static const pk_looks looks = {peeked, looked, &the_worker};
-    run->peeks = is_looked_at;
+    run->peeks = request->is_looked_at != 0;
     run->looks = &looks;
     run->check_tokens = w->bench.lab->token_ends_on_stream;
-    const bool counts = is_counted && pk_kernel_count_begin();
+    const bool counts = request->is_counted && pk_kernel_count_begin();
     pk_status status = pk_repetition_execute(run, &wall_us);
     if (status == PK_OK)
         status = pk_device_synchronize(); /* streams of its own belong to the time too */
@@ -125,28 +125,28 @@ static void execute(worker *w, bool is_looked_at, bool is_counted)
         pk_repetition_left_behind(run);
 }
 
-static void give_results(worker *w)
+static void give_results(worker *w, pk_buffer_set buffers)
 {
     pk_wire_outcome outcome = {0};
     pk_exchange_put_parts(&w->bench, PK_HOST_OUTCOME, w->memory);
-    tell(PK_WIRE_RESULTS, &outcome, pk_exchange_put_buffers(&w->bench, w->memory));
+    tell(PK_WIRE_RESULTS, &outcome, pk_exchange_put_buffers(&w->bench, buffers, w->memory));
 }
 
 static void serve(worker *w)
 {
     pk_wire_head head;
-    unsigned char flags[2] = {0, 0};
+    pk_wire_request request;
     while (pk_wire_read(PK_WIRE_REQUESTS, &head, sizeof head)) {
         pk_watchdog_progress(w->contender.run.variant->name);
         atomic_store_explicit(&w->works, true, memory_order_relaxed);
-        if (head.bytes > sizeof flags || !pk_wire_read(PK_WIRE_REQUESTS, flags, head.bytes))
+        if (head.bytes != sizeof request || !pk_wire_read(PK_WIRE_REQUESTS, &request, sizeof request))
             return;
         if (head.kind == PK_WIRE_LOAD) {
             pk_wire_outcome outcome = {0};
-            tell(PK_WIRE_LOADED, &outcome, load(w));
+            tell(PK_WIRE_LOADED, &outcome, load(w, request.buffers));
         } else if (head.kind == PK_WIRE_GO) {
-            execute(w, flags[0] != 0, flags[1] != 0);
-            give_results(w);
+            execute(w, &request);
+            give_results(w, request.buffers);
         } else {
             return;
         }

@@ -147,13 +147,13 @@ static pk_status allocate_device(pk_run *run, lab02 *lab)
         {"state", states, PK_BUFFER_OUTPUT, &state},
         {"trace", traces, PK_BUFFER_OUTPUT, &trace},
         {"start", states, PK_BUFFER_INPUT, &start},
-        {"serial state", states, PK_BUFFER_INPUT, &want},
-        {"serial trace", traces, PK_BUFFER_INPUT, &want_trace},
-        {"counts", requests * sizeof(unsigned), PK_BUFFER_INPUT, &counts},
-        {"control", sizeof(lab02_control), PK_BUFFER_INPUT, &control},
-        {"done", requests * sizeof(unsigned), PK_BUFFER_INPUT, &done},
-        {"cancelled", requests * sizeof(unsigned), PK_BUFFER_INPUT, &cancelled},
-        {"run queue", lab->queue.run_ring * sizeof(unsigned long long), PK_BUFFER_INPUT, &turns},
+        {"serial state", states, PK_BUFFER_REFERENCE, &want},
+        {"serial trace", traces, PK_BUFFER_REFERENCE, &want_trace},
+        {"counts", requests * sizeof(unsigned), PK_BUFFER_REFERENCE, &counts},
+        {"control", sizeof(lab02_control), PK_BUFFER_STATE, &control},
+        {"done", requests * sizeof(unsigned), PK_BUFFER_STATE, &done},
+        {"cancelled", requests * sizeof(unsigned), PK_BUFFER_STATE, &cancelled},
+        {"run queue", lab->queue.run_ring * sizeof(unsigned long long), PK_BUFFER_STATE, &turns},
         {"matrix", n * n * sizeof(float), PK_BUFFER_INPUT, &matrix},
     };
     const size_t count = sizeof wanted / sizeof wanted[0] - (lab->problem.dense ? 0 : 1);
@@ -176,6 +176,27 @@ static pk_status allocate_device(pk_run *run, lab02 *lab)
     lab->queue.cancelled = cancelled;
     lab->queue.run = turns;
     return PK_OK;
+}
+
+/* What is drawn with the inputs, what the host's side learns of a repetition and verifying reads, and which step it
+ * reports. */
+static void name_host_parts(pk_run *run, lab02 *lab)
+{
+    lab02_host *host = &lab->host;
+    const size_t requests = (size_t)lab->problem.requests;
+    pk_run_host_part(run, "gaps", PK_HOST_INPUT, lab->unit_gap, requests * sizeof *lab->unit_gap);
+    pk_run_host_part(run, "cancels", PK_HOST_INPUT, host->cancel_after, requests * sizeof *host->cancel_after);
+    pk_run_host_part(run, "steps done", PK_HOST_OUTCOME, host->steps_done, requests * sizeof *host->steps_done);
+    pk_run_host_part(run, "ended", PK_HOST_OUTCOME, host->ended, requests * sizeof *host->ended);
+    pk_run_host_part(run, "cancel sent", PK_HOST_OUTCOME, host->cancel_sent, requests * sizeof *host->cancel_sent);
+    pk_run_host_part(run, "cancel known", PK_HOST_OUTCOME, host->cancel_known, requests * sizeof *host->cancel_known);
+    pk_run_host_part(run, "arrived", PK_HOST_OUTCOME, &host->arrived, sizeof host->arrived);
+    pk_run_host_part(run, "stopped", PK_HOST_OUTCOME, &host->stopped, sizeof host->stopped);
+    pk_run_host_part(run, "in use", PK_HOST_OUTCOME, &host->in_use, sizeof host->in_use);
+    pk_run_host_part(run, "widest gap", PK_HOST_OUTCOME, &host->widest_gap, sizeof host->widest_gap);
+    pk_run_host_part(run, "gap limit", PK_HOST_OUTCOME, &host->gap_limit, sizeof host->gap_limit);
+    pk_run_host_part(run, "look, request", PK_HOST_LOOK, &host->look_request, sizeof host->look_request);
+    pk_run_host_part(run, "look, step", PK_HOST_LOOK, &host->look_step, sizeof host->look_step);
 }
 
 static unsigned power_of_two(unsigned at_least)
@@ -210,5 +231,7 @@ pk_status lab02_setup(pk_run *run)
     pk_status status = allocate_inputs(run, lab);
     if (status == PK_OK)
         status = allocate_host(lab);
+    if (status == PK_OK)
+        name_host_parts(run, lab);
     return status == PK_OK ? allocate_device(run, lab) : status;
 }

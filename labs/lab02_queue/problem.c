@@ -99,6 +99,8 @@ pk_status lab02_reset(pk_run *run)
 static bool may_end_so(const lab02 *lab, int r)
 {
     const lab02_host *host = &lab->host;
+    if (host->steps_done[r] > (unsigned)lab->problem.steps) /* from another process it may be any number */
+        return false;
     switch (host->ended[r]) {
     case LAB02_FINISHED:
         return host->steps_done[r] == (unsigned)lab->problem.steps;
@@ -269,6 +271,8 @@ static pk_status verify_token(pk_run *run, size_t token, pk_verdict *verdict)
     const size_t at = (size_t)r * (size_t)lab->problem.steps + step;
     float got;
     (void)token;
+    if (r >= (unsigned)lab->problem.requests || step >= (unsigned)lab->problem.steps)
+        return pk_fail(PK_WRONG, "step %u of request %u was reported, and there is none", step, r);
     const pk_status status = pk_run_peek(run, &got, lab->problem.trace + at, sizeof got);
     if (status != PK_OK)
         return status;
@@ -299,6 +303,10 @@ static pk_launch_range launches(const pk_run *run, const char *variant)
 static const char *const awkward[] = {"n=1 requests=1 steps=1",       "n=63 steps=3 requests=2",
                                       "n=65 threads=32 blocks=24",    "n=5000 steps=2 blocks=3",
                                       "ring=2 requests=50 quantum=1", "n=100003 requests=2 steps=3"};
+
+/* Of either form, rings and quanta of other sizes, requests that come over time and that are cancelled. */
+static const char *const hidden[] = {"n=60..900 requests=9..40 steps=3..12", "n=64..128/4 form=dense requests=5..20",
+                                     "n=33..200 ring=16 quantum=1..5 requests=20..60 steps=5..9 cancel=20..40"};
 
 /* For the watchdog: reads what the host holds, and words of mapped memory that the kernel may be writing. Nothing of a
  * variant in which the host has no part. */
@@ -340,6 +348,8 @@ const pk_lab pk_this_lab = {
     .launches = launches,
     .awkward = awkward,
     .awkward_count = PK_COUNT(awkward),
+    .hidden = hidden,
+    .hidden_count = PK_COUNT(hidden),
     .teardown = lab02_teardown,
     .slow_on_cpu = true,
     .describe_stall = describe_stall,

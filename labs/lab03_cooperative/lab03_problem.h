@@ -61,7 +61,7 @@ pk_launch_range lab03_launches(const pk_run *run, const char *variant);
 
 extern const pk_sweep lab03_sweeps[4], lab03_sweeps_quick[3];
 extern const pk_target lab03_targets[6];
-extern const char *const lab03_awkward[4];
+extern const char *const lab03_awkward[4], *const lab03_hidden[2];
 pk_status lab03_analyse(const pk_limits *limits, const pk_point *points, size_t count, pk_analysis *analysis);
 
 #endif

@@ -55,6 +55,9 @@ const char *const lab03_awkward[] = {"seq-len=1 steps=2 batch=1 heads=1 kv-heads
                                      "seq-len=17 ragged=100 batch=5 steps=2", "head-dim=80 heads=6 steps=2",
                                      "batch=7 blocks=2 steps=3"};
 
+const char *const lab03_hidden[] = {"seq-len=20..150 batch=1..4 ragged=0..90 steps=2..4",
+                                    "head-dim=80 heads=4..8/4 kv-heads=2 seq-len=9..90 block-k=8..24/8 steps=2..3"};
+
 /* ---- sweeps ---- */
 
 /* What one barrier costs: a short context, and further barriers that nothing else waits for. One block of 256 threads a

@@ -181,6 +181,11 @@ static pk_status allocate_host(pk_run *run, lab03 *lab)
         !expected->bound || !expected->got)
         return pk_fail(PK_FAULT, "lab03: no host memory for %zu outputs and their reference: use fewer --steps",
                        outputs);
+    pk_run_host_part(run, "lengths", PK_HOST_INPUT, lab->host_lengths, batch * sizeof *lab->host_lengths);
+    pk_run_host_part(run, "line", PK_HOST_INPUT, lab->host_line,
+                     (size_t)v->steps * (batch + 1) * sizeof *lab->host_line);
+    pk_run_host_part(run, "source", PK_HOST_INPUT, lab->host_source,
+                     (size_t)v->heads * (size_t)v->head_dim * sizeof *lab->host_source);
     return PK_OK;
 }
 
@@ -199,8 +204,8 @@ static pk_status allocate_device(pk_run *run, lab03 *lab)
     } buffers[] = {
         {"lengths", batch * sizeof(int), PK_BUFFER_INPUT, &v->lengths},
         {"line", (size_t)v->steps * (batch + 1) * sizeof(int), PK_BUFFER_INPUT, &v->line},
-        {"k_cache", cache, PK_BUFFER_INPUT, &v->k_cache}, /* poisoned by reset, where it is to be written */
-        {"v_cache", cache, PK_BUFFER_INPUT, &v->v_cache},
+        {"k_cache", cache, PK_BUFFER_STATE, &v->k_cache}, /* poisoned by reset, where it is to be written */
+        {"v_cache", cache, PK_BUFFER_STATE, &v->v_cache},
         {"k_new", rows, PK_BUFFER_INPUT, &v->k_new},
         {"v_new", rows, PK_BUFFER_INPUT, &v->v_new},
         {"q_base", outputs, PK_BUFFER_INPUT, &v->q_base},
@@ -368,6 +373,8 @@ const pk_lab pk_this_lab = {
     .launches = lab03_launches,
     .awkward = lab03_awkward,
     .awkward_count = PK_COUNT(lab03_awkward),
+    .hidden = lab03_hidden,
+    .hidden_count = PK_COUNT(lab03_hidden),
     .sweeps = lab03_sweeps,
     .sweep_count = PK_COUNT(lab03_sweeps),
     .sweeps_quick = lab03_sweeps_quick,

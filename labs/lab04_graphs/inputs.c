@@ -156,7 +156,7 @@ static pk_status decoder_buffers(pk_run *run, const pk_decoder_sizes *sizes, pk_
                    {"state", sizes->state, PK_BUFFER_SCRATCH, &memory->state},
                    {"tokens", sizes->tokens, PK_BUFFER_OUTPUT, &memory->tokens},
                    {"logits", sizes->logits, PK_BUFFER_OUTPUT, &memory->logits},
-                   {"prompt", sizes->prompt, PK_BUFFER_INPUT, &memory->prompt}};
+                   {"prompt", sizes->prompt, PK_BUFFER_STATE, &memory->prompt}};
     pk_status status = PK_OK;
     for (size_t i = 0; i < PK_COUNT(buffers) && status == PK_OK; i++)
         status = pk_run_buffer(run, buffers[i].name, buffers[i].bytes, buffers[i].role, buffers[i].device);
@@ -195,6 +195,7 @@ static pk_status allocate_requests(pk_run *run, lab04 *lab)
     lab->lengths = malloc(requests * sizeof *lab->lengths);
     if (!lab->lengths)
         return pk_out_of_memory("lab04's prompts");
+    pk_run_host_part(run, "lengths", PK_HOST_INPUT, lab->lengths, requests * sizeof *lab->lengths);
     pk_status status = pk_run_buffer(run, "prompts", requests * (size_t)lab->decoder.shape.most_rows * sizeof(int),
                                      PK_BUFFER_INPUT, &prompts);
     if (status == PK_OK)
@@ -244,6 +245,7 @@ static pk_status setup_model(pk_run *run, lab04 *lab, lab04_expected *host)
     lab->pool = lab04_knob(run, "pool");
     lab->how.fused = lab04_knob(run, "form") == 1;
     lab->requests = lab->work == LAB04_PREFILL ? lab04_knob(run, "requests") : 0;
+    pk_run_host_part(run, "first token", PK_HOST_INPUT, &lab->first_token, sizeof lab->first_token);
     pk_status status = open_decoder(run, lab, host);
     if (status == PK_OK && lab->requests > 0)
         status = allocate_requests(run, lab);

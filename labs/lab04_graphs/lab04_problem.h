@@ -61,10 +61,10 @@ pk_status lab04_reset(pk_run *run);
 void lab04_teardown(pk_run *run);
 
 /* sweeps.c */
-enum { LAB04_SWEEPS = 7, LAB04_SWEEPS_QUICK = 5, LAB04_TARGETS = 15, LAB04_AWKWARD = 6 };
+enum { LAB04_SWEEPS = 7, LAB04_SWEEPS_QUICK = 5, LAB04_TARGETS = 15, LAB04_AWKWARD = 6, LAB04_HIDDEN = 3 };
 extern const pk_sweep lab04_sweeps[LAB04_SWEEPS], lab04_sweeps_quick[LAB04_SWEEPS_QUICK];
 extern const pk_target lab04_targets[LAB04_TARGETS];
-extern const char *const lab04_awkward[LAB04_AWKWARD];
+extern const char *const lab04_awkward[LAB04_AWKWARD], *const lab04_hidden[LAB04_HIDDEN];
 bool lab04_offers(const pk_run *run, const char *variant);
 double lab04_tokens(const pk_run *run);
 double lab04_bytes_per_token(const pk_run *run);

@@ -89,6 +89,12 @@ const char *const lab04_awkward[LAB04_AWKWARD] = {
     "work=prefill prompt=40 requests=5",
 };
 
+const char *const lab04_hidden[LAB04_HIDDEN] = {
+    "prompt=3..30 tokens=3..9",
+    "work=axpy n=20..3000 k=3..60 replays=1..3",
+    "work=prefill prompt=10..50 requests=3..7",
+};
+
 /* ---- sweeps ---- */
 
 static const long long axpy_only[] = {LAB04_AXPY}, nodes[] = {10, 30, 100, 300, 1000}, nodes_quick[] = {10, 30, 100},
@@ -240,7 +246,8 @@ static void by_nodes(const run_points *all)
 }
 
 /* After how many replays a graph has paid for its making, against `direct`, the same launches without waits; NaN where
- * it never does. `first_excess_us` is what its first launch took beyond a later one: 0 where noise made it the quicker. */
+ * it never does. `first_excess_us` is what its first launch took beyond a later one: 0 where noise made it the quicker.
+ */
 static double paid_after(const pk_point *graph, const pk_point *direct, double first_excess_us)
 {
     const double making = phase(graph, "capture") + phase(graph, "instantiate") + phase(graph, "upload");

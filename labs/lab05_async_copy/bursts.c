@@ -158,6 +158,9 @@ pk_status lab05_bursts_setup(pk_run *run, lab05 *lab, lab05_bursts_reference **r
         status = pk_device_alloc_mapped(&here, &there, (size_t)lab->view.pages * lab05_page_bytes(&lab->view));
         b->host_pool_here = here;
         b->host_pool = there;
+        if (status == PK_OK)
+            pk_run_host_part(run, "host pool", PK_HOST_INPUT, here,
+                             (size_t)lab->view.pages * lab05_page_bytes(&lab->view));
     }
     return status == PK_OK ? setup_reference(b, host) : status;
 }

@@ -96,6 +96,14 @@ const char *const lab05_awkward[LAB05_AWKWARD] = {
     "work=offload pages=7 max-in-flight=64 prefill-blocks=0",
 };
 
+const char *const lab05_hidden[LAB05_HIDDEN] = {
+    "pages=20..300 rows=8..32/8",
+    "pages=20..300 dim=64 blocks=2..7",
+    "work=chain tokens=2..4 blocks=2..8",
+    "work=bursts pages=20..120 chunk-k=2..9 max-in-flight=3..9 bursts=2..3 decode-steps=2..5 decode-width=16..64/8",
+    "work=offload pages=20..120 max-in-flight=3..20",
+};
+
 /* ---- sweeps ---- */
 
 /* How many bytes are under way a processor: the ring's pages, in one block a processor. */

@@ -124,11 +124,11 @@ pk_status lab06_count_changed(const lab06_rows_of_patterns *rows, unsigned *devi
 #endif
 
 /* sweeps.c */
-enum { LAB06_SWEEPS = 6, LAB06_SWEEPS_QUICK = 3, LAB06_TARGETS = 7, LAB06_AWKWARD = 9 };
+enum { LAB06_SWEEPS = 6, LAB06_SWEEPS_QUICK = 3, LAB06_TARGETS = 7, LAB06_AWKWARD = 9, LAB06_HIDDEN = 4 };
 bool lab06_offers(const pk_run *run, const char *variant);
 extern const pk_sweep lab06_sweeps[LAB06_SWEEPS], lab06_sweeps_quick[LAB06_SWEEPS_QUICK];
 extern const pk_target lab06_targets[LAB06_TARGETS];
-extern const char *const lab06_awkward[LAB06_AWKWARD];
+extern const char *const lab06_awkward[LAB06_AWKWARD], *const lab06_hidden[LAB06_HIDDEN];
 double lab06_tokens(const pk_run *run);
 double lab06_bytes_per_token(const pk_run *run);
 double lab06_flops_per_token(const pk_run *run);

@@ -110,6 +110,13 @@ const char *const lab06_awkward[LAB06_AWKWARD] = {
     "rows=37 columns=1000 layers=2 type=bf16 act=silu-gate math=fast",
 };
 
+const char *const lab06_hidden[LAB06_HIDDEN] = {
+    "rows=3..60 columns=20..400 layers=2..4",
+    "rows=3..40 columns=30..300 layers=2..3 type=bf16 act=silu-gate",
+    "work=product rows=1..40 columns=20..200 inner=16..160/8",
+    "work=product rows=1 columns=20..200 inner=16..160/8",
+};
+
 /* ---- sweeps ---- */
 
 /* From what an L2 cache holds to 1.2 GB a layer. */

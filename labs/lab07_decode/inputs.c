@@ -83,7 +83,7 @@ static pk_status decoder_buffers(pk_run *run, lab07 *lab, const pk_decoder_sizes
                    {"state", sizes->state, PK_BUFFER_SCRATCH, &memory->state},
                    {"tokens", sizes->tokens, PK_BUFFER_OUTPUT, &memory->tokens},
                    {"logits", sizes->logits, PK_BUFFER_OUTPUT, &memory->logits},
-                   {"prompt", sizes->prompt, PK_BUFFER_INPUT, &memory->prompt},
+                   {"prompt", sizes->prompt, PK_BUFFER_STATE, &memory->prompt},
                    {"arrivals", sizeof(unsigned), PK_BUFFER_SCRATCH, &arrivals}};
     pk_status status = PK_OK;
     for (size_t i = 0; i < PK_COUNT(buffers) && status == PK_OK; i++)

@@ -60,6 +60,7 @@ static const char *const awkward[] = {
     "position=63 tokens=2 model=odd-128 capacity=200",
     "position=7 tokens=3 model=tiny-qwen3",
 };
+static const char *const hidden[] = {"position=1..40 tokens=2..7"}; /* for ./lab grade */
 
 static const long long positions[] = {0, 127, 511, 2047, 8191, 32767}, positions_quick[] = {0, 63, 511};
 static const pk_sweep_axis position_axes[] = {PK_AXIS("position", positions)};
@@ -89,6 +90,8 @@ const pk_lab pk_this_lab = {
     .launches = launches,
     .awkward = awkward,
     .awkward_count = PK_COUNT(awkward),
+    .hidden = hidden,
+    .hidden_count = PK_COUNT(hidden),
     .sweeps = sweeps,
     .sweep_count = PK_COUNT(sweeps),
     .sweeps_quick = sweeps_quick,

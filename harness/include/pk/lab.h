@@ -134,10 +134,11 @@ pk_status pk_todo(pk_run *run, const char *step);
 /* ---- buffers (called by the lab's setup) ---- */
 
 typedef enum pk_buffer_role {
-    PK_BUFFER_INPUT,  /* filled by the lab; a repetition leaves it as it is */
-    PK_BUFFER_STATE,  /* filled by the lab, and written in a repetition: a cache, counters */
-    PK_BUFFER_OUTPUT, /* poisoned with NaN before a verified repetition, so that an unwritten element shows */
-    PK_BUFFER_SCRATCH /* poisoned likewise */
+    PK_BUFFER_INPUT,     /* filled by the lab; a repetition leaves it as it is */
+    PK_BUFFER_STATE,     /* filled by the lab, and written in a repetition: a cache, counters */
+    PK_BUFFER_REFERENCE, /* of the lab's own, for what it compares with: no variant reads or writes it */
+    PK_BUFFER_OUTPUT,    /* poisoned with NaN before a verified repetition, so that an unwritten element shows */
+    PK_BUFFER_SCRATCH    /* poisoned likewise */
 } pk_buffer_role;
 
 /* Device memory between guard bytes, 256-byte aligned, owned by the harness. A write outside it fails the run
