@@ -199,6 +199,11 @@ double cli_calibration_value(const cli_calibration *calibration, const char *nam
     return figure ? figure->median : (double)NAN;
 }
 
+double cli_larger(double a, double b)
+{
+    return isnan(a) || isnan(b) ? (double)NAN : fmax(a, b);
+}
+
 bool cli_calibration_is_cpu(const cli_calibration *calibration)
 {
     return strcmp(calibration->kind, "gpu") != 0;

@@ -40,6 +40,9 @@ const cli_figure *cli_calibration_figure(const cli_calibration *calibration, con
 /* Its median; NaN where it was not measured. */
 double cli_calibration_value(const cli_calibration *calibration, const char *name);
 
+/* The larger of two times; NaN where one is not known. */
+double cli_larger(double a, double b);
+
 bool cli_calibration_is_cpu(const cli_calibration *calibration);
 
 /* "NVIDIA H100 80GB HBM3, cuda, 2026-11-26T14:26:52Z (limits of lab01_solution's run)", in new memory. */

@@ -35,6 +35,7 @@ char *cli_read_file(const char *path);
 char *cli_read_bytes(const char *path, size_t *bytes); /* the same, and how many bytes stand before its final NUL */
 bool cli_exists(const char *path);
 bool cli_is_folder(const char *path);
+char *cli_folder_of(const char *path); /* that a file is in, "." for a bare name; in new memory */
 
 /* A list of strings that it owns. */
 typedef struct cli_names {

@@ -126,20 +126,14 @@ typedef struct technique {
     double us; /* of K kernels without work of their own */
 } technique;
 
-/* The larger of two, of which one that is not known makes the other no answer. */
-static double larger(double a, double b)
-{
-    return isnan(a) || isnan(b) ? (double)NAN : fmax(a, b);
-}
-
 static void put_techniques(FILE *out, const cli_calibration *c)
 {
     const double k = EXAMPLE_KERNELS, launch = cli_calibration_value(c, "launch_us");
     const technique all[] = {
         {"launch and wait", "K `launch_sync`", k * cli_calibration_value(c, "launch_sync_us")},
-        {"stream order", "K max(`launch`, `gap`)", k * larger(launch, cli_calibration_value(c, "gap_us"))},
+        {"stream order", "K max(`launch`, `gap`)", k * cli_larger(launch, cli_calibration_value(c, "gap_us"))},
         {"programmatic dependent launch", "K max(`launch`, `pdl_gap`)",
-         k * larger(launch, cli_calibration_value(c, "pdl_gap_us"))},
+         k * cli_larger(launch, cli_calibration_value(c, "pdl_gap_us"))},
         {"graph", "`graph_launch_sync` + (K - 1) `graph_node`",
          cli_calibration_value(c, "graph_launch_sync_us") + (k - 1) * cli_calibration_value(c, "graph_node_us")},
         {"graph, programmatic edges", "`graph_launch_sync` + (K - 1) `graph_pdl_node`",
@@ -166,7 +160,7 @@ static void put_consequences(FILE *out, const cli_calibration *c)
 {
     const double launch = cli_calibration_value(c, "launch_us"), gap = cli_calibration_value(c, "gap_us");
     const double read = 1e3 * cli_calibration_value(c, "read_gb_per_s"); /* bytes a microsecond */
-    const double launching = EXAMPLE_KERNELS * launch, spare = larger(launch - gap, 0);
+    const double launching = EXAMPLE_KERNELS * launch, spare = cli_larger(launch - gap, 0);
     fputs("\n## What follows\n\n| what | formula | here |\n|---|---|---|\n", out);
     put_line(out, "share of launching beside 18 ms of work", "f = K `launch` / (18000 + K `launch`)",
              100 * launching / (18e3 + launching), "%");
@@ -261,16 +255,10 @@ static pk_status draw(const cli_calibration *c, const char *folder)
 
 /* ---- the command ---- */
 
-static char *folder_of(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash ? cli_copy(path, slash == path ? 1 : (size_t)(slash - path)) : cli_copy(".", 1);
-}
-
 /* What a new calibration gets beside its file. Without gnuplot there is no figure, and that is no failure. */
 static pk_status write_beside(const cli_calibration *c)
 {
-    char *folder = folder_of(c->path), *gnuplot = cli_find_program("gnuplot");
+    char *folder = cli_folder_of(c->path), *gnuplot = cli_find_program("gnuplot");
     pk_status status = write_theory(c, folder);
     if (status == PK_OK && gnuplot)
         status = draw(c, folder);

@@ -196,8 +196,7 @@ static void put_columns(page *to, const devices *of, const char *lab)
                   result->started_utc, knobs);
         if (withdrawn)
             page_item(to,
-                      "%s: results that are withdrawn: %zu; " PAGE_CODE
-                      "./lab report docs/results/%s --all" PAGE_CODE,
+                      "%s: results that are withdrawn: %zu; " PAGE_CODE "./lab report docs/results/%s --all" PAGE_CODE,
                       of->all[i].name, withdrawn, of->all[i].name);
         for (size_t k = 0; k < result->remarks.count; k++)
             page_item(to, "%s: %s", of->all[i].name, result->remarks.names[k]);

@@ -220,12 +220,6 @@ typedef struct way { /* of doing a step */
     double us;
 } way;
 
-/* The larger of two times, of which one that is not known makes the other no answer. */
-static double larger(double a, double b)
-{
-    return isnan(a) || isnan(b) ? (double)NAN : fmax(a, b);
-}
-
 /* The models of docs/theory.md, with the floor in the place of the kernels' own time. */
 static void print_ways(const plan_request *r, const plan_bytes *b, const machine *m)
 {
@@ -233,7 +227,7 @@ static void print_ways(const plan_request *r, const plan_bytes *b, const machine
     const way ways[] = {
         {"launch and wait", "floor + K t_LS", "launch_sync_us", floor_us + k * m->launch_sync_us},
         {"stream order", "max(K t_L, floor + K gap)", "launch_us, gap_us",
-         larger(k * m->launch_us, floor_us + k * m->gap_us)},
+         cli_larger(k * m->launch_us, floor_us + k * m->gap_us)},
         {"graph", "t_G + floor + K node", "graph_node_us", m->graph_us + floor_us + k * m->node_us},
         {"one kernel", "floor + K barrier", "barrier_us", floor_us + k * m->barrier_us},
         {"floor", "bytes / B_read", "", floor_us},

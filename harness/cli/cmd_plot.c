@@ -63,12 +63,6 @@ pk_status cli_plot(const char *result_path, const char *folder)
     return status;
 }
 
-static char *folder_of(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash ? cli_copy(path, slash == path ? 1 : (size_t)(slash - path)) : cli_copy(".", 1);
-}
-
 /* The newest results have no sweep: name those that have one, which draw every figure. */
 static void say_where_a_sweep_is(const char *path)
 {
@@ -77,7 +71,7 @@ static void say_where_a_sweep_is(const char *path)
         return;
     char *swept = cli_has_sweep(&result) ? NULL : cli_newest_result(result.lab, cli_has_sweep);
     if (swept) {
-        char *folder = folder_of(swept);
+        char *folder = cli_folder_of(swept);
         cli_say(2, "This run has no sweep. The newest of %s that has one: ./lab plot %s", result.lab,
                 cli_relative(folder));
         free(folder);
@@ -102,7 +96,7 @@ static pk_status plot_chosen(const char *out, const plot_wanted *wanted)
         labs.names[i][strlen(labs.names[i]) - strlen(".json")] = '\0';
         cli_choice choice = strchr(labs.names[i], '-') ? (cli_choice){NULL, NULL} : cli_choose_result(labs.names[i]);
         if (choice.path) {
-            char *folder = out ? cli_copy(out, strlen(out)) : folder_of(choice.path);
+            char *folder = out ? cli_copy(out, strlen(out)) : cli_folder_of(choice.path);
             cli_say(2, "%s", choice.said);
             cli_groups group = {NULL, 0};
             cli_groups_add_beside(&group, choice.path);
@@ -137,7 +131,7 @@ int cmd_plot(int argc, char **argv)
         status = cli_result_groups(words, count, &groups);
     for (size_t i = 0; i < groups.count && status == PK_OK; i++) {
         const cli_together *group = &groups.groups[i];
-        char *folder = out ? cli_copy(out, strlen(out)) : folder_of(group->names[0]);
+        char *folder = out ? cli_copy(out, strlen(out)) : cli_folder_of(group->names[0]);
         status = plot_group(group, folder, &wanted);
         free(folder);
     }

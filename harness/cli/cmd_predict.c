@@ -37,17 +37,11 @@ typedef struct request {
 
 /* ---- which calibration ---- */
 
-static char *folder_of(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash ? cli_copy(path, slash == path ? 1 : (size_t)(slash - path)) : cli_copy(".", 1);
-}
-
 /* --device; else the calibration beside the result, where it is of the same device; the newest of that device in
  * results/; the limits that the run measured itself. */
 static pk_status choose_calibration(lab_prediction *lab, const char *device)
 {
-    char *folder = folder_of(lab->result.path), *beside = cli_format("%s/" CLI_CALIBRATION_FILE, folder);
+    char *folder = cli_folder_of(lab->result.path), *beside = cli_format("%s/" CLI_CALIBRATION_FILE, folder);
     free(folder);
     pk_status status = PK_OK;
     bool chosen = false;

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "calibration.h"
+
 /* A parser by recursive descent, a function a level of the grammar. It goes on through what is not known, so that a
  * mistake behind it is found too. */
 typedef struct parser {
@@ -36,11 +38,6 @@ static bool take(parser *p, char sign)
     return true;
 }
 
-static double larger(double a, double b)
-{
-    return isnan(a) || isnan(b) ? (double)NAN : fmax(a, b);
-}
-
 static double smaller(double a, double b)
 {
     return isnan(a) || isnan(b) ? (double)NAN : fmin(a, b);
@@ -60,7 +57,7 @@ static double call(parser *p, const char *name)
     const double second = sum(p);
     if (!take(p, ')'))
         return fail(p, "a ) is missing");
-    return is_max ? larger(first, second) : smaller(first, second);
+    return is_max ? cli_larger(first, second) : smaller(first, second);
 }
 
 static double name_value(parser *p)

@@ -9,9 +9,9 @@
 #include "pk/steps.h"
 
 typedef struct grade_rung {
-    char *variant, *status; /* a word of pk_status_word; "skipped" ones count neither way */
-    char *reason;           /* NULL when it passed */
-    double points;          /* 0 to 1 */
+    char *variant, *status;  /* a word of pk_status_word; "skipped" ones count neither way */
+    char *reason;            /* NULL when it passed */
+    double points;           /* 0 to 1 */
     double speed, low, high; /* the solution's time over this one's, and its 95% interval; NaN: not measured */
     int sizes, repetitions;
 } grade_rung;

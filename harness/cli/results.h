@@ -85,7 +85,7 @@ typedef struct cli_result {
     cli_published *published;
     size_t published_count;
     cli_names remarks; /* what else evidence.txt says of it */
-    bool is_quick; /* smoke shapes: `--quick` */
+    bool is_quick;     /* smoke shapes: `--quick` */
     double processors;
     char *knob_names[CLI_MOST_KNOBS];
     cli_names knob_choices[CLI_MOST_KNOBS]; /* what the numbers 0, 1, ... stand for; empty for a knob of numbers */

@@ -87,6 +87,12 @@ bool cli_is_folder(const char *path)
     return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
 }
 
+char *cli_folder_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? cli_copy(path, slash == path ? 1 : (size_t)(slash - path)) : cli_copy(".", 1);
+}
+
 void cli_names_add(cli_names *list, const char *name)
 {
     list->names = cli_grow(list->names, list->count + 1, sizeof *list->names);
