@@ -11,6 +11,7 @@ typedef struct situation {
     const cli_lab *lab;
     const cli_result *result; /* of the student's program; NULL when it is not known */
     const pk_steps *steps;
+    const char *said; /* by a test of it that failed; NULL: the result says */
 } situation;
 
 /* Of the steps that the variant (NULL: any) stands on. */
@@ -196,6 +197,8 @@ static const pk_step *step_named_in(const situation *now, const char *variant, c
 /* What is said of the variant where it did not pass: at its point, or of the whole run. */
 static const char *said_of(const situation *now, const char *variant)
 {
+    if (now->said)
+        return now->said;
     for (size_t i = 0; now->result && i < now->result->point_count; i++) {
         const cli_point *point = &now->result->points[i];
         if (!strcmp(point->variant, variant) && *point->reason)
@@ -379,6 +382,8 @@ static void say_after_pass(const situation *now, const char *again)
         cli_say(2, "Next: the page of lab %s, then ./lab run %s", next, next);
     else
         cli_say(2, "Next: ./lab report and ./lab plot, for a write-up");
+    if (!open && !unjudged && judged && cli_has_solution(now->lab))
+        cli_say(2, "Another way than yours: ./lab solution %s", now->lab->number);
     free(next);
 }
 
@@ -496,7 +501,7 @@ static void say_other_text(const cli_lab *lab, const cli_names *files, const cha
 void cli_advise_after_run(const cli_lab *lab, const cli_result *result, const char *again, const cli_end *end)
 {
     pk_steps steps = cli_student_steps(lab);
-    const situation now = {lab, result, &steps};
+    const situation now = {lab, result, &steps, NULL};
     const cli_point *wrong = first_wrong(result);
     cli_names other = with_other_text(&now);
     if (cli_lost_steps(&steps))
@@ -513,6 +518,65 @@ void cli_advise_after_run(const cli_lab *lab, const cli_result *result, const ch
         say_after_end(&now, again, end);
     say_not_checked(&now);
     cli_names_free(&other);
+    pk_steps_free(&steps);
+}
+
+/* ---- after a test ---- */
+
+/* What a program says of a variant: "pdl: wrong: ...", "... in variant 'pdl'"; CLI_FILLED_IN where it says neither. */
+static cli_state said_state(const char *output, const char *variant)
+{
+    static const struct {
+        const char *form;
+        cli_state state;
+    } known[] = {{"\n%s: wrong: ", CLI_WRONG},
+                 {"\n%s: fault: ", CLI_FAULTS},
+                 {"\n%s: timeout: ", CLI_HANGS},
+                 {" in variant '%s'", CLI_HANGS}};
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        const char *place = strstr(known[i].form, "%s");
+        char *text = cli_format("%.*s%s%s", (int)(place - known[i].form), known[i].form, variant, place + 2);
+        const bool said = strstr(output, text) != NULL;
+        free(text);
+        if (said)
+            return known[i].state;
+    }
+    return CLI_FILLED_IN;
+}
+
+/* The first rung of the steps' that is said to be wrong; *rung is empty where none is. */
+static cli_state first_said(const pk_steps *steps, const char *output, char rung[sizeof steps->steps->rungs])
+{
+    for (size_t i = 0; i < steps->count; i++)
+        for (const char *at = steps->steps[i].rungs; *at; at += strspn(at, ", ")) {
+            const size_t length = strcspn(at, ", ");
+            memcpy(rung, at, length);
+            rung[length] = '\0';
+            const cli_state state = said_state(output, rung);
+            if (state != CLI_FILLED_IN)
+                return state;
+            at += length;
+        }
+    rung[0] = '\0';
+    return CLI_FILLED_IN;
+}
+
+void cli_advise_after_test(const cli_lab *lab, const char *test, const char *output)
+{
+    pk_steps steps = cli_student_steps(lab);
+    const situation now = {lab, NULL, &steps, output};
+    char rung[sizeof steps.steps->rungs], *section = section_in(output);
+    char *again = cli_format("%s%s%sAgain: ./lab test -R '^%s$'", section ? "See " : "", section ? section : "",
+                             section ? "\n" : "", test);
+    const cli_state state = first_said(&steps, output, rung);
+    if (cli_lost_steps(&steps))
+        cli_say_lost_steps(lab, &steps);
+    else if (*rung)
+        say_bad_rung(&now, rung, state == CLI_WRONG ? "is wrong" : cli_state_word(state), again);
+    else
+        cli_say(2, "Next: what the test says above. %s", again);
+    free(again);
+    free(section);
     pk_steps_free(&steps);
 }
 
@@ -558,7 +622,7 @@ static void say_all_filled_in(const situation *now, const cli_progress *progress
 
 bool cli_advise(const cli_lab *lab, const cli_progress *progress)
 {
-    const situation now = {lab, NULL, &progress->steps};
+    const situation now = {lab, NULL, &progress->steps, NULL};
     bool here;
     const pk_step *open = next_open_of(&now, progress, &here);
     const cli_rung *bad = first_bad(progress);

@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cli_config.h"
 #include "models.h"
 #include "pk/host.h"
 #include "quote.h"
@@ -21,6 +22,7 @@ typedef struct request {
     bool writes_itself;     /* the caller said where results go, or asked for no run */
     bool asks_only;         /* for the list of variants or for help */
     bool asks_help;
+    bool no_tests, checks;
     bool names_peers; /* the caller said against whose results targets are judged */
     char *again;      /* the command that makes this run: "run 01 --solution --n=4" */
 } request;
@@ -41,6 +43,10 @@ static void read_argument(request *run, char *argument, const char *next)
 {
     if (!strcmp(argument, "--baseline") || !strcmp(argument, "--solution")) {
         run->role = argument + 2;
+        return;
+    }
+    if (!strcmp(argument, "--no-tests")) { /* of check: the program does not know it */
+        run->no_tests = true;
         return;
     }
     const char *out = cli_value_of("--out", argument, next), *json = cli_value_of("--json", argument, next);
@@ -109,6 +115,8 @@ static void say_next(const cli_lab *lab, const request *run, const written *befo
     if (no_device)
         cli_say(2, "Next: ./lab --backend=cpu %s", run->again);
     else if (!strcmp(run->role, "optimized")) {
+        if (known && run->checks)
+            cli_compare_with_solution(lab, &result);
         work_log_fill(lab, known ? &result : NULL, run->again, end);
         cli_advise_after_run(lab, known ? &result : NULL, run->again, end);
     }
@@ -190,7 +198,10 @@ static int run_lab(const cli_lab *lab, int argc, char **argv, char *extra, const
         run.out = results;
     }
     run.again = again ? cli_copy(again, strlen(again)) : command_again(extra ? "check" : "run", lab, argc, argv);
-    int code = start(lab, &run);
+    run.checks = extra != NULL;
+    const bool tests = run.checks && !run.asks_only && !run.no_tests && !strcmp(run.role, "optimized");
+    int code = tests ? cli_run_students_tests(lab) : 0;
+    code = code ? code : start(lab, &run);
     if (run.asks_help && code == 0 && !extra && cli_lab_has_text(lab))
         cli_say(2, "\nText: ./lab run %s --prompt=TEXT continues a prompt; with --help behind it, its options",
                 lab->number);
@@ -244,12 +255,14 @@ int cmd_check(int argc, char **argv)
 /* Python's packages, where the command line needs them: a line that is no target's name. */
 #define NEEDS_PYTHON "@python"
 
-static void print_targets_of_run(const cli_lab *lab, int argc, char **argv)
+static void print_targets_of_run(const cli_lab *lab, bool checks, int argc, char **argv)
 {
     request run = {.role = "optimized"};
     for (int i = 0; i < argc; i++)
         read_argument(&run, argv[i], i + 1 < argc ? argv[i + 1] : NULL);
     printf("%s_%s\n", lab->id, run.role);
+    if (checks && !strcmp(run.role, "optimized") && strcmp(PK_CLI_BACKEND, "cpu") != 0 && cli_has_solution(lab))
+        printf("%s_solution\n", lab->id); /* which a GPU times beside it */
     free(run.arguments);
 }
 
@@ -316,7 +329,7 @@ int cmd_targets(int argc, char **argv)
     if (text)
         print_targets_of_text(lab, argc - 3, argv + 3);
     else if (lab)
-        print_targets_of_run(lab, argc - 3, argv + 3);
+        print_targets_of_run(lab, !strcmp(command, "check"), argc - 3, argv + 3);
     if (cli_model_needs_python(argc - 1, argv + 1) || (demo && any_has_text(&labs)))
         puts(NEEDS_PYTHON);
     cli_labs_free(&labs);

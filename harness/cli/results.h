@@ -193,12 +193,25 @@ typedef struct cli_minutes {
 } cli_minutes;
 cli_minutes cli_minutes_of(const cli_lab *lab, const cli_progress *progress);
 
+/* ---- cmd_check.c ---- */
+
+/* CTest's tests of the student's program, a line each, up to the first that fails; 0, or the exit code of a wrong
+ * result after what is to be done. */
+int cli_run_students_tests(const cli_lab *lab);
+
+/* After a run of the student's program on a GPU: run the solution at the same knobs, and print how the rungs of both
+ * compare. Nothing on the CPU device, whose times are no GPU's. */
+void cli_compare_with_solution(const cli_lab *lab, const cli_result *yours);
+
 /* ---- advice.c ---- */
 
 /* Say where to go after a run of the student's program, in a line that begins with "Next:": lost fences, the hints of a
  * wrong variant, a rung's first open step, what judges the speed, the next lab, what a fault or a hang asks for; and
  * which steps this device does not check. `result` may be NULL; `again` makes the run: "run 01 --n=4". */
 void cli_advise_after_run(const cli_lab *lab, const cli_result *result, const char *again, const cli_end *end);
+
+/* The same after a test of the student's program that failed and said `output`: the rung that it names. */
+void cli_advise_after_test(const cli_lab *lab, const char *test, const char *output);
 
 /* Say what is next in the lab, and which steps no run has checked for want of a device; false when nothing is next. */
 bool cli_advise(const cli_lab *lab, const cli_progress *progress);

@@ -202,6 +202,70 @@ for kind in gpu cpu; do
 done
 KIND=gpu as_run 5 missed stream=pass pdl=pass -- check 01
 expect 5 'Next: what limits it is in the notes'
+KIND=gpu as_run 0 pass stream=pass pdl=pass -- check 01
+expect 0 'Another way than yours: ./lab solution 01'
+
+# ---- check: tests first; then, on a GPU, the solution beside it ----
+mkdir "$fixture/tools"
+cat >"$fixture/tools/ctest" <<'PROGRAM'
+#!/usr/bin/env bash
+echo "$*" >>"$FAKE_TESTS.asked"
+case $* in
+*' -N '*) printf 'Test project x\n  Test #7: lab01.optimized\n  Test #8: lab01.optimized.problem\n\nTotal Tests: 2\n' ;;
+*problem*) cat "$FAKE_TESTS"; grep -q Failed "$FAKE_TESTS" && exit 8; exit 0 ;;
+esac
+PROGRAM
+chmod +x "$fixture/tools/ctest"
+export FAKE_TESTS=$fixture/tests PATH=$fixture/tools:$PATH
+echo '1/1 Test #8: lab01.optimized.problem ...***Skipped' >"$FAKE_TESTS"
+as_run 0 pass stream=pass pdl=pass -- check 01
+expect 0 'lab01.optimized passed' 'lab01.optimized.problem skipped' 'Next: the page of lab 02'
+printf '%s\n' '    Start 8' '1/1 Test #8: x ...***Failed' 'launch-sync  pass' '' 'pdl: wrong: 4 of 4 (docs/troubleshooting.md#nan)' \
+    'The same again: ./lab run 01 --n=4' '' '0% tests passed, 1 failed' >"$FAKE_TESTS"
+as_run 1 pass stream=pass pdl=pass -- check 01
+expect 1 'lab01.optimized.problem failed' 'The same again: ./lab run 01 --n=4' 'Next: pdl is wrong. The first step to look at is lab01.2' \
+    'See docs/troubleshooting.md#nan' "Again: ./lab test -R '^lab01.optimized.problem$'" './lab hint 01.2'
+expect_no '% tests'
+expect_no 'page of lab 02'
+echo "***Failed: no progress for 1 s in variant 'stream'" >"$FAKE_TESTS"
+as_run 1 pass stream=pass pdl=pass -- check 01
+expect 1 'Next: stream hangs. The first step to look at is lab01.1'
+echo '***Failed to start' >"$FAKE_TESTS"
+as_run 1 pass -- check 01
+expect 1 'Next: what the test says above'
+rm "$FAKE_TESTS.asked"
+as_run 0 pass stream=pass pdl=pass -- check 01 --no-tests
+as_run 0 pass stream=pass pdl=pass -- run 01
+FAKE=code:0 run check 01 --help
+FAKE=code:0 run check 01 --baseline
+[[ ! -e $FAKE_TESTS.asked ]] || fail 'tests ran where none are asked for'
+printf '***Skipped\n' >"$FAKE_TESTS"
+cp "$PK_LAB_BUILD/bin/lab01_solution" "$fixture/solution"
+make_solution() { # as many times as fast as the baseline as $1 says
+    SPEEDUP=$1 KIND=gpu make_result "$fixture/solution.json" lab01_solution pass stream=pass pdl=pass
+}
+cat >"$PK_LAB_BUILD/bin/lab01_solution" <<'PROGRAM'
+#!/usr/bin/env bash
+[[ -z ${PK_REPORTED_FD-} ]] || printf r >&"$PK_REPORTED_FD"
+words=$*
+[[ $words != --list ]] || exit 0
+echo "$words" >"${PK_LAB_BUILD%/*}/solution.asked"
+cp "${PK_LAB_BUILD%/*}/solution.json" "${words##*--json=}"
+PROGRAM
+make_solution 10
+SPEEDUP=5 KIND=gpu as_run 0 pass stream=pass -- check 01
+expect 0 'Against the solution' 'stream 5x 10x 0.50 [0.49, 0.51] slower'
+expect_no 'pdl'
+grep -q -- '--n=1 --variant=stream --json=' "$fixture/solution.asked" || fail "the solution ran otherwise: $(<"$fixture/solution.asked")"
+[[ -s $results/2026-03-01T000000Z-d/solution/lab01.json ]] || fail "the solution's result is not kept"
+make_solution 5.01
+SPEEDUP=5 KIND=gpu as_run 0 pass stream=pass -- check 01
+expect 0 '1.00 [0.98, 1.02] the same'
+SPEEDUP=5 as_run 0 pass stream=pass -- check 01
+expect_no 'Against the solution'
+cp "$fixture/solution" "$PK_LAB_BUILD/bin/lab01_solution"
+as_run 0 pass stream=pass pdl=pass -- run 01
+PATH=${PATH#*:}
 FAKE=code:0 run run 01 "--csv=$fixture/x.csv" # nothing says where it ran, but for the build
 if [[ $("$pk_lab" run 01 --explore=1 2>&1) == *'needs the CPU device'* ]]; then
     expect 0 'Next: ./lab check 01'
