@@ -3,8 +3,10 @@
 find_program(PK_PYTHON3 python3)
 
 # pk_add_peer(02 peer_triton.py): the test lab02.peer runs the program at a smoke shape, without timing. It is skipped
-# where python3 lacks what the program needs, or finds no GPU.
+# where python3 lacks what the program needs, or finds no GPU. `./lab demo --full` runs it too, by build/peers/lab02-triton.txt.
 function(pk_add_peer number script)
+    string(REGEX REPLACE "^peer_|[.]py$" "" peer ${script})
+    file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/peers/lab${number}-${peer}.txt CONTENT "${CMAKE_CURRENT_SOURCE_DIR}/${script}\n")
     if(NOT PK_PYTHON3)
         message(STATUS "python3: not installed, so ${script} of lab ${number} is not tested")
         return()

@@ -186,6 +186,7 @@ int cmd_explore(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_demo(int argc, char **argv);
+bool cli_demo_is_full(int argc, char **argv); /* argv[0] is the command */
 int cmd_targets(int argc, char **argv); /* what ./lab has to build for the command line that follows, a line each */
 int cmd_hint(int argc, char **argv);
 int cmd_solution(int argc, char **argv);
@@ -205,6 +206,11 @@ int cmd_plan(int argc, char **argv);
 int cmd_predict(int argc, char **argv);
 int cmd_calibrate(int argc, char **argv);
 bool cli_calibrates_now(int argc, char **argv); /* not: shows a file; argv[0] is the command */
+
+/* Run a lab's program with these arguments (--baseline and --solution choose it), with `extra` behind them where it is
+ * not NULL, and say what is next. `again`: the command that would make the same kind of run; NULL: this very one. The
+ * exit code. */
+int cli_run_of(const cli_lab *lab, int argc, char **argv, char *extra, const char *again);
 
 /* The library that `cc` links for its arguments; NULL when they are wrong. */
 const char *cli_cc_target(int argc, char **argv);

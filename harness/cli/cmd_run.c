@@ -1,4 +1,4 @@
-/* `run`, `check` and `demo`: start lab programs, which measure, print their table and write the result files. */
+/* `run` and `check`: start lab programs, which measure, print their table and write the result files. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -180,8 +180,7 @@ static bool has_peers(const char *folder, const cli_lab *lab)
     return found;
 }
 
-/* `again`: the command that would make the same kind of run, for its advice; NULL: this very one. */
-static int run_lab(const cli_lab *lab, int argc, char **argv, char *extra, const char *again)
+int cli_run_of(const cli_lab *lab, int argc, char **argv, char *extra, const char *again)
 {
     request run = {.role = "optimized"};
     char *results = cli_format("%s/results", cli_source()), *out = cli_format("--out=%s", results);
@@ -231,7 +230,7 @@ static int run_named(int argc, char **argv, char *extra)
         return cli_failed(pk_fail(PK_USAGE, "--baseline and --solution are two programs; name one"));
     cli_labs labs = cli_find_labs();
     const cli_lab *lab = cli_lab_named(&labs, argv[1]);
-    int code = lab ? run_lab(lab, argc - 2, argv + 2, extra, NULL) : cli_failed(PK_USAGE);
+    int code = lab ? cli_run_of(lab, argc - 2, argv + 2, extra, NULL) : cli_failed(PK_USAGE);
     cli_labs_free(&labs);
     return code;
 }
@@ -309,15 +308,15 @@ int cmd_targets(int argc, char **argv)
     cli_labs labs = cli_find_labs();
     if (!strcmp(command, "doctor"))
         puts("pk_probe");
-    if (!strcmp(command, "calibrate") && cli_calibrates_now(argc - 1, argv + 1))
+    const bool demo = !strcmp(command, "demo"), full = demo && cli_demo_is_full(argc - 1, argv + 1);
+    if (full || (!strcmp(command, "calibrate") && cli_calibrates_now(argc - 1, argv + 1)))
         puts("pk_calibrate");
     const char *library = !strcmp(command, "cc") ? cli_cc_target(argc - 1, argv + 1) : NULL;
     if (library)
         puts(library);
-    const bool demo = !strcmp(command, "demo");
     if (demo || !strcmp(command, "list"))
         for (size_t i = 0; i < labs.count; i++)
-            print_targets_of_every(&labs.labs[i], demo);
+            print_targets_of_every(&labs.labs[i], demo && !full);
     if (!strcmp(command, "grade"))
         print_targets_of_grade(&labs, argc - 2, argv + 2);
     bool profiles = !strcmp(command, "profile");
@@ -330,84 +329,8 @@ int cmd_targets(int argc, char **argv)
         print_targets_of_text(lab, argc - 3, argv + 3);
     else if (lab)
         print_targets_of_run(lab, !strcmp(command, "check"), argc - 3, argv + 3);
-    if (cli_model_needs_python(argc - 1, argv + 1) || (demo && any_has_text(&labs)))
+    if (cli_model_needs_python(argc - 1, argv + 1) || (demo && !full && any_has_text(&labs)))
         puts(NEEDS_PYTHON);
     cli_labs_free(&labs);
     return 0;
-}
-
-/* ---- demo ---- */
-
-/* Short, so that a lab's whole sweep takes seconds: the demonstration shows shapes, `run` measures. */
-#define DEMO_TIME_LIMIT "--time-limit=0.08"
-
-static char *newest_folder(void)
-{
-    char *root = cli_format("%s/results", cli_source());
-    cli_names folders = cli_list_folder(root, "2", "");
-    char *newest = folders.count ? cli_format("%s/%s", root, folders.names[folders.count - 1]) : NULL;
-    cli_names_free(&folders);
-    free(root);
-    return newest;
-}
-
-/* Run one lab's baseline against its solution, in a course pack against the student's program. The first run makes the
- * folder, the others write into it. */
-static int demonstrate(const cli_lab *lab, char **folder)
-{
-    char *json = *folder ? cli_format("--json=%s/%s.json", *folder, lab->id) : NULL;
-    char *csv = *folder ? cli_format("--csv=%s/%s.csv", *folder, lab->id) : NULL;
-    char *arguments[] = {
-        cli_has_solution(lab) ? "--solution" : "--seed=1", "--sweep=quick", "--quick=auto", DEMO_TIME_LIMIT, json, csv};
-    cli_say(2, "Lab %s: %s", lab->number, lab->title);
-    int code = run_lab(lab, *folder ? 6 : 4, arguments, NULL, "demo");
-    if (!*folder)
-        *folder = newest_folder();
-    free(json);
-    free(csv);
-    return code;
-}
-
-static void draw_figures(const char *folder)
-{
-    cli_names files = cli_list_folder(folder, "lab", ".json");
-    for (size_t i = 0; i < files.count; i++) {
-        if (timeline_is_name(files.names[i]))
-            continue;
-        char *path = cli_format("%s/%s", folder, files.names[i]);
-        /* A figure that cannot be drawn does not undo the measurement. */
-        if (cli_plot(path, folder) != PK_OK)
-            fprintf(stderr, "lab: %s\n", pk_error_text());
-        free(path);
-    }
-    cli_names_free(&files);
-}
-
-/* What the demonstration ends with: the first failure, which no skip after it hides; an interruption ends it. */
-static int demo_code(int before, int now)
-{
-    const bool replaces = !before || before == pk_exit_code(PK_SKIP) || now == pk_exit_code(PK_INTERRUPTED);
-    return now && replaces ? now : before;
-}
-
-int cmd_demo(int argc, char **argv)
-{
-    size_t words;
-    pk_status status = cli_parse(argc, argv, NULL, 0, NULL, 0, &words);
-    if (status != PK_OK)
-        return cli_failed(status);
-    cli_labs labs = cli_find_labs();
-    char *folder = NULL;
-    int worst = 0;
-    for (size_t i = 0; i < labs.count && worst != pk_exit_code(PK_INTERRUPTED); i++)
-        worst = demo_code(worst, demonstrate(&labs.labs[i], &folder));
-    if (worst != pk_exit_code(PK_INTERRUPTED))
-        worst = demo_code(worst, cli_demonstrate_text(&labs));
-    if (folder && worst != pk_exit_code(PK_INTERRUPTED)) {
-        draw_figures(folder);
-        cli_say(0, "Results are in %s\nNext: ./lab status, and README.md", cli_relative(folder));
-    }
-    free(folder);
-    cli_labs_free(&labs);
-    return worst;
 }

@@ -9,6 +9,17 @@
 
 /* ---- runs ---- */
 
+/* The text without this checkout's folder in front of its paths; in new memory. */
+static char *without_source(const char *text)
+{
+    char *folder = cli_format("%s/", cli_source());
+    const char *at = strstr(text, folder);
+    char *shorter =
+        at ? cli_format("%.*s%s", (int)(at - text), text, at + strlen(folder)) : cli_copy(text, strlen(text));
+    free(folder);
+    return shorter;
+}
+
 /* The words as one would type them, as far as they are none of the shell's. In new memory. */
 static char *command_of(const cJSON *run)
 {
@@ -16,8 +27,9 @@ static char *command_of(const cJSON *run)
     char *line = cli_copy("", 0);
     cJSON_ArrayForEach(word, cli_json_field(run, "argv"))
     {
-        char *plain = cli_plain(cJSON_IsString(word) ? word->valuestring : "");
-        char *longer = cli_format("%s%s%s", line, *line ? " " : "", plain);
+        char *plain = cli_plain(cJSON_IsString(word) ? word->valuestring : ""), *shorter = without_source(plain);
+        char *longer = cli_format("%s%s%s", line, *line ? " " : "", shorter);
+        free(shorter);
         free(plain);
         free(line);
         line = longer;

@@ -77,6 +77,18 @@ static void put_beginning(page *to, const report_files *files, const char *comma
 
 /* ---- calibration, predictions ---- */
 
+/* A figure that another command drew beside the results; nothing where there is none, or no whole one. */
+static void put_drawn(page *to, const char *folder, const char *file, const char *caption)
+{
+    char *path = cli_format("%s/%s", folder, file), *image;
+    size_t bytes = 0;
+    image = cli_read_bytes(path, &bytes);
+    if (image && strstr(image, "</svg>"))
+        page_figure(to, file, image, bytes, caption);
+    free(image);
+    free(path);
+}
+
 static void put_calibration(page *to, const char *folder)
 {
     char *path = cli_format("%s/" CLI_CALIBRATION_FILE, folder);
@@ -98,6 +110,7 @@ static void put_calibration(page *to, const char *folder)
             page_cell(to, "%.4g", figure->p10);
             page_cell(to, "%.4g", figure->p90);
         }
+        put_drawn(to, folder, "calibration.svg", "What the machine can do");
         free(title);
         cli_calibration_free(&calibration);
     }
