@@ -203,7 +203,7 @@ static void print_hint(const cli_lab *lab, const hints *found, const char *step,
     if (level < found->levels)
         cli_say(0, "More: ./lab hint %s", step + 3);
     else
-        cli_say(0, "That was the last hint. The solution's step: ./lab solution %s", step + 3);
+        cli_say(0, "That was the last hint. The solution's step: ./lab solution %s --anyway", step + 3);
 }
 
 static pk_status show(const cli_lab *lab, const char *step, const char *wanted)

@@ -1,12 +1,13 @@
-/* `solution`: the reference solution's steps, or its difference to the student's files.
+/* `solution`: the reference solution's steps, or its difference to the student's files, once these are right.
  * `reset`: the files as shipped again, the student's kept beside them. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "cli.h"
 #include "pk/host.h"
+#include "results.h"
 
 /* ---- solution ---- */
 
@@ -106,30 +107,78 @@ static int print_difference(const cli_lab *lab)
     return code;
 }
 
+/* The first step that is asked for and is not right by the newest run of its text; NULL when the solution may show.
+ * What no device here could check is no hindrance once it is filled in. */
+static const pk_step *first_unsolved(const cli_progress *progress, const char *number, const char **state)
+{
+    for (size_t i = 0; i < progress->steps.count; i++) {
+        const cli_state of = progress->states[i];
+        const pk_step *step = &progress->steps.steps[i];
+        if (!is_asked(step, number) || of == CLI_PASSED || (of == CLI_NOT_CHECKED && !step->open))
+            continue;
+        *state = cli_state_word(of);
+        return step;
+    }
+    return NULL;
+}
+
+typedef struct solution_request {
+    const char *word, *number; /* "01.2", and ".2" of it or NULL */
+    bool anyway, difference, steps;
+} solution_request;
+
+/* Where a step that is asked for has not passed: says so, and asks on a terminal whether to show it all the same. */
+static bool may_show(const cli_lab *lab, const solution_request *asked)
+{
+    cli_progress progress = cli_progress_of(lab);
+    const char *state = "";
+    const pk_step *unsolved = asked->anyway ? NULL : first_unsolved(&progress, asked->number, &state);
+    bool may = !unsolved;
+    if (unsolved)
+        cli_say(2, "%s has not passed yet (%s).", unsolved->id, state);
+    if (unsolved && isatty(STDIN_FILENO))
+        may = cli_confirm("Show the solution all the same? It is worth more after the hints.");
+    if (!may)
+        cli_say(2, "Not shown. Next: ./lab hint %s, and ./lab run %s; ./lab solution %s --anyway shows it now",
+                unsolved->id + strlen("lab"), lab->number, asked->word);
+    cli_progress_free(&progress);
+    return may;
+}
+
+static int show_solution(const cli_lab *lab, const solution_request *asked)
+{
+    if (!may_show(lab, asked))
+        return pk_exit_code(PK_TODO);
+    if (asked->difference || (!asked->number && !asked->steps))
+        return print_difference(lab);
+    return print_steps(lab, asked->number) == PK_OK ? 0 : cli_failed(PK_USAGE);
+}
+
 int cmd_solution(int argc, char **argv)
 {
-    const char *word = NULL;
-    bool yes = false, difference = false;
-    cli_option options[] = {{"--yes", NULL, &yes}, {"--diff", NULL, &difference}};
+    solution_request asked = {.word = NULL};
+    cli_option options[] = {{"--anyway", NULL, &asked.anyway},
+                            {"--yes", NULL, &asked.anyway},
+                            {"--diff", NULL, &asked.difference},
+                            {"--steps", NULL, &asked.steps}};
     size_t words;
-    pk_status status = cli_parse(argc, argv, options, 2, &word, 1, &words);
+    pk_status status = cli_parse(argc, argv, options, sizeof options / sizeof options[0], &asked.word, 1, &words);
     if (status == PK_OK && !words)
         status = pk_fail(PK_USAGE, "solution needs a lab or a step: ./lab solution 01.1");
+    if (status == PK_OK && asked.difference && asked.steps)
+        status = pk_fail(PK_USAGE, "--diff and --steps are two ways to show it; name one");
     if (status != PK_OK)
         return cli_failed(status);
-    const char *number = strchr(word, '.');
-    char *lab_word = cli_copy(word, strcspn(word, "."));
+    asked.number = strchr(asked.word, '.');
+    char *lab_word = cli_copy(asked.word, strcspn(asked.word, "."));
     cli_labs labs = cli_find_labs();
     const cli_lab *lab = cli_lab_named(&labs, lab_word);
-    int code = 0;
-    if (!lab)
-        code = cli_failed(PK_USAGE);
-    else if (!yes && !cli_confirm("Show the solution? It is worth more after the hints."))
-        printf("Not shown. A hint instead: ./lab hint %s\n", word);
-    else if (difference)
-        code = print_difference(lab);
-    else if ((status = print_steps(lab, number)) != PK_OK)
-        code = cli_failed(status);
+    if (lab && !cli_has_solution(lab)) {
+        (void)pk_fail(PK_USAGE, "there is no solution of lab %s here, as in a course pack; a hint: ./lab hint %s",
+                      lab->number, asked.word);
+        lab = NULL;
+    }
+    const int code = lab ? show_solution(lab, &asked) : cli_failed(PK_USAGE);
     cli_labs_free(&labs);
     free(lab_word);
     return code;

@@ -39,38 +39,38 @@ expect 0
 expect_width
 [[ $(sed -n 's/^01  *\(file\|step\)  *\([^ ]*\) .*/\2/p' <<<"$output" | paste -sd' ') == \
     'optimized.cu lab01.1 lab01.2 lab01.3 chain.cu lab01.4 a_last.cu lab01.5' ]] || fail 'files and steps in another order'
-run status
+run status --all
 expect 0 '0 of 5' 'Next: fill in step lab01.1 in labs/lab01_first/optimized.cu'
 states open open open open open
 fill_in "$labs/optimized.cu"
-run status
+run status --all
 expect 0 'Next: fill in step lab01.4 in labs/lab01_first/chain.cu, then ./lab run 01' './lab hint 01.4'
 states 'filled in' 'filled in' 'filled in' open open
 sed -i 's|return pk_todo(run, "lab01.4");|done(run); return pk_todo(run, "lab01.4");|' "$labs/chain.cu"
-run status
+run status --all
 expect 0 'delete the pk_todo line of lab01.4 in labs/lab01_first/chain.cu'
 fill_in "$labs/chain.cu"
-run status
+run status --all
 expect 0 'Next: fill in step lab01.5 in labs/lab01_first/a_last.cu'
 fill_in "$labs/a_last.cu"
 
 # A verdict goes with what its own file has become, and stays whatever becomes of another.
 make_result "$folder/lab01.json" lab01_optimized pass stream=pass pdl=pass chained=pass last=pass
-run status
+run status --all
 expect 0 '5 of 5'
 states passed passed passed passed passed
 echo 'int more;' >>"$labs/chain.cu"
-run status
+run status --all
 states passed passed passed 'filled in' passed
 echo 'int more;' >>"$labs/optimized.cu"
-run status
+run status --all
 states 'filled in' 'filled in' 'filled in' 'filled in' passed
 
 # ---- after a run ----
 export FAKE_RESULT=$fixture/result.json
 make_result "$FAKE_RESULT" lab01_optimized wrong stream=pass pdl=pass chained=wrong last=pass
 FAKE=wrote:1 run run 01
-expect 1 'Next: chained is wrong: ./lab hint 01.4'
+expect 1 'Next: chained is wrong. The first step to look at is lab01.4, labs/lab01_first/chain.cu:3'
 cp "$fixture/shipped/chain.cu" "$labs"
 make_result "$FAKE_RESULT" lab01_optimized wrong stream=pass pdl=pass chained=wrong last=pass
 FAKE=wrote:1 run run 01
@@ -93,16 +93,16 @@ cp -r "$fixture/shipped" "$labs"
 
 # ---- damaged fences, and a file that is gone ----
 sed -i '/END lab01.4/d' "$labs/chain.cu"
-run status
+run status --all
 expect 0 'lab01.4 has no END line: labs/lab01_first/chain.cu:3' 'restore the file: ./lab reset 01 chain.cu'
 states open open open damaged open
 sed -i '/STEP lab01.1/d' "$labs/optimized.cu"
-run status
+run status --all
 expect 0 'lab01.1 has no STEP line: labs/lab01_first/optimized.cu:4' 'Next: mend the fences, or restore the file: ./lab reset 01'
 expect_no 'reset 01 chain'
 cp "$fixture/shipped/optimized.cu" "$labs"
 rm "$labs/chain.cu"
-run status
+run status --all
 expect 0 'lab01.4 has no STEP line: labs/lab01_first/chain.cu'
 states open open open damaged open
 cp "$fixture/shipped/chain.cu" "$labs"
@@ -116,16 +116,16 @@ fill_in "$labs/optimized.cu"
 run hint 01
 expect 0 'lab01.4, hint 1 of 1'
 cp "$fixture/shipped/optimized.cu" "$labs"
-run solution 01.4
+run solution 01.4 --anyway
 expect 0 'lab01.4: part 4 of it' 'solved_chain(run);' 'The whole file: solutions/lab01_first/chain.cu'
 expect_no solved_a_last
-run solution 01
+run solution 01 --anyway --steps
 expect 0 launch_in_order solved_chain solved_a_last \
     'The whole files: solutions/lab01_first/optimized.cu, solutions/lab01_first/chain.cu, solutions/lab01_first/a_last.cu'
-run solution 01.6
+run solution 01.6 --anyway
 expect_error 'no step 01.6'
 cp "$solutions/chain.cu" "$labs"
-run solution 01 --diff
+run solution 01 --diff --anyway
 expect 0 '+++ solutions/lab01_first/optimized.cu' 'labs/lab01_first/chain.cu is the same as the solution' \
     '+    solved_a_last(run);'
 cp "$fixture/shipped/chain.cu" "$labs"

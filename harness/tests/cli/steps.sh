@@ -211,7 +211,7 @@ expect_no 'One sync'
 run hint 1.1 --level=1
 expect 0 'hint 1 of 3'
 run hint 01.1
-expect 0 'hint 3 of 3' 'One sync a token.' './lab solution 01.1'
+expect 0 'hint 3 of 3' 'One sync a token.' './lab solution 01.1 --anyway'
 expect_no 'Wait where'
 run hint 01.1
 expect 0 'hint 3 of 3'
@@ -246,16 +246,37 @@ rmdir "$PK_LAB_SOURCE/.lab-progress"
 
 # ---- solution ----
 run solution 01.2
+expect 77 'lab01.2 has not passed yet (open)' './lab hint 01.2' './lab solution 01.2 --anyway'
+expect_no 'wait_once(run);'
+run solution 01.2 --anyway
 expect 0 'lab01.2: wait once' 'wait_once(run);' NOTES.md
 expect_no launch_in_order
-run solution 01
-expect 0 launch_in_order wait_once
-run solution 01 --diff
+run solution 01 --anyway --steps
+expect 0 launch_in_order wait_once 'The whole file'
+run solution 01 --yes
 expect 0 '+    wait_once(run);' '-    return pk_todo(run, "lab01.2");'
+run solution 01.1 --diff --anyway
+expect 0 '+    wait_once(run);'
+run solution 01 --diff --steps
+expect_error 'name one'
+# By what runs have said: a step alone, and the lab; what cannot be checked here is no hindrance.
+cp "$file" "$fixture/before"
+cp "$fixture/filled_in" "$file"
+mkdir -p "$folder"
+make_result "$folder/lab01.json" lab01_optimized wrong stream=pass pdl=wrong
+run solution 01.1
+expect 0 'launch_in_order(run);'
+run solution 01
+expect 77 'lab01.2 has not passed yet (wrong)'
+make_result "$folder/lab01.json" lab01_optimized pass stream=pass pdl=skipped
+run solution 01
+expect 0 '+    wait_once(run);' '-    done(run);'
+rm -r "$PK_LAB_SOURCE/results"
+cp "$fixture/before" "$file"
 run solution 01.5
 expect_error 'no step 01.5'
 run solution 02
-expect_error 'cannot read'
+expect_error 'no solution of lab 02'
 
 # ---- reset ----
 run reset 01
