@@ -199,19 +199,22 @@ static void run_in_full(const cli_lab *lab, full_run *run)
     free(peer);
 }
 
-/* Into the folder, with its page and its figure. */
+/* Into the folder, with its figure, and what models make of it. */
 static void calibrate(full_run *run)
 {
     char *program = cli_format("%s/bin/pk_calibrate", cli_build());
     char *file = cli_format("%s/" CLI_CALIBRATION_FILE, run->folder), *json = cli_format("--json=%s", file);
     char *out = cli_format("--out=%s", run->folder), quick[] = "--quick", command[] = "calibrate";
     char *arguments[] = {program, json, run->is_quick ? quick : NULL, NULL}, *shown[] = {command, file, out, NULL};
+    char predict[] = "predict", *predicted[] = {predict, run->folder, out, NULL};
     if (access(program, X_OK) == 0) {
         cli_say(2, "What the machine can do:");
         const int code = cli_run(arguments);
         run->worst = demo_code(run->worst, code);
         if (code == 0)
             run->worst = demo_code(run->worst, cmd_calibrate(3, shown));
+        if (code == 0)
+            run->worst = demo_code(run->worst, cmd_predict(3, predicted));
     }
     free(out);
     free(json);

@@ -185,9 +185,7 @@ static pk_status apply_file(const char *path, const char *text, size_t bytes, cl
 
 pk_status cli_evidence_apply(cli_result *result)
 {
-    const char *slash = strrchr(result->path, '/');
-    char *folder = slash ? cli_copy(result->path, (size_t)(slash - result->path) + 1) : cli_copy("", 0);
-    char *path = cli_format("%s" CLI_EVIDENCE_FILE, folder);
+    char *folder = cli_folder_of(result->path), *path = cli_format("%s/" CLI_EVIDENCE_FILE, folder);
     size_t bytes = 0;
     char *text = cli_read_bytes(path, &bytes);
     pk_status status = PK_OK;

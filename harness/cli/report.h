@@ -1,5 +1,6 @@
 /* What a report is made of: cmd_report.c chooses results and writes the pages, report_tables.c has the tables of times,
- * report_facts.c what else a result file tells, report_pages.c a whole report around them. */
+ * report_facts.c what else a result file tells, report_models.c what was predicted, report_pages.c a whole report
+ * around them. */
 #ifndef CLI_REPORT_H
 #define CLI_REPORT_H
 
@@ -39,6 +40,11 @@ void report_machines(page *to, const report_files *files); /* host, device, comp
 void report_verified(page *to, const char *path);          /* what was compared with the reference */
 void report_targets(page *to, const char *path);
 void report_analysis(page *to, const char *path); /* the lab's own figures, and lines through its points */
+
+/* ---- report_models.c ---- */
+
+/* What calibration.json in the folder says, and what the labs' models predict from it; nothing without one. */
+void report_calibration(page *to, const report_files *files, const char *folder);
 
 /* ---- report_pages.c ---- */
 

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "calibration.h"
 #include "evidence.h"
 #include "pk/result.h"
 #include "plot.h"
@@ -73,48 +72,6 @@ static void put_beginning(page *to, const report_files *files, const char *comma
     page_text(to, "To get this report again, from the same result files:");
     page_code(to, command);
     put_summary(to, files);
-}
-
-/* ---- calibration, predictions ---- */
-
-/* A figure that another command drew beside the results; nothing where there is none, or no whole one. */
-static void put_drawn(page *to, const char *folder, const char *file, const char *caption)
-{
-    char *path = cli_format("%s/%s", folder, file), *image;
-    size_t bytes = 0;
-    image = cli_read_bytes(path, &bytes);
-    if (image && strstr(image, "</svg>"))
-        page_figure(to, file, image, bytes, caption);
-    free(image);
-    free(path);
-}
-
-static void put_calibration(page *to, const char *folder)
-{
-    char *path = cli_format("%s/" CLI_CALIBRATION_FILE, folder);
-    cli_calibration calibration;
-    if (cli_exists(path) && cli_calibration_load(&calibration, path) == PK_OK) {
-        char *title = cli_calibration_title(&calibration);
-        page_heading(to, 2, "What the machine can do");
-        page_text(to, "%s", title);
-        page_table(to, 4, 0xe);
-        static const char *const heads[] = {"figure", "median", "p10", "p90"};
-        for (size_t i = 0; i < sizeof heads / sizeof heads[0]; i++)
-            page_cell(to, "%s", heads[i]);
-        for (size_t i = 0; i < calibration.count; i++) {
-            const cli_figure *figure = &calibration.figures[i];
-            if (!isfinite(figure->median))
-                continue;
-            page_cell(to, "%s", figure->what);
-            page_cell(to, "%.4g %s", figure->median, figure->unit);
-            page_cell(to, "%.4g", figure->p10);
-            page_cell(to, "%.4g", figure->p90);
-        }
-        put_drawn(to, folder, "calibration.svg", "What the machine can do");
-        free(title);
-        cli_calibration_free(&calibration);
-    }
-    free(path);
 }
 
 /* ---- figures ---- */
@@ -264,21 +221,15 @@ static void put_logs(page *to, const report_files *files)
 
 /* ---- writing ---- */
 
-static char *folder_of_first(const report_files *files)
-{
-    const char *path = files->results[0].path, *slash = strrchr(path, '/');
-    return slash ? cli_copy(path, (size_t)(slash - path)) : cli_copy(".", 1);
-}
-
 static page *made(const report_files *files, const report_wanted *wanted)
 {
     page *to = page_new();
-    char *folder = folder_of_first(files);
+    char *folder = cli_folder_of(files->results[0].path);
     put_beginning(to, files, wanted->command);
     page_heading(to, 2, "How it was measured");
     report_runs(to, files);
     report_machines(to, files);
-    put_calibration(to, folder);
+    report_calibration(to, files, folder);
     for (size_t i = 0; i < files->count; i++)
         put_lab(to, &files->results[i], wanted->all);
     put_logs(to, files);

@@ -81,7 +81,8 @@ run report "--out=$out"
 expect 0 'lab01: results/2026-01-01T000000Z-d/lab01.json, a run of'
 html_check 'assert "which chose # results/2026-01-01T000000Z-d/lab01.json" in text'
 
-# A calibration beside the results is in it.
+# A calibration beside the results is in it, and what the lab's model makes of it.
+echo 'stream: k * launch' >"$PK_LAB_SOURCE/labs/lab01_first/predict.txt"
 cat >"$fixture/results/calibration.json" <<'JSON'
 {"schema": "pk-calibration", "version": 1, "note": null,
  "run": {"program": "p", "started_utc": "2026-01-01T00:00:00Z", "quick": false},
@@ -91,6 +92,7 @@ cat >"$fixture/results/calibration.json" <<'JSON'
 JSON
 run report "$fixture/results" "--out=$out" --format=html
 html_check 'assert "What the machine can do" in text and "issue of <a> launch 3.25 us 3 4" in text, text'
+html_check 'assert "lab01 stream 9.233 3.25 -65%" in text and "Median error: 65% over 1 rungs." in text, text'
 
 # ---- evidence ----
 evidence() { # evidence LINE...
