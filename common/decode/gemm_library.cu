@@ -67,6 +67,7 @@ enum { QUESTIONS = sizeof questions / sizeof questions[0] };
 
 typedef struct plan {
     int m, n, k;
+    bool gelu;           /* bias and GELU at its end */
     bool plain;          /* no algorithm of one kernel: all below is unused */
     int asked, proposal; /* which question's it is */
     LT(MatmulDesc_t) product;
@@ -159,10 +160,10 @@ void pk_gemm_close(pk_gemm *gemm)
     free(gemm);
 }
 
-static const plan *find_plan(const pk_gemm *gemm, int m, int n, int k)
+static const plan *find_plan(const pk_gemm *gemm, int m, int n, int k, bool gelu)
 {
     for (int i = 0; i < gemm->plan_count; i++)
-        if (gemm->plans[i].m == m && gemm->plans[i].n == n && gemm->plans[i].k == k)
+        if (gemm->plans[i].m == m && gemm->plans[i].n == n && gemm->plans[i].k == k && gemm->plans[i].gelu == gelu)
             return &gemm->plans[i];
     return NULL;
 }
@@ -265,7 +266,8 @@ static bool serves(const pk_gemm *gemm, const plan *p, const question *q)
 #endif
 }
 
-/* The first of the proposals that is one kernel, both ways, becomes the plan's; plain: there is none. */
+/* The first of the proposals that is one kernel, both ways where it may have to add, becomes the plan's; plain: there
+ * is none. */
 static pk_status take_one_kernel(const pk_gemm *gemm, plan *p, const question *q, const proposals *from)
 {
     p->plain = false;
@@ -274,16 +276,30 @@ static pk_status take_one_kernel(const pk_gemm *gemm, plan *p, const question *q
         p->algorithm = from->of[p->proposal].algo;
         if (from->of[p->proposal].state == BLAS_VALUE(STATUS_SUCCESS) && serves(gemm, p, q))
             PK_TRY(is_one_kernel(gemm, p, 0, &set));
-        if (set)
+        if (set && !p->gelu)
             PK_TRY(is_one_kernel(gemm, p, 1, &added));
-        if (added)
+        if (p->gelu ? set : added)
             return PK_OK;
     }
     p->plain = true;
     return PK_OK;
 }
 
-static pk_status describe(plan *p)
+static pk_status set_bias(const plan *p, const void *bias)
+{
+    LT_CHECK(LT(MatmulDescSetAttribute)(p->product, LT_VALUE(MATMUL_DESC_BIAS_POINTER), &bias, sizeof bias));
+    return PK_OK;
+}
+
+/* The bias is said before each run; until then any address will do. Its numbers are of y's type. */
+static pk_status describe_end(const pk_gemm *gemm, plan *p)
+{
+    const LT(Epilogue_t) end = LT_VALUE(EPILOGUE_GELU_BIAS);
+    LT_CHECK(LT(MatmulDescSetAttribute)(p->product, LT_VALUE(MATMUL_DESC_EPILOGUE), &end, sizeof end));
+    return set_bias(p, gemm->workspace);
+}
+
+static pk_status describe(const pk_gemm *gemm, plan *p)
 {
     const int32_t transposed = BLAS_VALUE(OP_T);
     LT_CHECK(LT(MatmulDescCreate)(&p->product, BLAS_VALUE(COMPUTE_32F), TYPE_VALUE(R_32F)));
@@ -291,15 +307,15 @@ static pk_status describe(plan *p)
     LT_CHECK(LT(MatrixLayoutCreate)(&p->w, TYPE_VALUE(R_16BF), (uint64_t)p->k, (uint64_t)p->n, p->k));
     LT_CHECK(LT(MatrixLayoutCreate)(&p->x, TYPE_VALUE(R_16BF), (uint64_t)p->k, (uint64_t)p->m, p->k));
     LT_CHECK(LT(MatrixLayoutCreate)(&p->y, TYPE_VALUE(R_32F), (uint64_t)p->n, (uint64_t)p->m, p->n));
-    return PK_OK;
+    return p->gelu ? describe_end(gemm, p) : PK_OK;
 }
 
 static pk_status answer(const pk_gemm *gemm, plan *p, const question *q)
 {
     plan about = {};
     proposals found = {};
-    about.m = p->m > q->least_rows ? p->m : q->least_rows, about.n = p->n, about.k = p->k;
-    pk_status status = describe(&about);
+    about.m = p->m > q->least_rows ? p->m : q->least_rows, about.n = p->n, about.k = p->k, about.gelu = p->gelu;
+    pk_status status = describe(gemm, &about);
     if (status == PK_OK)
         status = ask(gemm, &about, q, &found);
     release_plan(&about);
@@ -308,7 +324,7 @@ static pk_status answer(const pk_gemm *gemm, plan *p, const question *q)
 
 static pk_status make_plan(const pk_gemm *gemm, plan *p)
 {
-    PK_TRY(describe(p));
+    PK_TRY(describe(gemm, p));
     p->plain = true;
     for (p->asked = 0; p->asked < QUESTIONS; p->asked++) {
         const question *const q = &questions[p->asked];
@@ -321,16 +337,14 @@ static pk_status make_plan(const pk_gemm *gemm, plan *p)
     return PK_OK;
 }
 
-pk_status pk_gemm_plan(pk_gemm *gemm, int m, int n, int k)
+static pk_status add_plan(pk_gemm *gemm, int m, int n, int k, bool gelu)
 {
-    if (!gemm || find_plan(gemm, m, n, k))
-        return PK_OK;
     plan *const plans = (plan *)realloc(gemm->plans, (size_t)(gemm->plan_count + 1) * sizeof *plans);
     if (!plans)
         return pk_out_of_memory("products by " LT_LIBRARY);
     gemm->plans = plans;
     plan fresh = {};
-    fresh.m = m, fresh.n = n, fresh.k = k;
+    fresh.m = m, fresh.n = n, fresh.k = k, fresh.gelu = gelu;
     const pk_status status = make_plan(gemm, &fresh);
     if (status == PK_OK)
         gemm->plans[gemm->plan_count++] = fresh;
@@ -339,9 +353,25 @@ pk_status pk_gemm_plan(pk_gemm *gemm, int m, int n, int k)
     return status;
 }
 
+pk_status pk_gemm_plan(pk_gemm *gemm, int m, int n, int k)
+{
+    return !gemm || find_plan(gemm, m, n, k, false) ? PK_OK : add_plan(gemm, m, n, k, false);
+}
+
+pk_status pk_gemm_plan_gelu(pk_gemm *gemm, int m, int n, int k)
+{
+    if (!find_plan(gemm, m, n, k, true))
+        PK_TRY(add_plan(gemm, m, n, k, true));
+    return find_plan(gemm, m, n, k, true)->plain
+               ? pk_fail(PK_SKIP,
+                         LT_LIBRARY " has no product of [%d][%d] and [%d][%d] with bias and GELU in one kernel", m, k,
+                         n, k)
+               : PK_OK;
+}
+
 void pk_gemm_say_plan(const pk_gemm *gemm, int m, int n, int k, char *text, size_t bytes)
 {
-    const plan *const p = gemm ? find_plan(gemm, m, n, k) : NULL;
+    const plan *const p = gemm ? find_plan(gemm, m, n, k, false) : NULL;
     if (gemm && !p)
         snprintf(text, bytes, "no plan");
     else if (!p || p->plain)
@@ -351,25 +381,45 @@ void pk_gemm_say_plan(const pk_gemm *gemm, int m, int n, int k, char *text, size
                  p->proposal + 1);
 }
 
-pk_status pk_gemm_library_run(pk_gemm *gemm, const uint16_t *x, const uint16_t *w, float *y, int m, int n, int k,
-                              int accumulate, void *stream, bool *done)
+static pk_status no_plan(int m, int n, int k, const char *call)
+{
+    return pk_fail(PK_USAGE,
+                   "product of [%d][%d] and [%d][%d] transposed by " LT_LIBRARY
+                   ": no plan for this shape; call %s for it before",
+                   m, k, n, k, call);
+}
+
+/* Counted as one launch, as its plan is. */
+static pk_status launch_plan(const pk_gemm *gemm, const plan *p, const uint16_t *x, const uint16_t *w, float *y,
+                             int accumulate, void *stream)
 {
     static const pk_launch_site site = {LT_LIBRARY " product", NULL, 0};
     const unsigned unknown[3] = {0, 0, 0}; /* the library does not say */
-    const plan *const p = find_plan(gemm, m, n, k);
-    if (!p)
-        return pk_fail(PK_USAGE,
-                       "product of [%d][%d] and [%d][%d] transposed by " LT_LIBRARY
-                       ": no plan for this shape; call pk_gemm_plan for it before",
-                       m, k, n, k);
-    *done = !p->plain;
-    if (p->plain)
-        return PK_OK;
     pk_launch_begin(&site, unknown, unknown, stream);
     const lt_status status = multiply(gemm, p, x, w, y, accumulate, (cudaStream_t)stream);
     pk_launch_end();
     LT_CHECK(status);
     return PK_OK;
+}
+
+pk_status pk_gemm_library_run(pk_gemm *gemm, const uint16_t *x, const uint16_t *w, float *y, int m, int n, int k,
+                              int accumulate, void *stream, bool *done)
+{
+    const plan *const p = find_plan(gemm, m, n, k, false);
+    if (!p)
+        return no_plan(m, n, k, "pk_gemm_plan");
+    *done = !p->plain;
+    return p->plain ? PK_OK : launch_plan(gemm, p, x, w, y, accumulate, stream);
+}
+
+pk_status pk_gemm_run_gelu(pk_gemm *gemm, const uint16_t *x, const uint16_t *w, const float *bias, float *y, int m,
+                           int n, int k, void *stream)
+{
+    const plan *const p = find_plan(gemm, m, n, k, true);
+    if (!p || p->plain)
+        return no_plan(m, n, k, "pk_gemm_plan_gelu");
+    PK_TRY(set_bias(p, bias));
+    return launch_plan(gemm, p, x, w, y, 0, stream);
 }
 
 #else
@@ -408,13 +458,26 @@ void pk_gemm_say_plan(const pk_gemm *gemm, int m, int n, int k, char *text, size
     snprintf(text, bytes, "plain tiled kernel");
 }
 
-/* Never called: there is no gemm. */
+/* Never called, nor the next two: there is no gemm. */
 pk_status pk_gemm_library_run(pk_gemm *gemm, const uint16_t *x, const uint16_t *w, float *y, int m, int n, int k,
                               int accumulate, void *stream, bool *done)
 {
     (void)gemm, (void)x, (void)w, (void)y, (void)m, (void)n, (void)k, (void)accumulate, (void)stream;
     *done = false;
     return PK_OK;
+}
+
+pk_status pk_gemm_plan_gelu(pk_gemm *gemm, int m, int n, int k)
+{
+    (void)gemm, (void)m, (void)n, (void)k;
+    return pk_fail(PK_SKIP, "no vendor's library of products in this build");
+}
+
+pk_status pk_gemm_run_gelu(pk_gemm *gemm, const uint16_t *x, const uint16_t *w, const float *bias, float *y, int m,
+                           int n, int k, void *stream)
+{
+    (void)gemm, (void)x, (void)w, (void)bias, (void)y, (void)m, (void)n, (void)k, (void)stream;
+    return pk_fail(PK_USAGE, "no vendor's library of products in this build");
 }
 
 #endif

@@ -38,6 +38,14 @@ void pk_gemm_say_plan(const pk_gemm *gemm, int m, int n, int k, char *text, size
 pk_status pk_gemm_run(pk_gemm *gemm, const uint16_t *x, const uint16_t *w, float *y, int m, int n, int k,
                       int accumulate, void *stream);
 
+/* By the library's own end of a product, where there is one (`gemm` is not NULL): y = gelu(x w + bias), GELU by tanh, a
+ * bias [n] for each row of y. The library adds what is there (accumulate) before it activates, so a residual behind
+ * GELU is another kernel's. How near its tanh is it does not say. PK_SKIP: it has no such product in one kernel.
+ * Sources: cublasLt.h, CUBLASLT_EPILOGUE_GELU_BIAS and cublasLtMatmul; hipBLASLt API reference. */
+pk_status pk_gemm_plan_gelu(pk_gemm *gemm, int m, int n, int k);
+pk_status pk_gemm_run_gelu(pk_gemm *gemm, const uint16_t *x, const uint16_t *w, const float *bias, float *y, int m,
+                           int n, int k, void *stream);
+
 #ifdef __cplusplus
 }
 #endif

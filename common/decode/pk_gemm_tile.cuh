@@ -8,7 +8,10 @@
  * whatever m is: rows beyond m are zeroes in the tile, and are not stored.
  *
  * Each result is handed to pk_gemm_end(end, row, column, value), a function that the kernel's file defines for its own
- * END, while it is in a register. k is a multiple of 8; x and w are 16-byte aligned. */
+ * END, while it is in a register. Or, by pk_gemm_tile_pairs, two of a row at once, for ends that need both: to
+ * pk_gemm_end_pair(end, row, column, value, other), where `other` is the result PK_GEMM_PAIR_APART columns on. For that
+ * rows of w alternate in groups of so many: 16 first ones, their 16 others, and so on, and n is a multiple of 32.
+ * k is a multiple of 8; x and w are 16-byte aligned. */
 #ifndef PK_GEMM_TILE_CUH
 #define PK_GEMM_TILE_CUH
 
@@ -17,11 +20,21 @@
 
 #include "decode/mma.cuh"
 
+enum { PK_GEMM_PAIR_APART = 16 }; /* columns of one thread, whoever multiplies: see the two forms below */
+
 template <typename END>
 static __device__ inline void pk_gemm_end_inside(const END *end, int m, int n, int row, int column, float value)
 {
     if (row < m && column < n)
         pk_gemm_end(end, row, column, value);
+}
+
+template <typename END>
+static __device__ inline void pk_gemm_end_pair_inside(const END *end, int m, int n, int row, int column, float value,
+                                                      float other)
+{
+    if (row < m && column < n)
+        pk_gemm_end_pair(end, row, column, value, other);
 }
 
 #if defined(PK_HAS_MMA)
@@ -69,15 +82,15 @@ static __device__ inline void pk_gemm_multiply_tile(float sums[2][4][4], const u
     }
 }
 
-template <typename END>
-static __device__ inline void pk_gemm_tile(const uint16_t *x, const uint16_t *w, int m, int n, int k, const END *end)
+/* The block's tile: of each warp a quarter, of each thread results as mma.cuh has them. */
+static __device__ inline void pk_gemm_sum_tile(const uint16_t *x, const uint16_t *w, int m, int n, int k,
+                                               float sums[2][4][4])
 {
     __shared__ __align__(16) uint16_t x_tile[PK_GEMM_TILE_STAGES][PK_GEMM_TILE_ROWS * PK_GEMM_TILE_STRIDE];
     __shared__ __align__(16) uint16_t w_tile[PK_GEMM_TILE_STAGES][PK_GEMM_TILE_COLUMNS * PK_GEMM_TILE_STRIDE];
     const int first_row = blockIdx.y * PK_GEMM_TILE_ROWS, first_column = blockIdx.x * PK_GEMM_TILE_COLUMNS;
     const int warp = threadIdx.x / 32, row = warp / 2 * 32, column = warp % 2 * 32; /* the warp's part */
     const int steps = (k + PK_GEMM_TILE_STEP - 1) / PK_GEMM_TILE_STEP;
-    float sums[2][4][4] = {};
     pk_gemm_copy_tile(x_tile[0], x, first_row, m, 0, k);
     pk_gemm_copy_tile(w_tile[0], w, first_column, n, 0, k);
     pk_async_commit();
@@ -94,12 +107,41 @@ static __device__ inline void pk_gemm_tile(const uint16_t *x, const uint16_t *w,
                               w_tile[stage] + column * PK_GEMM_TILE_STRIDE);
         __syncthreads(); /* and read by all before it is copied into again */
     }
-    const int g = pk_mma_lane() / 4, t = pk_mma_lane() % 4;
+}
+
+/* Row of y of result (i, ., e), column of result (., j, e): of this thread. */
+static __device__ inline int pk_gemm_row_of(int i, int e)
+{
+    return blockIdx.y * PK_GEMM_TILE_ROWS + threadIdx.x / 32 / 2 * 32 + 16 * i + e / 2 * 8 + pk_mma_lane() / 4;
+}
+static __device__ inline int pk_gemm_column_of(int j, int e)
+{
+    return blockIdx.x * PK_GEMM_TILE_COLUMNS + threadIdx.x / 32 % 2 * 32 + 8 * j + 2 * (pk_mma_lane() % 4) + e % 2;
+}
+
+template <typename END>
+static __device__ inline void pk_gemm_tile(const uint16_t *x, const uint16_t *w, int m, int n, int k, const END *end)
+{
+    float sums[2][4][4] = {};
+    pk_gemm_sum_tile(x, w, m, n, k, sums);
     for (int i = 0; i < 2; i++)
         for (int j = 0; j < 4; j++)
             for (int e = 0; e < 4; e++)
-                pk_gemm_end_inside(end, m, n, first_row + row + 16 * i + e / 2 * 8 + g,
-                                   first_column + column + 8 * j + 2 * t + e % 2, sums[i][j][e]);
+                pk_gemm_end_inside(end, m, n, pk_gemm_row_of(i, e), pk_gemm_column_of(j, e), sums[i][j][e]);
+}
+
+template <typename END>
+static __device__ inline void pk_gemm_tile_pairs(const uint16_t *x, const uint16_t *w, int m, int n, int k,
+                                                 const END *end)
+{
+    enum { APART = PK_GEMM_PAIR_APART / 8 }; /* results of 8 columns */
+    float sums[2][4][4] = {};
+    pk_gemm_sum_tile(x, w, m, n, k, sums);
+    for (int i = 0; i < 2; i++)
+        for (int j = 0; j < APART; j++)
+            for (int e = 0; e < 4; e++)
+                pk_gemm_end_pair_inside(end, m, n, pk_gemm_row_of(i, e), pk_gemm_column_of(j, e), sums[i][j][e],
+                                        sums[i][j + APART][e]);
 }
 
 #else
@@ -157,14 +199,13 @@ pk_gemm_multiply_tile(float sums[PK_GEMM_OWN_ROWS][PK_GEMM_OWN_COLUMNS][PK_GEMM_
                                         w_tile[c * PK_GEMM_TILE_ACROSS * PK_GEMM_TILE_STRIDE + at + lane];
 }
 
-template <typename END>
-static __device__ inline void pk_gemm_tile(const uint16_t *x, const uint16_t *w, int m, int n, int k, const END *end)
+static __device__ inline void pk_gemm_sum_tile(const uint16_t *x, const uint16_t *w, int m, int n, int k,
+                                               float sums[PK_GEMM_OWN_ROWS][PK_GEMM_OWN_COLUMNS][PK_GEMM_TILE_LANES])
 {
     __shared__ __align__(64) float x_tile[PK_GEMM_TILE_ROWS * PK_GEMM_TILE_STRIDE],
         w_tile[PK_GEMM_TILE_COLUMNS * PK_GEMM_TILE_STRIDE];
     const int first_row = blockIdx.y * PK_GEMM_TILE_ROWS, first_column = blockIdx.x * PK_GEMM_TILE_COLUMNS;
     const int row = threadIdx.x / PK_GEMM_TILE_ACROSS, column = threadIdx.x % PK_GEMM_TILE_ACROSS;
-    float sums[PK_GEMM_OWN_ROWS][PK_GEMM_OWN_COLUMNS][PK_GEMM_TILE_LANES] = {};
     for (int at = 0; at < k; at += PK_GEMM_TILE_STEP) {
         __syncthreads(); /* the step before is read by all */
         pk_gemm_copy_tile(x_tile, PK_GEMM_TILE_ROWS, x, first_row, m, at, k);
@@ -172,14 +213,46 @@ static __device__ inline void pk_gemm_tile(const uint16_t *x, const uint16_t *w,
         __syncthreads();
         pk_gemm_multiply_tile(sums, x_tile + row * PK_GEMM_TILE_STRIDE, w_tile + column * PK_GEMM_TILE_STRIDE);
     }
+}
+
+static __device__ inline int pk_gemm_row_of(int r)
+{
+    return blockIdx.y * PK_GEMM_TILE_ROWS + threadIdx.x / PK_GEMM_TILE_ACROSS + r * PK_GEMM_TILE_DOWN;
+}
+static __device__ inline int pk_gemm_column_of(int c)
+{
+    return blockIdx.x * PK_GEMM_TILE_COLUMNS + threadIdx.x % PK_GEMM_TILE_ACROSS + c * PK_GEMM_TILE_ACROSS;
+}
+
+static __device__ inline float pk_gemm_sum_parts(const float parts[PK_GEMM_TILE_LANES])
+{
+    float sum = parts[0];
+    for (int lane = 1; lane < PK_GEMM_TILE_LANES; lane++)
+        sum += parts[lane];
+    return sum;
+}
+
+template <typename END>
+static __device__ inline void pk_gemm_tile(const uint16_t *x, const uint16_t *w, int m, int n, int k, const END *end)
+{
+    float sums[PK_GEMM_OWN_ROWS][PK_GEMM_OWN_COLUMNS][PK_GEMM_TILE_LANES] = {};
+    pk_gemm_sum_tile(x, w, m, n, k, sums);
     for (int r = 0; r < PK_GEMM_OWN_ROWS; r++)
-        for (int c = 0; c < PK_GEMM_OWN_COLUMNS; c++) {
-            float sum = sums[r][c][0];
-            for (int lane = 1; lane < PK_GEMM_TILE_LANES; lane++)
-                sum += sums[r][c][lane];
-            pk_gemm_end_inside(end, m, n, first_row + row + r * PK_GEMM_TILE_DOWN,
-                               first_column + column + c * PK_GEMM_TILE_ACROSS, sum);
-        }
+        for (int c = 0; c < PK_GEMM_OWN_COLUMNS; c++)
+            pk_gemm_end_inside(end, m, n, pk_gemm_row_of(r), pk_gemm_column_of(c), pk_gemm_sum_parts(sums[r][c]));
+}
+
+template <typename END>
+static __device__ inline void pk_gemm_tile_pairs(const uint16_t *x, const uint16_t *w, int m, int n, int k,
+                                                 const END *end)
+{
+    static_assert((int)PK_GEMM_TILE_ACROSS == (int)PK_GEMM_PAIR_APART, "a thread's columns are as far apart as those of a pair");
+    float sums[PK_GEMM_OWN_ROWS][PK_GEMM_OWN_COLUMNS][PK_GEMM_TILE_LANES] = {};
+    pk_gemm_sum_tile(x, w, m, n, k, sums);
+    for (int r = 0; r < PK_GEMM_OWN_ROWS; r++)
+        for (int c = 0; c < PK_GEMM_OWN_COLUMNS; c += 2)
+            pk_gemm_end_pair_inside(end, m, n, pk_gemm_row_of(r), pk_gemm_column_of(c), pk_gemm_sum_parts(sums[r][c]),
+                                    pk_gemm_sum_parts(sums[r][c + 1]));
 }
 
 #endif

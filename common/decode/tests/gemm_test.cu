@@ -158,6 +158,47 @@ static pk_status rows_alone(bench *b)
     return PK_OK;
 }
 
+/* With bias and GELU at its end, by a library that has it. The bound is that of a tanh of 11 bits: the library does not
+ * say how near its own is. */
+static pk_status activated(bench *b, pk_gemm *gemm, const char *by)
+{
+    enum { M = 130, N = 64, K = 16 };
+    static const double SCALE = 0.79788456080286535588, CUBE = 0.044715;
+    float bias[N], *device_bias = NULL;
+    pk_launch_counts counts;
+    bool right = true;
+    pk_status status = pk_gemm_plan_gelu(gemm, M, N, K);
+    if (status == PK_SKIP) {
+        printf("%s: %s\n", by, pk_error_text());
+        return PK_OK;
+    }
+    PK_TRY(status);
+    draw(b, false, 4);
+    for (int i = 0; i < N; i++)
+        bias[i] = (float)(i - N / 2) / 16;
+    PK_TRY(upload(b, NAN));
+    PK_TRY(pk_device_alloc((void **)&device_bias, sizeof bias));
+    status = pk_device_upload(device_bias, bias, sizeof bias, b->stream);
+    pk_launch_counts_reset();
+    if (status == PK_OK)
+        status = pk_gemm_run_gelu(gemm, b->device_x, b->device_w, device_bias, b->device_y, M, N, K, b->stream);
+    pk_launch_counts_read(&counts);
+    if (status == PK_OK)
+        status = download(b, b->y);
+    pk_device_free(device_bias);
+    PK_TRY(status);
+    for (int i = 0; i < M * N; i++) {
+        const double v = sum_of(b, i / N, i % N, K) + (double)bias[i % N];
+        const double want = 0.5 * v * (1 + tanh(SCALE * (v + CUBE * v * v * v)));
+        right = right && fabs((double)b->y[i] - want) <= 0x1p-11 * (1 + fabs(v));
+    }
+    expect(right, "bias and GELU of the sums are others", by);
+    expect(counts.launches == 1 && counts.foreign == 0, "a product with GELU is not counted as one launch", by);
+    expect(pk_gemm_run_gelu(gemm, b->device_x, b->device_w, NULL, b->device_y, M, N, 2 * K, b->stream) == PK_USAGE,
+           "a shape without a plan for GELU is not refused", by);
+    return PK_OK;
+}
+
 static pk_status captured(bench *b, pk_gemm *gemm, const char *by)
 {
     enum { M = 33, N = 72, K = 200 };
@@ -334,7 +375,8 @@ static pk_status run(bench *b, pk_gemm *gemm, bool is_gpu)
     PK_TRY(plans_of_stand_in(gemm));
 #endif
     PK_TRY(exact_products(b, gemm, pk_gemm_library()));
-    return captured(b, gemm, pk_gemm_library());
+    PK_TRY(captured(b, gemm, pk_gemm_library()));
+    return activated(b, gemm, pk_gemm_library());
 }
 
 int main(void)

@@ -19,11 +19,17 @@ typedef enum kind {
 } kind;
 enum { MANY_ROWS = 128, THREADS = 32 };
 
-typedef struct stand_in_args { /* y [m][n] = x [m][k] * w [n][k] transposed, + keep * y */
+typedef struct stand_in_args { /* y [m][n] = x [m][k] * w [n][k] transposed + keep y; with a bias GELU of that and it */
     const uint16_t *x, *w;
     float *y, keep;
     int n, k;
+    const float *bias; /* [n], or NULL */
 } stand_in_args;
+
+static __device__ inline float stand_in_gelu(float v)
+{
+    return 0.5f * v * (1 + tanhf(0.7978845608f * (v + 0.044715f * v * v * v)));
+}
 
 /* Block: a row. */
 static __global__ void stand_in_multiply(stand_in_args a)
@@ -35,7 +41,8 @@ static __global__ void stand_in_multiply(stand_in_args a)
         float sum = 0;
         for (int i = 0; i < a.k; i++)
             sum += __uint_as_float((unsigned)x[i] << 16) * __uint_as_float((unsigned)w[i] << 16);
-        y[column] = a.keep != 0 ? a.keep * y[column] + sum : sum;
+        sum = a.keep != 0 ? a.keep * y[column] + sum : sum;
+        y[column] = a.bias ? stand_in_gelu(sum + a.bias[column]) : sum;
     }
 }
 
@@ -75,10 +82,18 @@ stand_in_status STAND_IN(MatmulDescDestroy)(STAND_IN(MatmulDesc_t) product)
     return STAND_IN_BLAS(STATUS_SUCCESS);
 }
 
-stand_in_status STAND_IN(MatmulDescSetAttribute)(STAND_IN(MatmulDesc_t) product, stand_in_of_product, const void *value,
-                                                 size_t)
+stand_in_status STAND_IN(MatmulDescSetAttribute)(STAND_IN(MatmulDesc_t) product, stand_in_of_product attribute,
+                                                 const void *value, size_t bytes)
 {
-    product->transposed = *(const int32_t *)value == STAND_IN_BLAS(OP_T);
+    const bool is_pointer = attribute == STAND_IN_LT(MATMUL_DESC_BIAS_POINTER);
+    if (bytes != (is_pointer ? sizeof(void *) : sizeof(int32_t)))
+        return STAND_IN_BLAS(STATUS_INVALID_VALUE);
+    if (is_pointer)
+        product->bias = *(const float *const *)value;
+    else if (attribute == STAND_IN_LT(MATMUL_DESC_EPILOGUE))
+        product->gelu = *(const int32_t *)value == STAND_IN_LT(EPILOGUE_GELU_BIAS);
+    else
+        product->transposed = *(const int32_t *)value == STAND_IN_BLAS(OP_T);
     return STAND_IN_BLAS(STATUS_SUCCESS);
 }
 
@@ -135,8 +150,9 @@ stand_in_status STAND_IN(MatmulPreferenceSetAttribute)(STAND_IN(MatmulPreference
 static bool fits(const stand_in_product *product, const stand_in_matrix *w, const stand_in_matrix *x,
                  const stand_in_matrix *y)
 {
-    return product->transposed && w->rows == x->rows && w->columns == y->rows && x->columns == y->columns &&
-           w->type == STAND_IN_TYPE(R_16BF) && x->type == w->type && y->type == STAND_IN_TYPE(R_32F);
+    return product->transposed && product->gelu == (product->bias != NULL) && w->rows == x->rows &&
+           w->columns == y->rows && x->columns == y->columns && w->type == STAND_IN_TYPE(R_16BF) &&
+           x->type == w->type && y->type == STAND_IN_TYPE(R_32F);
 }
 
 stand_in_status STAND_IN(MatmulAlgoGetHeuristic)(STAND_IN(Handle_t), STAND_IN(MatmulDesc_t) product,
@@ -183,8 +199,8 @@ stand_in_status STAND_IN(Matmul)(STAND_IN(Handle_t), STAND_IN(MatmulDesc_t) prod
 {
     const unsigned m = (unsigned)of_b->columns;
     float keep = *(const float *)beta;
-    stand_in_args multiply = {(const uint16_t *)b, (const uint16_t *)a, (float *)d, keep,
-                              (int)of_a->columns,  (int)of_a->rows};
+    stand_in_args multiply = {(const uint16_t *)b, (const uint16_t *)a, (float *)d,   keep,
+                              (int)of_a->columns,  (int)of_a->rows,     product->bias};
     const stand_in_scale_args scale = {multiply.y, keep, multiply.n};
     if (!fits(product, of_a, of_b, of_d) || algo->kind == NO_CAPTURE)
         return STAND_IN_BLAS(STATUS_NOT_SUPPORTED);

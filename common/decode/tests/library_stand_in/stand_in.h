@@ -35,7 +35,12 @@ typedef stand_in_status hipblasStatus_t;
 typedef enum stand_in_type { STAND_IN_TYPE(R_32F), STAND_IN_TYPE(R_16BF) } stand_in_type;
 typedef enum stand_in_compute { STAND_IN_BLAS(COMPUTE_32F) = 68 } stand_in_compute;
 enum { STAND_IN_BLAS(OP_T) = 1 };
-typedef enum stand_in_of_product { STAND_IN_LT(MATMUL_DESC_TRANSA) = 3 } stand_in_of_product;
+typedef enum stand_in_of_product {
+    STAND_IN_LT(MATMUL_DESC_TRANSA) = 3,
+    STAND_IN_LT(MATMUL_DESC_EPILOGUE) = 7,
+    STAND_IN_LT(MATMUL_DESC_BIAS_POINTER) = 8
+} stand_in_of_product;
+typedef enum STAND_IN(Epilogue_t) { STAND_IN_LT(EPILOGUE_GELU_BIAS) = 36 } STAND_IN(Epilogue_t);
 
 typedef enum STAND_IN(MatmulPreferenceAttributes_t) {
     STAND_IN_LT(MATMUL_PREF_MAX_WORKSPACE_BYTES) = 1,
@@ -52,7 +57,8 @@ enum { CUBLASLT_REDUCTION_SCHEME_NONE = 0, CUBLASLT_REDUCTION_SCHEME_MASK = 7 };
 #endif
 
 typedef struct stand_in_product {
-    bool transposed;
+    bool transposed, gelu;
+    const float *bias; /* [rows of y's columns], with gelu */
 } stand_in_product;
 typedef struct stand_in_matrix { /* by columns */
     stand_in_type type;
