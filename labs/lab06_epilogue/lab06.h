@@ -39,14 +39,16 @@ typedef struct lab06_view {
     void *out;        /* [layers][rows][pitch] */
 } lab06_view;
 
-/* --work=product: one layer with the product that makes its x, in fp32 and with GELU,
- *     x[r][c] = sum over k of a[r][k] w[c][k]
- * x of the view is where a variant that keeps the two apart puts it. */
+/* --work=product: one layer with the product that makes its x,
+ *     x[r][part][c] = sum over k of a[r][k] w[part][c][k]
+ * Factors are bf16, sums and x fp32, whatever the type of bias, h and out. w and x lie as lab06_row_of_w says. */
 typedef struct lab06_product {
     int inner;         /* K, a multiple of 8 */
+    int w_rows;        /* columns; of the gate twice as many, made up to whole groups */
     const uint16_t *a; /* bf16 [rows][inner] */
-    const uint16_t *w; /* bf16 [columns][inner] */
-    lab06_view view;
+    const uint16_t *w; /* bf16 [w_rows][inner] */
+    float *x;          /* [rows][w_rows]: where a variant that keeps the two apart puts it */
+    lab06_view view;   /* its x is NULL */
 } lab06_product;
 
 typedef struct lab06 {
@@ -58,6 +60,24 @@ typedef struct lab06 {
 static inline size_t lab06_element_bytes(int type)
 {
     return type == LAB06_BF16 ? sizeof(uint16_t) : sizeof(float);
+}
+
+/* Of the gate, rows of w alternate in groups: the gates of 16 columns, then their ups. So a thread of a tiled product
+ * has both sums of a column. */
+enum { LAB06_GROUP = 16 };
+
+static inline int lab06_rows_of_w(int parts, int columns)
+{
+    return parts == 1 ? columns : (columns + LAB06_GROUP - 1) / LAB06_GROUP * 2 * LAB06_GROUP;
+}
+
+#if defined(__CUDACC__) || defined(__HIPCC__)
+__host__ __device__
+#endif
+    static inline int
+    lab06_row_of_w(int parts, int part, int column)
+{
+    return parts == 1 ? column : (column / LAB06_GROUP * 2 + part) * LAB06_GROUP + column % LAB06_GROUP;
 }
 
 #endif

@@ -55,6 +55,13 @@ template <int OP, int MATH> static __device__ inline float lab06_one_of(float a,
     return 0.5f * a * (1 + lab06_tanh<MATH>(LAB06_SCALE * (a + LAB06_CUBE * a * a * a)));
 }
 
+/* The activation of what has its bias; GELU has no up. */
+template <int ACT, int MATH> static __device__ inline float lab06_activate(float v, float up)
+{
+    return ACT == LAB06_GELU ? lab06_one_of<LAB06_OP_GELU, MATH>(v, 0.0f)
+                             : lab06_one_of<LAB06_OP_SILU, MATH>(v, 0.0f) * up;
+}
+
 template <int TYPE, int OP, int MATH>
 static __global__ void lab06_map(int columns, lab06_matrix<TYPE> to, lab06_matrix<TYPE> a, float factor)
 {

@@ -43,8 +43,8 @@ typedef struct lab06_reference { /* the host's side, where no variant reaches it
     float *x;    /* [patterns][parts][columns] */
     float *bias; /* [layers][parts][columns] */
     float *h;    /* [patterns][columns] */
-    /* The activation of pattern p in layer l, and how far one that was computed may be off, by exact and by fast forms;
-     * of the baselines, which store every step in between as --type. */
+    /* The activation of pattern p in layer l, and how far one that was computed may be off; of the baselines, which
+     * store every step in between as --type, and of a product whose library makes its tanh as it likes. */
     double *term;                         /* [layers][patterns][columns] */
     float *slack_ladder, *slack_baseline; /* likewise */
     void *raw;                            /* what goes to the device, as --type: a matrix of patterns */
@@ -53,8 +53,9 @@ typedef struct lab06_reference { /* the host's side, where no variant reaches it
     unsigned *device_changed;             /* [1] */
 
     /* --work=product: numerators of a, sixteenths, of each pattern, and of w, sixteenths; x is made of them. */
-    signed char *a, *w;    /* [patterns][inner], [columns][inner] */
-    uint16_t *raw_product; /* [the larger of rows and columns][inner], as bf16 */
+    signed char *a, *w;    /* [patterns][inner], [w_rows][inner] */
+    uint16_t *raw_product; /* [the larger of rows and w_rows][inner], as bf16 */
+    float *got_x;          /* [w_rows]: a row of the product's x */
 } lab06_reference;
 
 static inline int lab06_pattern_of_x(const lab06_reference *ref, int layer, int row)
@@ -124,7 +125,7 @@ pk_status lab06_count_changed(const lab06_rows_of_patterns *rows, unsigned *devi
 #endif
 
 /* sweeps.c */
-enum { LAB06_SWEEPS = 6, LAB06_SWEEPS_QUICK = 3, LAB06_TARGETS = 7, LAB06_AWKWARD = 9, LAB06_HIDDEN = 4 };
+enum { LAB06_SWEEPS = 6, LAB06_SWEEPS_QUICK = 3, LAB06_TARGETS = 7, LAB06_AWKWARD = 11, LAB06_HIDDEN = 4 };
 bool lab06_offers(const pk_run *run, const char *variant);
 extern const pk_sweep lab06_sweeps[LAB06_SWEEPS], lab06_sweeps_quick[LAB06_SWEEPS_QUICK];
 extern const pk_target lab06_targets[LAB06_TARGETS];

@@ -18,26 +18,32 @@ void lab06_product_release(lab06_reference *ref)
     free(ref->a);
     free(ref->w);
     free(ref->raw_product);
+    free(ref->got_x);
 }
 
 pk_status lab06_product_setup(pk_run *run, lab06 *lab, lab06_reference *ref)
 {
     lab06_product *p = &lab->product;
     p->inner = lab06_knob(run, "inner");
+    p->w_rows = lab06_rows_of_w(lab->view.parts, lab->view.columns);
     p->view = lab->view;
-    const size_t inner = (size_t)p->inner, rows = (size_t)lab->view.rows, columns = (size_t)lab->view.columns;
-    void *a = NULL, *w = NULL;
+    const size_t inner = (size_t)p->inner, rows = (size_t)lab->view.rows, w_rows = (size_t)p->w_rows;
+    void *a = NULL, *w = NULL, *x = NULL;
     ref->a = malloc((size_t)ref->patterns * inner);
-    ref->w = malloc(columns * inner);
-    ref->raw_product = malloc((rows > columns ? rows : columns) * inner * sizeof *ref->raw_product);
-    if (!ref->a || !ref->w || !ref->raw_product)
+    ref->w = malloc(w_rows * inner);
+    ref->raw_product = malloc((rows > w_rows ? rows : w_rows) * inner * sizeof *ref->raw_product);
+    ref->got_x = malloc(w_rows * sizeof *ref->got_x);
+    if (!ref->a || !ref->w || !ref->raw_product || !ref->got_x)
         return pk_fail(PK_FAULT,
                        "lab06: no host memory for the factors of a product: use smaller --columns or --inner");
     pk_status status = pk_run_buffer(run, "a", rows * inner * sizeof(uint16_t), PK_BUFFER_INPUT, &a);
     if (status == PK_OK)
-        status = pk_run_buffer(run, "w", columns * inner * sizeof(uint16_t), PK_BUFFER_INPUT, &w);
+        status = pk_run_buffer(run, "w", w_rows * inner * sizeof(uint16_t), PK_BUFFER_INPUT, &w);
+    if (status == PK_OK)
+        status = pk_run_buffer(run, "x", rows * w_rows * sizeof(float), PK_BUFFER_SCRATCH, &x);
     p->a = a;
     p->w = w;
+    p->x = x;
     return status;
 }
 
@@ -71,12 +77,15 @@ static int dot(const signed char *a, const signed char *w, size_t count)
 pk_status lab06_product_fill(pk_run *run, const lab06 *lab, lab06_reference *ref, uint64_t seed)
 {
     const lab06_product *p = &lab->product;
-    const size_t inner = (size_t)p->inner, columns = (size_t)lab->view.columns, patterns = (size_t)ref->patterns;
+    const size_t inner = (size_t)p->inner, columns = (size_t)lab->view.columns, parts = (size_t)lab->view.parts;
+    const size_t patterns = (size_t)ref->patterns, w_rows = (size_t)p->w_rows;
     draw(ref->a, patterns * inner, pk_random_split(seed, SEED_A));
-    draw(ref->w, columns * inner, pk_random_split(seed, SEED_W));
-    for (size_t i = 0; i < patterns * columns; i++)
-        ref->x[i] =
-            (float)dot(ref->a + i / columns * inner, ref->w + i % columns * inner, inner) * SIXTEENTH * SIXTEENTH;
+    draw(ref->w, w_rows * inner, pk_random_split(seed, SEED_W));
+    for (size_t i = 0; i < patterns * parts * columns; i++) {
+        const int row = lab06_row_of_w((int)parts, (int)(i / columns % parts), (int)(i % columns));
+        const signed char *const a = ref->a + i / columns / parts * inner;
+        ref->x[i] = (float)dot(a, ref->w + (size_t)row * inner, inner) * SIXTEENTH * SIXTEENTH;
+    }
     pk_status status = upload(ref, ref->a, patterns, (size_t)lab->view.rows, inner, p->a, pk_run_stream(run));
-    return status == PK_OK ? upload(ref, ref->w, columns, columns, inner, p->w, pk_run_stream(run)) : status;
+    return status == PK_OK ? upload(ref, ref->w, w_rows, w_rows, inner, p->w, pk_run_stream(run)) : status;
 }

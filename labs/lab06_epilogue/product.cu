@@ -8,52 +8,52 @@
  * element needs, and hand it each sum while it is in a register. */
 #include "lab06_product.cuh"
 
-template <int MATH> struct epilogue_end {
+template <int TYPE, int ACT, int MATH> struct epilogue_end {
     lab06_view view;
 };
 
 /* What element (row, column) needs from memory. Of a matvec this is asked for before its sums are made. */
-template <int MATH>
-static __device__ inline lab06_side lab06_end_ask(const epilogue_end<MATH> *end, int row, int column)
+template <int TYPE, int ACT, int MATH>
+static __device__ inline lab06_side lab06_end_ask(const epilogue_end<TYPE, ACT, MATH> *end, int row, int column)
 {
-    const lab06_view *const v = &end->view;
-    lab06_side side = {0, 0};
-    /* STEP lab06.14 for in-matvec, in-product: read the column's bias, and of h the element (about 2 lines) */
-    (void)v, (void)row, (void)column;
+    const lab06_row<TYPE> at = lab06_row_of<TYPE>(&end->view, 0, row);
+    lab06_side side = {0, 0, 0};
+    /* STEP lab06.14 for in-matvec, in-product: read the column's bias, for the gate that of up, and what stands before (about 4 lines) */
+    (void)at, (void)column;
     /* END lab06.14 */
     return side;
 }
 
-/* What becomes of the sum of element (row, column). */
-template <int MATH>
-static __device__ inline void lab06_end_put(const epilogue_end<MATH> *end, int row, int column, float sum,
-                                            lab06_side side)
+/* What becomes of the sum of element (row, column), and of the gate's up. */
+template <int TYPE, int ACT, int MATH>
+static __device__ inline void lab06_end_put(const epilogue_end<TYPE, ACT, MATH> *end, int row, int column, float sum,
+                                            float up, lab06_side side)
 {
-    const lab06_view *const v = &end->view;
-    /* STEP lab06.15 for in-matvec, in-product: bias, lab06_one_of<LAB06_OP_GELU, MATH>(v, 0), residual, out (about 2 lines) */
-    (void)v, (void)row, (void)column, (void)sum, (void)side;
+    const lab06_row<TYPE> at = lab06_row_of<TYPE>(&end->view, 0, row);
+    /* STEP lab06.15 for in-matvec, in-product: biases, lab06_activate<ACT, MATH>, residual, write (about 2 lines) */
+    (void)at, (void)column, (void)sum, (void)up, (void)side;
     /* END lab06.15 */
 }
 
-template <int MATH> static __global__ void __launch_bounds__(LAB06_MATVEC_THREADS) matvec_to_out(lab06_product p)
+template <int TYPE, int ACT, int MATH>
+static __global__ void __launch_bounds__(LAB06_MATVEC_THREADS) matvec_to_out(lab06_product p)
 {
-    const epilogue_end<MATH> end = {p.view};
-    lab06_matvec(&p, &end);
+    const epilogue_end<TYPE, ACT, MATH> end = {p.view};
+    lab06_matvec<ACT>(&p, &end);
 }
 
-template <int MATH> static __global__ void __launch_bounds__(PK_GEMM_TILE_THREADS) tile_to_out(lab06_product p)
+template <int TYPE, int ACT, int MATH>
+static __global__ void __launch_bounds__(PK_GEMM_TILE_THREADS) tile_to_out(lab06_product p)
 {
-    const epilogue_end<MATH> end = {p.view};
-    lab06_tile(&p, &end);
+    const epilogue_end<TYPE, ACT, MATH> end = {p.view};
+    lab06_tile<ACT>(&p, &end);
 }
-
-typedef void (*product_kernel)(lab06_product);
 
 static pk_status in_matvec(pk_run *run)
 {
     const lab06 *const lab = lab06_of(run);
     const cudaStream_t stream = (cudaStream_t)pk_run_stream(run);
-    const product_kernel matvec = lab->math == LAB06_EXACT ? matvec_to_out<LAB06_EXACT> : matvec_to_out<LAB06_FAST>;
+    const lab06_product_kernel matvec = LAB06_KERNEL(run, matvec_to_out);
     /* STEP lab06.16 for in-matvec: one launch: lab06_matvec_blocks, LAB06_MATVEC_THREADS; one wait (about 3 lines) */
     (void)lab, (void)stream, (void)matvec;
     return pk_todo(run, "lab06.16");
@@ -65,7 +65,7 @@ static pk_status in_product(pk_run *run)
 {
     const lab06 *const lab = lab06_of(run);
     const cudaStream_t stream = (cudaStream_t)pk_run_stream(run);
-    const product_kernel product = lab->math == LAB06_EXACT ? tile_to_out<LAB06_EXACT> : tile_to_out<LAB06_FAST>;
+    const lab06_product_kernel product = LAB06_KERNEL(run, tile_to_out);
     /* STEP lab06.17 for in-product: one launch: lab06_tiles, PK_GEMM_TILE_THREADS; one wait (about 3 lines) */
     (void)lab, (void)stream, (void)product;
     return pk_todo(run, "lab06.17");

@@ -12,7 +12,8 @@
 static bool is_of_product(const char *variant)
 {
     return strcmp(variant, "apart") == 0 || strncmp(variant, "product-", 8) == 0 ||
-           strncmp(variant, "in-matvec", 9) == 0 || strncmp(variant, "in-product", 10) == 0;
+           strncmp(variant, "library", 7) == 0 || strncmp(variant, "in-matvec", 9) == 0 ||
+           strncmp(variant, "in-product", 10) == 0;
 }
 
 bool lab06_offers(const pk_run *run, const char *variant)
@@ -38,9 +39,12 @@ static double parts_of(long long act)
 }
 
 /* a and w, and of the epilogue residual and out. */
-static double product_bytes(double rows, double columns, double inner)
+static double product_bytes(const pk_run *run)
 {
-    return (rows + columns) * inner * (double)sizeof(uint16_t) + 2 * rows * columns * (double)sizeof(float);
+    const double rows = lab06_knob(run, "rows"), columns = lab06_knob(run, "columns"), inner = lab06_knob(run, "inner");
+    const double element = (double)lab06_element_bytes(lab06_knob(run, "type"));
+    return (rows + parts_of(lab06_knob(run, "act")) * columns) * inner * (double)sizeof(uint16_t) +
+           2 * rows * columns * element;
 }
 
 /* Fewest: x is read and out is written, and the residual is in registers but for the first layer's; the bias, which is
@@ -48,7 +52,7 @@ static double product_bytes(double rows, double columns, double inner)
 double lab06_bytes_per_token(const pk_run *run)
 {
     if (lab06_knob(run, "work") == LAB06_PRODUCT)
-        return product_bytes(lab06_knob(run, "rows"), lab06_knob(run, "columns"), lab06_knob(run, "inner"));
+        return product_bytes(run);
     const double numbers = parts_of(lab06_knob(run, "act")) + 1 + 1 / lab06_tokens(run);
     return layer_bytes(numbers, lab06_knob(run, "rows"), lab06_knob(run, "columns"), lab06_knob(run, "type"));
 }
@@ -57,7 +61,8 @@ double lab06_bytes_per_token(const pk_run *run)
 double lab06_flops_per_token(const pk_run *run)
 {
     if (lab06_knob(run, "work") == LAB06_PRODUCT)
-        return 2.0 * lab06_knob(run, "rows") * lab06_knob(run, "columns") * lab06_knob(run, "inner");
+        return 2.0 * parts_of(lab06_knob(run, "act")) * lab06_knob(run, "rows") * lab06_knob(run, "columns") *
+               lab06_knob(run, "inner");
     const double operations = lab06_knob(run, "act") == LAB06_GELU ? 11 : 7;
     return operations * lab06_knob(run, "rows") * lab06_knob(run, "columns");
 }
@@ -72,7 +77,8 @@ typedef struct moved { /* of a layer, an element: launches, and numbers that are
 static const moved each_layer[] = {
     {"pointwise", {10, 5}, {23, 15}}, {"operators", {3, 4}, {7, 12}}, {"fused", {1, 1}, {3, 4}},
     {"vector", {1, 1}, {3, 4}},       {"apart", {2, 2}, {0, 0}},      {"product-only", {1, 1}, {0, 0}},
-    {"in-matvec", {1, 1}, {0, 0}},    {"in-product", {1, 1}, {0, 0}},
+    {"in-matvec", {1, 1}, {0, 0}},    {"in-product", {1, 1}, {0, 0}}, {"library", {2, 2}, {0, 0}},
+    {"library-gelu", {2, 2}, {0, 0}},
 };
 
 static const moved *moved_by(const char *variant)
@@ -107,6 +113,8 @@ const char *const lab06_awkward[LAB06_AWKWARD] = {
     "rows=5600 columns=200 layers=1",
     "work=product rows=1 columns=7 inner=8",
     "work=product rows=67 columns=131 pitch=133 inner=136",
+    "work=product rows=1 columns=33 inner=1032 type=bf16 act=silu-gate",
+    "work=product rows=70 columns=49 pitch=51 inner=72 act=silu-gate",
     "rows=37 columns=1000 layers=2 type=bf16 act=silu-gate math=fast",
 };
 
