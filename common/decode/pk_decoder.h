@@ -182,6 +182,12 @@ typedef struct pk_decode_how {
  * takes the token, and PK_FAULT_NO_NUMBER. Returns PK_FAULT when a launch fails. */
 pk_status pk_decode_step(const pk_decoder *decoder, pk_decode_at at, const pk_decode_how *how, void *stream);
 
+/* Decode a text: step i takes tokens[i] at position i, whatever was chosen before it. Logits after each token but the
+ * last go to host memory, logits [count - 1][vocab]. Waits. The first positions of the cache, row 0 of the logits that
+ * are kept, and the first of the tokens become others. PK_USAGE: more tokens than the cache has positions. */
+pk_status pk_decode_text(const pk_decoder *decoder, const pk_decode_how *how, const int *tokens, int count,
+                         float *logits, void *stream);
+
 /* Kernels that pk_decode_step launches. */
 int pk_decode_step_launches(const pk_decoder *decoder, const pk_decode_how *how);
 /* The projections of a step, by name: q, k, v, qkv, o, gate, up, gate+up, down, logits. One of layer `layer`, from

@@ -52,6 +52,9 @@ pk_status pk_reference_bounds_after(const pk_model *model, const pk_reference_ca
  * where a logit is. */
 double pk_reference_kl(const double *want, const float *got, size_t count);
 
+/* Length of got - want over that of want [count]. NaN where a logit is. */
+double pk_reference_l2(const double *want, const float *got, size_t count);
+
 #ifdef __cplusplus
 }
 #endif

@@ -148,3 +148,13 @@ double pk_reference_kl(const double *want, const float *got, size_t count)
         sum += exp(want[i] - most_want) / sum_want * (want[i] - most_want - ((double)got[i] - most_got) + log_sums);
     return sum;
 }
+
+double pk_reference_l2(const double *want, const float *got, size_t count)
+{
+    double apart = 0, length = 0;
+    for (size_t i = 0; i < count; i++) {
+        apart += ((double)got[i] - want[i]) * ((double)got[i] - want[i]);
+        length += want[i] * want[i];
+    }
+    return sqrt(apart / length);
+}

@@ -430,6 +430,21 @@ pk_status pk_decode_step(const pk_decoder *d, pk_decode_at at, const pk_decode_h
     return pk_decode_logits_and_choose(d, d->x, at, how, stream);
 }
 
+pk_status pk_decode_text(const pk_decoder *d, const pk_decode_how *how, const int *tokens, int count, float *logits,
+                         void *stream)
+{
+    const size_t vocab = (size_t)d->config.vocab;
+    if (count > d->shape.capacity)
+        return pk_fail(PK_USAGE, "a text of %d tokens, and the cache has %d positions", count, d->shape.capacity);
+    for (int i = 0; i + 1 < count; i++) {
+        const pk_decode_at at = {d->state, i, tokens[i], 0};
+        PK_TRY(pk_decode_step(d, at, how, stream));
+        PK_TRY(pk_device_download(logits + (size_t)i * vocab, d->logits, vocab * sizeof *logits, stream));
+        PK_TRY(pk_device_stream_synchronize(stream)); /* row 0 is written again */
+    }
+    return PK_OK;
+}
+
 int pk_decode_step_launches(const pk_decoder *d, const pk_decode_how *how)
 {
     const int layer = !how || !how->fused ? 15 : d->config.qk_norm ? 6 : 5;
