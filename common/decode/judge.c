@@ -182,10 +182,8 @@ void pk_judge_drift(const pk_decoded *got, int step, const double *want, pk_drif
     const float *logits = pk_judge_logits(got, step);
     const size_t vocab = (size_t)got->vocab;
     const int token = got->tokens[step];
-    double apart = 0, length = 0, most_want = -INFINITY, most_got = -INFINITY, sum_want = 0, sum_got = 0;
+    double most_want = -INFINITY, most_got = -INFINITY, sum_want = 0, sum_got = 0;
     for (size_t i = 0; i < vocab; i++) {
-        apart += ((double)logits[i] - want[i]) * ((double)logits[i] - want[i]);
-        length += want[i] * want[i];
         most_want = fmax(most_want, want[i]);
         most_got = fmax(most_got, (double)logits[i]);
     }
@@ -193,7 +191,7 @@ void pk_judge_drift(const pk_decoded *got, int step, const double *want, pk_drif
         sum_want += exp(want[i] - most_want);
         sum_got += exp((double)logits[i] - most_got);
     }
-    drift->l2 = fmax(drift->l2, sqrt(apart / length));
+    drift->l2 = fmax(drift->l2, pk_reference_l2(want, logits, vocab));
     drift->kl = fmax(drift->kl, pk_reference_kl(want, logits, vocab));
     drift->nll += log_likely(want[token], most_want, sum_want) - log_likely((double)logits[token], most_got, sum_got);
     drift->steps++;

@@ -286,6 +286,7 @@ static void say_measures(pk_run *run, const lab04 *lab, const lab04_expected *ho
     const size_t states = (size_t)lab->requests * sizeof(pk_decode_state);
     pk_run_measure(run, "buffer-bytes", (double)(host->decoder_bytes + prompts + states + pk_gemm_bytes(lab->gemm)));
     pk_run_measure(run, "model-kv-bytes", (double)host->model_kv_bytes);
+    lab04_say_text(run, host);
     if (drift->steps == 0)
         return;
     pk_run_measure(run, "logits-l2", drift->l2);
@@ -339,6 +340,8 @@ pk_status lab04_verify(pk_run *run, pk_verdict *verdict)
     if (verdict->wrong == 0)
         status = lab->work == LAB04_DECODE ? check_decode(run, lab, host, &got, verdict, &drift)
                                            : check_prefill(run, lab, host, &got, verdict, &drift);
+    if (status == PK_OK && verdict->wrong == 0 && lab->work == LAB04_DECODE)
+        status = lab04_decode_text(run, lab, host);
     if (status == PK_OK && verdict->wrong == 0) {
         remember(run, lab, host, &drift);
         say_measures(run, lab, host, &drift);

@@ -3,6 +3,7 @@
 #define LAB04_PROBLEM_H
 
 #include "decode/pk_judge.h"
+#include "decode/pk_text.h"
 #include "lab04.h"
 
 enum {
@@ -43,6 +44,8 @@ typedef struct lab04_expected {
     unsigned *project_words;      /* [copies] as downloaded */
     float *seen_logits;
     pk_drift seen_drift;
+    int text_tokens; /* of the text that was decoded; below 2: none was */
+    pk_text_judged text;
     bool seen;
     char seen_variant[32];
     size_t cache_bytes;
@@ -74,5 +77,9 @@ pk_status lab04_analyse(const pk_limits *limits, const pk_point *points, size_t 
 
 /* judge.c */
 pk_status lab04_verify(pk_run *run, pk_verdict *verdict);
+
+/* perplexity.c: once a problem, by launches of the form's steps, behind all that the variant did; and say it. */
+pk_status lab04_decode_text(pk_run *run, const lab04 *lab, lab04_expected *host);
+void lab04_say_text(pk_run *run, const lab04_expected *host);
 
 #endif

@@ -130,7 +130,7 @@ static const pk_sweep_axis prefill_axes[] = {PK_AXIS("work", prefill_only), PK_A
 static const pk_sweep_axis prefill_axes_quick[] = {PK_AXIS("work", prefill_only), PK_AXIS("exact", all_exact),
                                                    PK_AXIS("requests", two_requests), PK_AXIS("prompt", prompts_quick)};
 
-static const long long contexts[] = {128, 1024, 4096}, contexts_quick[] = {16};
+static const long long contexts[] = {128, 1024, 4096, 8192}, contexts_quick[] = {16};
 static const pk_sweep_axis context_axes[] = {PK_AXIS("work", decode_only), PK_AXIS("prompt", contexts)};
 static const pk_sweep_axis context_axes_quick[] = {PK_AXIS("work", decode_only), PK_AXIS("prompt", contexts_quick)};
 
@@ -352,7 +352,7 @@ static void projections(const run_points *all)
 static void by_prompt(const run_points *all)
 {
     double worst = NAN;
-    for (long long prompt = 1; prompt <= 4096; prompt++) {
+    for (long long prompt = 1; prompt <= 8192; prompt++) {
         const knob_at at[] = {{LAB04_KNOB_WORK, LAB04_PREFILL},
                               {LAB04_KNOB_EXACT, 1},
                               {LAB04_KNOB_REQUESTS, two_requests[0]},
