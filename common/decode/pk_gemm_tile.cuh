@@ -246,7 +246,8 @@ template <typename END>
 static __device__ inline void pk_gemm_tile_pairs(const uint16_t *x, const uint16_t *w, int m, int n, int k,
                                                  const END *end)
 {
-    static_assert((int)PK_GEMM_TILE_ACROSS == (int)PK_GEMM_PAIR_APART, "a thread's columns are as far apart as those of a pair");
+    static_assert((int)PK_GEMM_TILE_ACROSS == (int)PK_GEMM_PAIR_APART,
+                  "a thread's columns are as far apart as those of a pair");
     float sums[PK_GEMM_OWN_ROWS][PK_GEMM_OWN_COLUMNS][PK_GEMM_TILE_LANES] = {};
     pk_gemm_sum_tile(x, w, m, n, k, sums);
     for (int r = 0; r < PK_GEMM_OWN_ROWS; r++)

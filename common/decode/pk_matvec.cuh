@@ -221,6 +221,14 @@ static __device__ inline float pk_activate(pk_activation activation, float x)
     return 0.5f * x * (1 + tanhf(inner));
 }
 
+/* The activation of a gated projection, for kernels whose own is another: FORMS of pk_matvec_finish. */
+struct pk_exact_forms {
+    static __device__ inline float activate(pk_activation activation, float x)
+    {
+        return pk_activate(activation, x);
+    }
+};
+
 /* What a pair's sums are put together with. Asked for between the last of the weights and the sum over lanes and warps,
  * which hides part of the way: a load behind the sums is hidden by nothing, and registers are scarce before. */
 typedef struct pk_matvec_side {
@@ -275,6 +283,7 @@ static __device__ inline void pk_matvec_rotate_and_put(const pk_matvec *m, int f
 
 /* The pair's sums a and b, which the norm's factor multiplies. `at`: the position of a rotation, the step of logits
  * that are kept. */
+template <typename FORMS = pk_exact_forms>
 static __device__ inline void pk_matvec_put(const pk_matvec *m, int pair, float factor, float a, float b, int at,
                                             const pk_matvec_side *s)
 {
@@ -287,7 +296,7 @@ static __device__ inline void pk_matvec_put(const pk_matvec *m, int pair, float 
         return;
     }
     if (m->kind == PK_PROJECT_GATED) {
-        m->y[first] = pk_activate(m->activation, a) * b;
+        m->y[first] = FORMS::activate(m->activation, a) * b;
         return;
     }
     float *const y = m->y_rows > 0 ? m->y + (size_t)(at % m->y_rows) * m->rows : m->y;
@@ -329,7 +338,7 @@ template <int N> static __device__ inline float pk_sum_lanes_of(float value[N])
 
 /* `c` is what pk_matvec_ask_at asked for. All threads of the block; nothing of the kernel ahead is read before this. A
  * kernel that goes on to another block of a product first lets its threads meet. */
-template <int PAIRS>
+template <int PAIRS, typename FORMS = pk_exact_forms>
 static __device__ inline void pk_matvec_finish_at(const pk_matvec *m, pk_matvec_place place, pk_matvec_chunks<PAIRS> *c)
 {
     enum { ROWS = 2 * PAIRS, DEEP = pk_matvec_chunks<PAIRS>::DEEP, MOST_WARPS = PK_MATVEC_THREADS / PK_LANES };
@@ -378,11 +387,12 @@ static __device__ inline void pk_matvec_finish_at(const pk_matvec *m, pk_matvec_
     }
     if (m->norm)
         factor = rsqrtf(squares / (float)m->columns + m->norm_eps);
-    pk_matvec_put(m, pair, factor, a, b, at, &side);
+    pk_matvec_put<FORMS>(m, pair, factor, a, b, at, &side);
 }
-template <int PAIRS> static __device__ inline void pk_matvec_finish(const pk_matvec *m, pk_matvec_chunks<PAIRS> *c)
+template <int PAIRS, typename FORMS = pk_exact_forms>
+static __device__ inline void pk_matvec_finish(const pk_matvec *m, pk_matvec_chunks<PAIRS> *c)
 {
-    pk_matvec_finish_at<PAIRS>(m, pk_matvec_here(), c);
+    pk_matvec_finish_at<PAIRS, FORMS>(m, pk_matvec_here(), c);
 }
 
 /* PK_MATVEC_LAUNCH(PK_LAUNCH, kernel, m, blocks, threads, stream): the instance of kernel<PAIRS> that m asks for. */

@@ -270,6 +270,8 @@ pk_status lab06_verify(pk_run *run, pk_verdict *verdict)
     const lab06 *lab = pk_run_lab_data(run);
     lab06_reference *ref = pk_run_reference(run);
     const int rows = lab->view.rows;
+    if (lab->work == LAB06_DECODE)
+        return lab06_decode_verify(run, lab, ref, verdict);
     const float *const slack = is_baseline(pk_run_variant(run)->name) ? ref->slack_baseline : ref->slack_ladder;
     if (strcmp(pk_run_variant(run)->name, "product-only") == 0)
         return judge_product(run, lab, ref, verdict);

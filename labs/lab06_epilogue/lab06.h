@@ -18,7 +18,7 @@
 
 #include "pk/lab.h"
 
-enum { LAB06_LAYERS, LAB06_PRODUCT };                  /* --work */
+enum { LAB06_LAYERS, LAB06_PRODUCT, LAB06_DECODE };    /* --work */
 enum { LAB06_FP32, LAB06_BF16 };                       /* --type */
 enum { LAB06_GELU, LAB06_SILU_GATE };                  /* --act */
 enum { LAB06_EXACT, LAB06_FAST };                      /* --math */
@@ -54,7 +54,8 @@ typedef struct lab06_product {
 typedef struct lab06 {
     int work, type, act, math;
     lab06_view view;
-    lab06_product product; /* --work=product */
+    lab06_product product;       /* --work=product */
+    struct lab06_decode *decode; /* --work=decode: lab06_decode.h */
 } lab06;
 
 static inline size_t lab06_element_bytes(int type)

@@ -17,9 +17,11 @@ enum {
     LAB06_KNOB_GATE,
     LAB06_KNOB_SPAN,
     LAB06_KNOB_INNER,
+    LAB06_KNOB_MODEL,
     LAB06_KNOBS
 };
 extern const pk_knob lab06_knobs[LAB06_KNOBS];
+enum { LAB06_TINY, LAB06_QWEN2_5, LAB06_SMOLLM2 }; /* --model; the last by real weights */
 
 static inline int lab06_knob(const pk_run *run, const char *name)
 {
@@ -56,6 +58,10 @@ typedef struct lab06_reference { /* the host's side, where no variant reaches it
     signed char *a, *w;    /* [patterns][inner], [w_rows][inner] */
     uint16_t *raw_product; /* [the larger of rows and w_rows][inner], as bf16 */
     float *got_x;          /* [w_rows]: a row of the product's x */
+
+    /* --work=decode: logits as downloaded, and those of exact forms, [steps][vocab]; device memory */
+    float *logits, *logits_exact;
+    size_t cache_bytes, model_kv_bytes, decoder_bytes;
 } lab06_reference;
 
 static inline int lab06_pattern_of_x(const lab06_reference *ref, int layer, int row)
@@ -92,6 +98,18 @@ pk_status lab06_product_setup(pk_run *run, lab06 *lab, lab06_reference *ref);
 pk_status lab06_product_fill(pk_run *run, const lab06 *lab, lab06_reference *ref, uint64_t seed);
 void lab06_product_release(lab06_reference *ref);
 
+/* ---- decode.c ---- */
+
+pk_status lab06_decode_validate(const pk_run *run);
+pk_status lab06_decode_setup(pk_run *run, lab06 *lab, lab06_reference *ref);
+void lab06_decode_release(lab06 *lab, lab06_reference *ref);
+pk_status lab06_decode_reset(pk_run *run);
+pk_status lab06_decode_verify(pk_run *run, const lab06 *lab, lab06_reference *ref, pk_verdict *verdict);
+/* Steps of a repetition; bytes and operations of one. */
+double lab06_decode_steps(const pk_run *run);
+double lab06_decode_bytes(const pk_run *run);
+double lab06_decode_flops(const pk_run *run);
+
 /* ---- judge.c ---- */
 
 pk_status lab06_verify(pk_run *run, pk_verdict *verdict);
@@ -125,7 +143,7 @@ pk_status lab06_count_changed(const lab06_rows_of_patterns *rows, unsigned *devi
 #endif
 
 /* sweeps.c */
-enum { LAB06_SWEEPS = 6, LAB06_SWEEPS_QUICK = 3, LAB06_TARGETS = 7, LAB06_AWKWARD = 11, LAB06_HIDDEN = 4 };
+enum { LAB06_SWEEPS = 8, LAB06_SWEEPS_QUICK = 4, LAB06_TARGETS = 7, LAB06_AWKWARD = 11, LAB06_HIDDEN = 4 };
 bool lab06_offers(const pk_run *run, const char *variant);
 extern const pk_sweep lab06_sweeps[LAB06_SWEEPS], lab06_sweeps_quick[LAB06_SWEEPS_QUICK];
 extern const pk_target lab06_targets[LAB06_TARGETS];

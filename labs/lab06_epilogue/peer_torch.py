@@ -35,7 +35,7 @@ from pk_result import Failure, Report, Result, Verdict, split  # noqa: E402
 
 TYPES, ACTS = ("fp32", "bf16"), ("gelu", "silu-gate")
 KNOBS = [  # problem.c's, with its defaults: results join only where all agree
-    Knob("work", "", "layers", 0, 0, 0, 1, fixed=True, choices=("layers", "product")),
+    Knob("work", "", "layers", 0, 0, 0, 2, fixed=True, choices=("layers", "product", "decode")),
     Knob("rows", "rows", "T: of a layer", 1000, 13, 1, 1 << 20),
     Knob("columns", "numbers", "H: of a row", 3072, 102, 1, 1 << 20),
     Knob("layers", "layers", "L: of a repetition", 32, 3, 1, 1024),
@@ -46,6 +46,7 @@ KNOBS = [  # problem.c's, with its defaults: results join only where all agree
     Knob("gate", "", "that of exact forms", 0, 0, 0, 1, fixed=True, choices=("as-math", "exact")),
     Knob("span", "", "x is drawn from -span to span", 8, 8, 1, 512),
     Knob("inner", "numbers", "none", 768, 72, 8, 1 << 14, fixed=True),
+    Knob("model", "", "none", 1, 0, 0, 2, fixed=True, choices=("tiny", "qwen2.5-0.5b", "smollm2-135m")),
 ]
 
 DRAW_X, DRAW_BIAS, DRAW_H = 600, 601, 602  # parts of the seed

@@ -17,13 +17,14 @@ static const float special[] = {NAN, INFINITY, -INFINITY, 1e20f, -1e20f, 1e30f, 
 
 /* ---- knobs ---- */
 
-static const char *const works[] = {"layers", "product"};
+static const char *const works[] = {"layers", "product", "decode"}, *const models[] = {"tiny", "qwen2.5-0.5b",
+                                                                                       "smollm2-135m"};
 static const char *const types[] = {"fp32", "bf16"}, *const acts[] = {"gelu", "silu-gate"},
                          *const maths[] = {"exact", "fast"}, *const gates[] = {"as-math", "exact"};
 
 const pk_knob lab06_knobs[LAB06_KNOBS] = {
-    [LAB06_KNOB_WORK] = {"work", "", "the epilogues of layers, or one with its product", LAB06_LAYERS, LAB06_LAYERS, 0,
-                         PK_COUNT(works) - 1, works, 0},
+    [LAB06_KNOB_WORK] = {"work", "", "the epilogues of layers, one with its product, or a decoder's", LAB06_LAYERS,
+                         LAB06_LAYERS, 0, PK_COUNT(works) - 1, works, 0},
     [LAB06_KNOB_ROWS] = {"rows", "rows", "T: of a layer", 1000, 13, 1, 1 << 20, NULL, 0},
     [LAB06_KNOB_COLUMNS] = {"columns", "numbers", "H: of a row", 3072, 102, 1, 1 << 20, NULL, 0},
     [LAB06_KNOB_LAYERS] = {"layers", "layers", "L: of a repetition", 32, 3, 1, 1024, NULL, 0},
@@ -38,6 +39,8 @@ const pk_knob lab06_knobs[LAB06_KNOBS] = {
     [LAB06_KNOB_SPAN] = {"span", "", "x is drawn from -span to span", 8, 8, 1, 512, NULL, 0},
     [LAB06_KNOB_INNER] = {"inner", "numbers", "K: of a row of the product's factors, a multiple of 8", 768, 72, 8,
                           1 << 14, NULL, 0},
+    [LAB06_KNOB_MODEL] = {"model", "", "the decoder's shape, with seeded random weights; smollm2-135m: its own",
+                          LAB06_QWEN2_5, LAB06_TINY, 0, PK_COUNT(models) - 1, models, 0},
 };
 
 static size_t elements(const pk_run *run)
@@ -48,6 +51,8 @@ static size_t elements(const pk_run *run)
 static pk_status validate(const pk_run *run)
 {
     const long long columns = pk_knob_value(run, "columns"), pitch = pk_knob_value(run, "pitch");
+    if (lab06_knob(run, "work") == LAB06_DECODE)
+        return lab06_decode_validate(run);
     if (pitch != 0 && pitch < columns)
         return pk_fail(PK_USAGE, "lab06: rows of %lld numbers do not fit a pitch of %lld: use --pitch=%lld, or 0",
                        columns, pitch, columns);
@@ -68,6 +73,7 @@ static pk_status validate(const pk_run *run)
 static void teardown(pk_run *run)
 {
     lab06_reference *ref = pk_run_reference(run);
+    lab06_decode_release(pk_run_lab_data(run), ref);
     if (ref) {
         free(ref->x);
         free(ref->bias);
@@ -145,6 +151,8 @@ static pk_status setup(pk_run *run)
     lab->type = lab06_knob(run, "type");
     lab->act = lab06_knob(run, "act");
     lab->math = lab06_knob(run, "math");
+    if (lab->work == LAB06_DECODE)
+        return lab06_decode_setup(run, lab, ref);
     v->layers = lab06_layers(run);
     v->rows = lab06_knob(run, "rows");
     v->columns = lab06_knob(run, "columns");
@@ -274,6 +282,8 @@ static pk_status fill(pk_run *run, uint64_t seed)
     const lab06_view *v = &lab->view;
     void *stream = pk_run_stream(run);
     const size_t columns = (size_t)v->columns, patterns = (size_t)ref->patterns;
+    if (lab->work == LAB06_DECODE)
+        return PK_OK; /* the weights and the text are the same for all seeds */
     const size_t biases = (size_t)v->layers * (size_t)v->parts;
     if (lab->work == LAB06_LAYERS) {
         draw_matrix(lab, ref->x, patterns * (size_t)v->parts * columns, lab06_knob(run, "span"),
@@ -297,8 +307,9 @@ static pk_status fill(pk_run *run, uint64_t seed)
 
 static pk_status reset(pk_run *run)
 {
-    (void)run; /* a repetition reads what it finds, and writes each number of out once */
-    return PK_OK;
+    const lab06 *lab = pk_run_lab_data(run);
+    /* Elsewhere a repetition reads what it finds, and writes each number of out once. */
+    return lab->work == LAB06_DECODE ? lab06_decode_reset(run) : PK_OK;
 }
 
 const pk_lab pk_this_lab = {

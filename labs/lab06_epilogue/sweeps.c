@@ -1,5 +1,5 @@
 /* Lab 06, the fused epilogue: what a repetition moves, the sweeps, the figures made from them, the targets. A "token"
- * of the harness is a layer's epilogue here. */
+ * of the harness is a layer's epilogue here, and with --work=decode a step. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,24 +8,27 @@
 
 /* ---- sizes ---- */
 
-/* Variants of part two; in-matvec is for one row. */
-static bool is_of_product(const char *variant)
+/* The work that a variant is of. */
+static int work_of(const char *variant)
 {
-    return strcmp(variant, "apart") == 0 || strncmp(variant, "product-", 8) == 0 ||
-           strncmp(variant, "library", 7) == 0 || strncmp(variant, "in-matvec", 9) == 0 ||
-           strncmp(variant, "in-product", 10) == 0;
+    if (strcmp(variant, "decode") == 0 || strcmp(variant, "decode-fast") == 0)
+        return LAB06_DECODE;
+    const bool of_product = strcmp(variant, "apart") == 0 || strncmp(variant, "product-", 8) == 0 ||
+                            strncmp(variant, "library", 7) == 0 || strncmp(variant, "in-matvec", 9) == 0 ||
+                            strncmp(variant, "in-product", 10) == 0;
+    return of_product ? LAB06_PRODUCT : LAB06_LAYERS;
 }
 
 bool lab06_offers(const pk_run *run, const char *variant)
 {
     if (strncmp(variant, "in-matvec", 9) == 0 && lab06_knob(run, "rows") > 1)
-        return false;
-    return is_of_product(variant) == (lab06_knob(run, "work") == LAB06_PRODUCT);
+        return false; /* it is for one row */
+    return work_of(variant) == lab06_knob(run, "work");
 }
 
 double lab06_tokens(const pk_run *run)
 {
-    return lab06_layers(run);
+    return lab06_knob(run, "work") == LAB06_DECODE ? lab06_decode_steps(run) : lab06_layers(run);
 }
 
 static double layer_bytes(double numbers, long long rows, long long columns, long long type)
@@ -51,6 +54,8 @@ static double product_bytes(const pk_run *run)
  * a row, is left out. */
 double lab06_bytes_per_token(const pk_run *run)
 {
+    if (lab06_knob(run, "work") == LAB06_DECODE)
+        return lab06_decode_bytes(run);
     if (lab06_knob(run, "work") == LAB06_PRODUCT)
         return product_bytes(run);
     const double numbers = parts_of(lab06_knob(run, "act")) + 1 + 1 / lab06_tokens(run);
@@ -60,6 +65,8 @@ double lab06_bytes_per_token(const pk_run *run)
 /* Operations of the formula, tanh, e^x and a quotient as one each. */
 double lab06_flops_per_token(const pk_run *run)
 {
+    if (lab06_knob(run, "work") == LAB06_DECODE)
+        return lab06_decode_flops(run);
     if (lab06_knob(run, "work") == LAB06_PRODUCT)
         return 2.0 * parts_of(lab06_knob(run, "act")) * lab06_knob(run, "rows") * lab06_knob(run, "columns") *
                lab06_knob(run, "inner");
@@ -159,6 +166,16 @@ static const long long wide_quick[] = {102}, deep_quick[] = {72};
 static const pk_sweep_axis matvec_axes_quick[] = {PK_AXIS("columns", wide_quick), PK_AXIS("inner", deep_quick),
                                                   PK_AXIS("rows", one_row), PK_AXIS("work", product_only)};
 
+/* The forms in a decoder: of random weights with either activation, of real ones with their own. */
+static const long long decode_only[] = {LAB06_DECODE}, shapes[] = {LAB06_TINY, LAB06_QWEN2_5}, tiny[] = {LAB06_TINY},
+                       smollm2[] = {LAB06_SMOLLM2}, silu_gate[] = {LAB06_SILU_GATE};
+static const pk_sweep_axis model_axes[] = {PK_AXIS("work", decode_only), PK_AXIS("model", shapes),
+                                           PK_AXIS("act", both)};
+static const pk_sweep_axis model_axes_quick[] = {PK_AXIS("work", decode_only), PK_AXIS("model", tiny),
+                                                 PK_AXIS("act", both)};
+static const pk_sweep_axis text_axes[] = {PK_AXIS("work", decode_only), PK_AXIS("model", smollm2),
+                                          PK_AXIS("act", silu_gate)};
+
 const pk_sweep lab06_sweeps[LAB06_SWEEPS] = {
     PK_SWEEP("size", size_axes, "pointwise,operators,fused,vector,persistent", false),
     PK_SWEEP("decode", decode_axes, NULL, false),
@@ -166,11 +183,14 @@ const pk_sweep lab06_sweeps[LAB06_SWEEPS] = {
     PK_SWEEP("error", error_axes, "pointwise,vector", false),
     PK_SWEEP("matvec", matvec_axes, NULL, false),
     PK_SWEEP("product", product_axes, NULL, false),
+    PK_SWEEP("model", model_axes, NULL, false),
+    PK_SWEEP("text", text_axes, NULL, false),
 };
 const pk_sweep lab06_sweeps_quick[LAB06_SWEEPS_QUICK] = {
     PK_SWEEP("size", size_axes_quick, "pointwise,operators,fused,vector,persistent", false),
     PK_SWEEP("error", error_axes_quick, "pointwise,vector", false),
     PK_SWEEP("matvec", matvec_axes_quick, NULL, false),
+    PK_SWEEP("model", model_axes_quick, NULL, false),
 };
 
 /* ---- figures ---- */

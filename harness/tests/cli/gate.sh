@@ -27,7 +27,7 @@ for params in dict(work=0, prompt=32), dict(work=0, prompt=8192), dict(work=1, p
     for variant, launches, us in ("slow", 20, 60), ("graph", 10, 30), ("fused", 1, 10):
         point = copy.deepcopy(template)
         point.update(variant=variant, role="baseline" if variant == "slow" else "ladder", params=params, speedup=None,
-                     measures={"logits-l2": 2e-4, "perplexity": 12.5, "buffer-bytes": 1e9, "model-kv-bytes": 1e9})
+                     measures={"logits-l2": 2e-4, "logits-kl": 3e-6, "perplexity": 12.5, "buffer-bytes": 1e9, "model-kv-bytes": 1e9})
         point["launches"].update(per_token=launches, graph_replays_per_token=0)
         point["phases"]["held_bytes"] = 4e6
         time(point, us)
@@ -326,6 +326,13 @@ run gate before.json none.json "$pair" --gates=my.txt
 expect 0 'none left' 'all 2'
 run gate before.json after.json "$pair" --gates=faster
 expect 0 'gates faster' 'all 3 gates hold'
+run gate before.json after.json "$pair" --gates=quality
+expect 0 'gates quality' 'all 3 gates hold'
+made after.json 'at("fused")[0]["measures"]["logits-kl"] = 1.4e-5'
+run gate before.json after.json "$pair" --gates=quality
+expect 5 '2 of 3 gates hold, 1 failed'
+verdict 'logits drift, KL' FAIL
+made after.json
 run gate before.json after.json --variant=graph --gates=faster
 expect 6 '2 of 3 gates hold, 1 unclear' # the same program: not shown to be faster
 rm none.json
