@@ -130,6 +130,7 @@ const char *const lab06_hidden[LAB06_HIDDEN] = {
     "rows=3..40 columns=30..300 layers=2..3 type=bf16 act=silu-gate",
     "work=product rows=1..40 columns=20..200 inner=16..160/8",
     "work=product rows=1 columns=20..200 inner=16..160/8",
+    "work=product rows=1..40 columns=20..200 inner=16..160/8 type=bf16 act=silu-gate",
 };
 
 /* ---- sweeps ---- */
