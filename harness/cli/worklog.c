@@ -253,7 +253,7 @@ void work_log_fill(const cli_lab *lab, const cli_result *result, const char *aga
     if (waits && work_has_judged(result, end))
         status = fill_last(&log, result, again, end);
     else if (waits)
-        cli_say(2, "  the last entry of %s waits: this run judged no rung", cli_relative(log.path));
+        cli_say(2, "  the last entry of %s waits: this run timed no rung that is right", cli_relative(log.path));
     if (status != PK_OK)
         (void)cli_failed(status);
     work_log_free(&log);

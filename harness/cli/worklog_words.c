@@ -96,9 +96,11 @@ bool work_has_judged(const cli_result *result, const cli_end *end)
 {
     if (!result) /* it did not come to one: a fault, a hang or a crash is a verdict, a wrong option is none */
         return end->killed_by || end->code == pk_exit_code(PK_FAULT) || end->code == pk_exit_code(PK_TIMEOUT);
-    for (size_t i = 0; i < result->point_count; i++)
-        if (is_rung(&result->points[i]) && (cli_passed(&result->points[i]) || is_bad(&result->points[i])))
+    for (size_t i = 0; i < result->point_count; i++) {
+        const cli_point *point = &result->points[i];
+        if (is_rung(point) && (is_bad(point) || (cli_passed(point) && isfinite(point->us_per_token))))
             return true;
+    }
     return false;
 }
 

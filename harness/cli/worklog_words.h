@@ -8,8 +8,8 @@
  */
 char *work_measured_now(const cli_lab *lab);
 
-/* Did the run say anything of the student's rungs: right, wrong, a fault, a hang? `result` may be NULL, here and below.
- */
+/* Did the run say anything of the student's rungs: right and timed, wrong, a fault, a hang? One for a profiler, which
+ * times nothing, says only what is wrong. `result` may be NULL, here and below. */
 bool work_has_judged(const cli_result *result, const cli_end *end);
 
 char *work_result(const cli_result *result);

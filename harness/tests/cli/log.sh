@@ -102,6 +102,8 @@ for code in 2 130; do
 done
 run run 01 --solution
 run run 01 --list
+run_with 0 stream=pass # as without timing, for a profiler
+expect 0 'the last entry of logs/lab01.md waits: this run timed no rung that is right'
 cmp -s "$log" "$fixture/waits" || fail 'a run that judged nothing filled the entry in'
 
 # ---- the file is the reader's ----
