@@ -1,10 +1,13 @@
 /* Shapes, formats, bytes: the arithmetic of `plan`. */
 #include "plan.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "models.h"
 #include "pk/host.h"
 
 enum { LETTERS = 512 };
@@ -114,6 +117,20 @@ static pk_status unknown_name(const char *what, const char *word, const char *co
                    nearest ? nearest : "", nearest ? "'? " : "", list);
 }
 
+/* A model that was fetched or imported, or any folder with a config.json as HuggingFace has it. */
+static pk_status shape_of_folder(const char *folder, pk_model_config *config)
+{
+    char *path = cli_format("%s/config.json", folder), *text = cli_read_file(path);
+    const pk_status status = text ? pk_model_config_parse(text, path, config)
+                                  : pk_fail(PK_USAGE, "cannot read %s: %s; name a size, a model, or a folder with one",
+                                            path, strerror(errno));
+    if (status == PK_OK)
+        (void)snprintf(config->name, sizeof config->name, "%s", cli_relative(folder));
+    free(text);
+    free(path);
+    return status;
+}
+
 pk_status plan_shape(const char *word, pk_model_config *config)
 {
     for (size_t i = 0; i < SIZES; i++)
@@ -126,6 +143,12 @@ pk_status plan_shape(const char *word, pk_model_config *config)
         }
     if (pk_model_config_named(word, config) == PK_OK)
         return PK_OK;
+    char *folder = cli_model_folder(word);
+    if (folder) {
+        const pk_status status = shape_of_folder(folder, config);
+        free(folder);
+        return status;
+    }
     const char *names[MOST_NAMES];
     return unknown_name("model", word, names, all_names(names));
 }

@@ -16,7 +16,8 @@ typedef struct plan_format {
 const plan_format *plan_weight_format(const char *name);
 const plan_format *plan_kv_format(const char *name);
 
-/* A size ("7b") or a model's name as a shape. PK_USAGE with the names that there are. */
+/* A size ("7b"), a model's name, that of a folder in models/, or a path with a slash, as a shape. PK_USAGE with the
+ * names that there are. */
 pk_status plan_shape(const char *word, pk_model_config *config);
 
 typedef struct plan_request {

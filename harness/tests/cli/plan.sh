@@ -34,6 +34,21 @@ expect 0 'x 4.5 bits' '4 x 1024 x 512 KiB = 2.147 GB' '3.717 GB + 2.147 GB = 5.8
 run plan qwen2.5-0.5b --kv=int8 --bandwidth=1000
 expect 0 '2 x 24 x 2 x 64 x 8.25 / 8 = 6336 bytes' '24 + 4 = 364'
 
+# A model of models/, or any folder with a config.json.
+mkdir -p "$PK_LAB_SOURCE/models/mine"
+cat >"$PK_LAB_SOURCE/models/mine/config.json" <<'JSON'
+{"architectures": ["LlamaForCausalLM"], "model_type": "llama", "num_hidden_layers": 3, "hidden_size": 64,
+ "num_attention_heads": 4, "num_key_value_heads": 2, "intermediate_size": 128, "vocab_size": 256,
+ "max_position_embeddings": 512, "rms_norm_eps": 1e-5, "rope_theta": 10000, "hidden_act": "silu",
+ "tie_word_embeddings": true, "bos_token_id": 1, "eos_token_id": 2}
+JSON
+run plan mine --bandwidth=1
+expect 0 'models/mine: 3 layers' '2 x 3 x 2 x 16 x 16 / 8 = 384 bytes'
+run plan "$PK_LAB_SOURCE/models/mine" --bandwidth=1
+expect 0 'models/mine: 3 layers'
+run plan ./nothing --bandwidth=1
+expect_error 'cannot read ./nothing/config.json'
+
 # The machine: the newest calibration, a file, a folder, a result file's limits.
 run plan 7b
 expect_error 'no calibration' './lab calibrate'
