@@ -144,21 +144,32 @@ pk_status cli_calibration_load(cli_calibration *calibration, const char *path)
     return status;
 }
 
-pk_status cli_calibration_find(cli_calibration *calibration, const char *device)
+/* Is it one that was looked for? Else it is freed. */
+static bool is_wanted(cli_calibration *calibration, const char *device, bool quick_too)
 {
-    char *root = cli_format("%s/results", cli_source());
+    const bool wanted = (!device || !strcmp(calibration->device, device)) && (quick_too || !calibration->is_quick);
+    if (!wanted)
+        cli_calibration_free(calibration);
+    return wanted;
+}
+
+static bool find_newest(cli_calibration *calibration, const char *root, const char *device, bool quick_too)
+{
     cli_names folders = cli_list_folder(root, "2", "");
     bool found = false;
     for (size_t i = folders.count; i-- > 0 && !found;) {
         char *path = cli_format("%s/%s/" CLI_CALIBRATION_FILE, root, folders.names[i]);
-        found = cli_exists(path) && load_file(calibration, path) == PK_OK;
-        if (found && device && strcmp(calibration->device, device) != 0) {
-            cli_calibration_free(calibration);
-            found = false;
-        }
+        found = cli_exists(path) && load_file(calibration, path) == PK_OK && is_wanted(calibration, device, quick_too);
         free(path);
     }
     cli_names_free(&folders);
+    return found;
+}
+
+pk_status cli_calibration_find(cli_calibration *calibration, const char *device)
+{
+    char *root = cli_format("%s/results", cli_source());
+    const bool found = find_newest(calibration, root, device, false) || find_newest(calibration, root, device, true);
     free(root);
     if (found)
         return PK_OK;

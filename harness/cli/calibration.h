@@ -31,7 +31,8 @@ typedef struct cli_calibration {
  * that has limits. PK_USAGE with the reason and what to do. */
 pk_status cli_calibration_load(cli_calibration *calibration, const char *path);
 
-/* The newest calibration in results/ that is of the device of this name; NULL: of any. PK_USAGE when there is none. */
+/* The newest calibration in results/ that is of the device of this name; NULL: of any. A quick one only where there is
+ * no full one. PK_USAGE when there is none. */
 pk_status cli_calibration_find(cli_calibration *calibration, const char *device);
 void cli_calibration_free(cli_calibration *calibration);
 

@@ -95,6 +95,8 @@ static void print_calibration(const cli_calibration *c)
     for (size_t i = 0; i < c->count; i++)
         if (c->figures[i].reason[0])
             cli_say(2, "%s %s: %s", c->figures[i].name, c->figures[i].status, c->figures[i].reason);
+    if (c->note[0])
+        cli_say(2, "Note: %s.", c->note);
     if (cli_calibration_is_cpu(c))
         cli_say(2, "CPU device: a host's times, which say nothing about a GPU.");
     if (c->is_result)

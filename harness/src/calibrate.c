@@ -197,7 +197,7 @@ static pk_status read_arguments(request *asked, int argc, char **argv)
     return PK_OK;
 }
 
-/* Where it goes, and whether it can be written there: asked before minutes are spent. */
+/* Where it goes, and whether it can be written there: asked before anything is measured. */
 static pk_status place(const request *asked, char *folder, size_t folder_bytes, char *path, size_t bytes)
 {
     if (asked->json) {
@@ -226,6 +226,9 @@ static pk_status measure(pk_calibrator *c, pk_calibrated *figures)
     pk_device_event_destroy(c->begin);
     pk_device_event_destroy(c->end);
     pk_nvml_read(&report.clocks_after);
+    if (pk_nvml_throttled(&report.clocks_before) || pk_nvml_throttled(&report.clocks_after))
+        report.note = strdup("the device was throttled, and its figures may be too slow; let it cool down, and "
+                             "calibrate again (docs/measuring.md#throttling)");
     return status;
 }
 

@@ -64,6 +64,9 @@ run calibrate "$folder/calibration.json" --theory
 expect 0 '# docs/theory.md with the numbers' '| persistent kernel | K `barrier` | - |'
 run calibrate "$repository/harness/tests/data/example-gpu.json"
 expect 0 launch_sync_us 'the limits of its run, and no more'
+sed 's/"figures"/"note": "it was hot", &/' "$FAKE_CALIBRATION" >"$fixture/hot.json"
+run calibrate "$fixture/hot.json"
+expect 0 'Note: it was hot.'
 sed 's/"gpu"/"cpu"/' "$FAKE_CALIBRATION" >"$fixture/cpu.json"
 run calibrate "$fixture/cpu.json" --theory
 expect 0 'CPU device, not a GPU' 'say nothing about a GPU'

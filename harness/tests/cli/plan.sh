@@ -67,6 +67,10 @@ run plan 7b --device="$PK_LAB_SOURCE/results/2026-01-01T000000Z-old/calibration.
 expect 0 'Old GPU' '/ 2000 GB/s'
 run plan 7b --device="$repository/harness/tests/data/example-gpu.json"
 expect 0 'limits of the run of'
+calibration 2026-02-02T000000Z-quick 'Quick GPU' gpu 2000
+sed -i 's/"program"/"quick": true, "program"/' "$PK_LAB_SOURCE/results/2026-02-02T000000Z-quick/calibration.json"
+run plan 7b
+expect 0 'New GPU'
 calibration 2026-03-01T000000Z-cpu 'CPU device' cpu 10
 run plan 7b
 expect 0 'CPU device, not a GPU' 'say nothing about a GPU'
