@@ -256,6 +256,39 @@ expect 2 'labs/lab01_x/chain.cu:5: ' $'\n    kernel(nn);'
 rm -r "$root/solutions"
 cp "$fixture/before" "$root/CMakeLists.txt"
 
+# ---- watch ----
+cp "$repository/harness/cli/watch.sh" "$root/harness/cli"
+lab watch
+expect_error "watch needs a lab's number"
+lab watch 09
+expect_error "unknown lab '09'"
+FAKE_CODE=77 lab --backend=cpu watch 1 --once --variant=a
+expect 77 'newer pk-lab run 01 --quick --no-timing --variant=a'
+expect_no Watching
+set -m
+PATH=$tools "$root/lab" --backend=cpu --no-install watch 01 >"$fixture/output" 2>&1 </dev/null &
+script=$!
+set +m
+# watched N: until it has run so often and waits again.
+watched() {
+    for _ in {1..600}; do
+        [[ $(grep -c Watching "$fixture/output") -ge $1 ]] && return
+        sleep 0.05
+    done
+    fail "it has not run $1 times"
+}
+watched 1
+echo '// saved' >>"$root/labs/lab01_x/optimized.cu"
+watched 2
+echo '// no source' >"$root/labs/lab01_x/NOTES.md"
+sleep 0.7
+kill -INT -- "-$script"
+wait "$script" 2>/dev/null
+code=$?
+output=$(<"$fixture/output")
+expect 130 'newer pk-lab run 01 --quick --no-timing' 'Watching labs/lab01_x'
+[[ $(grep -c 'pk-lab run' "$fixture/output") == 2 ]] || fail 'it did not run once for each save'
+
 # A file of the student's that does not compile stops what needs it, and nothing else.
 echo 'int student = oops;' >"$root/student.c"
 lab --backend=cpu run 01

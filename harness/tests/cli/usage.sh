@@ -10,7 +10,7 @@ run --help
 expect 0 './lab demo'
 for file in "$repository"/harness/cli/help/*.txt; do
     command=$(basename "$file" .txt)
-    [[ $command =~ ^(lab|test|new|pack)$ ]] && continue # of the script lab
+    [[ $command =~ ^(lab|test|new|pack|update|watch)$ ]] && continue # of the script lab
     run "$command" --help
     expect 0 "usage: ./lab $command"
     expect_width
