@@ -7,7 +7,7 @@ mkdir "$PK_LAB_SOURCE"
 ln -s "$repository"/{labs,solutions} "$PK_LAB_SOURCE"
 
 # For each step "STEP SECTION", as its hint names it.
-steps=$(sed -n 's|.*/[*] STEP \(lab[0-9.]*\) for .*|\1|p' "$repository"/solutions/*/*.cu)
+steps=$(sed -n 's|.*/[*] STEP \(lab[0-9.]*\) for .*|\1|p' "$repository"/labs/*/*.cu)
 for step in $steps; do
     run hint "$step" --level=1
     [[ $code == 0 ]] || fail "hint $step ends with $code"
