@@ -173,8 +173,9 @@ pk_status grade_judge(grade_run *run, grade_lab *graded, const char *program, co
                          NULL};
     (void)remove(path);
     const int code = cli_capture(arguments, &output);
+    const pk_status failed = code == pk_exit_code(PK_SKIP) ? PK_SKIP : PK_FAULT; /* no device of this backend */
     pk_status status = code == 0 ? take_verdicts(run, graded, path)
-                                 : pk_fail(PK_FAULT, "%s: the judge ended with exit code %d: %s", graded->lab->id, code,
+                                 : pk_fail(failed, "%s: the judge ended with exit code %d: %s", graded->lab->id, code,
                                            output ? output : "");
     char *const texts[] = {rungs, path, output, judge, worker, variants, json, seed, time, memory};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)

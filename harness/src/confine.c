@@ -92,7 +92,7 @@ static bool make_all_read_only(void)
     char line[4096], place[1024];
     bool done = mounts != NULL;
     while (mounts && fgets(line, sizeof line, mounts)) {
-        if (sscanf(line, "%*s %1023s", place) != 1 || strncmp(place, "/dev", 4) == 0 || strncmp(place, "/proc", 5) == 0)
+        if (sscanf(line, "%*s %1023s", place) != 1 || strcmp(place, "/dev") == 0 || strncmp(place, "/proc", 5) == 0)
             continue;
         const bool read_only = make_read_only(place) || access(place, W_OK) != 0;
         done = done && read_only;

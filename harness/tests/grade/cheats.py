@@ -57,7 +57,8 @@ WANTED = {
     "forks": ("fault", "held: fork"),
     "opens-a-socket": ("fault", "held: socket"),
     "sees-a-network": ("fault", "held: network"),
-    "writes-a-file": ("fault", "held: file"),
+    "writes-a-file": ("fault", "held: file: Read-only file system"),
+    "writes-shared-file": ("fault", "held: file: Read-only file system"),
     "looks-at-others": ("fault", "held: ptrace"),
     "takes-much-memory": ("fault", "held: memory"),
 }
