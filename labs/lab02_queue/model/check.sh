@@ -2,13 +2,13 @@
 # Checks the models of lab 02's queues with spin (https://spinroot.com): the right ones in every order of accesses that
 # there is, then with one mistake planted at a time, each of which must be caught as what it is. Exit code 77: no spin.
 #
-#   check.sh                                 all of it: under a minute on one core, 1.7 GiB
+#   check.sh                                 all of it, two at a time where two cores and the memory are free
 #   check.sh requests COARSE LIVE_FROM_0     one model: is it right? If not, the last steps of the way into the error
 set -u
 models=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd) || exit 1
 readonly models
-readonly most_mib=1990 deepest=20000 # memory of a run, and accesses on the longest way
-failures=0
+readonly most_mib=1200 deepest=20000 # memory of a run, and accesses on the longest way
+failures=0 running=0
 
 skip() {
     echo "skipped: $1"
@@ -23,7 +23,9 @@ available_kib=$(awk '/^MemAvailable:/ { print $2 }' /proc/meminfo 2>/dev/null)
 
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 1
+mkdir "$work/one" && cd "$work/one" || exit 1
+at_once=1
+(($(nproc) < 2 || ${available_kib:-0} < 2 * most_mib * 1024)) || at_once=2
 
 # ---- one run ----
 
@@ -36,6 +38,24 @@ fail() {
 
 pass() { printf '%-52s %s\n' "$what" "$1"; }
 
+# start CASE...: in a folder of its own, beside another; what it says comes out when it has ended. finish: all have.
+start() {
+    ((running < at_once)) || { wait -n; running=$((running - 1)); }
+    started=$((${started:-0} + 1))
+    (
+        mkdir "$work/$started" && cd "$work/$started" || exit 1
+        "$@" >said 2>&1
+        cat said
+        ((failures == 0)) || : >"$work/failed"
+        rm -rf "${work:?}/$started"
+    ) &
+    running=$((running + 1))
+}
+finish() {
+    wait
+    [[ ! -e $work/failed ]]
+}
+
 # search "CC OPTIONS" "PAN OPTIONS" MODEL [DEFINE...]: all that the model can do, in pan.log.
 search() {
     local compile run define
@@ -43,7 +63,6 @@ search() {
     read -ra run <<<"$2"
     model=$3.pml what="$3 ${*:4}" defines=()
     for define in "${@:4}"; do defines+=("-D$define"); done
-    rm -f -- *
     if ! spin -a "${defines[@]}" "$models/$model" >pan.log 2>&1 ||
         ! gcc -w "${compile[@]}" -DNOFAIR -DMEMLIM=$most_mib -o pan pan.c >>pan.log 2>&1; then
         fail "the model does not compile"
@@ -70,7 +89,7 @@ searched_all() {
 
 # right MODEL [DEFINE...]: no assertion fails, and no run stops before all have ended.
 right() {
-    search "-O1 -DSAFETY" -w24 "$@" && searched_all && pass "right: $(states)"
+    search "-O1 -DSAFETY" -w23 "$@" && searched_all && pass "right: $(states)"
 }
 
 # right_and_all_used: and every statement is reached; other_lane waits for ever.
@@ -104,14 +123,14 @@ fi
 
 # ---- the right models ----
 
-right_and_all_used queue REQUESTS=3
-right queue BLOCKS=3 COARSE
-ends queue REQUESTS=3 COARSE
-right requests REQUESTS=1
-right requests STEPS=1 CANCELS=0
-right requests BLOCKS=3 REQUESTS=1 COARSE
-right_and_all_used requests COARSE
-ends requests CANCELS=0 COARSE
+start right_and_all_used requests COARSE # the longest
+start ends requests CANCELS=0 COARSE
+start right_and_all_used queue REQUESTS=3
+start right queue BLOCKS=3 COARSE
+start ends queue REQUESTS=3 COARSE
+start right requests REQUESTS=1
+start right requests STEPS=1 CANCELS=0
+start right requests BLOCKS=3 REQUESTS=1 COARSE
 
 # ---- planted mistakes ----
 
@@ -122,43 +141,43 @@ readonly not_asked="asked[r]"              # a step comes back that was not aske
 readonly left_over="run_pushed==run_taken" # in the run queue, when all have left
 
 # The host frees a slot when it has submitted, or when anything comes back.
-caught queue SLOT_FREED_AT_PUSH "$stuck" REQUESTS=3 COARSE
-caught queue SLOTS_FREED_TOGETHER "$stuck" REQUESTS=3 COARSE
-caught requests SLOTS_FREED_TOGETHER "$stuck" COARSE
+start caught queue SLOT_FREED_AT_PUSH "$stuck" REQUESTS=3 COARSE
+start caught queue SLOTS_FREED_TOGETHER "$stuck" REQUESTS=3 COARSE
+start caught requests SLOTS_FREED_TOGETHER "$stuck" COARSE
 # The host submits a step before the one before has come back.
-caught queue STEP_AHEAD "$stuck" COARSE
-caught queue ONE_STOP_FOR_ALL "$stuck" COARSE
+start caught queue STEP_AHEAD "$stuck" COARSE
+start caught queue ONE_STOP_FOR_ALL "$stuck" COARSE
 # A reader takes what stands in the slot; a writer writes over what was not read; turn and payload in two stores; two
 # blocks with one ticket; turns compared by size, which fails where positions wrap.
-caught queue WORD_NOT_AWAITED "$not_asked" COARSE
-caught queue FREE_MARK_IGNORED "$stuck" REQUESTS=3 COARSE
-caught queue PAYLOAD_LATE "$stuck" REQUESTS=3 COARSE
-caught queue TICKETS_TWICE "$stuck" REQUESTS=3 COARSE
-caught queue COMPARED_BY_SIZE "$not_asked" COARSE
+start caught queue WORD_NOT_AWAITED "$not_asked" COARSE
+start caught queue FREE_MARK_IGNORED "$stuck" REQUESTS=3 COARSE
+start caught queue PAYLOAD_LATE "$stuck" REQUESTS=3 COARSE
+start caught queue TICKETS_TWICE "$stuck" REQUESTS=3 COARSE
+start caught queue COMPARED_BY_SIZE "$not_asked" COARSE
 # The step before is not awaited: the host knows that it ended, the block does not see its state yet. A store is relaxed
 # that brings a state along.
-caught queue DONE_NOT_AWAITED "$state_old" COARSE
-caught queue DONE_RELAXED "$state_old" COARSE
-caught requests PUT_RELAXED "brings==next" COARSE
+start caught queue DONE_NOT_AWAITED "$state_old" COARSE
+start caught queue DONE_RELAXED "$state_old" COARSE
+start caught requests PUT_RELAXED "brings==next" COARSE
 # A block posts into a slot that the host has not read, or the host says so before it has.
-caught requests CONSUMED_IGNORED "$stuck" COARSE
-caught requests CONSUMED_SAID_FIRST "steps_done[r]" CANCELS=0
+start caught requests CONSUMED_IGNORED "$stuck" COARSE
+start caught requests CONSUMED_SAID_FIRST "steps_done[r]" CANCELS=0
 # A run queue that cannot hold all words, when all blocks want to write.
-caught requests RUN_RING=2 "$stuck" BLOCKS=1 COARSE
+start caught requests RUN_RING=2 "$stuck" BLOCKS=1 COARSE
 # The baton: handed on before control->next is written, after the last order too, held although others wait.
-caught requests BATON_BEFORE_NEXT "brings==next" COARSE
-caught requests BATON_AFTER_ALL "$left_over" COARSE
-caught requests BATON_HELD_ON "$stuck" BLOCKS=1 COARSE
-caught requests KEPT_AND_QUEUED "$step_wrong" COARSE
+start caught requests BATON_BEFORE_NEXT "brings==next" COARSE
+start caught requests BATON_AFTER_ALL "$left_over" COARSE
+start caught requests BATON_HELD_ON "$stuck" BLOCKS=1 COARSE
+start caught requests KEPT_AND_QUEUED "$step_wrong" COARSE
 # `live`: from 0; raised after the requests are in the run queue; not lowered by a stop, or by a request that is
 # cancelled; a drain that sends home whatever it says.
-caught requests LIVE_FROM_0 "$stuck" COARSE
-caught requests LIVE_COUNTED_LATE "$left_over" COARSE
-caught requests STOP_NOT_COUNTED "$stuck" COARSE
-caught requests CANCEL_NOT_COUNTED "$stuck" COARSE
-caught requests DRAIN_SENDS_HOME "$left_over" COARSE
+start caught requests LIVE_FROM_0 "$stuck" COARSE
+start caught requests LIVE_COUNTED_LATE "$left_over" COARSE
+start caught requests STOP_NOT_COUNTED "$stuck" COARSE
+start caught requests CANCEL_NOT_COUNTED "$stuck" COARSE
+start caught requests DRAIN_SENDS_HOME "$left_over" COARSE
 # A request whose turn comes after the stop is dropped without a word; a block is not sent home.
-caught requests DROPPED_AT_STOP "$stuck" COARSE
-caught requests ONE_STAYS "$stuck" COARSE
+start caught requests DROPPED_AT_STOP "$stuck" COARSE
+start caught requests ONE_STAYS "$stuck" COARSE
 
-((failures == 0))
+finish

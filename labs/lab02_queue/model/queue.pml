@@ -78,6 +78,7 @@ proctype host()
                HAS_COME ->
                assert(KIND(COMPLETION(head).payload) == STEP);
                r = REQUEST_IN(COMPLETION(head).payload);
+               COMPLETION(head).payload = 0;
                UP(head);
                assert(asked[r] && !ended[r]);
                asked[r] = false;
@@ -113,7 +114,9 @@ proctype host()
            atomic {
                HAS_COME ->
                assert(KIND(COMPLETION(head).payload) == STOP);
-               free_slot(ID(COMPLETION(head).payload));
+               r = ID(COMPLETION(head).payload);
+               COMPLETION(head).payload = 0;
+               free_slot(r);
                UP(head);
                stops_back++
            };
@@ -165,11 +168,13 @@ proctype block(byte me)
             atomic {
                 IS_THERE(SUBMISSION(ticket), ticket) ->
                 payload = SUBMISSION(ticket).payload;
+                SUBMISSION(ticket).payload = 0;
                 count = 1;
                 if
                 :: IS_THERE(SUBMISSION(ticket + 1), ticket + 1) ->
                     count = 2;
-                    next_payload = SUBMISSION(ticket + 1).payload
+                    next_payload = SUBMISSION(ticket + 1).payload;
+                    SUBMISSION(ticket + 1).payload = 0
                 :: else
                 fi
             };

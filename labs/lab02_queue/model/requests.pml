@@ -66,6 +66,7 @@ inline end_came_back()
     assert((kind == FINISHED && steps_done[r] == STEPS) || (kind == CANCELLED && asked[r]) ||
            (kind == UNFINISHED && order == STOP));
     ended[r] = true;
+    asked[r] = false;
     ended_count++
 }
 
@@ -78,7 +79,7 @@ inline request_came_back()
     :: else
     fi;
     if
-    :: has_slot[r] -> free_slot(slot_of[r]); has_slot[r] = false; slot_of[r] = 0
+    :: has_slot[r] -> free_slot(slot_of[r]); has_slot[r] = false
     :: else
     fi;
     if
@@ -136,6 +137,9 @@ proctype host()
 #endif
                kind = KIND(COMPLETION(head).payload);
                r = ID(COMPLETION(head).payload);
+#ifndef CONSUMED_SAID_FIRST /* the slot is not the host's any more */
+               COMPLETION(head).payload = 0;
+#endif
                UP(head);
                if
                :: kind == CANCEL -> free_slot(cancel_slot[r])
@@ -230,6 +234,7 @@ inline look()
     do
     :: count < LOOK && IS_THERE(SUBMISSION(next + count), next + count) ->
         items[count] = SUBMISSION(next + count).payload;
+        SUBMISSION(next + count).payload = 0;
         queued = queued + IS_REQUEST(items[count]);
         nothing_follows = nothing_follows || IS_LAST(items[count]);
         count++

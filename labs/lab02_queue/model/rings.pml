@@ -22,7 +22,10 @@
  *
  * With COARSE, an access that could be moved up to the next one without a difference to any other process is made in
  * one step with it: what a process waits for stays true until it goes on, since nobody else may change it. Far fewer
- * orders are left, and each that is left out ends as one of them does. */
+ * orders are left, and each that is left out ends as one of them does.
+ *
+ * What nobody will read any more is set to 0, where the program lets it stand: a payload by its reader, and what the
+ * host knew of a request or a slot. So states that differ in nothing else are one. */
 
 #ifndef BLOCKS
 #define BLOCKS 2
@@ -130,12 +133,14 @@ inline push(payload_, brings_)
     UP(tail)
 }
 
+/* The slot's number is of no more use. */
 inline free_slot(slot)
 {
 #ifdef SLOTS_FREED_TOGETHER /* whatever came back */
     slot_used[0] = false; slot_used[1] = false
 #else
-    slot_used[slot] = false
+    slot_used[slot] = false;
+    slot = 0
 #endif
 }
 
