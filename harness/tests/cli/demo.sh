@@ -17,13 +17,13 @@ echo "$name $*" >>"$RAN"
 [[ -z ${PK_REPORTED_FD-} ]] || printf r >&"$PK_REPORTED_FD"
 code=CODE_$name
 code=${!code:-0}
+((code == 3 || code == 77)) && exit "$code"
 for argument in "$@"; do
     case $argument in
     --out=*) mkdir -p "${argument#*=}/2026-03-01T000000Z-d" && file=${argument#*=}/2026-03-01T000000Z-d/${name%%_*}.json ;;
     --json=*) file=${argument#*=} ;;
     esac
 done
-((code == 3 || code == 77)) && exit "$code"
 case $name in
 pk_calibrate) echo '{}' >"$file" ;;
 peer_other) sed -e 's/"variant": "/&other-/' -e 's/"id": "lab01",/"id": "lab02",/' "$EXAMPLES/example-gpu.json" >"$file" ;;
