@@ -374,30 +374,13 @@ static bool is_worse(const cli_gate *gate, const gate_outcome *a, const gate_out
     return a->verdict != than->verdict ? a->verdict > than->verdict : margin(gate, a) < margin(gate, than);
 }
 
-/* "prompt=8192 work=prefill": the knobs that are not the default point's; "" where all are. In new memory. */
-static char *apart(const cli_result *result, const cli_point *point)
-{
-    char *line = cli_copy("", 0);
-    for (size_t i = 0; i < result->knob_count; i++) {
-        const double *usual = &cli_headline(result)->knobs[i];
-        if (!(point->knobs[i] < *usual || point->knobs[i] > *usual))
-            continue;
-        char *value = cli_knob_text(result, i, point->knobs[i]);
-        char *longer = cli_format("%s%s%s=%s", line, *line ? " " : "", result->knob_names[i], value);
-        free(value);
-        free(line);
-        line = longer;
-    }
-    return line;
-}
-
 /* Which point of how many the outcome is of, and whose variants', where they are not what is said above. */
 static void say_point(gate_outcome *outcome, const gate_sides *sides, const cli_point *point, size_t points)
 {
     if (point->is_default && points == 1)
         return;
     gate_pair pair = gate_pair_at(sides, point->knobs);
-    char *knobs = apart(sides->before, point);
+    char *knobs = cli_knobs_apart(sides->before, point);
     const bool is_known = isfinite(outcome->value);
     char *of = points > 1 ? cli_format("%s of %zu points, ", is_known ? "the worst" : "one", points) : cli_copy("", 0);
     char *who = pair.before ? cli_format(": %s, %s", pair.before->variant, pair.after->variant) : cli_copy("", 0);

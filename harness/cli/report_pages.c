@@ -129,10 +129,10 @@ static void put_withdrawn(page *to, const cli_result *result)
             continue;
         if (!count++)
             page_heading(to, 3, "Withdrawn");
-        char *knobs = cli_knobs_text(result, point->knobs);
+        char *knobs = cli_knobs_apart(result, point);
         if (strcmp(last, point->reason) != 0)
             page_text(to, "%s", point->reason);
-        page_item(to, "%s at %s", point->variant, knobs);
+        page_item(to, "%s at %s", point->variant, *knobs ? knobs : "the default point");
         last = point->reason;
         free(knobs);
     }

@@ -559,6 +559,22 @@ char *cli_knobs_text(const cli_result *result, const double *knobs)
     return line;
 }
 
+char *cli_knobs_apart(const cli_result *result, const cli_point *point)
+{
+    char *line = cli_copy("", 0);
+    for (size_t i = 0; i < result->knob_count; i++) {
+        const double *usual = &cli_headline(result)->knobs[i];
+        if (!(point->knobs[i] < *usual || point->knobs[i] > *usual))
+            continue;
+        char *value = cli_knob_text(result, i, point->knobs[i]);
+        char *longer = cli_format("%s%s%s=%s", line, *line ? " " : "", result->knob_names[i], value);
+        free(value);
+        free(line);
+        line = longer;
+    }
+    return line;
+}
+
 const cli_point *cli_headline(const cli_result *result)
 {
     return result->point_count ? result->points : NULL;

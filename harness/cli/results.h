@@ -131,6 +131,9 @@ char *cli_knob_text(const cli_result *result, size_t knob, double value);
 /* "n=1024 k=150 tokens=8" in new memory. */
 char *cli_knobs_text(const cli_result *result, const double *knobs);
 
+/* "prompt=8192 work=prefill": the knobs that are not the default point's; "" where all are. In new memory. */
+char *cli_knobs_apart(const cli_result *result, const cli_point *point);
+
 /* The set of knobs that tables and bars show: the default point's, which is first in the file. NULL without results. */
 const cli_point *cli_headline(const cli_result *result);
 
