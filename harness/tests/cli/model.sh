@@ -103,6 +103,8 @@ run run --prompt=Hi 01
 expect_error 'needs a lab'
 run targets run 01 --prompt=Hi
 [[ -z $output ]] || fail 'something is built for a lab without text'
+mkdir "$PK_LAB_SOURCE/solutions/lab02_second"
+cp "$PK_LAB_SOURCE"/solutions/lab01_first/optimized.cu "$PK_LAB_SOURCE/solutions/lab02_second/"
 : >"$PK_LAB_SOURCE/labs/lab02_second/text.cu"
 FAKE_CODE=2 run model get smollm2-135m
 expect 2 'Random weights of its shape work without: ./lab run 02 --model=smollm2-135m --prompt-ids=1,2,3'
