@@ -42,6 +42,16 @@ lab pack --commit=HEAD~1 --out=whole.zip
 expect 0 whole.zip
 [[ $(head -c 2 "$fixture/whole.zip") == PK ]] || fail 'the ending does not say what kind of archive it is'
 
+# ---- new, in a whole tree: editors learn where the solution's headers are ----
+mv "$tree/harness/cli/template/plots" "$fixture/plots"
+lab new 11 other
+expect 2 'lab 11 could not be made'
+! git -C "$tree" status --porcelain | grep -qE 'lab11|CMakeLists|compile_flags|[.]new-' || fail 'something of it is left'
+mv "$fixture/plots" "$tree/harness/cli/template/plots"
+lab new 11 other
+expect 0 labs/lab11_other
+[[ $(tail -n 1 "$tree/solutions/compile_flags.txt") == -I../labs/lab11_other ]] || fail 'solutions/compile_flags.txt'
+
 # ---- pack: what is in it ----
 names=$(tar -tzf "$fixture/pack.tar.gz")
 grep -E '^pk-labs/solutions/|/mistakes[^/]*\.cu$|NOTES' <<<"$names" | grep -v ^pk-labs/harness/cli/template/ && fail 'answers are in the pack'
