@@ -14,6 +14,7 @@
 #include "num/pk_random.h"
 
 #include "decode/pk_gemm.h"
+#include "decode/pk_gemm_tile.cuh"
 
 enum {
     MOST_ROWS = 131, /* of x; no multiple of anything */
@@ -136,6 +137,46 @@ static pk_status exact_products(bench *b, pk_gemm *gemm, const char *by)
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
         for (int accumulate = 0; accumulate < 2; accumulate++)
             PK_TRY(exact_product(b, gemm, by, shapes[i][0], shapes[i][1], shapes[i][2], accumulate));
+    return PK_OK;
+}
+
+/* ---- two columns at once ---- */
+
+typedef struct pairs_end {
+    float *y;
+    int n;
+} pairs_end;
+
+static __device__ inline void pk_gemm_end_pair(const pairs_end *end, int row, int column, float value, float other)
+{
+    end->y[(size_t)row * end->n + column] = value;
+    end->y[(size_t)row * end->n + column + PK_GEMM_PAIR_APART] = other;
+}
+
+static __global__ void __launch_bounds__(PK_GEMM_TILE_THREADS)
+    pairs_tile(const uint16_t *x, const uint16_t *w, int m, int k, pairs_end end)
+{
+    pk_gemm_tile_pairs(x, w, m, end.n, k, &end);
+}
+
+/* Both of each pair are the sums of their columns, and no column is left out. */
+static pk_status pairs(bench *b)
+{
+    static const int shapes[][3] = {{1, 32, 8}, {17, 96, 72}, {65, 160, 136}}; /* n: whole groups, no whole tiles */
+    for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
+        const int m = shapes[i][0], n = shapes[i][1], k = shapes[i][2];
+        const pairs_end end = {b->device_y, n};
+        const dim3 grid((n + PK_GEMM_TILE_COLUMNS - 1) / PK_GEMM_TILE_COLUMNS,
+                        (m + PK_GEMM_TILE_ROWS - 1) / PK_GEMM_TILE_ROWS);
+        bool right = true;
+        draw(b, true, 5 + i);
+        PK_TRY(upload(b, NAN));
+        PK_LAUNCH(pairs_tile, grid, PK_GEMM_TILE_THREADS, 0, b->stream, b->device_x, b->device_w, m, k, end);
+        PK_TRY(download(b, b->y));
+        for (int j = 0; j < m * n; j++)
+            right = right && (double)b->y[j] == sum_of(b, j / n, j % n, k);
+        expect(right && isnan(b->y[m * n]), "pairs of columns are not the exact sums, or written behind", "tiles");
+    }
     return PK_OK;
 }
 
@@ -367,6 +408,7 @@ static pk_status run(bench *b, pk_gemm *gemm, bool is_gpu)
     PK_TRY(exact_products(b, NULL, "the plain kernel"));
     PK_TRY(captured(b, NULL, "the plain kernel"));
     PK_TRY(rows_alone(b));
+    PK_TRY(pairs(b));
     PK_TRY(refused(b, gemm));
     PK_TRY(model_products(b, gemm, is_gpu));
     if (!gemm)
