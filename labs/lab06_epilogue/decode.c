@@ -245,6 +245,7 @@ static pk_status compute(const pk_run *run, const lab06_decode *d, in_double *to
     if (status == PK_OK && to->bounded > 0)
         status = pk_reference_bounds(&model, d->tokens, (size_t)to->bounded, 0, roundings, PK_JUDGE_PASSES, 1,
                                      to->logits, to->bound);
+    pk_run_progress(run);
     if (status == PK_OK && all)
         status = pk_reference_logits(&model, d->tokens, rows, 0, to->logits);
     to->steps = (int)rows;
@@ -333,6 +334,7 @@ pk_status lab06_decode_verify(pk_run *run, const lab06 *lab, lab06_reference *re
     pk_run_progress(run);
     if (status == PK_OK)
         status = reference_of(run, d, &want);
+    pk_run_progress(run);
     if (status != PK_OK)
         return status;
     const pk_decoded got = {.word = "step",

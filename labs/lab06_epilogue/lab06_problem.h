@@ -143,7 +143,7 @@ pk_status lab06_count_changed(const lab06_rows_of_patterns *rows, unsigned *devi
 #endif
 
 /* sweeps.c */
-enum { LAB06_SWEEPS = 8, LAB06_SWEEPS_QUICK = 4, LAB06_TARGETS = 7, LAB06_AWKWARD = 11, LAB06_HIDDEN = 5 };
+enum { LAB06_SWEEPS = 9, LAB06_SWEEPS_QUICK = 4, LAB06_TARGETS = 7, LAB06_AWKWARD = 11, LAB06_HIDDEN = 5 };
 bool lab06_offers(const pk_run *run, const char *variant);
 extern const pk_sweep lab06_sweeps[LAB06_SWEEPS], lab06_sweeps_quick[LAB06_SWEEPS_QUICK];
 extern const pk_target lab06_targets[LAB06_TARGETS];

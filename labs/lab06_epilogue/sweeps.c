@@ -144,9 +144,10 @@ static const pk_sweep_axis size_axes_quick[] = {PK_AXIS("rows", rows_quick), PK_
 static const long long one_row[] = {1}, layers[] = {1, 2, 4, 8, 16, 32};
 static const pk_sweep_axis decode_axes[] = {PK_AXIS("layers", layers), PK_AXIS("rows", one_row)};
 
-/* The forms, by type and activation. */
-static const long long both[] = {0, 1};
-static const pk_sweep_axis form_axes[] = {PK_AXIS("math", both), PK_AXIS("type", both), PK_AXIS("act", both)};
+/* The forms, by type and activation; of fewer layers, as a host judges every number. */
+static const long long both[] = {0, 1}, eight_layers[] = {8};
+static const pk_sweep_axis form_axes[] = {PK_AXIS("math", both), PK_AXIS("type", both), PK_AXIS("act", both),
+                                          PK_AXIS("layers", eight_layers)};
 
 /* How far off the forms are, by how large x is. */
 static const long long spans[] = {1, 2, 4, 8, 16, 32, 64}, some_rows[] = {62}, one_layer[] = {1};
@@ -156,13 +157,15 @@ static const long long few_rows[] = {4};
 static const pk_sweep_axis error_axes_quick[] = {PK_AXIS("span", spans), PK_AXIS("math", both),
                                                  PK_AXIS("rows", few_rows), PK_AXIS("layers", one_layer)};
 
-/* One row, w of up to 268 MB; and many. */
+/* One row, w of up to 268 MB; and many, of each type and activation too. */
 static const long long product_only[] = {LAB06_PRODUCT}, wide[] = {3072, 16384}, deep[] = {8192}, inner[] = {768, 3072},
                        thousand[] = {1000};
 static const pk_sweep_axis matvec_axes[] = {PK_AXIS("columns", wide), PK_AXIS("inner", deep), PK_AXIS("rows", one_row),
                                             PK_AXIS("work", product_only)};
 static const pk_sweep_axis product_axes[] = {PK_AXIS("inner", inner), PK_AXIS("rows", thousand),
                                              PK_AXIS("work", product_only)};
+static const pk_sweep_axis product_form_axes[] = {PK_AXIS("type", both), PK_AXIS("act", both),
+                                                  PK_AXIS("rows", thousand), PK_AXIS("work", product_only)};
 static const long long wide_quick[] = {102}, deep_quick[] = {72};
 static const pk_sweep_axis matvec_axes_quick[] = {PK_AXIS("columns", wide_quick), PK_AXIS("inner", deep_quick),
                                                   PK_AXIS("rows", one_row), PK_AXIS("work", product_only)};
@@ -184,6 +187,7 @@ const pk_sweep lab06_sweeps[LAB06_SWEEPS] = {
     PK_SWEEP("error", error_axes, "pointwise,vector", false),
     PK_SWEEP("matvec", matvec_axes, NULL, false),
     PK_SWEEP("product", product_axes, NULL, false),
+    PK_SWEEP("product-forms", product_form_axes, NULL, false),
     PK_SWEEP("model", model_axes, NULL, false),
     PK_SWEEP("text", text_axes, NULL, false),
 };
@@ -249,20 +253,39 @@ static double best_bandwidth(const pk_point *points, size_t count)
     return best;
 }
 
-/* What the epilogue adds to the product that it is in, in percent, where w is largest: NaN without such points. */
-static double added_to_product(const pk_point *points, size_t count, const char *variant)
+/* The time of `variant` over that of `other` where w is largest, of the default type and activation; NaN without such
+ * points. One row is in-matvec's alone. */
+static double over_in_product(const pk_point *points, size_t count, const char *variant, const char *other)
 {
-    double added = NAN, largest = 0;
+    double ratio = NAN, largest = 0;
     for (size_t i = 0; i < count; i++) {
-        const pk_point *const p = &points[i], *const alone = find(points, count, "product-only", p->knobs);
+        const pk_point *const p = &points[i], *const beside = find(points, count, other, p->knobs);
         const double size = (double)p->knobs[LAB06_KNOB_COLUMNS] * (double)p->knobs[LAB06_KNOB_INNER];
-        const bool same_kernel = strcmp(variant, "in-matvec") == 0 || p->knobs[LAB06_KNOB_ROWS] > 1;
-        if (strcmp(p->variant, variant) != 0 || !alone || !same_kernel || size < largest)
+        const bool is_meant = (strcmp(variant, "in-matvec") == 0 || p->knobs[LAB06_KNOB_ROWS] > 1) &&
+                              p->knobs[LAB06_KNOB_TYPE] == LAB06_FP32 && p->knobs[LAB06_KNOB_ACT] == LAB06_GELU;
+        if (strcmp(p->variant, variant) != 0 || !beside || !is_meant || size < largest)
             continue;
         largest = size;
-        added = 100 * (p->us_per_token / alone->us_per_token - 1);
+        ratio = p->us_per_token / beside->us_per_token;
     }
-    return added;
+    return ratio;
+}
+
+static void say_product(const pk_point *points, size_t count, pk_analysis *analysis)
+{
+    const struct {
+        const char *figure, *unit, *variant, *other;
+        bool added; /* in percent of the other */
+    } figures[] = {{"epilogue in the matvec, of it", "%", "in-matvec", "product-only", true},
+                   {"epilogue in the product, of it", "%", "in-product", "product-only", true},
+                   {"library over in-product", "", "library", "in-product", false},
+                   {"library over library-gelu", "", "library", "library-gelu", false}};
+    for (size_t i = 0; i < PK_COUNT(figures); i++) {
+        const double ratio = over_in_product(points, count, figures[i].variant, figures[i].other);
+        if (isfinite(ratio))
+            pk_analysis_figure(analysis, figures[i].figure, figures[i].unit,
+                               figures[i].added ? 100 * (ratio - 1) : ratio);
+    }
 }
 
 /* PyTorch's compiled epilogue, a kernel a layer in a graph: its time over that of graph, where it was measured. */
@@ -293,12 +316,7 @@ pk_status lab06_analyse(const pk_limits *limits, const pk_point *points, size_t 
         pk_analysis_figure(analysis, "byte ratio reached at 1 GB", "%", reached);
     if (bandwidth > 0 && limits->measured)
         pk_analysis_figure(analysis, "best rung at 1 GB of B_read", "%", 100 * bandwidth / limits->read_bytes_per_us);
-    const double matvec = added_to_product(points, count, "in-matvec");
-    const double product = added_to_product(points, count, "in-product");
-    if (isfinite(matvec))
-        pk_analysis_figure(analysis, "epilogue in the matvec, of it", "%", matvec);
-    if (isfinite(product))
-        pk_analysis_figure(analysis, "epilogue in the product, of it", "%", product);
+    say_product(points, count, analysis);
     for (size_t i = 0; i < count; i++)
         if (at_defaults(&points[i]) && strcmp(points[i].variant, "graph") == 0 && over_peer(&points[i], analysis) > 0)
             pk_analysis_figure(analysis, "torch.compile over graph", "", over_peer(&points[i], analysis));
