@@ -147,7 +147,9 @@ static void open_contender(const pk_bench_request *request, pk_contender *conten
     const size_t taken = memory_taken();
     double start = pk_now_us();
     run->bench->variant_runs = true;
+    run->prints_plan = request->print_plan && first_pass;
     pk_status status = run->variant->prepare ? run->variant->prepare(run) : PK_OK;
+    run->prints_plan = false;
     run->bench->variant_runs = false;
     if (first_pass)
         result->prepare_us = pk_now_us() - start;

@@ -26,6 +26,7 @@ typedef struct pk_bench_request {
     size_t pass, passes;         /* a point of a sweep is measured in several passes, so that a slow spell of the
                                     machine falls on all points alike: verified before the first and after the last */
     size_t first_result;         /* pass > 0: where the first pass put this point's results */
+    bool print_plan;             /* what a variant says by pk_run_plan is printed */
     size_t *current;             /* the result that is being worked on: for the watchdog */
     bool *stuck;                 /* set when a kernel does not end: the process must, without releasing the device */
 } pk_bench_request;

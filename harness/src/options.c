@@ -12,9 +12,9 @@
 
 enum { MAX_NAMES = 128 };
 
-static const char *const common_options[] = {"help",      "list",       "variant",  "seed",  "quick", "sweep",
-                                             "no-timing", "time-limit", "watchdog", "check", "cold",  "out",
-                                             "json",      "csv",        "trace",    "peers"};
+static const char *const common_options[] = {"help",      "list",       "variant",  "seed",  "quick",     "sweep",
+                                             "no-timing", "time-limit", "watchdog", "check", "cold",      "out",
+                                             "json",      "csv",        "trace",    "peers", "print-plan"};
 enum { COMMON_COUNT = sizeof common_options / sizeof common_options[0] };
 
 static pk_status unknown_option(const pk_lab *lab, const char *name)
@@ -166,7 +166,10 @@ static bool parse_flag(pk_options *options, const char *name)
         options->cold = true;
     else if (strcmp(name, "awkward") == 0)
         options->awkward = true;
-    else if (strcmp(name, "list") == 0)
+    else if (strcmp(name, "print-plan") == 0) {
+        options->print_plan = true;
+        options->timing = false;
+    } else if (strcmp(name, "list") == 0)
         options->list = true;
     else
         return false;

@@ -15,7 +15,8 @@ typedef struct pk_options {
     const char *variants; /* comma-separated; NULL: all */
     uint64_t seed;
     bool quick, timing, check, cold, list;
-    bool awkward; /* verify the lab's awkward sizes too: with timing, or asked for */
+    bool print_plan; /* what variants plan is printed, and nothing timed */
+    bool awkward;    /* verify the lab's awkward sizes too: with timing, or asked for */
     pk_sweep_mode sweep;
     double time_limit_s; /* for each point, all variants together */
     double watchdog_s;   /* without progress */

@@ -388,6 +388,8 @@ void pk_print_lab_help(const pk_lab *lab, const char *program)
            "--sweep=quick on the CPU device\n"
            "  --cold             also measure with the L2 flushed before each repetition\n"
            "  --no-timing        verify only\n"
+           "  --print-plan       what variants plan on the host, where they say it; no\n"
+           "                     timing\n"
            "  --check            judge the lab's speed targets: exit 5 when one is missed\n"
            "  --peers=FILE       what a peer measured on this device, for targets against\n"
            "                     it; --peers=DIR: the newest in a folder of results\n"

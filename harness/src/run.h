@@ -61,6 +61,7 @@ struct pk_run {
     void *streams[PK_MAX_STREAMS]; /* added by the variant */
     size_t stream_count;
     char open_step[32];
+    bool prints_plan;  /* pk_run_plan prints */
     bool check_tokens; /* look, at each token's end, whether its work has ended: in verified repetitions only, since
                           the look costs a microsecond */
     bool token_early;  /* one was reported before that */

@@ -2,6 +2,7 @@
 #include "runner.h"
 
 #include <math.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -246,6 +247,17 @@ void pk_token_done(pk_run *run)
     pk_token_look(run);
     run->last_token_us = run->peeks ? pk_now_us() : now;
     pk_token_latency(run, now - since);
+}
+
+void pk_run_plan(const pk_run *run, const char *format, ...)
+{
+    if (!run->prints_plan)
+        return;
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vprintf(format, arguments);
+    va_end(arguments);
+    (void)putchar('\n');
 }
 
 void pk_run_progress(const pk_run *run)

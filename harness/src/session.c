@@ -145,6 +145,7 @@ static pk_status run_bench(session *s, pk_bench_request *request, const pk_measu
     request->seed = options->seed;
     request->stream = s->stream;
     request->plan = options->timing ? plan : NULL;
+    request->print_plan = options->print_plan;
     request->current = &s->current;
     request->stuck = &s->stuck;
     pk_range_push(s->report.lab->id);

@@ -101,6 +101,14 @@ void pk_token_look(pk_run *run);
 
 double pk_clock_us(void); /* a monotonic clock, microseconds */
 
+/* A line of what the variant has planned, in its prepare: printed under --print-plan, and else nowhere. Without the
+ * line's end. */
+void pk_run_plan(const pk_run *run, const char *format, ...)
+#if defined(__GNUC__)
+    __attribute__((format(printf, 2, 3)))
+#endif
+    ;
+
 /* A part of the variant's prepare took so long: recorded under the name beside prepare's own time. Of several calls
  * with one name, the shortest counts. At most PK_MAX_PHASES names; a further one ends the program. */
 void pk_run_phase(pk_run *run, const char *name, double us);
