@@ -7,6 +7,7 @@
 
 static const size_t MOST_LOGIT_BYTES = (size_t)256 << 20; /* of logits kept, the last steps' */
 enum { SEED_TOKEN = 700, SEED_CACHE };                    /* parts of the seed */
+enum { KB = 1024 };
 
 /* ---- what knobs may be together ---- */
 
@@ -32,6 +33,11 @@ pk_status lab07_validate(const pk_run *run)
                        "lab07: the cache is full after %d positions, and those given and the tokens to decode are %d: "
                        "raise --capacity or leave it out (docs/troubleshooting.md#cache-full)",
                        capacity(run), positions(run));
+    if (lab07_knob(run, "in-flight") < lab07_knob(run, "chunk"))
+        return pk_fail(PK_USAGE,
+                       "lab07: not even one chunk of %d KB may be under way with --in-flight=%d: use "
+                       "--in-flight=%d or more, or a smaller --chunk",
+                       lab07_knob(run, "chunk"), lab07_knob(run, "in-flight"), lab07_knob(run, "chunk"));
     if (capacity(run) > config.max_positions)
         return pk_fail(PK_USAGE, "lab07: %d positions, and %s was made for %d: use a smaller --position or --tokens",
                        capacity(run), config.name, config.max_positions);
@@ -160,6 +166,11 @@ pk_status lab07_setup(pk_run *run)
     lab->tokens = lab07_knob(run, "tokens");
     lab->blocks = lab07_knob(run, "blocks");
     lab->how.fused = true;
+    lab->consumers = lab07_knob(run, "consumers");
+    lab->ring_bytes = KB * lab07_knob(run, "ring");
+    lab->chunk_bytes = KB * lab07_knob(run, "chunk");
+    lab->in_flight_bytes = KB * lab07_knob(run, "in-flight");
+    lab->share_keys = lab07_knob(run, "share-keys");
     pk_status status = open_decoder(run, lab, host);
     if (status == PK_OK)
         status = allocate_host(lab, host);

@@ -10,11 +10,12 @@
 
 #include "lab07_problem.h"
 
-/* Whose sums are in the order of lab 04's kernels. */
+/* In which order a variant's sums are made. */
 static int sums_of(const char *variant)
 {
-    (void)variant;
-    return LAB07_SUMS_OF_LAUNCHES;
+    if (strncmp(variant, "ring-", 5) != 0)
+        return LAB07_SUMS_OF_LAUNCHES;
+    return strncmp(variant, "ring-spread", 11) == 0 ? LAB07_SUMS_OF_SHARES : LAB07_SUMS_OF_WHOLE_HEADS;
 }
 
 static pk_decoded decoded(const lab07 *lab, const int *tokens, const float *logits)

@@ -21,6 +21,9 @@ typedef struct lab07 {
     int launched;       /* kernels that a step launches when each is launched */
     int blocks;         /* of a persistent kernel's grid, as asked for; 0: what the variant finds best */
     unsigned *arrivals; /* device: of blocks at the grid's barriers; 0 when a repetition begins */
+    int consumers;      /* warps of a block that compute, beside the one that copies ahead */
+    int ring_bytes, chunk_bytes, in_flight_bytes;
+    int share_keys; /* keys that a block is to have at least, where they are spread over blocks */
 } lab07;
 
 static inline const lab07 *lab07_of(const pk_run *run)

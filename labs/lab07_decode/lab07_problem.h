@@ -13,6 +13,11 @@ enum {
     LAB07_KNOB_TOP_K,
     LAB07_KNOB_CAPACITY,
     LAB07_KNOB_BLOCKS,
+    LAB07_KNOB_CONSUMERS,
+    LAB07_KNOB_RING,
+    LAB07_KNOB_CHUNK,
+    LAB07_KNOB_IN_FLIGHT,
+    LAB07_KNOB_SHARE_KEYS,
     LAB07_KNOBS
 };
 extern const pk_knob lab07_knobs[LAB07_KNOBS];
@@ -29,7 +34,7 @@ extern const char *const lab07_models[LAB07_MODELS];
 pk_status lab07_model(const pk_run *run, pk_model_config *config); /* of --model */
 
 /* Variants whose sums are made in the same order give the same bits. */
-enum { LAB07_SUMS_OF_LAUNCHES, LAB07_SUMS };
+enum { LAB07_SUMS_OF_LAUNCHES, LAB07_SUMS_OF_WHOLE_HEADS, LAB07_SUMS_OF_SHARES, LAB07_SUMS };
 
 typedef struct lab07_seen { /* what the first judged variant of a kind of sums gave */
     bool there;

@@ -15,8 +15,15 @@ const pk_knob lab07_knobs[LAB07_KNOBS] = {
     [LAB07_KNOB_TOP_K] = {"top-k", "tokens", "the next token is drawn among the best so many; 1: greedy", 1, 1, 1,
                           PK_SAMPLE_MOST, NULL, 0},
     [LAB07_KNOB_CAPACITY] = {"capacity", "positions", "room in the cache; 0: just enough", 0, 0, 0, 1 << 20, NULL, 0},
-    [LAB07_KNOB_BLOCKS] = {"blocks", "blocks", "of a kernel that decodes; 0: what the rung finds best", 0, 0, 0,
+    [LAB07_KNOB_BLOCKS] = {"blocks", "blocks", "of a kernel that decodes; 0: what the rung finds best", 0, 3, 0,
                            1 << 20, NULL, 0},
+    [LAB07_KNOB_CONSUMERS] = {"consumers", "warps", "of a block that compute, beside one that copies", 14, 2, 1, 14,
+                              NULL, 0},
+    [LAB07_KNOB_RING] = {"ring", "KB", "of a block's ring of chunks", 160, 6, 1, 200, NULL, 0},
+    [LAB07_KNOB_CHUNK] = {"chunk", "KB", "of a copy, at most", 16, 1, 1, 64, NULL, 0},
+    [LAB07_KNOB_IN_FLIGHT] = {"in-flight", "KB", "of a block's copies under way, at most", 32, 3, 1, 200, NULL, 0},
+    [LAB07_KNOB_SHARE_KEYS] = {"share-keys", "keys", "that a block has at least, where they are spread", 32, 2, 1,
+                               1 << 18, NULL, 0},
 };
 
 static double tokens(const pk_run *run)
@@ -45,20 +52,20 @@ static pk_launch_range launches(const pk_run *run, const char *variant)
         return (pk_launch_range){all, all};
     if (strncmp(variant, "graph", 5) == 0)
         return (pk_launch_range){0, 0};
-    if (strcmp(variant, "kernel") == 0)
+    if (strcmp(variant, "kernel") == 0 || strncmp(variant, "ring-", 5) == 0)
         return (pk_launch_range){tokens(run), tokens(run)};
     return (pk_launch_range){0, HUGE_VAL};
 }
 
-/* No key but the token's own, and one; about the edge of a part of 64 keys, and of one of 512; heads of 64, 80 and 128;
- * one block, and fewer than there are processors. */
+/* No key but the token's own, and one; contexts about 64; heads of 64, 80 and 128, and each family; one block, and
+ * grids that divide nothing. */
 static const char *const awkward[] = {
-    "position=0 tokens=1",
+    "position=0 tokens=1 blocks=2",
     "position=1 tokens=3 blocks=1",
-    "position=62 tokens=4 model=odd-64",
-    "position=510 tokens=4 model=odd-80 blocks=3",
-    "position=63 tokens=2 model=odd-128 capacity=200",
-    "position=7 tokens=3 model=tiny-qwen3",
+    "position=62 tokens=2 model=odd-64 blocks=3",
+    "position=63 tokens=1 model=odd-80 blocks=2 share-keys=7",
+    "position=65 tokens=1 model=odd-128 capacity=200 blocks=3",
+    "position=7 tokens=2 model=tiny-qwen2 blocks=5 share-keys=1",
 };
 static const char *const hidden[] = {"position=1..40 tokens=2..7"}; /* for ./lab grade */
 

@@ -1,0 +1,320 @@
+/* Lab 07, given: how a rung that streams is planned and launched. On the host. */
+#ifndef LAB07_RING_PLAN_CUH
+#define LAB07_RING_PLAN_CUH
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "lab07_launches.cuh"
+#include "lab07_stream.cuh"
+
+typedef void (*lab07_ring_kernel)(lab07_ring_view);
+
+typedef struct lab07_ring_plan { /* a variant's launch, made by its prepare */
+    lab07_ring_kernel kernel;
+    lab07_ring_view view;
+    int blocks, threads;
+    unsigned barriers; /* arrivals of a step, over all blocks */
+    size_t shared_bytes;
+    void *layers, *parts, *out; /* device memory of view.layer, .parts, .out */
+    size_t out_bytes;
+    lab07_part *part; /* host: [blocks][LAB07_MATRICES] */
+} lab07_ring_plan;
+
+/* How a matrix's rows are split: fills in ends[b], the row behind the last of block b, for all blocks. `fair`: bytes
+ * that each block would have of all matrices up to and with this one if all had the same; had[b]: what block b has of
+ * those before. */
+typedef void (*lab07_shares)(const lab07_matrix *matrix, int blocks, double fair, const double *had, int *ends);
+
+/* The instance for the model: heads that share keys decide. */
+#define LAB07_RING_KERNEL(run, hand)                                                                                   \
+    (lab07_group_of(run) <= 4 ? stream_step<hand, 4> : stream_step<hand, LAB07_MOST_GROUP>)
+
+static inline int lab07_group_of(const pk_run *run)
+{
+    return lab07_of(run)->decoder.config.heads / lab07_of(run)->decoder.config.kv_heads;
+}
+
+static inline lab07_ring_plan *lab07_ring_plan_of(const pk_run *run)
+{
+    return (lab07_ring_plan *)pk_run_variant_data(run);
+}
+
+static inline void lab07_ring_finish(pk_run *run)
+{
+    lab07_ring_plan *const plan = lab07_ring_plan_of(run);
+    if (!plan)
+        return;
+    pk_device_free(plan->layers);
+    pk_device_free(plan->parts);
+    pk_device_free(plan->out);
+    free(plan->part);
+    free(plan);
+    pk_run_set_variant_data(run, NULL);
+}
+
+/* pk_decode_how.record: of a step's kernels, the choice of the token. */
+static inline pk_status lab07_choose_told(void *context, const pk_step_kernel *kernel)
+{
+    if (kernel->kind == PK_STEP_CHOOSE)
+        *(choose_args *)context = kernel->args.choose;
+    return PK_OK;
+}
+
+/* ---- the view ---- */
+
+static inline int lab07_take_place(int *floats, int count)
+{
+    const int at = *floats;
+    *floats += (count + 3) / 4 * 4;
+    return at;
+}
+
+static inline void lab07_lay_out(lab07_ring_view *v, int blocks)
+{
+    lab07_places *const at = &v->at;
+    at->floats = 0;
+    at->qkv = lab07_take_place(&at->floats, (v->heads + 2 * v->kv_heads) * v->head_dim);
+    at->partial = lab07_take_place(&at->floats, blocks * v->segments * v->group * v->part_floats);
+    at->heads = lab07_take_place(&at->floats, v->heads * v->head_dim);
+    at->middle = lab07_take_place(&at->floats, v->hidden);
+    at->act = lab07_take_place(&at->floats, v->ffn);
+    at->x = lab07_take_place(&at->floats, v->hidden);
+}
+
+/* The chunks of a row in chunks of at most so many bytes: 4, 2 or 1 rows, or a row in pieces. */
+static inline lab07_matrix lab07_cut(int rows, int columns, int runs, unsigned chunk_bytes)
+{
+    lab07_matrix m;
+    const unsigned row = (unsigned)columns * (unsigned)sizeof(uint16_t);
+    m.rows = rows;
+    m.columns = columns;
+    m.units = columns / 8;
+    m.chunk_rows = 4 * row <= chunk_bytes ? 4 : 2 * row <= chunk_bytes ? 2 : 1;
+    m.pieces = (int)((row + chunk_bytes - 1) / chunk_bytes);
+    m.piece_units = (m.units + m.pieces - 1) / m.pieces;
+    m.runs = runs;
+    return m;
+}
+
+static inline void lab07_shape_view(const lab07 *lab, lab07_ring_view *v, unsigned chunk_bytes)
+{
+    const pk_decoder *const d = &lab->decoder;
+    const pk_model_config *const c = &d->config;
+    v->layers = c->layers, v->hidden = c->hidden, v->ffn = c->ffn, v->vocab = c->vocab;
+    v->heads = c->heads, v->kv_heads = c->kv_heads, v->head_dim = c->head_dim;
+    v->capacity = d->shape.capacity;
+    v->group = c->heads / c->kv_heads;
+    for (v->lanes = 2; v->lanes * 8 < c->head_dim;)
+        v->lanes *= 2;
+    v->activation = c->activation;
+    v->eps = (float)c->rms_eps;
+    v->embedding = d->embedding, v->final_norm = d->final_norm, v->logits_weight = d->logits_weight;
+    v->rope = d->rope;
+    v->state = d->state;
+    v->logits = d->logits;
+    v->logit_rows = d->shape.logit_rows;
+    v->part_floats = (c->head_dim + 2 + 3) / 4 * 4;
+    v->arrivals = lab->arrivals;
+    v->matrix[LAB07_QKV] = lab07_cut((c->heads + 2 * c->kv_heads) * c->head_dim, c->hidden, 1, chunk_bytes);
+    v->matrix[LAB07_O] = lab07_cut(c->hidden, c->heads * c->head_dim, 1, chunk_bytes);
+    v->matrix[LAB07_GATE_UP] = lab07_cut(c->ffn, c->hidden, 2, chunk_bytes);
+    v->matrix[LAB07_DOWN] = lab07_cut(c->hidden, c->ffn, 1, chunk_bytes);
+    v->matrix[LAB07_LOGITS] = lab07_cut(c->vocab, c->hidden, 1, chunk_bytes);
+    for (int i = 0; i < LAB07_MATRICES; i++) {
+        const lab07_matrix *const m = &v->matrix[i];
+        const unsigned bytes = (unsigned)(m->chunk_rows * m->piece_units) * (unsigned)sizeof(uint4);
+        v->stage_bytes = bytes > v->stage_bytes ? bytes : v->stage_bytes;
+    }
+    v->stage_bytes = (v->stage_bytes + 127) / 128 * 128;
+}
+
+/* ---- whose rows ---- */
+
+static inline double lab07_row_bytes(const lab07_matrix *m)
+{
+    return (double)(m->runs * m->columns) * (double)sizeof(uint16_t);
+}
+
+/* Each block the same number of rows, but for one. */
+static inline void lab07_even_shares(const lab07_matrix *m, int blocks, double fair, const double *had, int *ends)
+{
+    (void)fair, (void)had;
+    for (int b = 0; b < blocks; b++)
+        ends[b] = (int)((long long)m->rows * (b + 1) / blocks);
+}
+
+/* Of every block and matrix. Rows of o and down are split evenly, as both are those of the residual stream that a block
+ * keeps; they come first, so that the others make up for what is uneven in them. */
+static inline pk_status lab07_split(lab07_ring_plan *plan, lab07_shares shares)
+{
+    static const int order[LAB07_MATRICES] = {LAB07_O, LAB07_DOWN, LAB07_QKV, LAB07_GATE_UP, LAB07_LOGITS};
+    const int blocks = plan->blocks;
+    double *const had = (double *)calloc((size_t)blocks, sizeof *had), all = 0;
+    int *const ends = (int *)calloc((size_t)blocks, sizeof *ends);
+    pk_status status = had && ends ? PK_OK : pk_out_of_memory("lab07");
+    for (int i = 0; i < LAB07_MATRICES && status == PK_OK; i++) {
+        const lab07_matrix *const m = &plan->view.matrix[order[i]];
+        const bool residual = order[i] == LAB07_O || order[i] == LAB07_DOWN;
+        if (order[i] == LAB07_LOGITS) { /* once a step, and not once a layer: by themselves */
+            all = 0;
+            for (int b = 0; b < blocks; b++)
+                had[b] = 0;
+        }
+        all += lab07_row_bytes(m) * m->rows;
+        (residual ? lab07_even_shares : shares)(m, blocks, all / blocks, had, ends);
+        for (int b = 0, first = 0; b < blocks && status == PK_OK; first = ends[b++]) {
+            if (ends[b] < first || ends[b] > m->rows || (b == blocks - 1 && ends[b] != m->rows))
+                status =
+                    pk_fail(PK_WRONG,
+                            "lab07: block %d of %d has rows %d to %d of a matrix of %d rows: shares must follow each "
+                            "other and end with the last row",
+                            b, blocks, first, ends[b], m->rows);
+            const lab07_part part = {first, ends[b] - first};
+            plan->part[(size_t)b * LAB07_MATRICES + (size_t)order[i]] = part;
+            had[b] += lab07_row_bytes(m) * part.rows;
+        }
+    }
+    free(had);
+    free(ends);
+    return status;
+}
+
+/* ---- the launch ---- */
+
+static inline pk_status lab07_ring_grid(pk_run *run, lab07_ring_plan *plan)
+{
+    const pk_device_info *const device = pk_run_device(run);
+    const int wanted = lab07_of(run)->blocks ? lab07_of(run)->blocks : device->processors;
+    int fit = 0;
+    if (plan->shared_bytes > device->shared_bytes_per_block)
+        return pk_fail(
+            PK_SKIP,
+            "a ring of %d chunks of %u bytes, and what lies beside it, do not fit into the %zu bytes of shared "
+            "memory that a block has here: use a smaller --ring or --chunk",
+            plan->view.stages, plan->view.stage_bytes, device->shared_bytes_per_block);
+    PK_CHECK(cudaFuncSetAttribute((const void *)plan->kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                  (int)plan->shared_bytes));
+    PK_CHECK(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&fit, (const void *)plan->kernel, plan->threads,
+                                                           plan->shared_bytes));
+    if (wanted > fit * device->processors)
+        return pk_fail(PK_USAGE,
+                       "lab07: a grid of %d blocks cannot be resident, and its blocks would wait for ever: %d "
+                       "processors hold %d blocks of this kernel each: use --blocks=%d or fewer",
+                       wanted, device->processors, fit, fit * device->processors);
+    return PK_OK;
+}
+
+static inline pk_status lab07_upload(void **device, const void *host, size_t bytes, void *stream)
+{
+    PK_TRY(pk_device_alloc(device, bytes));
+    PK_TRY(pk_device_upload(*device, host, bytes, stream));
+    return pk_device_stream_synchronize(stream);
+}
+
+/* What rows, ring and model ask of a block, or PK_SKIP where it has not got it. */
+static inline pk_status lab07_ring_fits(const lab07_ring_view *v, int consumers)
+{
+    int most = 0;
+    for (int i = 0; i < LAB07_MATRICES; i++)
+        most = v->matrix[i].units > most ? v->matrix[i].units : most;
+    if (v->stages < 2)
+        return pk_fail(PK_USAGE,
+                       "lab07: a ring of %d chunks of %u bytes is no ring: use a larger --ring or a smaller "
+                       "--chunk",
+                       v->stages, v->stage_bytes);
+    if (most > consumers * PK_LANES * LAB07_MOST_OWN)
+        return pk_fail(PK_SKIP,
+                       "rows of %d columns are too long for %d warps that have %d of them a lane: use more "
+                       "--consumers",
+                       most * 8, consumers, LAB07_MOST_OWN * 8);
+    if (v->group > LAB07_MOST_GROUP)
+        return pk_fail(PK_SKIP, "%d query heads share keys, and the kernel has sums for %d", v->group,
+                       (int)LAB07_MOST_GROUP);
+    return PK_OK;
+}
+
+/* For --print-plan: a line a block, its rows of each matrix and its keys of a step's heads, those of the repetition's
+ * first step. */
+static inline void lab07_print_plan(const pk_run *run, const lab07_ring_plan *plan)
+{
+    const lab07_ring_view *const v = &plan->view;
+    const int position = lab07_of(run)->position;
+    const lab07_spread spread = lab07_spread_of(v->kv_heads, position + 1, plan->blocks, v->share_keys);
+    pk_run_plan(run, "%s: %d blocks of 1 + %d warps, rings of %d x %u bytes, %d under way", pk_run_variant(run)->name,
+                plan->blocks, plan->threads / PK_LANES - 1, v->stages, v->stage_bytes, v->limit);
+    pk_run_plan(run, "First row of each matrix, and how many, in every layer; keys at position %d", position);
+    pk_run_plan(run, "%5s %12s %12s %12s %13s  %s", "block", "qkv", "o, down", "gate, up", "logits", "head: keys");
+    for (int b = 0; b < plan->blocks; b++) {
+        static const int shown[] = {LAB07_QKV, LAB07_O, LAB07_GATE_UP, LAB07_LOGITS};
+        char cell[PK_COUNT(shown)][24], keys[96] = "";
+        lab07_segment s;
+        for (size_t i = 0; i < PK_COUNT(shown); i++) {
+            const lab07_part part = plan->part[(size_t)b * LAB07_MATRICES + (size_t)shown[i]];
+            (void)snprintf(cell[i], sizeof cell[i], "%d +%d", part.first, part.rows);
+        }
+        size_t used = 0;
+        for (int i = 0; used < sizeof keys && lab07_segment_of(&spread, b, i, &s); i++)
+            used += (size_t)snprintf(keys + used, sizeof keys - used, "%s%d: %d-%d", i ? ", " : "", s.head, s.first,
+                                     s.end - 1);
+        pk_run_plan(run, "%5d %12s %12s %12s %13s  %s", b, cell[0], cell[1], cell[2], cell[3], keys);
+    }
+}
+
+/* The whole plan of a rung. share_keys: see lab07_spread_of. */
+static inline pk_status lab07_ring_prepare(pk_run *run, lab07_ring_kernel kernel, unsigned barriers, int share_keys,
+                                           lab07_shares shares)
+{
+    const lab07 *const lab = lab07_of(run);
+    const pk_decoder *const d = &lab->decoder;
+    void *const stream = pk_run_stream(run);
+    lab07_ring_plan *const plan = (lab07_ring_plan *)calloc(1, sizeof *plan);
+    if (!plan)
+        return pk_out_of_memory("lab07");
+    pk_run_set_variant_data(run, plan);
+    lab07_ring_view *const v = &plan->view;
+    plan->kernel = kernel;
+    plan->threads = (lab->consumers + 1) * PK_LANES;
+    plan->blocks = lab->blocks ? lab->blocks : pk_run_device(run)->processors;
+    plan->barriers = barriers * (unsigned)plan->blocks;
+    lab07_shape_view(lab, v, (unsigned)lab->chunk_bytes);
+    v->share_keys = share_keys;
+    v->segments = lab07_most_segments(v->kv_heads, plan->blocks);
+    const int parts = (plan->blocks + v->kv_heads - 1) / v->kv_heads + 1;
+    v->merge_parts = lab->consumers * v->group > parts ? lab->consumers * v->group : parts;
+    v->most_rows = (v->hidden + plan->blocks - 1) / plan->blocks;
+    v->stages = (int)((unsigned)lab->ring_bytes / v->stage_bytes);
+    const int limit = (int)((unsigned)lab->in_flight_bytes / v->stage_bytes);
+    v->limit = limit < 1 ? 1 : limit < v->stages ? limit : v->stages;
+    PK_TRY(lab07_ring_fits(v, lab->consumers));
+    lab07_lay_out(v, plan->blocks);
+    plan->shared_bytes = lab07_shared_bytes(v, lab->consumers);
+    PK_TRY(lab07_ring_grid(run, plan));
+    const size_t part_bytes = (size_t)plan->blocks * LAB07_MATRICES * sizeof(lab07_part);
+    plan->part = (lab07_part *)malloc(part_bytes);
+    if (!plan->part)
+        return pk_out_of_memory("lab07");
+    PK_TRY(lab07_split(plan, shares));
+    pk_decode_how how = lab->how;
+    how.record = lab07_choose_told;
+    how.context = &v->choose;
+    PK_TRY(pk_decode_step(d, lab07_at_device(lab), &how, stream));
+    plan->out_bytes = (size_t)LAB07_SETS * (size_t)v->layers * (size_t)v->at.floats * sizeof(float);
+    PK_TRY(lab07_upload(&plan->parts, plan->part, part_bytes, stream));
+    PK_TRY(lab07_upload(&plan->layers, d->layer, (size_t)v->layers * sizeof *d->layer, stream));
+    PK_TRY(pk_device_alloc(&plan->out, plan->out_bytes));
+    v->parts = (const lab07_part *)plan->parts;
+    v->layer = (const pk_device_layer *)plan->layers;
+    v->out = (float *)plan->out;
+    lab07_print_plan(run, plan);
+    return PK_OK;
+}
+
+/* Both sets poisoned: before the first step of a repetition. */
+static inline pk_status lab07_ring_poison(pk_run *run)
+{
+    const lab07_ring_plan *const plan = lab07_ring_plan_of(run);
+    return pk_device_fill(plan->out, 0xff, plan->out_bytes, pk_run_stream(run));
+}
+
+#endif

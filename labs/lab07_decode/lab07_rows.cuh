@@ -1,0 +1,215 @@
+/* Lab 07, given: a matrix's rows by the warps that compute. Consumer thread i of C has units i, i + C, ... of each row,
+ * a unit being 8 columns, and of x the same components, in registers. A row's sum is spread over all of them: lanes add
+ * up by shuffles, four rows together, warps through shared memory, up to 32 rows together, and meet once for that.
+ *
+ * wait_for_four, write_output and finish_row are the including file's. */
+#ifndef LAB07_ROWS_CUH
+#define LAB07_ROWS_CUH
+
+#include "lab07_ring.cuh"
+
+typedef struct lab07_task { /* a matrix at work */
+    int which;              /* LAB07_QKV... */
+    const float *x;         /* [columns]: outputs of other blocks; NULL: */
+    const uint16_t *row;    /* [columns]: the token's row of the embedding */
+    const uint16_t *gain;   /* [columns]: x is RMS-normed with it; NULL: as it is */
+    const uint16_t *bias;   /* [rows], or NULL */
+    int place;              /* of the outputs in the layer's */
+} lab07_task;
+
+/* Steps. Four outputs, when another block has written each of them. */
+static __device__ inline float4 wait_for_four(const lab07_ring_view *v, const float *from);
+/* Output `place` of the layer, that is its own flag. */
+static __device__ inline void write_output(const lab07_ring_view *v, const lab07_block *b, int layer, int place,
+                                           float value);
+/* A row's output, of its sum, or of its two. `factor`: the norm's. `row`: of the matrix; `own`: of the block's. */
+static __device__ inline float finish_row(const lab07_ring_view *v, const lab07_block *b, const lab07_task *task,
+                                          float factor, float sum, float second, int row, int own);
+
+template <int HAND>
+static __device__ inline void lab07_put(const lab07_ring_view *v, const lab07_block *b, int layer, int place,
+                                        float value)
+{
+    if (HAND == LAB07_FLAG)
+        write_output(v, b, layer, place, value);
+    else
+        lab07_store(lab07_outputs(v, b, layer, 0) + place, value);
+}
+
+template <int HAND> static __device__ inline float4 lab07_get_4(const lab07_ring_view *v, const float *from, float4 got)
+{
+    return HAND == LAB07_FLAG && lab07_lacks(got) ? wait_for_four(v, from) : got;
+}
+
+/* A thread's components of x: U units, those behind the end of a row 0. */
+template <int U> struct lab07_slice {
+    float of[U][8];
+};
+
+/* Asks for everything before it waits for anything: gains, which nobody writes, and then x. */
+template <int HAND, int U>
+static __device__ inline float lab07_read_x(const lab07_ring_view *v, const lab07_block *b, const lab07_task *task,
+                                            int units, lab07_slice<U> *slice)
+{
+    uint4 gain[U], row[U];
+    float4 low[U] = {}, high[U] = {};
+    float squares = 0;
+#pragma unroll
+    for (int i = 0; i < U; i++) {
+        const int unit = lab07_thread() + i * b->consumers * PK_LANES;
+        gain[i] = row[i] = make_uint4(0, 0, 0, 0);
+        if (unit >= units)
+            continue;
+        if (task->gain)
+            gain[i] = ((const uint4 *)task->gain)[unit];
+        if (!task->x)
+            row[i] = ((const uint4 *)task->row)[unit];
+        else {
+            low[i] = lab07_load_4(task->x + 8 * unit);
+            high[i] = lab07_load_4(task->x + 8 * unit + 4);
+        }
+    }
+#pragma unroll
+    for (int i = 0; i < U; i++) {
+        const int unit = lab07_thread() + i * b->consumers * PK_LANES;
+        float *const of = slice->of[i], weight[8];
+        if (task->x && unit < units) {
+            low[i] = lab07_get_4<HAND>(v, task->x + 8 * unit, low[i]);
+            high[i] = lab07_get_4<HAND>(v, task->x + 8 * unit + 4, high[i]);
+        }
+        of[0] = low[i].x, of[1] = low[i].y, of[2] = low[i].z, of[3] = low[i].w;
+        of[4] = high[i].x, of[5] = high[i].y, of[6] = high[i].z, of[7] = high[i].w;
+        if (!task->x)
+            pk_unpack_bf16(row[i], of);
+        if (!task->gain)
+            continue;
+        pk_unpack_bf16(gain[i], weight);
+#pragma unroll
+        for (int j = 0; j < 8; j++) {
+            squares = fmaf(of[j], of[j], squares);
+            of[j] *= weight[j];
+        }
+    }
+    return squares;
+}
+
+/* The chunk of this turn, when it has landed, added to sum[0 .. rows - 1]; then its stage given back. It has `units`
+ * units of N rows at most, from `first` on. */
+template <int U, int N>
+static __device__ inline void lab07_use_chunk(const lab07_ring_view *v, const lab07_block *b, lab07_turn turn,
+                                              const lab07_slice<U> *x, int rows, int first, int units, float *sum)
+{
+    const uint4 *const chunk = (const uint4 *)(b->stages + (size_t)turn.stage * v->stage_bytes);
+    pk_async_barrier_wait(&b->full[turn.stage], turn.parity);
+#pragma unroll
+    for (int i = 0; i < U; i++) {
+        const int unit = lab07_thread() + i * b->consumers * PK_LANES - first;
+        if (unit < 0 || unit >= units)
+            continue;
+#pragma unroll
+        for (int j = 0; j < N; j++)
+            if (rows == N || j < rows)
+                sum[j] = pk_dot_chunk(chunk[j * units + unit], x->of[i], sum[j]);
+    }
+    pk_async_barrier_arrive(&b->empty[turn.stage]);
+}
+
+/* The rows' outputs, when all warps have put their sums: by one warp, in turn, a row a lane. The sums of the group
+ * after the next go to the same place: a warp is there only when this one has come to the next meeting. */
+template <int HAND>
+static __device__ inline void lab07_finish(const lab07_ring_view *v, const lab07_block *b, const lab07_at *at,
+                                           const lab07_task *task, const float *sums, int rows, int own, int row)
+{
+    const lab07_matrix *const m = &v->matrix[task->which];
+    lab07_sync(b);
+    if (lab07_warp() != at->group % b->consumers || lab07_lane() >= rows)
+        return;
+    float sum = 0, second = 0, squares = 0;
+    for (int warp = 0; warp < b->consumers; warp++) {
+        sum += sums[lab07_lane() * b->stride + warp];
+        if (m->runs == 2)
+            second += sums[(LAB07_GROUP / 2 + lab07_lane()) * b->stride + warp];
+        if (task->gain)
+            squares += b->squares[(at->phase & 1) * b->consumers + warp];
+    }
+    const float factor = task->gain ? rsqrtf(squares / (float)m->columns + v->eps) : 1;
+    const float value = finish_row(v, b, task, factor, sum, second, row + lab07_lane(), own + lab07_lane());
+    if (task->which == LAB07_LOGITS)
+        v->logits[(size_t)(b->step % v->logit_rows) * v->vocab + row + lab07_lane()] = value;
+    else
+        lab07_put<HAND>(v, b, at->layer, task->place + row + lab07_lane(), value);
+}
+
+/* The block's rows. N: rows of a chunk, of which the last may have fewer. */
+template <int HAND, int U, int N>
+static __device__ inline void lab07_rows(const lab07_ring_view *v, const lab07_block *b, lab07_at *at,
+                                         const lab07_task *task, lab07_part part, const lab07_slice<U> *x)
+{
+    const lab07_matrix *const m = &v->matrix[task->which];
+    for (int first = 0; first < part.rows; first += LAB07_GROUP / m->runs) {
+        const int rows = lab07_group_rows(m, part.rows - first);
+        float *const sums = b->sums + (at->group & 1) * LAB07_GROUP * b->stride;
+        for (int run = 0; run < m->runs; run++)
+            for (int row = 0; row < rows; row += LAB07_BATCH) {
+                float sum[LAB07_BATCH] = {0, 0, 0, 0};
+#pragma unroll
+                for (int c = 0; c < LAB07_BATCH; c += N) {
+                    const int left = rows - row - c;
+                    for (int unit = 0; left > 0 && unit < m->units; unit += m->piece_units) {
+                        const int units = m->units - unit < m->piece_units ? m->units - unit : m->piece_units;
+                        __syncwarp(); /* or a chunk is used as many times as the warp has parts */
+                        lab07_use_chunk<U, N>(v, b, at->turn, x, left < N ? left : N, unit, units, &sum[c]);
+                        at->turn = lab07_next(v, at->turn);
+                    }
+                }
+                const float mine = pk_sum_lanes_of<LAB07_BATCH>(sum);
+                if (lab07_lane() < LAB07_BATCH)
+                    sums[(run * (LAB07_GROUP / 2) + row + lab07_lane()) * b->stride + lab07_warp()] = mine;
+            }
+        lab07_finish<HAND>(v, b, at, task, sums, rows, first, part.first + first);
+        at->group++;
+    }
+}
+
+template <int HAND, int U>
+static __device__ inline void lab07_product_of(const lab07_ring_view *v, const lab07_block *b, lab07_at *at,
+                                               const lab07_task *task, lab07_part part)
+{
+    const lab07_matrix *const m = &v->matrix[task->which];
+    lab07_slice<U> x;
+    const float squares = lab07_read_x<HAND, U>(v, b, task, m->units, &x);
+    __syncwarp(); /* lanes have waited each for values of its own: all that follows is by whole warps */
+    if (task->gain) {
+        const float of_warp = pk_sum_lanes(squares);
+        if (lab07_lane() == 0)
+            b->squares[(at->phase & 1) * b->consumers + lab07_warp()] = of_warp;
+    }
+    if (m->chunk_rows == 1)
+        lab07_rows<HAND, U, 1>(v, b, at, task, part, &x);
+    else if (m->chunk_rows == 2)
+        lab07_rows<HAND, U, 2>(v, b, at, task, part, &x);
+    else
+        lab07_rows<HAND, U, 4>(v, b, at, task, part, &x);
+    at->phase++; /* that a warp is two phases on means that all have met since this one's last squares were read */
+}
+
+/* The block's rows of a matrix: x read, products, outputs. */
+template <int HAND>
+static __device__ inline void lab07_product(const lab07_ring_view *v, const lab07_block *b, lab07_at *at,
+                                            const lab07_task *task)
+{
+    const lab07_part part = v->parts[(size_t)blockIdx.x * LAB07_MATRICES + (size_t)task->which];
+    const int threads = b->consumers * PK_LANES, own = (v->matrix[task->which].units + threads - 1) / threads;
+    if (part.rows == 0)
+        return;
+    if (own == 1)
+        lab07_product_of<HAND, 1>(v, b, at, task, part);
+    else if (own == 2)
+        lab07_product_of<HAND, 2>(v, b, at, task, part);
+    else if (own <= 4)
+        lab07_product_of<HAND, 4>(v, b, at, task, part);
+    else
+        lab07_product_of<HAND, LAB07_MOST_OWN>(v, b, at, task, part);
+}
+
+#endif

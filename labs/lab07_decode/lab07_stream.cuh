@@ -1,0 +1,129 @@
+/* Lab 07, given: one kernel for a step. A block has a warp that copies the step's weights, keys and values ahead, one
+ * layer's behind the other's, and others that compute. How blocks hand over, and what is done with sums, are the
+ * including file's steps. */
+#ifndef LAB07_STREAM_CUH
+#define LAB07_STREAM_CUH
+
+#include "lab07_attention.cuh"
+
+/* A step. By the lane that copies: what the block reads of a layer, in the order in which it is used. */
+static __device__ inline void stream_layer(const lab07_ring_view *v, const lab07_block *b, lab07_asking *at,
+                                           const pk_device_layer *layer);
+
+static __device__ inline void lab07_produce(const lab07_ring_view *v, const lab07_block *b)
+{
+    lab07_asking at = {0, {0, 0}, {0, 0}};
+    for (int i = 0; i < v->layers; i++)
+        stream_layer(v, b, &at, &v->layer[i]);
+    lab07_ask_rows(v, b, &at, LAB07_LOGITS, v->logits_weight);
+}
+
+/* Behind a phase, where blocks meet. What any of them wrote before is there for what any of them does after. */
+template <int HAND>
+static __device__ inline void lab07_end_phase(const lab07_ring_view *v, const lab07_block *b, lab07_at *at)
+{
+    if (HAND != LAB07_BARRIER)
+        return;
+    at->arrived += gridDim.x;
+    lab07_sync(b);
+    if (lab07_thread() == 0)
+        lab07_meet_blocks(v->arrivals, at->arrived);
+    lab07_sync(b);
+}
+
+enum { LAB07_PHASES = 6 }; /* of a layer */
+
+/* The block's part of the residual stream, as it comes into the first layer. */
+static __device__ inline void lab07_begin_residual(const lab07_ring_view *v, const lab07_block *b)
+{
+    const lab07_part part = v->parts[(size_t)blockIdx.x * LAB07_MATRICES + LAB07_O];
+    const uint16_t *const row = v->embedding + (size_t)b->token * v->hidden;
+    for (int i = lab07_thread(); i < part.rows; i += b->consumers * PK_LANES)
+        b->residual[i] = pk_from_bf16(row[part.first + i]);
+    lab07_sync(b);
+}
+
+/* What the consumers do with a matrix: of the layer, or behind all layers. */
+static __device__ inline lab07_task lab07_task_of(const lab07_ring_view *v, const lab07_block *b, int layer, int which)
+{
+    lab07_task task = {which, NULL, NULL, NULL, NULL, 0};
+    const float *const x = layer > 0 ? lab07_outputs(v, b, layer - 1, 0) + v->at.x : NULL;
+    if (which == LAB07_LOGITS) {
+        task.x = x;
+        task.gain = v->final_norm;
+        return task;
+    }
+    const float *const out = lab07_outputs(v, b, layer, 0);
+    const pk_device_layer *const l = &v->layer[layer];
+    if (which == LAB07_QKV) {
+        task.x = x;
+        task.row = v->embedding + (size_t)b->token * v->hidden;
+        task.gain = l->attn_norm;
+        task.bias = l->qkv_bias;
+        task.place = v->at.qkv;
+    } else if (which == LAB07_O) {
+        task.x = out + v->at.heads;
+        task.place = v->at.middle;
+    } else if (which == LAB07_GATE_UP) {
+        task.x = out + v->at.middle;
+        task.gain = l->ffn_norm;
+        task.place = v->at.act;
+    } else {
+        task.x = out + v->at.act;
+        task.place = v->at.x;
+    }
+    return task;
+}
+
+/* Arrivals of all blocks at the barriers of a step. */
+template <int HAND> static __host__ __device__ inline unsigned lab07_step_barriers(int layers)
+{
+    return (HAND == LAB07_BARRIER ? (unsigned)(layers * LAB07_PHASES) : 0u) + 1u;
+}
+
+template <int HAND, int G> static __device__ inline void lab07_consume(const lab07_ring_view *v, const lab07_block *b)
+{
+    lab07_at at = {0, 0, 0, {0, 0}, v->arrived};
+    lab07_begin_residual(v, b);
+    for (int phase = 0; phase <= v->layers * LAB07_LOGITS; phase++) { /* one call of each, as they are large */
+        const int which = phase < v->layers * LAB07_LOGITS ? phase % LAB07_LOGITS : LAB07_LOGITS;
+        at.layer = phase / LAB07_LOGITS;
+        const lab07_task task = lab07_task_of(v, b, at.layer, which);
+        lab07_product<HAND>(v, b, &at, &task);
+        if (which == LAB07_LOGITS)
+            return;
+        lab07_end_phase<HAND>(v, b, &at);
+        if (which != LAB07_QKV)
+            continue;
+        lab07_attend<HAND, G>(v, b, &at);
+        lab07_end_phase<HAND>(v, b, &at);
+        lab07_merge<HAND>(v, b, &at);
+        lab07_end_phase<HAND>(v, b, &at);
+    }
+}
+
+/* The token, when all blocks' logits are there: by all threads of the first blocks. */
+static __device__ inline void lab07_choose(const lab07_ring_view *v, unsigned target)
+{
+    const int choosers = (int)gridDim.x < PK_SAMPLE_BLOCKS ? (int)gridDim.x : PK_SAMPLE_BLOCKS;
+    __syncthreads();
+    if (threadIdx.x == 0)
+        lab07_meet_blocks(v->arrivals, target);
+    __syncthreads();
+    if ((int)blockIdx.x < choosers)
+        choose_block(&v->choose, (int)blockIdx.x, choosers);
+}
+
+template <int HAND, int G> static __global__ void __launch_bounds__(LAB07_MOST_THREADS) stream_step(lab07_ring_view v)
+{
+    PK_DYNAMIC_SHARED(unsigned char, shared);
+    const lab07_block b = lab07_begin(&v, shared);
+    if (lab07_warp() < 0) {
+        if (lab07_lane() == 0)
+            lab07_produce(&v, &b);
+    } else
+        lab07_consume<HAND, G>(&v, &b);
+    lab07_choose(&v, v.arrived + lab07_step_barriers<HAND>(v.layers) * gridDim.x);
+}
+
+#endif

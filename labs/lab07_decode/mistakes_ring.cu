@@ -1,0 +1,179 @@
+/* Lab 07, rungs 3 to 5: planted mistakes. Each variant is wrong in one way that people get wrong, and the harness must
+ * catch it. The kernel is the lab's own, lab07_stream.cuh; what the ladder fills in is here, and asks v->planted. */
+#define LAB07_TAKES_NEWEST(v) ((v)->planted != NEWEST_LOST)
+
+/* X(MISTAKE, function, "variant", hand, "summary") */
+#define MISTAKES(X)                                                                                                    \
+    X(AHEAD_RIGHT, ahead_right, "ring-ahead-right", BARRIER, "blocks meet behind every phase, as it should be")        \
+    X(FLAG_RIGHT, flag_right, "ring-flag-right", FLAG, "blocks wait for outputs, as it should be")                     \
+    X(SPREAD_RIGHT, spread_right, "ring-spread-right", FLAG, "all blocks share the keys, as it should be")             \
+    X(REVERSED, reversed, "ring-spread-reversed", FLAG, "parts put together from the last to the first")               \
+    X(NEWEST_LOST, newest_lost, "ring-newest-lost", FLAG, "attention misses the token's own key")                      \
+    X(NOT_POISONED, not_poisoned, "ring-not-poisoned", FLAG, "the other set is left as it was")                        \
+    X(OLD_VALUE, old_value, "ring-old-value", FLAG, "what is missing is taken as it is")                               \
+    X(OUTPUT_LOST, output_lost, "ring-output-lost", FLAG, "the last row of a layer is not written")                    \
+    X(LIMIT_0, limit_0, "ring-limit-0", FLAG, "no copy may be under way")                                              \
+    X(KEYS_FIRST, keys_first, "ring-keys-first", FLAG, "keys asked for before the rows that are used before them")     \
+    X(BIAS_LOST, bias_lost, "ring-bias-lost", FLAG, "no bias")                                                         \
+    X(UP_ACTIVE, up_active, "ring-up-active", FLAG, "up activated, and multiplied with gate")                          \
+    X(NOT_KEPT, not_kept, "ring-not-kept", FLAG, "the residual stream is added to, and not kept")                      \
+    X(NOT_TURNED, not_turned, "ring-not-turned", FLAG, "q and k as they are, wherever the token stands")               \
+    X(NOT_RESCALED, not_rescaled, "ring-not-rescaled", FLAG, "old sums kept by the old maximum")                       \
+    X(ROW_SHORT, row_short, "ring-row-short", FLAG, "shares that leave the last row out")                              \
+    X(OVERLAP, overlap, "ring-overlap", FLAG, "a share that begins before the last one has ended")
+
+#define NUMBER(mistake, ...) mistake,
+enum mistake { MISTAKES(NUMBER) };
+#undef NUMBER
+
+#include "lab07_ring_plan.cuh"
+
+static __device__ inline void stream_layer(const lab07_ring_view *v, const lab07_block *b, lab07_asking *at,
+                                           const pk_device_layer *layer)
+{
+    if (v->planted == KEYS_FIRST)
+        lab07_ask_keys(v, b, at, layer);
+    lab07_ask_rows(v, b, at, LAB07_QKV, layer->qkv);
+    if (v->planted != KEYS_FIRST)
+        lab07_ask_keys(v, b, at, layer);
+    lab07_ask_rows(v, b, at, LAB07_O, layer->o);
+    lab07_ask_rows(v, b, at, LAB07_GATE_UP, layer->gate_up);
+    lab07_ask_rows(v, b, at, LAB07_DOWN, layer->down);
+}
+
+static __device__ inline float finish_row(const lab07_ring_view *v, const lab07_block *b, const lab07_task *task,
+                                          float factor, float sum, float second, int row, int own)
+{
+    float value = factor * sum;
+    if (task->bias && v->planted != BIAS_LOST)
+        value = fmaf(factor, sum, pk_from_bf16(task->bias[row]));
+    if (task->which == LAB07_GATE_UP)
+        value = v->planted == UP_ACTIVE ? value * pk_activate(v->activation, factor * second)
+                                        : pk_activate(v->activation, value) * (factor * second);
+    if (task->which == LAB07_O || task->which == LAB07_DOWN) {
+        value += b->residual[own];
+        if (v->planted != NOT_KEPT)
+            b->residual[own] = value;
+    }
+    return value;
+}
+
+static __device__ inline void turn_head(const lab07_ring_view *v, const uint16_t *gain, const float *turn,
+                                        lab07_pairs *p)
+{
+    const int half = v->head_dim / 2;
+    float squares = 0;
+    for (int t = 0; t < LAB07_MOST_TURNS; t++)
+        squares = fmaf(p->low[t], p->low[t], fmaf(p->high[t], p->high[t], squares));
+    const float factor = gain ? rsqrtf(pk_sum_lanes(squares) / (float)v->head_dim + v->eps) : 1;
+    for (int t = 0; t < LAB07_MOST_TURNS; t++) {
+        const int i = lab07_lane() + t * PK_LANES;
+        if (i >= half || v->planted == NOT_TURNED)
+            continue;
+        const float low = p->low[t] * factor * (gain ? pk_from_bf16(gain[i]) : 1);
+        const float high = p->high[t] * factor * (gain ? pk_from_bf16(gain[half + i]) : 1);
+        p->low[t] = fmaf(low, turn[2 * i], -(high * turn[2 * i + 1]));
+        p->high[t] = fmaf(high, turn[2 * i], low * turn[2 * i + 1]);
+    }
+}
+
+static __device__ inline void take_key(const lab07_ring_view *v, float score, bool there, const float value[8],
+                                       softmax_sum *s)
+{
+    const float top = fmaxf(s->top, there ? score : LOWEST);
+    const float keep = v->planted == NOT_RESCALED ? 1 : exp2f(s->top - top), weight = there ? exp2f(score - top) : 0;
+    s->top = top;
+    s->weight = fmaf(s->weight, keep, weight);
+    for (int i = 0; i < 8; i++)
+        s->v[i] = fmaf(s->v[i], keep, weight * value[i]);
+}
+
+static __device__ inline float merge_parts_in_order(const lab07_ring_view *v, const float *parts, int count, int stride,
+                                                    int i, float *top, float *weight)
+{
+    float sum = 0;
+    *top = LOWEST;
+    *weight = 0;
+    for (int p = 0; p < count; p++)
+        *top = fmaxf(*top, parts[p * stride + v->head_dim]);
+    for (int p = 0; p < count; p++) {
+        const float *const part = parts + (v->planted == REVERSED ? count - 1 - p : p) * stride;
+        const float factor = exp2f(part[v->head_dim] - *top);
+        *weight = fmaf(factor, part[v->head_dim + 1], *weight);
+        sum = fmaf(factor, part[i], sum);
+    }
+    return sum;
+}
+
+static __device__ inline float4 wait_for_four(const lab07_ring_view *v, const float *from)
+{
+    float4 got = lab07_load_4(from);
+    while (v->planted != OLD_VALUE && lab07_lacks(got)) {
+        PK_SPIN_PAUSE();
+        got = lab07_load_4(from);
+    }
+    return got;
+}
+
+static __device__ inline void write_output(const lab07_ring_view *v, const lab07_block *b, int layer, int place,
+                                           float value)
+{
+    if (v->planted == OUTPUT_LOST && place == v->at.x + v->hidden - 1)
+        return;
+    lab07_store(lab07_outputs(v, b, layer, 0) + place, value);
+    if (v->planted != NOT_POISONED)
+        lab07_poison(lab07_outputs(v, b, layer, 1) + place);
+}
+
+static void short_shares(const lab07_matrix *m, int blocks, double fair, const double *had, int *ends)
+{
+    lab07_even_shares(m, blocks, fair, had, ends);
+    ends[blocks - 1]--;
+}
+
+static void overlapping_shares(const lab07_matrix *m, int blocks, double fair, const double *had, int *ends)
+{
+    lab07_even_shares(m, blocks, fair, had, ends);
+    ends[0] = ends[1] + 1;
+}
+
+static pk_status prepare(pk_run *run, enum mistake planted, lab07_ring_kernel kernel, unsigned barriers)
+{
+    const bool spread = planted == SPREAD_RIGHT || planted == REVERSED;
+    PK_TRY(lab07_ring_prepare(run, kernel, barriers, spread ? lab07_of(run)->share_keys : 0,
+                              planted == ROW_SHORT ? short_shares
+                              : planted == OVERLAP ? overlapping_shares
+                                                   : lab07_even_shares));
+    lab07_ring_plan_of(run)->view.planted = planted;
+    if (planted == LIMIT_0)
+        lab07_ring_plan_of(run)->view.limit = 0;
+    return PK_OK;
+}
+
+static pk_status execute(pk_run *run)
+{
+    const lab07_ring_plan *const plan = lab07_ring_plan_of(run);
+    const lab07_ring_kernel stream_step = plan->kernel;
+    lab07_ring_view view = plan->view;
+    PK_TRY(lab07_ring_poison(run));
+    for (int step = 0; step < lab07_of(run)->tokens; step++) {
+        view.arrived = (unsigned)step * plan->barriers;
+        PK_LAUNCH_COOPERATIVE(stream_step, (unsigned)plan->blocks, (unsigned)plan->threads, plan->shared_bytes,
+                              lab07_stream(run), view);
+    }
+    PK_CHECK(cudaStreamSynchronize(lab07_stream(run)));
+    return PK_OK;
+}
+
+#define PREPARE(mistake, function, name, hand, summary)                                                                \
+    static pk_status function(pk_run *run)                                                                             \
+    {                                                                                                                  \
+        return prepare(run, mistake, LAB07_RING_KERNEL(run, LAB07_##hand),                                             \
+                       lab07_step_barriers<LAB07_##hand>(lab07_of(run)->decoder.config.layers));                       \
+    }
+MISTAKES(PREPARE)
+
+#define VARIANT(mistake, function, name, hand, summary)                                                                \
+    {name, summary, PK_NEED_COOPERATIVE | PK_NEED_BULK_ASYNC_COPY, function, execute, lab07_ring_finish},
+PK_VARIANTS(mistakes_ring) = {MISTAKES(VARIANT)};
+PK_VARIANTS_END(mistakes_ring)

@@ -1,0 +1,176 @@
+/* Lab 07, rungs 3 to 5: a step as one kernel whose weights, keys and values stream ahead. Fill in the steps; the page
+ * is RING.md beside this file.
+ *
+ *   ring-ahead   a warp of each block copies ahead, over the barriers; no more than so much under way
+ *   ring-flag    no barrier behind a phase: blocks wait for the outputs themselves
+ *   ring-spread  the same; all blocks share the keys, whatever the context, and end a layer together
+ *
+ * Only lines between STEP and END change; what stands there as shipped, pk_todo and (void) lines, goes. What is given
+ * is in the headers: lab07_ring.cuh has the ring and what blocks look at, lab07_rows.cuh products, lab07_attention.cuh
+ * attention, lab07_stream.cuh the kernel, lab07_ring_plan.cuh the launch. */
+#include "lab07_ring_plan.cuh"
+
+/* ---- rung 3: everything that is read streams ahead ---- */
+
+/* By the lane that copies. The consumers use chunks in the order in which they were asked for. */
+static __device__ inline void stream_layer(const lab07_ring_view *v, const lab07_block *b, lab07_asking *at,
+                                           const pk_device_layer *layer)
+{
+    /* STEP lab07.6 for ring-ahead, ring-flag, ring-spread: ask for the rows of each matrix, and for keys where attention is (about 5 lines) */
+    (void)v, (void)b, (void)at, (void)layer;
+    /* END lab07.6 */
+}
+
+/* What becomes of a row's sum; of gate_up's two. The norm's factor multiplies sums, which are of x times its gain. What
+ * is added to the residual stream stays in b->residual, for the next time. */
+static __device__ inline float finish_row(const lab07_ring_view *v, const lab07_block *b, const lab07_task *task,
+                                          float factor, float sum, float second, int row, int own)
+{
+    float value = factor * sum;
+    /* STEP lab07.7 for ring-ahead, ring-flag, ring-spread: bias; activation of gate, times up; the residual stream (about 6 lines) */
+    /* END lab07.7 */
+    (void)v, (void)b, (void)task, (void)second, (void)row, (void)own;
+    return value;
+}
+
+/* By a warp. Lane l has pairs l, l + 32, ... of the head; those behind its end are 0. */
+static __device__ inline void turn_head(const lab07_ring_view *v, const uint16_t *gain, const float *turn,
+                                        lab07_pairs *p)
+{
+    const int half = v->head_dim / 2;
+    float squares = 0;
+#pragma unroll
+    for (int t = 0; t < LAB07_MOST_TURNS; t++)
+        squares = fmaf(p->low[t], p->low[t], fmaf(p->high[t], p->high[t], squares));
+    const float factor = gain ? rsqrtf(pk_sum_lanes(squares) / (float)v->head_dim + v->eps) : 1;
+#pragma unroll
+    for (int t = 0; t < LAB07_MOST_TURNS; t++) {
+        const int i = lab07_lane() + t * PK_LANES;
+        if (i >= half)
+            continue;
+        const float low = p->low[t] * factor * (gain ? pk_from_bf16(gain[i]) : 1);
+        const float high = p->high[t] * factor * (gain ? pk_from_bf16(gain[half + i]) : 1);
+        /* STEP lab07.8 for ring-ahead, ring-flag, ring-spread: turn (low, high) by the angle of pair i (about 2 lines) */
+        (void)turn;
+        /* END lab07.8 */
+        (void)low, (void)high;
+    }
+}
+
+/* One key's score and value into the sum s of what came before: of 2^(score - s->top) times values, and of those
+ * weights. A lane has 8 components of the value. Not `there`: a lane that has no key this time. */
+static __device__ inline void take_key(const lab07_ring_view *v, float score, bool there, const float value[8],
+                                       softmax_sum *s)
+{
+    const float top = fmaxf(s->top, there ? score : LOWEST);
+    /* STEP lab07.9 for ring-ahead, ring-flag, ring-spread: what was summed up by the old maximum, by the new one; then the key's weight, and weight times value (about 6 lines) */
+    (void)s;
+    /* END lab07.9 */
+    (void)v, (void)top, (void)value;
+}
+
+/* A part: [head_dim] sums, their maximum, their weight. Of any warps' or blocks' parts, and always in their order. */
+static __device__ inline float merge_parts_in_order(const lab07_ring_view *v, const float *parts, int count, int stride,
+                                                    int i, float *top, float *weight)
+{
+    float sum = 0;
+    *top = LOWEST;
+    *weight = 0;
+    for (int p = 0; p < count; p++)
+        *top = fmaxf(*top, parts[p * stride + v->head_dim]);
+    for (int p = 0; p < count; p++) {
+        const float *const part = parts + p * stride;
+        /* STEP lab07.10 for ring-ahead, ring-flag, ring-spread: the part's sum i and weight, by the highest maximum (about 3 lines) */
+        (void)i;
+        /* END lab07.10 */
+        (void)part;
+    }
+    return sum;
+}
+
+/* All steps, one launch each, and one wait. */
+static pk_status ring_execute(pk_run *run)
+{
+    const lab07_ring_plan *const plan = lab07_ring_plan_of(run);
+    const lab07_ring_kernel stream_step = plan->kernel;
+    lab07_ring_view view = plan->view;
+    PK_TRY(lab07_ring_poison(run));
+    for (int step = 0; step < lab07_of(run)->tokens; step++) {
+        view.arrived = (unsigned)step * plan->barriers;
+        /* STEP lab07.11 for ring-ahead, ring-flag, ring-spread: launch so that all blocks are resident, with the plan's shared memory (about 2 lines) */
+        return pk_todo(run, "lab07.11");
+        /* END lab07.11 */
+    }
+    (void)stream_step, (void)view;
+    PK_CHECK(cudaStreamSynchronize(lab07_stream(run)));
+    return PK_OK;
+}
+
+static pk_status ahead_prepare(pk_run *run)
+{
+    return lab07_ring_prepare(run, LAB07_RING_KERNEL(run, LAB07_BARRIER),
+                              lab07_step_barriers<LAB07_BARRIER>(lab07_of(run)->decoder.config.layers), 0,
+                              lab07_even_shares);
+}
+
+/* ---- rung 4: the data are the flag ---- */
+
+/* Four outputs, 16-aligned. Pairs: the relaxed loads with write_output's relaxed stores. */
+static __device__ inline float4 wait_for_four(const lab07_ring_view *v, const float *from)
+{
+    float4 got = lab07_load_4(from);
+    /* STEP lab07.12 for ring-flag, ring-spread: as long as it lacks one, load again (about 4 lines) */
+    /* END lab07.12 */
+    (void)v;
+    return got;
+}
+
+/* Output `place` of the layer goes to the step's set. Its place in the other set, which the next step waits at, is
+ * poisoned: who read it did so in the step before, which has ended. */
+static __device__ inline void write_output(const lab07_ring_view *v, const lab07_block *b, int layer, int place,
+                                           float value)
+{
+    /* STEP lab07.13 for ring-flag, ring-spread: store the output, and poison its place in the other set (about 2 lines) */
+    (void)v, (void)b, (void)layer, (void)place, (void)value;
+    /* END lab07.13 */
+}
+
+static pk_status flag_prepare(pk_run *run)
+{
+    return lab07_ring_prepare(run, LAB07_RING_KERNEL(run, LAB07_FLAG),
+                              lab07_step_barriers<LAB07_FLAG>(lab07_of(run)->decoder.config.layers), 0,
+                              lab07_even_shares);
+}
+
+/* ---- rung 5: all blocks share keys and rows ---- */
+
+/* See lab07_shares. A block that had less than its fair part so far has more of this matrix. */
+static void fair_shares(const lab07_matrix *matrix, int blocks, double fair, const double *had, int *ends)
+{
+    double line = 0; /* bytes of this matrix that blocks 0 to b are to have together */
+    for (int b = 0, first = 0; b < blocks; first = ends[b++]) {
+        line += fair - had[b];
+        ends[b] = (int)(line / lab07_row_bytes(matrix) + 0.5);
+        ends[b] = ends[b] < first ? first : ends[b] > matrix->rows ? matrix->rows : ends[b];
+    }
+    ends[blocks - 1] = matrix->rows;
+}
+
+static pk_status spread_prepare(pk_run *run)
+{
+    /* STEP lab07.14 for ring-spread: as flag_prepare, with the run's share_keys and fair_shares (about 3 lines) */
+    (void)fair_shares;
+    return pk_todo(run, "lab07.14");
+    /* END lab07.14 */
+}
+
+enum { NATIVE = PK_NEED_COOPERATIVE | PK_NEED_BULK_ASYNC_COPY };
+
+PK_VARIANTS(ring) = {
+    {"ring-ahead", "weights, keys and values stream ahead over barriers", NATIVE, ahead_prepare, ring_execute,
+     lab07_ring_finish},
+    {"ring-flag", "blocks wait for outputs, not at barriers", NATIVE, flag_prepare, ring_execute, lab07_ring_finish},
+    {"ring-spread", "all blocks share the keys, at every context", NATIVE, spread_prepare, ring_execute,
+     lab07_ring_finish},
+};
+PK_VARIANTS_END(ring)
