@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # ./lab update: fetch and merge a newer version of the labs, and keep what the student wrote. Sourced by ./lab.
 : "${root:?}" # of ./lab, as say and die are
-
 in_tree() { git -C "$root" "$@"; }
 
 # The files that students write, of the labs as they are and as they will be: those that a solution has too.

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # ./lab watch: build and run a lab again whenever one of its files is saved. Sourced by ./lab, whose names it uses.
 : "${root:?}" "${backend:?}" "${may_install:?}" # of ./lab, as say and die are
-
 # lab_folder WORD: labs/labNN_name of "4", "04", "lab04" or its whole name.
 lab_folder() {
     local word=${1#lab} folder
