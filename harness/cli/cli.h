@@ -185,6 +185,7 @@ bool cli_wants_explore(int argc, char **argv); /* cmd_explore, not cmd_run */
 int cmd_explore(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_check(int argc, char **argv);
+int cmd_asm(int argc, char **argv);
 int cmd_demo(int argc, char **argv);
 bool cli_demo_is_full(int argc, char **argv); /* argv[0] is the command */
 int cmd_targets(int argc, char **argv); /* what ./lab has to build for the command line that follows, a line each */

@@ -15,6 +15,7 @@ typedef struct command {
 static const command commands[] = {
     {"list", cmd_list},
     {"status", cmd_status},
+    {"asm", cmd_asm},
     {"run", cmd_run},
     {"check", cmd_check},
     {"demo", cmd_demo},
