@@ -141,7 +141,8 @@ static void add_up(grade_lab *graded)
         points += graded->rungs[i].points;
         counted++;
     }
-    graded->score = counted ? 100 * points / (double)counted : 0;
+    const bool is_judged = !strcmp(graded->status, "graded");
+    graded->score = is_judged && counted ? 100 * points / (double)counted : 0;
 }
 
 static bool has_rung_to_judge(const grade_lab *graded)
@@ -168,9 +169,16 @@ static pk_status grade_lab_of(grade_run *run, grade_lab *graded, const char *fol
     if (!strcmp(graded->status, "graded"))
         status = grade_find_rungs(graded);
     if (status == PK_OK && has_rung_to_judge(graded))
-        status = grade_build(run, graded, work, &program);
+        status = grade_build(graded, work, &program);
     if (status == PK_OK && program)
         status = grade_judge(run, graded, program, work);
+    if (status == PK_FAULT) { /* of this one nothing can be said; the others have their verdicts */
+        free(graded->reason);
+        graded->reason = cli_plain(pk_error_text());
+        graded->status = "not judged";
+        run->judge_failed = true;
+        status = PK_OK;
+    }
     close_rungs(graded);
     add_up(graded);
     free(program);
@@ -291,5 +299,7 @@ int cmd_grade(int argc, char **argv)
         status = write_file(&asked, &run);
     if (held >= 0)
         close(held);
-    return status == PK_OK ? 0 : cli_failed(status);
+    if (status != PK_OK)
+        return cli_failed(status);
+    return run.judge_failed ? pk_exit_code(PK_FAULT) : 0;
 }

@@ -18,8 +18,8 @@ typedef struct grade_rung {
 
 typedef struct grade_lab { /* one lab of a submission */
     const cli_lab *lab;
-    const char *status; /* "graded", "refused", "no build" or "not submitted" */
-    char *reason;       /* of the middle two; else NULL */
+    const char *status; /* "graded", "refused", "no build", "not judged" or "not submitted" */
+    char *reason;       /* of the middle three; else NULL */
     cli_names files;    /* those that were found, as the submission has them */
     char **texts;       /* [lab's files]: what is built */
     pk_steps steps;
@@ -40,6 +40,7 @@ typedef struct grade_run { /* a call of the command */
     double time_s;
     long long memory_mb;
     bool is_gpu;
+    bool judge_failed; /* somewhere: "not judged" */
     char *device, *backend;
     char *not_confined; /* what the system did not allow; NULL: nothing, or not known */
     char *started_utc, *words;
@@ -56,7 +57,7 @@ void grade_take(grade_lab *graded, const char *folder);
 
 /* Build the lab's program of these texts, look at what was compiled, and put it into `folder`; its path, or NULL with
  * status and reason in `graded`. PK_FAULT, with a message, where it is not the submission that fails. */
-pk_status grade_build(const grade_run *run, grade_lab *graded, const char *folder, char **program);
+pk_status grade_build(grade_lab *graded, const char *folder, char **program);
 
 /* ---- grade_judge.c ---- */
 

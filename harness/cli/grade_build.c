@@ -219,12 +219,11 @@ static pk_status check_objects(grade_lab *graded)
 
 /* ---- all of it ---- */
 
-pk_status grade_build(const grade_run *run, grade_lab *graded, const char *folder, char **program)
+pk_status grade_build(grade_lab *graded, const char *folder, char **program)
 {
     const char *lab = graded->lab->id;
     char *source = cli_format("%s/grade/source/%s", cli_build(), lab), *log = cli_format("%s/%s.log", folder, lab);
     char *built = cli_format("%s/bin/%s_graded", cli_build(), lab);
-    (void)run;
     *program = NULL;
     (void)unlink(built); /* or one of the submission before would be taken for this one's */
     pk_status status = put_files(graded, source);

@@ -183,8 +183,9 @@ static pk_status repeat_all(judge *j, desk *d, pk_remote *remote, pk_judged *row
                               .is_counted = next == REPETITIONS || !j->report.device->is_gpu,
                               .back = pk_exchange_all(d->bench)};
         status = make_beginning(d);
-        if (status == PK_OK)
-            status = repeat(d, remote, &ran);
+        if (status != PK_OK)
+            break;
+        status = repeat(d, remote, &ran);
         (void)snprintf(row->open_step, sizeof row->open_step, "%s", ran.open_step);
         row->repetitions += status == PK_OK;
         if (status != PK_OK || next == REPETITIONS)
@@ -192,6 +193,7 @@ static pk_status repeat_all(judge *j, desk *d, pk_remote *remote, pk_judged *row
         if (next != AGAIN)
             status = fill(d, next == BEGINS_ALIKE ? d->seed : draw_seed(j), next == BEGINS_ALIKE);
     }
+    row->is_our_fault = true; /* the inputs, or their reference */
     return status;
 }
 
@@ -398,7 +400,7 @@ static void judge_sizes(judge *j, const pk_variant *variant, pk_judged *row)
 {
     const pk_lab *lab = j->report.lab;
     long long knobs[MOST_KNOBS];
-    char size[200], why[sizeof row->reason];
+    char size[200], why[sizeof row->reason] = "";
     bool skipped = false;
     static const char *const quick[] = {""}; /* of a lab that has none */
     const char *const *ranges = lab->hidden_count ? lab->hidden : quick;
@@ -422,22 +424,43 @@ static void judge_sizes(judge *j, const pk_variant *variant, pk_judged *row)
         note(row, pk_fail(PK_USAGE, "none of the lab's hidden sizes is for it"), "");
 }
 
-/* At the sizes that the lab's targets are for, of the problem that the variant solves. */
-static void judge_speed(judge *j, const pk_variant *variant, pk_judged *row)
+/* What of such ranges is no range: "work=product rows=1" of "work=product rows=1 columns=20..200". */
+static void fixed_of(const char *ranges, char *text, size_t bytes)
+{
+    size_t used = 0;
+    text[0] = '\0';
+    for (const char *at = ranges; *at; at += strcspn(at, " "), at += *at == ' ') {
+        const size_t length = strcspn(at, " ");
+        const char *dots = strstr(at, "..");
+        if (!dots || dots > at + length)
+            used += (size_t)snprintf(text + used, bytes - used, "%s%.*s", used ? " " : "", (int)length, at);
+    }
+}
+
+/* The lab's default sizes, which its targets are for, of the problem that the variant solves. */
+static pk_status default_knobs(const judge *j, const pk_variant *variant, long long *knobs)
 {
     const pk_lab *lab = j->report.lab;
-    long long knobs[MOST_KNOBS];
-    for (size_t i = 0; i < lab->knob_count; i++)
-        knobs[i] = j->report.device->is_gpu ? lab->knobs[i].value : lab->knobs[i].quick;
-    for (size_t h = 0; h < lab->hidden_count && !is_offered(j, variant, knobs); h++) {
-        long long other[MOST_KNOBS];
-        char size[200];
-        if (draw_knobs(j, lab->hidden[h], other, size, sizeof size) == PK_OK && is_offered(j, variant, other))
-            for (size_t i = 0; i < lab->knob_count; i++)
-                if (lab->knobs[i].choices) /* which problem, and not how large */
-                    knobs[i] = other[i];
+    for (size_t h = 0; h <= lab->hidden_count; h++) {
+        char text[200] = "";
+        if (h > 0)
+            fixed_of(lab->hidden[h - 1], text, sizeof text);
+        for (size_t i = 0; i < lab->knob_count; i++)
+            knobs[i] = j->report.device->is_gpu ? lab->knobs[i].value : lab->knobs[i].quick;
+        const pk_status status = pk_options_set_knobs(knobs, lab, text);
+        if (status != PK_OK || is_offered(j, variant, knobs))
+            return status;
     }
-    note(row, time_variant(j, variant, knobs, row), "while it was timed");
+    return pk_fail(PK_USAGE, "none of the lab's problems is for it");
+}
+
+static void judge_speed(judge *j, const pk_variant *variant, pk_judged *row)
+{
+    long long knobs[MOST_KNOBS];
+    pk_status status = default_knobs(j, variant, knobs);
+    if (status == PK_OK)
+        status = time_variant(j, variant, knobs, row);
+    note(row, status, "while it was timed");
 }
 
 /* ---- all of it ---- */
@@ -508,6 +531,8 @@ static pk_status read_arguments(judge *j, int argc, char **argv)
     }
     if (status == PK_OK && (!j->worker || !j->json))
         status = pk_fail(PK_USAGE, "--judge needs --worker=PROGRAM and --json=FILE: ./lab grade gives both");
+    if (status == PK_OK && j->report.lab->knob_count > MOST_KNOBS)
+        status = pk_fail(PK_USAGE, "%s: more than %d knobs: raise MOST_KNOBS", j->report.lab->id, MOST_KNOBS);
     j->report.seed = (uint64_t)seed;
     j->limits = (pk_confinement){.cpu_s = (unsigned)seconds + 1, .memory_bytes = (size_t)memory_mb << 20};
     j->until_us = pk_now_us() + seconds * 1e6;

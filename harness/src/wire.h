@@ -15,7 +15,6 @@ typedef enum pk_wire_kind {
     /* to the worker */
     PK_WIRE_LOAD, /* pk_wire_request, as of the next: the memory holds a repetition's beginning, take it */
     PK_WIRE_GO,   /* execute */
-    PK_WIRE_QUIT,
     /* from the worker */
     PK_WIRE_HELLO,    /* pk_wire_hello: set up, with inputs that are no secret */
     PK_WIRE_PREPARED, /* pk_wire_outcome, as of all that follow */
@@ -38,7 +37,7 @@ typedef struct pk_wire_request {
 } pk_wire_request;
 
 typedef struct pk_wire_hello {
-    uint64_t shape, bytes; /* of the memory, as pk/exchange.h counts */
+    uint64_t shape, bytes; /* of the memory, as exchange.h counts */
 } pk_wire_hello;
 
 typedef struct pk_wire_outcome {

@@ -218,6 +218,51 @@ def test_compiled(folder):
         check(name, code == 0 and lab["status"] == "refused" and re.search(wanted, lab["reason"]), (code, lab))
 
 
+# ---- what the judge says becomes a score ----
+
+
+def fake_judge(build, **rows):
+    """In the place of lab 01's judge: says this of each rung. What it is asked to judge has the solution's own objects."""
+    rungs = [
+        {"variant": v, "status": "pass", "reason": None, "judge_failed": False, "sizes": 2, "repetitions": 10, **row}
+        for v, row in rows.items()
+    ]
+    verdicts = {"device": "device", "backend": "b", "is_gpu": True, "not_confined": "network", "rungs": rungs}
+    judge = build / "bin/lab01_solution"
+    judge.unlink()
+    listed = "".join(f"ladder\\t{v}\\ts\\n" for v in rows)
+    judge.write_text(
+        f"#!/bin/sh\n[ $1 = --list ] && printf '{listed}' && exit\n"
+        f"for word; do case $word in --json=*) cat >${{word#--json=}} <<'END'\n{json.dumps(verdicts)}\nEND\nesac; done\n"
+    )
+    judge.chmod(0o755)
+    (build / "grade/lab01.objects").write_text((build / "grade/lab01.trusted").read_text())
+
+
+def test_scores(folder):
+    """Half as fast has half the points; what may be as fast has all; what is wrong has none; what was skipped is not asked."""
+    build, environment = fake_build(folder)
+    honest = put(folder, "honest", SOLUTION)
+    half = {"speed": 0.5, "speed_low": 0.4, "speed_high": 0.6}
+    equal = {"speed": 0.97, "speed_low": 0.95, "speed_high": 1.01}
+    fake_judge(build, stream=half, pdl=equal, fused={"status": "wrong", "reason": "because \033[2J"})
+    code, output, document = grade(folder, folders=[honest], environment=environment)
+    lab = labs_of(document)["honest"][0]
+    check("points", [r["points"] for r in lab["rungs"]] == [0.5, 1, 0] and lab["score"] == 50, lab)
+    check("row", "2 of 3  0.50 to 0.97" in output and "does not allow it: network" in " ".join(output.split()), output)
+    check("a terminal's codes", "\033" not in output, output)
+    check_schema(document)
+    fake_judge(build, stream=half, pdl={"status": "skipped", "reason": "none here"}, fused=equal)
+    _, output, document = grade(folder, folders=[honest], environment=environment)
+    check("skipped", labs_of(document)["honest"][0]["score"] == 75 and "2 of 2" in output, output)
+    fake_judge(build, stream={"status": "fault", "reason": "no memory", "judge_failed": True}, pdl=equal, fused=equal)
+    code, output, document = grade(folder, folders=[honest], environment=environment)
+    lab = labs_of(document)["honest"][0]
+    right = code == 3 and lab["status"] == "not judged" and "no memory" in lab["reason"] and lab["score"] == 0
+    check("the judge's own failure", right, (code, output))
+    check_schema(document)
+
+
 # ---- what cannot be graded ----
 
 
@@ -240,7 +285,7 @@ def test_usage(folder):
 
 
 def main():
-    for test in (test_graded, test_refused, test_compiled, test_usage):
+    for test in (test_graded, test_refused, test_compiled, test_scores, test_usage):
         with tempfile.TemporaryDirectory() as name:
             test(pathlib.Path(name))
     sys.exit(failures > 0)
