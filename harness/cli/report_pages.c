@@ -78,18 +78,16 @@ static void put_beginning(page *to, const report_files *files, const char *comma
 
 typedef struct gallery {
     page *to;
-    char *not_drawn; /* lines */
-    char *prefix;    /* of the files' names */
+    cli_names not_drawn; /* "lab01-timeline: why" */
 } gallery;
 
 static pk_status take_figure(void *context, const plot_drawing *drawing)
 {
     gallery *into = context;
     if (drawing->why_not) {
-        char *longer =
-            cli_format("%s%s%s: %s", into->not_drawn, *into->not_drawn ? "\n" : "", drawing->name, drawing->why_not);
-        free(into->not_drawn);
-        into->not_drawn = longer;
+        char *line = cli_format("%s: %s", drawing->name, drawing->why_not);
+        cli_names_add(&into->not_drawn, line);
+        free(line);
         return PK_OK;
     }
     char *caption = plot_caption(drawing), *file = cli_format("%s.svg", drawing->name);
@@ -103,18 +101,15 @@ static pk_status take_figure(void *context, const plot_drawing *drawing)
 static void put_figures(page *to, const cli_result *result)
 {
     const plot_wanted wanted = {.formats = {[PLOT_SVG] = true}};
-    gallery into = {to, cli_copy("", 0), NULL};
+    gallery into = {to, {NULL, 0}};
     size_t left_out = 0;
     if (plot_result(result, &wanted, take_figure, &into, &left_out) != PK_OK)
         page_text(to, "Figures: %s", pk_error_text());
     if (left_out)
         page_text(to, "The first %d variants are drawn; %zu more have no room.", PLOT_MOST_VARIANTS, left_out);
-    for (char *line = into.not_drawn, *next; *line; line = next) {
-        const size_t length = strcspn(line, "\n");
-        next = line + length + (line[length] == '\n');
-        page_item(to, "Not drawn: %.*s", (int)length, line);
-    }
-    free(into.not_drawn);
+    for (size_t i = 0; i < into.not_drawn.count; i++)
+        page_item(to, "Not drawn: %s", into.not_drawn.names[i]);
+    cli_names_free(&into.not_drawn);
 }
 
 /* ---- a lab ---- */
