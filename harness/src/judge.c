@@ -404,7 +404,8 @@ static void judge_sizes(judge *j, const pk_variant *variant, pk_judged *row)
     bool skipped = false;
     static const char *const quick[] = {""}; /* of a lab that has none */
     const char *const *ranges = lab->hidden_count ? lab->hidden : quick;
-    for (size_t i = 0; i < (lab->hidden_count ? lab->hidden_count : 1) && row->status == PK_OK; i++) {
+    const size_t count = lab->hidden_count ? lab->hidden_count : PK_COUNT(quick);
+    for (size_t i = 0; i < count && row->status == PK_OK; i++) {
         pk_status status = draw_knobs(j, ranges[i], knobs, size, sizeof size);
         if (status == PK_OK && !is_offered(j, variant, knobs))
             continue;
