@@ -67,8 +67,8 @@ struct pk_run {
     bool token_early;  /* one was reported before that */
     bool peeks;        /* results are looked at as they are reported: in verified repetitions only */
     const pk_looks *looks;
-    pk_shown *shown; /* pk_run_peek takes its bytes from there; NULL: from the device */
-    pk_status peeked;  /* PK_OK, or what a look at a token came to, its text in peeked_text */
+    pk_shown *shown;  /* pk_run_peek takes its bytes from there; NULL: from the device */
+    pk_status peeked; /* PK_OK, or what a look at a token came to, its text in peeked_text */
     char peeked_text[384];
     double *token_us; /* latencies of the tokens of this repetition, [token_capacity] */
     size_t token_count, token_capacity, token_seen, token_stride;
