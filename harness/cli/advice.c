@@ -175,6 +175,16 @@ static bool has_line(const situation *now, const pk_step *step, size_t line)
     return step->line < line && line < end;
 }
 
+/* Is it of "; last launch: axpy_fused<<<...>>> at optimized.cu:76;"? There a kernel that hangs was started, no more. */
+static bool is_of_last_launch(const char *said, const char *at)
+{
+    const char *launch = strstr(said, "; last launch: ");
+    if (!launch || at < launch)
+        return false;
+    const char *end = strchr(launch + 1, ';');
+    return !end || at < end;
+}
+
 /* The step of the variant in which the last line is that a message names, "chain.cu:66"; NULL where none is. But who
  * waits for a kernel that read or wrote astray is not who wrote that kernel. */
 static const pk_step *step_named_in(const situation *now, const char *variant, const char *said)
@@ -185,7 +195,7 @@ static const pk_step *step_named_in(const situation *now, const char *variant, c
         const pk_step *step = &now->steps->steps[i];
         const size_t length = strlen(step->file);
         for (const char *at = strstr(said, step->file); at; at = strstr(at + 1, step->file))
-            if (at >= last && at[length] == ':' && pk_step_is_of(step, variant) &&
+            if (at >= last && at[length] == ':' && !is_of_last_launch(said, at) && pk_step_is_of(step, variant) &&
                 has_line(now, step, strtoul(at + length + 1, NULL, 10))) {
                 named = step;
                 last = at;

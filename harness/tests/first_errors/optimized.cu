@@ -39,11 +39,6 @@ static __global__ void never_ends(int n, float a, const float *x, float *y)
     /* END lab01.2 */
 }
 
-static pk_status hang(pk_run *run)
-{
-    return launch_steps(run, never_ends, 1);
-}
-
 static __global__ void writes_nowhere(int n, float a, const float *x, float *y)
 {
     (void)n, (void)a, (void)x, (void)y;
@@ -68,6 +63,17 @@ static pk_status allocate_in_capture(pk_run *run)
     /* STEP lab01.5 for capture: allocates while the stream captures */
     PK_CHECK(cudaMalloc(&memory, 64));
     /* END lab01.5 */
+    return PK_OK;
+}
+
+static pk_status hang(pk_run *run)
+{
+    const lab01 *lab = (const lab01 *)pk_run_lab_data(run);
+    const cudaStream_t stream = (cudaStream_t)pk_run_stream(run);
+    /* STEP lab01.6 for hang: nothing is wrong here, but it is the last launch */
+    PK_LAUNCH(never_ends, lab01_blocks(lab), LAB01_THREADS, 0, stream, lab->n, lab->a, lab->x, lab->y);
+    /* END lab01.6 */
+    PK_CHECK(cudaStreamSynchronize(stream));
     return PK_OK;
 }
 
