@@ -21,7 +21,9 @@ static pk_status pool_find(pk_run *run, int rows, lab04_pooled **found);
 static pk_status pool_oldest(pk_run *run, lab04_pooled **oldest);
 static pk_status capture_prefill(pk_run *run, int rows, cudaGraph_t *graph);
 static pk_status capture_pdl(pk_run *run, cudaGraph_t *graph);
+#if defined(LAB04_HAS_LOOP)
 static pk_status capture_body(pk_run *run, cudaGraph_t body, cudaGraphConditionalHandle loop);
+#endif
 
 /* ---- making a graph ---- */
 
