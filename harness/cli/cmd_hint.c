@@ -107,7 +107,7 @@ static pk_status remember(const char *path, const char *progress, const char *st
 
 /* ---- the command ---- */
 
-/* The step that "01.2", "lab01.2" or "01" (its first open step, else its first) means: "lab01.2" in new memory. */
+/* The step that "01.2", "lab01.2" or "01" (its first open step) means: "lab01.2" in new memory; NULL with an error. */
 static char *step_named(const cli_lab *lab, const char *word)
 {
     const char *dot = strchr(word, '.');
@@ -119,12 +119,13 @@ static char *step_named(const cli_lab *lab, const char *word)
         if (dot ? number && !strcmp(number, dot) : steps.steps[i].open && !chosen)
             chosen = &steps.steps[i];
     }
-    if (!chosen && !dot && steps.count)
-        chosen = &steps.steps[0];
     if (chosen)
         id = cli_copy(chosen->id, strlen(chosen->id));
     else if (!steps.count)
         pk_fail(PK_USAGE, "no steps are marked in %s; ./lab reset %s restores them", files, lab->number);
+    else if (!dot)
+        pk_fail(PK_USAGE, "no step of %s is open; name the one that you mean: ./lab hint %s", lab->id,
+                steps.steps[0].id + strlen("lab"));
     else
         pk_fail(PK_USAGE, "%s has no step '%s'; its steps are %s to %s", lab->id, word, steps.steps[0].id + 3,
                 steps.steps[steps.count - 1].id + 3);

@@ -218,6 +218,11 @@ expect 0 'hint 3 of 3'
 [[ $(<"$PK_LAB_SOURCE/.lab-progress") == 'hint lab01.1 3' ]] || fail 'the progress file is not as documented'
 run hint 01
 expect 0 'lab01.2, hint 1 of 1' 'Wait where?'
+cp "$file" "$fixture/as_it_was"
+cp "$fixture/filled_in" "$file"
+run hint 01
+expect 2 'no step of lab01 is open' './lab hint 01.1'
+cp "$fixture/as_it_was" "$file"
 python3 - "$PK_LAB_SOURCE/labs/lab01_first/HINTS.md" <<'CODE'
 import sys
 open(sys.argv[1], "a").write("## lab01.3 wide\n### Hint 1\n" + "word " * 30 + "\nmore words\n\n- an entry "
