@@ -72,7 +72,7 @@ Test(text, a_guess_among_all)
     for (int i = 0; i < (COUNT - 1) * VOCAB; i++)
         got[i] = 1000; /* whose exponential is no number */
     const pk_text_judged judged = pk_text_judge(three, COUNT, VOCAB, got, NULL);
-    cr_assert_float_eq(judged.perplexity, VOCAB, 1e-9);
+    cr_assert_float_eq(judged.perplexity, (double)VOCAB, 1e-9);
     cr_assert(isnan(judged.perplexity_reference) && isnan(judged.l2) && isnan(judged.kl), "there was no reference");
 }
 
