@@ -162,7 +162,7 @@ static void put_consequences(FILE *out, const cli_calibration *c)
 {
     const double launch = cli_calibration_value(c, "launch_us"), gap = cli_calibration_value(c, "gap_us");
     const double read = 1e3 * cli_calibration_value(c, "read_gb_per_s"); /* bytes a microsecond */
-    const double launching = EXAMPLE_KERNELS * launch, spare = cli_larger(launch - gap, 0);
+    const double launching = (double)EXAMPLE_KERNELS * launch, spare = cli_larger(launch - gap, 0);
     fputs("\n## What follows\n\n| what | formula | here |\n|---|---|---|\n", out);
     put_line(out, "share of launching beside 18 ms of work", "f = K `launch` / (18000 + K `launch`)",
              100 * launching / (18e3 + launching), "%");

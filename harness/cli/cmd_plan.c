@@ -272,7 +272,7 @@ static void print_plan(const plan_request *request, const machine *m, bool kerne
 
 int cmd_plan(int argc, char **argv)
 {
-    options given = {NULL};
+    options given = {.context = NULL};
     const char *word;
     const cli_option list[] = {
         {"--context", &given.context, NULL},     {"--batch", &given.batch, NULL},   {"--kernels", &given.kernels, NULL},

@@ -200,7 +200,7 @@ enum { SCALE_BITS = 16, VECTOR_BYTES = 2 };
 static double bits_of(const plan_format *format, double vector_elements)
 {
     const double group = format->group < 0 ? vector_elements : format->group;
-    return format->bits + (format->group ? SCALE_BITS / group : 0);
+    return format->bits + (format->group ? (double)SCALE_BITS / group : 0);
 }
 
 typedef struct elements {
@@ -232,7 +232,7 @@ plan_bytes plan_bytes_of(const plan_request *request)
     const elements sum = elements_of(model);
     plan_bytes bytes = {.matrix_elements = sum.matrices, .vector_elements = sum.vectors};
     bytes.weight_bits = bits_of(request->weights, sum.matrices / sum.scales);
-    bytes.weights = sum.matrices * bytes.weight_bits / 8 + sum.vectors * VECTOR_BYTES;
+    bytes.weights = sum.matrices * bytes.weight_bits / 8 + sum.vectors * (double)VECTOR_BYTES;
     bytes.held_weights = bytes.weights + sum.embedding * bytes.weight_bits / 8;
     bytes.kv_bits = bits_of(request->kv, model->head_dim);
     bytes.kv_a_token = 2.0 * model->layers * model->kv_heads * model->head_dim * bytes.kv_bits / 8;
@@ -244,5 +244,5 @@ plan_bytes plan_bytes_of(const plan_request *request)
 /* As a naive engine does it, and lab 04 with --form=unfused: 15 kernels a layer, and four beside them. */
 double plan_kernels_of(const pk_model_config *model)
 {
-    return (double)PLAN_KERNELS_A_LAYER * model->layers + PLAN_KERNELS_BESIDE;
+    return (double)PLAN_KERNELS_A_LAYER * model->layers + (double)PLAN_KERNELS_BESIDE;
 }

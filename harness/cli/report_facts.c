@@ -278,8 +278,8 @@ static void add_result(verified *sum, const cJSON *item)
     sum->exact += cli_json_number(cli_json_field(validation, "before"), "bound") == 0;
     sum->awkward = fmax(sum->awkward, cli_json_number(validation, "awkward_sizes"));
     const double macro = cli_json_number(launches, "per_token"), cupti = cli_json_number(launches, "per_token_cupti");
-    sum->counted += isfinite(cupti);
-    sum->counted_alike += isfinite(cupti) && fabs(macro - cupti) <= 1e-9 * fmax(macro, 1);
+    sum->counted += (size_t)(isfinite(cupti) != 0);
+    sum->counted_alike += (size_t)(isfinite(cupti) && fabs(macro - cupti) <= 1e-9 * fmax(macro, 1));
 }
 
 static verified verified_of(const cJSON *json)

@@ -131,7 +131,7 @@ static void enter_namespaces(const start *s)
 
 /* ---- the program ---- */
 
-static void limit(int what, rlim_t value)
+static void limit(__rlimit_resource_t what, rlim_t value) /* the C library's name for what setrlimit takes */
 {
     const struct rlimit both = {value, value};
     (void)setrlimit(what, &both);
