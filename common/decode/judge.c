@@ -182,18 +182,20 @@ void pk_judge_drift(const pk_decoded *got, int step, const double *want, pk_drif
     const float *logits = pk_judge_logits(got, step);
     const size_t vocab = (size_t)got->vocab;
     const int token = got->tokens[step];
-    double most_want = -INFINITY, most_got = -INFINITY, sum_want = 0, sum_got = 0;
+    double most_want = -INFINITY, sum_want = 0, sum_got = 0;
+    float most_got = -INFINITY;
     for (size_t i = 0; i < vocab; i++) {
-        most_want = fmax(most_want, want[i]);
-        most_got = fmax(most_got, (double)logits[i]);
+        most_want = want[i] > most_want ? want[i] : most_want;
+        most_got = logits[i] > most_got ? logits[i] : most_got;
     }
     for (size_t i = 0; i < vocab; i++) {
         sum_want += exp(want[i] - most_want);
-        sum_got += exp((double)logits[i] - most_got);
+        sum_got += exp((double)logits[i] - (double)most_got);
     }
     drift->l2 = fmax(drift->l2, pk_reference_l2(want, logits, vocab));
     drift->kl = fmax(drift->kl, pk_reference_kl(want, logits, vocab));
-    drift->nll += log_likely(want[token], most_want, sum_want) - log_likely((double)logits[token], most_got, sum_got);
+    drift->nll +=
+        log_likely(want[token], most_want, sum_want) - log_likely((double)logits[token], (double)most_got, sum_got);
     drift->steps++;
 }
 

@@ -51,19 +51,20 @@ int pk_text_tokens(const pk_model_config *config, bool real, int most, int token
 /* -log of the softmax's part of `token`. */
 static double surprise_of_float(const float *logits, size_t vocab, int token)
 {
-    double most = -INFINITY, sum = 0;
+    float most = -INFINITY;
+    double sum = 0;
     for (size_t i = 0; i < vocab; i++)
-        most = fmax(most, (double)logits[i]); /* a NaN is in the sum */
+        most = logits[i] > most ? logits[i] : most; /* a NaN is in the sum */
     for (size_t i = 0; i < vocab; i++)
-        sum += exp((double)logits[i] - most);
-    return log(sum) + most - (double)logits[token];
+        sum += exp((double)logits[i] - (double)most);
+    return log(sum) + (double)most - (double)logits[token];
 }
 
 static double surprise(const double *logits, size_t vocab, int token)
 {
     double most = -INFINITY, sum = 0;
     for (size_t i = 0; i < vocab; i++)
-        most = fmax(most, logits[i]);
+        most = logits[i] > most ? logits[i] : most;
     for (size_t i = 0; i < vocab; i++)
         sum += exp(logits[i] - most);
     return log(sum) + most - logits[token];
