@@ -19,6 +19,7 @@
 #include "pk/lab.h"
 
 enum { LAB05_STREAM, LAB05_LATENCY, LAB05_CHAIN, LAB05_BURSTS, LAB05_OFFLOAD }; /* --work */
+enum { LAB05_SHUFFLED, LAB05_IN_ORDER };                                        /* --table */
 
 enum {
     LAB05_WARP = 32,

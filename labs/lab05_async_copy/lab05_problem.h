@@ -27,6 +27,7 @@ enum {
     LAB05_KNOB_BURSTS,
     LAB05_KNOB_DECODE_STEPS,
     LAB05_KNOB_DECODE_WIDTH,
+    LAB05_KNOB_TABLE,
     LAB05_KNOBS
 };
 extern const pk_knob lab05_knobs[LAB05_KNOBS];
@@ -64,7 +65,7 @@ pk_launch_range lab05_bursts_launches(const pk_run *run, const char *variant);
 void lab05_bursts_analyse(const pk_point *points, size_t count, pk_analysis *analysis);
 
 /* sweeps.c */
-enum { LAB05_SWEEPS = 8, LAB05_SWEEPS_QUICK = 4, LAB05_TARGETS = 6, LAB05_AWKWARD = 10, LAB05_HIDDEN = 5 };
+enum { LAB05_SWEEPS = 9, LAB05_SWEEPS_QUICK = 4, LAB05_TARGETS = 7, LAB05_AWKWARD = 10, LAB05_HIDDEN = 5 };
 extern const pk_sweep lab05_sweeps[LAB05_SWEEPS], lab05_sweeps_quick[LAB05_SWEEPS_QUICK];
 extern const pk_target lab05_targets[LAB05_TARGETS];
 extern const char *const lab05_awkward[LAB05_AWKWARD], *const lab05_hidden[LAB05_HIDDEN];

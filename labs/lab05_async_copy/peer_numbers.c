@@ -22,7 +22,7 @@ static void print_inputs(const lab05_view *v, reference *host, uint64_t seed)
     float q[128] = {0};
     draw_q(v, q, seed);
     draw_patterns(v, host, q, seed);
-    draw_table(v, host, seed);
+    draw_table(v, host, LAB05_SHUFFLED, seed);
     print_floats(q, v->dim);
     for (int i = 0; i < host->count; i++)
         printf("%a ", host->sums[i]);

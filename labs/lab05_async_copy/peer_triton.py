@@ -61,6 +61,7 @@ KNOBS = [  # problem.c's, with its defaults: results join only where all agree
     Knob("bursts", "bursts", "likewise", 16, 2, 1, 4096, fixed=True),
     Knob("decode-steps", "steps", "likewise", 400, 4, 1, 1 << 20, fixed=True),
     Knob("decode-width", "numbers", "likewise", 512, 24, 8, 4096, fixed=True),
+    Knob("table", "", "where pages lie in the pool", 0, 0, 0, 1, choices=("shuffled", "in-order")),
 ]
 
 MOST_DRAWN = 1 << 25  # numbers of a seed, one by one on the host
@@ -115,6 +116,7 @@ class Stream:
         self.scale = torch.empty(self.pages, dtype=torch.float32, device=where)
         self._guarded = torch.empty(self.pages + 2 * GUARD, dtype=torch.float32, device=where)
         self.out = self._guarded[GUARD:-GUARD]
+        self._in_order = int(values["table"]) == 1
         self.seed: int | None = None
         self._sums = self._scale = self._want = None  # float64: of page table[p] with q, its scale, their product
 
@@ -136,7 +138,7 @@ class Stream:
         drawn = array.array("b", draw_integers(seed, SEED_PATTERNS, count * self.rows * self.dim, LARGEST))
         patterns = torch.frombuffer(drawn, dtype=torch.int8).reshape(count, self.rows, self.dim)
         q = torch.tensor(list(draw_integers(seed, SEED_Q, self.dim, LARGEST_Q)))
-        table = torch.tensor(draw_table(seed, self.pages))
+        table = torch.arange(self.pages) if self._in_order else torch.tensor(draw_table(seed, self.pages))
         scale = torch.tensor(draw_scale(seed, self.pages), dtype=torch.float64)
         on_device = patterns.to(self.pool.device).to(torch.bfloat16)
         for begin in range(0, self.pages, count):

@@ -6,8 +6,8 @@
  *
  * Inputs. A pool of gigabytes takes a host long to draw and to sum up, so it is made on the device of some thousand
  * pages that are drawn, the patterns: page i of the pool is pattern i mod their number, a prime. The table is a
- * permutation of all pages. So a page that is not the one asked for shows, unless it is a multiple of that away, and
- * every score is checked. */
+ * permutation of all pages, or with --table=in-order each page's own place. So a page that is not the one asked for
+ * shows, unless it is a multiple of that away, and every score is checked. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +29,7 @@ enum {
 /* ---- knobs ---- */
 
 static const char *const works[] = {"stream", "latency", "chain", "bursts", "offload"};
+static const char *const tables[] = {"shuffled", "in-order"};
 
 const pk_knob lab05_knobs[LAB05_KNOBS] = {
     [LAB05_KNOB_WORK] = {"work", "",
@@ -65,6 +66,8 @@ const pk_knob lab05_knobs[LAB05_KNOBS] = {
     [LAB05_KNOB_DECODE_STEPS] = {"decode-steps", "steps", "of decode beside prefill", 400, 4, 1, 1 << 20, NULL, 0},
     [LAB05_KNOB_DECODE_WIDTH] = {"decode-width", "numbers", "of a row of decode's weights, a multiple of 8", 512, 24, 8,
                                  4096, NULL, 0},
+    [LAB05_KNOB_TABLE] = {"table", "", "pages lie anywhere in the pool, or as the stream has them", LAB05_SHUFFLED,
+                          LAB05_SHUFFLED, 0, PK_COUNT(tables) - 1, tables, 0},
 };
 
 static bool is_chain(const pk_run *run)
@@ -239,12 +242,12 @@ static void draw_patterns(const lab05_view *v, reference *host, const float *q, 
     }
 }
 
-static void draw_table(const lab05_view *v, reference *host, uint64_t seed)
+static void draw_table(const lab05_view *v, reference *host, int order, uint64_t seed)
 {
     pk_random random;
     pk_random_seed(&random, pk_random_split(seed, SEED_TABLE));
     for (int p = 0; p < v->pages; p++) {
-        const int at = (int)pk_random_below(&random, (uint64_t)p + 1);
+        const int at = order == LAB05_IN_ORDER ? p : (int)pk_random_below(&random, (uint64_t)p + 1);
         host->table[p] = host->table[at];
         host->table[at] = p;
     }
@@ -261,7 +264,7 @@ static pk_status fill_stream(pk_run *run, const lab05_view *v, reference *host, 
     float q[128] = {0};
     draw_q(v, q, seed);
     draw_patterns(v, host, q, seed);
-    draw_table(v, host, seed);
+    draw_table(v, host, lab05_knob(run, "table"), seed);
     const size_t pages = (size_t)v->pages;
     pk_status status =
         pk_device_upload(host->device_patterns, host->patterns, (size_t)host->count * lab05_page_bytes(v), stream);
