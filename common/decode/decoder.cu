@@ -152,6 +152,24 @@ pk_status pk_decoder_size(const pk_model_config *c, const pk_decoder_shape *shap
     return PK_OK;
 }
 
+void pk_decoder_list(const pk_decoder_sizes *sizes, pk_decoder_memory *memory,
+                     pk_decoder_buffer buffer[PK_DECODER_BUFFERS])
+{
+    const pk_decoder_buffer all[PK_DECODER_BUFFERS] = {
+        /* in the order of pk_decoder_buffer_of */
+        {"weights", sizes->weights, &memory->weights}, {"cache", sizes->cache, &memory->cache},
+        {"rotations", sizes->tables, &memory->tables}, {"scratch", sizes->scratch, &memory->scratch},
+        {"state", sizes->state, &memory->state},       {"tokens", sizes->tokens, &memory->tokens},
+        {"logits", sizes->logits, &memory->logits},    {"prompt", sizes->prompt, &memory->prompt}};
+    memcpy(buffer, all, sizeof all);
+}
+
+size_t pk_decoder_bytes(const pk_decoder_sizes *sizes, const pk_decoder_shape *shape)
+{
+    return sizes->weights + sizes->cache + sizes->tables + sizes->scratch + sizes->state + sizes->tokens +
+           sizes->logits / (size_t)shape->logit_rows + sizes->prompt;
+}
+
 int pk_decoder_threads(bool is_gpu)
 {
     return is_gpu ? PK_MOST_THREADS

@@ -86,6 +86,24 @@ typedef struct pk_decoder_memory { /* device memory of those sizes, 256-byte ali
     void *weights, *cache, *tables, *scratch, *state, *tokens, *logits, *prompt;
 } pk_decoder_memory;
 
+typedef enum pk_decoder_buffer_of { /* that memory as a list */
+                                    PK_DECODER_WEIGHTS,
+                                    PK_DECODER_CACHE,
+                                    PK_DECODER_TABLES,
+                                    PK_DECODER_SCRATCH,
+                                    PK_DECODER_STATE,
+                                    PK_DECODER_TOKENS,
+                                    PK_DECODER_LOGITS,
+                                    PK_DECODER_PROMPT, /* written by pk_decoder_begin, read by a prefill */
+                                    PK_DECODER_BUFFERS
+} pk_decoder_buffer_of;
+
+typedef struct pk_decoder_buffer {
+    const char *name; /* "weights" */
+    size_t bytes;
+    void **device; /* where in the memory it goes */
+} pk_decoder_buffer;
+
 typedef struct pk_decoder {
     pk_model_config config;
     pk_decoder_shape shape;
@@ -119,6 +137,13 @@ typedef struct pk_decoder {
 /* Bytes of device memory for the shape. PK_USAGE for a shape that the model or the kernels cannot have. */
 pk_status pk_decoder_size(const pk_model_config *config, const pk_decoder_shape *shape, int processors,
                           pk_decoder_sizes *sizes);
+
+/* All buffers of `sizes`, for whoever allocates them into `memory`. */
+void pk_decoder_list(const pk_decoder_sizes *sizes, pk_decoder_memory *memory,
+                     pk_decoder_buffer buffer[PK_DECODER_BUFFERS]);
+
+/* Bytes that a decoder needs in use: of the logits one row, since further ones are kept to be judged. */
+size_t pk_decoder_bytes(const pk_decoder_sizes *sizes, const pk_decoder_shape *shape);
 
 /* Threads of a block that suit a GPU, or the CPU device. */
 int pk_decoder_threads(bool is_gpu);

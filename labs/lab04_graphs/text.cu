@@ -123,14 +123,10 @@ static pk_status make_graphs(text_engine *e)
 
 static pk_status allocate(text_engine *e, const pk_decoder_sizes *sizes)
 {
-    PK_TRY(pk_device_alloc(&e->memory.weights, sizes->weights));
-    PK_TRY(pk_device_alloc(&e->memory.cache, sizes->cache));
-    PK_TRY(pk_device_alloc(&e->memory.tables, sizes->tables));
-    PK_TRY(pk_device_alloc(&e->memory.scratch, sizes->scratch));
-    PK_TRY(pk_device_alloc(&e->memory.state, sizes->state));
-    PK_TRY(pk_device_alloc(&e->memory.tokens, sizes->tokens));
-    PK_TRY(pk_device_alloc(&e->memory.logits, sizes->logits));
-    PK_TRY(pk_device_alloc(&e->memory.prompt, sizes->prompt));
+    pk_decoder_buffer buffer[PK_DECODER_BUFFERS];
+    pk_decoder_list(sizes, &e->memory, buffer);
+    for (int i = 0; i < PK_DECODER_BUFFERS; i++)
+        PK_TRY(pk_device_alloc(buffer[i].device, buffer[i].bytes));
     void *words, *device_words, *states, *device_states;
     PK_TRY(pk_device_alloc_mapped(&words, &device_words, (size_t)e->limit * sizeof *e->words));
     e->words = (unsigned long long *)words;
@@ -187,10 +183,11 @@ void text_close(text_engine *e)
     lab04_pool_drop(&e->step);
     pk_gemm_close(e->gemm);
     pk_decoder_close(&e->decoder);
-    void *const memory[] = {e->memory.weights, e->memory.cache,  e->memory.tables, e->memory.scratch,
-                            e->memory.state,   e->memory.tokens, e->memory.logits, e->memory.prompt};
-    for (size_t i = 0; i < sizeof memory / sizeof *memory; i++)
-        pk_device_free(memory[i]);
+    const pk_decoder_sizes none = {};
+    pk_decoder_buffer buffer[PK_DECODER_BUFFERS];
+    pk_decoder_list(&none, &e->memory, buffer); /* where they are; how large does not matter here */
+    for (int i = 0; i < PK_DECODER_BUFFERS; i++)
+        pk_device_free(*buffer[i].device);
     pk_device_free_mapped(e->words);
     pk_device_free_mapped(e->states);
     if (e->stream)

@@ -99,24 +99,19 @@ static pk_status host_model(const pk_run *run, const pk_model_config *config, pk
 
 /* ---- set-up ---- */
 
+/* The text is given token by token: nothing writes a prompt in a repetition. */
 static pk_status buffers(pk_run *run, const pk_decoder_sizes *sizes, pk_decoder_memory *memory)
 {
-    const struct {
-        const char *name;
-        size_t bytes;
-        pk_buffer_role role;
-        void **device;
-    } all[] = {{"weights", sizes->weights, PK_BUFFER_INPUT, &memory->weights},
-               {"cache", sizes->cache, PK_BUFFER_SCRATCH, &memory->cache},
-               {"rotations", sizes->tables, PK_BUFFER_INPUT, &memory->tables},
-               {"scratch", sizes->scratch, PK_BUFFER_SCRATCH, &memory->scratch},
-               {"state", sizes->state, PK_BUFFER_SCRATCH, &memory->state},
-               {"tokens", sizes->tokens, PK_BUFFER_OUTPUT, &memory->tokens},
-               {"logits", sizes->logits, PK_BUFFER_OUTPUT, &memory->logits},
-               {"prompt", sizes->prompt, PK_BUFFER_INPUT, &memory->prompt}};
+    static const pk_buffer_role roles[PK_DECODER_BUFFERS] = {
+        [PK_DECODER_WEIGHTS] = PK_BUFFER_INPUT, [PK_DECODER_CACHE] = PK_BUFFER_SCRATCH,
+        [PK_DECODER_TABLES] = PK_BUFFER_INPUT,  [PK_DECODER_SCRATCH] = PK_BUFFER_SCRATCH,
+        [PK_DECODER_STATE] = PK_BUFFER_SCRATCH, [PK_DECODER_TOKENS] = PK_BUFFER_OUTPUT,
+        [PK_DECODER_LOGITS] = PK_BUFFER_OUTPUT, [PK_DECODER_PROMPT] = PK_BUFFER_INPUT};
+    pk_decoder_buffer all[PK_DECODER_BUFFERS];
     pk_status status = PK_OK;
-    for (size_t i = 0; i < PK_COUNT(all) && status == PK_OK; i++)
-        status = pk_run_buffer(run, all[i].name, all[i].bytes, all[i].role, all[i].device);
+    pk_decoder_list(sizes, memory, all);
+    for (size_t i = 0; i < PK_DECODER_BUFFERS && status == PK_OK; i++)
+        status = pk_run_buffer(run, all[i].name, all[i].bytes, roles[i], all[i].device);
     return status;
 }
 
@@ -143,9 +138,7 @@ static pk_status open_decoder(pk_run *run, lab06_decode *d, lab06_reference *ref
         status = pk_decoder_size(&config, &shape, device->processors, &sizes);
     ref->cache_bytes = sizes.cache;
     ref->model_kv_bytes = sizes.weights + sizes.cache;
-    /* Logits of more steps than one are kept to be judged. */
-    ref->decoder_bytes = ref->model_kv_bytes + sizes.tables + sizes.scratch + sizes.state + sizes.tokens +
-                         sizes.logits / (size_t)shape.logit_rows + sizes.prompt;
+    ref->decoder_bytes = pk_decoder_bytes(&sizes, &shape);
     if (status == PK_OK)
         status = buffers(run, &sizes, &memory);
     if (status == PK_OK)

@@ -74,26 +74,22 @@ void lab07_teardown(pk_run *run)
     }
 }
 
+/* The cache is given, and decode is all there is: nothing writes a prompt in a repetition. */
 static pk_status decoder_buffers(pk_run *run, lab07 *lab, const pk_decoder_sizes *sizes, pk_decoder_memory *memory)
 {
     void *arrivals = NULL;
-    const struct {
-        const char *name;
-        size_t bytes;
-        pk_buffer_role role;
-        void **device;
-    } buffers[] = {{"weights", sizes->weights, PK_BUFFER_INPUT, &memory->weights},
-                   {"cache", sizes->cache, PK_BUFFER_SCRATCH, &memory->cache},
-                   {"rotations", sizes->tables, PK_BUFFER_INPUT, &memory->tables},
-                   {"scratch", sizes->scratch, PK_BUFFER_SCRATCH, &memory->scratch},
-                   {"state", sizes->state, PK_BUFFER_SCRATCH, &memory->state},
-                   {"tokens", sizes->tokens, PK_BUFFER_OUTPUT, &memory->tokens},
-                   {"logits", sizes->logits, PK_BUFFER_OUTPUT, &memory->logits},
-                   {"prompt", sizes->prompt, PK_BUFFER_STATE, &memory->prompt},
-                   {"arrivals", sizeof(unsigned), PK_BUFFER_SCRATCH, &arrivals}};
+    static const pk_buffer_role roles[PK_DECODER_BUFFERS] = {
+        [PK_DECODER_WEIGHTS] = PK_BUFFER_INPUT, [PK_DECODER_CACHE] = PK_BUFFER_SCRATCH,
+        [PK_DECODER_TABLES] = PK_BUFFER_INPUT,  [PK_DECODER_SCRATCH] = PK_BUFFER_SCRATCH,
+        [PK_DECODER_STATE] = PK_BUFFER_SCRATCH, [PK_DECODER_TOKENS] = PK_BUFFER_OUTPUT,
+        [PK_DECODER_LOGITS] = PK_BUFFER_OUTPUT, [PK_DECODER_PROMPT] = PK_BUFFER_INPUT};
+    pk_decoder_buffer all[PK_DECODER_BUFFERS];
     pk_status status = PK_OK;
-    for (size_t i = 0; i < PK_COUNT(buffers) && status == PK_OK; i++)
-        status = pk_run_buffer(run, buffers[i].name, buffers[i].bytes, buffers[i].role, buffers[i].device);
+    pk_decoder_list(sizes, memory, all);
+    for (size_t i = 0; i < PK_DECODER_BUFFERS && status == PK_OK; i++)
+        status = pk_run_buffer(run, all[i].name, all[i].bytes, roles[i], all[i].device);
+    if (status == PK_OK)
+        status = pk_run_buffer(run, "arrivals", sizeof(unsigned), PK_BUFFER_SCRATCH, &arrivals);
     lab->arrivals = arrivals;
     return status;
 }
@@ -116,9 +112,7 @@ static pk_status open_decoder(pk_run *run, lab07 *lab, lab07_expected *host)
     status = pk_decoder_size(&config, &shape, device->processors, &sizes);
     host->cache_bytes = sizes.cache;
     host->model_kv_bytes = sizes.weights + sizes.cache;
-    /* Logits of more steps than one are kept to be judged. */
-    host->decoder_bytes = host->model_kv_bytes + sizes.tables + sizes.scratch + sizes.state + sizes.tokens +
-                          sizes.logits / (size_t)shape.logit_rows;
+    host->decoder_bytes = pk_decoder_bytes(&sizes, &shape);
     if (status == PK_OK)
         status = decoder_buffers(run, lab, &sizes, &memory);
     if (status == PK_OK)

@@ -10,7 +10,7 @@
 
 #include "decode/pk_decoder.h"
 
-enum { BENCH_BUFFERS = 8, BENCH_GUARD = 256 /* bytes behind each */, BENCH_GUARD_BYTE = 0xff };
+enum { BENCH_GUARD = 256 /* bytes behind each */, BENCH_GUARD_BYTE = 0xff };
 
 typedef struct decoder_bench {
     pk_decoder d;
@@ -18,17 +18,6 @@ typedef struct decoder_bench {
     pk_decoder_memory memory;
     cudaStream_t stream;
 } decoder_bench;
-
-static inline void *bench_buffer(decoder_bench *b, int number, size_t *bytes, void ***slot)
-{
-    void **const memory[] = {&b->memory.weights, &b->memory.cache,  &b->memory.tables, &b->memory.scratch,
-                             &b->memory.state,   &b->memory.tokens, &b->memory.logits, &b->memory.prompt};
-    const size_t sizes[] = {b->size.weights, b->size.cache,  b->size.tables, b->size.scratch,
-                            b->size.state,   b->size.tokens, b->size.logits, b->size.prompt};
-    *bytes = sizes[number];
-    *slot = memory[number];
-    return *memory[number];
-}
 
 /* Each buffer full of NaN: what is read before it was written shows. */
 static inline pk_status bench_open(decoder_bench *b, const pk_model_config *config, const pk_decoder_shape *shape,
@@ -38,12 +27,11 @@ static inline pk_status bench_open(decoder_bench *b, const pk_model_config *conf
     PK_TRY(pk_device_stream_create((void **)&b->stream));
     pk_launch_register_stream(b->stream);
     PK_TRY(pk_decoder_size(config, shape, processors, &b->size));
-    for (int i = 0; i < BENCH_BUFFERS; i++) {
-        size_t bytes;
-        void **slot;
-        bench_buffer(b, i, &bytes, &slot);
-        PK_TRY(pk_device_alloc(slot, bytes + BENCH_GUARD));
-        PK_TRY(pk_device_fill(*slot, BENCH_GUARD_BYTE, bytes + BENCH_GUARD, b->stream));
+    pk_decoder_buffer buffer[PK_DECODER_BUFFERS];
+    pk_decoder_list(&b->size, &b->memory, buffer);
+    for (int i = 0; i < PK_DECODER_BUFFERS; i++) {
+        PK_TRY(pk_device_alloc(buffer[i].device, buffer[i].bytes + BENCH_GUARD));
+        PK_TRY(pk_device_fill(*buffer[i].device, BENCH_GUARD_BYTE, buffer[i].bytes + BENCH_GUARD, b->stream));
     }
     return pk_decoder_open(&b->d, config, shape, sampling, processors, threads, &b->memory);
 }
@@ -52,12 +40,12 @@ static inline pk_status bench_open(decoder_bench *b, const pk_model_config *conf
 static inline pk_status bench_guards(decoder_bench *b, bool *whole)
 {
     unsigned char guard[BENCH_GUARD];
+    pk_decoder_buffer buffer[PK_DECODER_BUFFERS];
+    pk_decoder_list(&b->size, &b->memory, buffer);
     *whole = true;
-    for (int i = 0; i < BENCH_BUFFERS; i++) {
-        size_t bytes;
-        void **slot;
-        char *const at = (char *)bench_buffer(b, i, &bytes, &slot);
-        PK_TRY(pk_device_download(guard, at + bytes, sizeof guard, b->stream));
+    for (int i = 0; i < PK_DECODER_BUFFERS; i++) {
+        const char *const end = (const char *)*buffer[i].device + buffer[i].bytes;
+        PK_TRY(pk_device_download(guard, end, sizeof guard, b->stream));
         PK_TRY(pk_device_stream_synchronize(b->stream));
         for (int j = 0; j < BENCH_GUARD; j++)
             *whole = *whole && guard[j] == BENCH_GUARD_BYTE;
@@ -68,11 +56,10 @@ static inline pk_status bench_guards(decoder_bench *b, bool *whole)
 static inline void bench_close(decoder_bench *b)
 {
     pk_decoder_close(&b->d);
-    for (int i = 0; i < BENCH_BUFFERS; i++) {
-        size_t bytes;
-        void **slot;
-        pk_device_free(bench_buffer(b, i, &bytes, &slot));
-    }
+    pk_decoder_buffer buffer[PK_DECODER_BUFFERS];
+    pk_decoder_list(&b->size, &b->memory, buffer);
+    for (int i = 0; i < PK_DECODER_BUFFERS; i++)
+        pk_device_free(*buffer[i].device);
     if (b->stream)
         pk_device_stream_destroy(b->stream);
 }

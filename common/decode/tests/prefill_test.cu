@@ -77,13 +77,11 @@ typedef struct outcome {
 
 static pk_status allocate(bench *b)
 {
-    void **const memory[] = {&b->memory.weights, &b->memory.cache,  &b->memory.tables, &b->memory.scratch,
-                             &b->memory.state,   &b->memory.tokens, &b->memory.logits, &b->memory.prompt};
-    const size_t bytes[] = {b->size.weights, b->size.cache,  b->size.tables, b->size.scratch,
-                            b->size.state,   b->size.tokens, b->size.logits, b->size.prompt};
-    for (int i = 0; i < 8; i++) {
-        PK_TRY(pk_device_alloc(memory[i], bytes[i]));
-        PK_TRY(pk_device_fill(*memory[i], 0xff, bytes[i], b->stream));
+    pk_decoder_buffer buffer[PK_DECODER_BUFFERS];
+    pk_decoder_list(&b->size, &b->memory, buffer);
+    for (int i = 0; i < PK_DECODER_BUFFERS; i++) {
+        PK_TRY(pk_device_alloc(buffer[i].device, buffer[i].bytes));
+        PK_TRY(pk_device_fill(*buffer[i].device, 0xff, buffer[i].bytes, b->stream));
     }
     return PK_OK;
 }
@@ -91,10 +89,10 @@ static pk_status allocate(bench *b)
 static void close_bench(bench *b)
 {
     pk_decoder_close(&b->d);
-    void *const memory[] = {b->memory.weights, b->memory.cache,  b->memory.tables, b->memory.scratch,
-                            b->memory.state,   b->memory.tokens, b->memory.logits, b->memory.prompt};
-    for (int i = 0; i < 8; i++)
-        pk_device_free(memory[i]);
+    pk_decoder_buffer buffer[PK_DECODER_BUFFERS];
+    pk_decoder_list(&b->size, &b->memory, buffer);
+    for (int i = 0; i < PK_DECODER_BUFFERS; i++)
+        pk_device_free(*buffer[i].device);
     if (b->stream)
         pk_device_stream_destroy(b->stream);
 }
