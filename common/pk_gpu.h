@@ -134,6 +134,15 @@ pk_status pk_gpu_failed(const char *call, const char *file, int line, cudaError_
         }                                                                                                              \
     } while (0)
 
+/* Give a graph and what was instantiated from it back; NULL: there is none. */
+static inline void pk_graph_destroy(cudaGraph_t graph, cudaGraphExec_t exec)
+{
+    if (exec)
+        (void)cudaGraphExecDestroy(exec);
+    if (graph)
+        (void)cudaGraphDestroy(graph);
+}
+
 /* Dynamic shared memory, 128-byte aligned: declares `type *const name`. */
 #if defined(PK_BACKEND_CPU)
 #define PK_DYNAMIC_SHARED(type, name) type *const name = static_cast<type *>(pk_cpu_dynamic_shared())

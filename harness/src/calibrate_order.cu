@@ -124,10 +124,7 @@ typedef struct chain { /* a graph of nodes one behind the other */
 
 static void chain_close(chain *made)
 {
-    if (made->exec)
-        (void)cudaGraphExecDestroy(made->exec);
-    if (made->graph)
-        (void)cudaGraphDestroy(made->graph);
+    pk_graph_destroy(made->graph, made->exec);
     made->exec = NULL;
     made->graph = NULL;
 }

@@ -21,10 +21,7 @@ typedef struct lab04_pool {
 static inline void lab04_pool_drop(lab04_pooled *entry)
 {
     const lab04_pooled nothing = {};
-    if (entry->exec)
-        (void)cudaGraphExecDestroy(entry->exec);
-    if (entry->graph)
-        (void)cudaGraphDestroy(entry->graph);
+    pk_graph_destroy(entry->graph, entry->exec);
     *entry = nothing;
 }
 

@@ -169,10 +169,7 @@ static inline void lab04_forget_graph(pk_run *run)
     lab04_graph *const g = lab04_graph_of(run);
     if (!g)
         return;
-    if (g->exec)
-        (void)cudaGraphExecDestroy(g->exec);
-    if (g->graph)
-        (void)cudaGraphDestroy(g->graph);
+    pk_graph_destroy(g->graph, g->exec);
     free(g->nodes);
     pk_device_free(g->device);
     free(g);

@@ -41,10 +41,7 @@ static inline void lab05_forget_bursts(pk_run *run)
     lab05_burst_plan *const plan = lab05_burst_plan_of(run);
     if (!plan)
         return;
-    if (plan->exec)
-        (void)cudaGraphExecDestroy(plan->exec);
-    if (plan->step)
-        (void)cudaGraphDestroy(plan->step);
+    pk_graph_destroy(plan->step, plan->exec);
     if (plan->forked)
         (void)cudaEventDestroy(plan->forked);
     if (plan->joined)

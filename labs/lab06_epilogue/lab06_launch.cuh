@@ -43,10 +43,7 @@ static inline void lab06_free_plan(pk_run *run)
     lab06_plan *const plan = lab06_plan_of(run);
     if (!plan)
         return;
-    if (plan->exec)
-        (void)cudaGraphExecDestroy(plan->exec);
-    if (plan->graph)
-        (void)cudaGraphDestroy(plan->graph);
+    pk_graph_destroy(plan->graph, plan->exec);
     free(plan);
     pk_run_set_variant_data(run, NULL);
 }

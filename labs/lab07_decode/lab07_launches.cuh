@@ -79,10 +79,7 @@ static inline void lab07_graph_finish(pk_run *run)
     lab07_graph *const g = lab07_graph_of(run);
     if (!g)
         return;
-    if (g->exec)
-        (void)cudaGraphExecDestroy(g->exec);
-    if (g->graph)
-        (void)cudaGraphDestroy(g->graph);
+    pk_graph_destroy(g->graph, g->exec);
     free(g);
     pk_run_set_variant_data(run, NULL);
 }
