@@ -79,19 +79,23 @@ void pk_trace_begin_at(pk_trace *trace, uint64_t begin_ns)
     (void)pthread_mutex_unlock(&trace->lock);
 }
 
+/* With the lock held. */
+static void keep(pk_trace *trace, const pk_trace_event *event)
+{
+    const char *name = has_room(trace) ? own_name(trace, event->name) : NULL;
+    if (!name) {
+        trace->left_out++;
+        return;
+    }
+    trace->events[trace->count] = *event;
+    trace->events[trace->count++].name = name;
+}
+
 void pk_trace_add(pk_trace *trace, const pk_trace_event *event)
 {
     (void)pthread_mutex_lock(&trace->lock);
-    const bool before = event->begin_ns < trace->begin_ns;
-    const char *name = !before && has_room(trace) ? own_name(trace, event->name) : NULL;
-    if (before) {
-        /* of the repetition that went ahead */
-    } else if (name) {
-        trace->events[trace->count] = *event;
-        trace->events[trace->count++].name = name;
-    } else {
-        trace->left_out++;
-    }
+    if (event->begin_ns >= trace->begin_ns) /* else of the repetition that went ahead */
+        keep(trace, event);
     (void)pthread_mutex_unlock(&trace->lock);
 }
 
