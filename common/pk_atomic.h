@@ -7,6 +7,7 @@
  *   pk_add_release_device(unsigned *, unsigned)                       nothing comes back, so nothing waits for it
  *   pk_exchange_if_{block,device,system}(T *, T expected, T desired)  compare and swap, acquire and release; the value
  *                                                                     before
+ *   pk_load_relaxed_device_4(const float *)                           four floats, 16-aligned
  * T is unsigned (32 bits) or unsigned long long (64 bits). `block`: the threads of one block. `device`: all threads of
  * this device, in device memory. `system`: the host and other devices too; mapped host memory that the host accesses
  * with __atomic_load_n and __atomic_store_n, plain loads and stores of a naturally aligned word. Threads that a scope
@@ -188,6 +189,25 @@ PK_ATOMIC_SCOPE_(unsigned long long, device, "gpu", "64", "l")
 PK_ATOMIC_SCOPE_(unsigned long long, system, "sys", "64", "l")
 
 #endif
+
+/* Four floats, 16-aligned, relaxed, scope device: each a load of its own, in no order. Source: PTX ISA, "Vector data
+ * types" of the memory consistency model. */
+static __device__ inline float4 pk_load_relaxed_device_4(const float *from)
+{
+#if defined(PK_BACKEND_CUDA) || defined(PK_BACKEND_HIP_NVIDIA)
+    float4 got;
+    asm volatile("ld.relaxed.gpu.v4.f32 {%0, %1, %2, %3}, [%4];"
+                 : "=f"(got.x), "=f"(got.y), "=f"(got.z), "=f"(got.w)
+                 : "l"(from)
+                 : "memory");
+    return got;
+#else
+    const unsigned *const word = (const unsigned *)from;
+    return make_float4(
+        __int_as_float((int)pk_load_relaxed_device(word)), __int_as_float((int)pk_load_relaxed_device(word + 1)),
+        __int_as_float((int)pk_load_relaxed_device(word + 2)), __int_as_float((int)pk_load_relaxed_device(word + 3)));
+#endif
+}
 
 /* In a loop that polls: gives way where the threads of a block share a processor with what is waited for. */
 #if defined(PK_BACKEND_CPU) || defined(PK_BACKEND_HIP)

@@ -26,16 +26,6 @@ template <int D> static __global__ void read_words(lab05_view v)
     }
 }
 
-/* Past the L1 cache: each byte is read once. */
-static __device__ inline uint4 load_once(const uint4 *from)
-{
-#if defined(PK_BACKEND_CUDA) || defined(PK_BACKEND_HIP_NVIDIA)
-    return __ldcs(from);
-#else
-    return *from;
-#endif
-}
-
 template <int D> static __global__ void read_wide(lab05_view v)
 {
     enum { UNDER_WAY = 8 };
@@ -51,7 +41,7 @@ template <int D> static __global__ void read_wide(lab05_view v)
 #pragma unroll
             for (int j = 0; j < UNDER_WAY; j++)
                 if (i + j < count)
-                    got[j] = load_once(&chunk[(i + j) * LAB05_WARP]);
+                    got[j] = lab05_load_once(&chunk[(i + j) * LAB05_WARP]);
 #pragma unroll
             for (int j = 0; j < UNDER_WAY; j++)
                 if (i + j < count)

@@ -26,30 +26,11 @@ static __device__ inline bool lab05_chain_is_poison(float value)
     return value != value;
 }
 
-/* One output, while other blocks may look at it: relaxed, scope device. Pairs with lab05_chain_load_4. The value is all
- * that is handed over, so nothing else has to be ordered by it. */
+/* One output, while other blocks may look at it: relaxed, scope device. Pairs with pk_load_relaxed_device_4. The value
+ * is all that is handed over, so nothing else has to be ordered by it. */
 static __device__ inline void lab05_chain_store(float *to, float value)
 {
     pk_store_relaxed_device((unsigned *)to, (unsigned)__float_as_int(value));
-}
-
-/* Four outputs, 16-aligned: relaxed, scope device. Each of the four is a load of its own, in no order. Source: PTX ISA,
- * "Vector data types" of the memory consistency model. */
-static __device__ inline float4 lab05_chain_load_4(const float *from)
-{
-#if defined(PK_BACKEND_CUDA) || defined(PK_BACKEND_HIP_NVIDIA)
-    float4 got;
-    asm volatile("ld.relaxed.gpu.v4.f32 {%0, %1, %2, %3}, [%4];"
-                 : "=f"(got.x), "=f"(got.y), "=f"(got.z), "=f"(got.w)
-                 : "l"(from)
-                 : "memory");
-    return got;
-#else
-    const unsigned *const word = (const unsigned *)from;
-    return make_float4(
-        __int_as_float((int)pk_load_relaxed_device(word)), __int_as_float((int)pk_load_relaxed_device(word + 1)),
-        __int_as_float((int)pk_load_relaxed_device(word + 2)), __int_as_float((int)pk_load_relaxed_device(word + 3)));
-#endif
 }
 
 /* Where a pass writes, and where x of a block's phase is: in the set of the phase before; the first pass begins with
@@ -80,16 +61,6 @@ static __device__ inline float lab05_chain_add_unit(float sum, uint4 unit, const
     return sum + lab05_high(unit.w) * x[7];
 }
 
-/* Past the L1 cache: each weight is read once. */
-static __device__ inline uint4 lab05_chain_load_once(const uint4 *from)
-{
-#if defined(PK_BACKEND_CUDA) || defined(PK_BACKEND_HIP_NVIDIA)
-    return __ldcs(from);
-#else
-    return *from;
-#endif
-}
-
 /* f of a row's sum, by a warp: eight loads of 16 bytes a lane under way before the first is used. x in shared or device
  * memory. All lanes have the result. */
 static __device__ inline float lab05_chain_row(const unsigned char *row, int units, const float *x)
@@ -102,7 +73,7 @@ static __device__ inline float lab05_chain_row(const unsigned char *row, int uni
 #pragma unroll
         for (int j = 0; j < UNDER_WAY; j++)
             if (i + j * LAB05_WARP + lab05_lane() < units)
-                got[j] = lab05_chain_load_once(&unit[i + j * LAB05_WARP]);
+                got[j] = lab05_load_once(&unit[i + j * LAB05_WARP]);
 #pragma unroll
         for (int j = 0; j < UNDER_WAY; j++)
             if (i + j * LAB05_WARP + lab05_lane() < units)

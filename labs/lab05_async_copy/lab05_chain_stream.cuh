@@ -190,8 +190,8 @@ static __device__ inline const float *lab05_chain_read_slice(const lab05_chain_b
         const int unit = lab05_chain_thread() + i * b->consumers * LAB05_WARP;
         float4 low = make_float4(0, 0, 0, 0), high = low;
         if (unit < units) {
-            low = lab05_chain_load_4(x + unit * 8);
-            high = lab05_chain_load_4(x + unit * 8 + 4);
+            low = pk_load_relaxed_device_4(x + unit * 8);
+            high = pk_load_relaxed_device_4(x + unit * 8 + 4);
         }
         slice->of[i][0] = low.x, slice->of[i][1] = low.y, slice->of[i][2] = low.z, slice->of[i][3] = low.w;
         slice->of[i][4] = high.x, slice->of[i][5] = high.y, slice->of[i][6] = high.z, slice->of[i][7] = high.w;
@@ -210,7 +210,7 @@ static __device__ inline const float *lab05_chain_read_slice(const lab05_chain_b
 /* Whether one of four outputs is not there yet: a load of its own. */
 static __device__ inline bool lab05_chain_lacks(const float *four)
 {
-    const float4 got = lab05_chain_load_4(four);
+    const float4 got = pk_load_relaxed_device_4(four);
     return lab05_chain_is_poison(got.x + got.y + got.z + got.w);
 }
 

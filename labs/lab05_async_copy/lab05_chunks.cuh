@@ -253,17 +253,6 @@ static __device__ inline void lab05_score_pages(const lab05_prefill *p, const la
 
 /* ---- loads ---- */
 
-/* 16 bytes that are read once: the L1 cache does not keep them, and of the L2 cache's lines they are the first to go.
- * Source: PTX ISA, "Cache Operators", ld.cs. */
-static __device__ inline uint4 lab05_load_once(const uint4 *from)
-{
-#if defined(PK_BACKEND_CUDA) || defined(PK_BACKEND_HIP_NVIDIA)
-    return __ldcs(from);
-#else
-    return *from;
-#endif
-}
-
 /* Loads of a thread that are under way before the first is used. */
 enum { LAB05_UNDER_WAY = 8 };
 

@@ -40,6 +40,17 @@ static __device__ inline const uint16_t *lab05_page(const lab05_view *v, int pag
     return v->pool + (size_t)v->table[page] * ((size_t)v->rows * v->dim);
 }
 
+/* 16 bytes that are read once: the L1 cache does not keep them, and of the L2 cache's lines they are the first to go.
+ * Source: PTX ISA, "Cache Operators", ld.cs. */
+static __device__ inline uint4 lab05_load_once(const uint4 *from)
+{
+#if defined(PK_BACKEND_CUDA) || defined(PK_BACKEND_HIP_NVIDIA)
+    return __ldcs(from);
+#else
+    return *from;
+#endif
+}
+
 /* number / divisor, neither below 0, by a multiplication: who asks for 32 KiB in a microsecond has little time for
  * divisions. `inverse` is 0xffffffff / divisor, at most 1 less than 2^32 / divisor: so the product is number / divisor
  * or one less. */

@@ -282,20 +282,10 @@ static __device__ inline float lab07_load(const float *from)
     return __int_as_float((int)pk_load_relaxed_device((const unsigned *)from));
 }
 
-/* Four, 16-aligned: each a load of its own, in no order. Source: PTX ISA, "Vector data types" of the memory consistency
- * model. */
+/* Four, 16-aligned. */
 static __device__ inline float4 lab07_load_4(const float *from)
 {
-#if defined(PK_BACKEND_CUDA) || defined(PK_BACKEND_HIP_NVIDIA)
-    float4 got;
-    asm volatile("ld.relaxed.gpu.v4.f32 {%0, %1, %2, %3}, [%4];"
-                 : "=f"(got.x), "=f"(got.y), "=f"(got.z), "=f"(got.w)
-                 : "l"(from)
-                 : "memory");
-    return got;
-#else
-    return make_float4(lab07_load(from), lab07_load(from + 1), lab07_load(from + 2), lab07_load(from + 3));
-#endif
+    return pk_load_relaxed_device_4(from);
 }
 
 static __device__ inline bool lab07_is_poison(float value)
