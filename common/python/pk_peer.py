@@ -576,6 +576,27 @@ class Bench:
                 return
 
 
+def bench_points(options: argparse.Namespace, device: Device, report: Report, bench: Bench,
+                 points: Sequence[dict[str, float]], make: Callable[[dict[str, float]], tuple[Any, list[Contender]]],
+                 sizes: Sequence[str]) -> None:
+    """Point after point, each with all the device's memory. `make` gives a point's problem, which can `fill`, and its
+    contenders; `sizes` are the knobs that its memory grows with. Few rounds are owed, each with two instrumented
+    repetitions: what one launch, or a graph of some, does varies little."""
+    plan = Plan(min_rounds=4 if options.quick else 10, time_limit_s=options.time_limit, instrument_every=1,
+                instrumented=2, max_rounds=200)
+    for values in points:
+        try:
+            problem, found = make(values)
+            variants = selected(options, found)
+            report.results += [variant.result for variant in variants]
+            bench.run(variants, problem.fill, plan if options.timing else None)
+        except device.torch.cuda.OutOfMemoryError as error:
+            asked = " ".join(f"--{name}={values[name]}" for name in sizes)
+            raise Failure("usage", f"no device memory for {asked}, or for its reference: use smaller ones") from error
+        del problem, found, variants
+        device.torch.cuda.empty_cache()
+
+
 # ---- a run ----
 
 
@@ -597,6 +618,17 @@ class Peer:
     variants: Sequence[str]
     watchdog_s: float = 60  # longer where something compiles for long
     bench: type[Bench] = Bench
+
+
+def show_points(report: Report, knobs: Sequence[Knob], unit: str) -> None:
+    """A table for each point, with times a `unit`."""
+    print(f"{report.lab} {report.title} beside {report.environment['device_compiler']} on {report.device['name']}, "
+          f"hot, seed={report.seed}")
+    for params in [dict(point) for point in dict.fromkeys(tuple(r.params.items()) for r in report.results)]:
+        print("\n" + " ".join(f"{knob.name}={knob.spelled(params[knob.name])}" for knob in knobs if not knob.fixed)
+              + "\n")
+        pk_result.print_times((result for result in report.results if result.params == params), unit)
+    print()
 
 
 def _say(peer: Peer, text: str) -> None:

@@ -6,14 +6,19 @@ Exit: 0 right, 1 wrong, 77 skipped.
 from __future__ import annotations
 
 import ast
+import contextlib
+import io
+import math
 import os
 import pathlib
 import re
 import subprocess
 import sys
 import tempfile
+import types
 from typing import Any, Iterable, Mapping, Sequence
 
+import pk_peer
 import pk_result
 from pk_peer import Knob
 
@@ -57,6 +62,92 @@ def judge_lacks(program: pathlib.Path, stand_ins: Mapping[str, str], words: str)
 
 MISSING = "raise ImportError('not here')\n"  # a stand-in that cannot be imported
 WITHOUT_GPU = "class cuda:\n    is_available = staticmethod(lambda: False)\n__version__ = '2'\n"  # a stand-in for torch
+
+
+# ---- a device, and what is run on it ----
+
+
+class Moment:
+    """As much of an event as a host needs, which has done all when it records."""
+
+    def __init__(self) -> None:
+        self._at_us = math.nan
+
+    def record(self) -> None:
+        """Now."""
+        self._at_us = pk_peer.now_us()
+
+    def synchronize(self) -> None:
+        """Nothing runs behind the host's back."""
+
+    def elapsed_time(self, other: Moment) -> float:
+        """Milliseconds from this one to the other."""
+        return (other._at_us - self._at_us) * 1e-3
+
+
+class Host:
+    """As much of a pk_peer.Device as variants and a bench on the host need."""
+
+    name, sensors = "cpu", pk_peer.Sensors("")
+
+    def __init__(self, torch: types.ModuleType) -> None:
+        self.torch = torch
+
+    def synchronize(self) -> None:
+        """Nothing runs behind the host's back."""
+
+    def events(self) -> tuple[Moment, Moment]:
+        """Likewise."""
+        return Moment(), Moment()
+
+    def is_lost(self) -> bool:
+        """Never."""
+        return False
+
+    failure = pk_peer.Device.failure
+
+    def document(self, before: Any) -> dict[str, Any]:
+        """Made up."""
+        return {"backend": "cpu", "kind": "cpu", "name": "Made-up host", "arch": "x", "processors": 1, "warp_size": 1,
+                "l2_bytes": 1, "memory_bytes": 1, "clocks": {"before": before, "after": None},
+                "limits": {"launch_us": None, "launch_sync_us": None, "gap_us": None, "read_gb_per_s": None}}
+
+    def environment(self, device_compiler: str) -> dict[str, Any]:
+        """Likewise."""
+        return pk_result.environment("1", "13", "Python", device_compiler, False)
+
+
+def judge_points(knobs: Sequence[Knob], unit: str) -> None:
+    """bench_points and show_points, on a stand-in for PyTorch: a contender at two points, and no memory at a third."""
+    cuda = types.SimpleNamespace(OutOfMemoryError=MemoryError, empty_cache=lambda: None)
+    device: Any = Host(types.SimpleNamespace(cuda=cuda))  # type: ignore[arg-type]
+    options = pk_peer.parse_options("", knobs, ["--quick", "--time-limit=0.01"])
+    name = next(knob.name for knob in knobs if not knob.fixed and not knob.choices)
+    points = [{**pk_peer.chosen(options, knobs), name: value} for value in (1, 2, 3)]
+    filled: list[int] = []
+
+    def make(values: dict[str, float]) -> tuple[Any, list[pk_peer.Contender]]:
+        if values[name] == 3:
+            raise MemoryError
+        result = pk_result.Result("only", "one", True, values)
+        verdict = pk_result.Verdict(checked=1, wrong=0)
+        return types.SimpleNamespace(fill=filled.append), [pk_peer.Contender(
+            result, lambda: None, lambda: None, lambda: None, lambda _: None, lambda: verdict, lambda: None)]
+
+    report = pk_result.Report("lab99", "None", [knob.document() for knob in knobs], "peer.py", [], 1, True,
+                              device.document(None), device.environment("Made-up 1"))
+    bench = pk_peer.Bench(device, pk_peer.Watchdog(60, print), 1, lambda: None)
+    try:
+        pk_peer.bench_points(options, device, report, bench, points, make, (name,))
+        expect(False, "no memory passes")
+    except pk_result.Failure as failure:
+        expect(failure.status == "usage" and f"--{name}=3," in failure.reason, f"no memory: {failure.reason}")
+    expect([result.params[name] for result in report.results] == [1, 2] and filled == [1, 2] * 2, f"filled: {filled}")
+    expect(all(result.status == "pass" and len(result.wall) >= 8 for result in report.results), "a point is not timed")
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        pk_peer.show_points(report, knobs, unit)
+    text = out.getvalue()
+    expect(text.count(f"us/{unit}") == 2 and f"{name}=1" in text and f"{name}=2" in text, f"shown: {text}")
 
 
 # ---- knobs ----

@@ -39,7 +39,6 @@ from typing import Any
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "common" / "python"))
 
 import pk_peer  # noqa: E402
-import pk_result  # noqa: E402
 from pk_peer import Contender, Device, Knob, Recorder  # noqa: E402
 from pk_result import Failure, Report, Result, Verdict, split  # noqa: E402
 
@@ -68,8 +67,6 @@ SHAPES = [  # what the lab's page shows, with the steps of problem.c's sweeps
 
 BACKENDS = [("auto", ""), ("flash", "FLASH_ATTENTION"), ("efficient", "EFFICIENT_ATTENTION"),
             ("cudnn", "CUDNN_ATTENTION"), ("math", "MATH")]
-
-FEWEST_ROUNDS = 10  # of two samples each; the math backend takes milliseconds a step
 
 Q_LIMIT = 8.0  # k and v are in [-1, 1): problem.c says why
 DRAW_K, DRAW_V, DRAW_Q = 0, 1, 4  # parts of the seed, as in reference.cu
@@ -326,33 +323,15 @@ def check(options: argparse.Namespace) -> None:
 
 def run(options: argparse.Namespace, device: Device, report: Report, bench: pk_peer.Bench) -> None:
     """Point after point."""
-    plan = pk_peer.Plan(min_rounds=4 if options.quick else FEWEST_ROUNDS, time_limit_s=options.time_limit,
-                        instrument_every=1, instrumented=2, max_rounds=200)
-    for values in points(options):
-        try:
-            problem = Attention(device.torch, values, device.name)
-            variants = pk_peer.selected(options, contenders(problem, device, values))
-            report.results += [variant.result for variant in variants]
-            bench.run(variants, problem.fill, plan if options.timing else None)
-        except device.torch.cuda.OutOfMemoryError as error:
-            raise Failure("usage", f"no device memory for --batch={values['batch']} --seq-len={values['seq-len']}, or "
-                                   "for its reference: use smaller ones") from error
-        del problem, variants
-        device.torch.cuda.empty_cache()
+    def make(values: dict[str, float]) -> tuple[Attention, list[Contender]]:
+        problem = Attention(device.torch, values, device.name)
+        return problem, contenders(problem, device, values)
+    pk_peer.bench_points(options, device, report, bench, points(options), make, ("batch", "seq-len"))
 
 
 def show(report: Report) -> None:
     """A table for each shape. GB/s: K and V, read once a step, over the median wall time of a step."""
-    print(f"{report.lab} {report.title} beside {report.environment['device_compiler']} on {report.device['name']}, "
-          f"hot, seed={report.seed}")
-    shapes: list[dict[str, float]] = []
-    for result in report.results:
-        if result.params not in shapes:
-            shapes.append(result.params)
-    for params in shapes:
-        print("\n" + " ".join(f"{knob.name}={params[knob.name]}" for knob in KNOBS if not knob.fixed) + "\n")
-        pk_result.print_times((result for result in report.results if result.params == params), "step")
-    print()
+    pk_peer.show_points(report, KNOBS, "step")
 
 
 def device_compiler() -> str:

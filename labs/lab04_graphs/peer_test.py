@@ -326,56 +326,6 @@ def mistakes(problem: peer_torch.Decode) -> list[tuple[str, pk_result.Verdict]]:
 # ---- the variants ----
 
 
-class Moment:
-    """As much of an event as a host needs, which has done all when it records."""
-
-    def __init__(self) -> None:
-        self._at_us = math.nan
-
-    def record(self) -> None:
-        """Now."""
-        self._at_us = pk_peer.now_us()
-
-    def synchronize(self) -> None:
-        """Nothing runs behind the host's back."""
-
-    def elapsed_time(self, other: Moment) -> float:
-        """Milliseconds from this one to the other."""
-        return (other._at_us - self._at_us) * 1e-3
-
-
-class Host:
-    """As much of a pk_peer.Device as variants and a bench on the host need."""
-
-    name, sensors = "cpu", pk_peer.Sensors("")
-
-    def __init__(self, torch: types.ModuleType) -> None:
-        self.torch = torch
-
-    def synchronize(self) -> None:
-        """Nothing runs behind the host's back."""
-
-    def events(self) -> tuple[Moment, Moment]:
-        """Likewise."""
-        return Moment(), Moment()
-
-    def is_lost(self) -> bool:
-        """Never."""
-        return False
-
-    failure = pk_peer.Device.failure
-
-    def document(self, before: Any) -> dict[str, Any]:
-        """Made up."""
-        return {"backend": "cpu", "kind": "cpu", "name": "Made-up host", "arch": "x", "processors": 1, "warp_size": 1,
-                "l2_bytes": 1, "memory_bytes": 1, "clocks": {"before": before, "after": None},
-                "limits": {"launch_us": None, "launch_sync_us": None, "gap_us": None, "read_gb_per_s": None}}
-
-    def environment(self, device_compiler: str) -> dict[str, Any]:
-        """Likewise."""
-        return pk_result.environment("1", "13", "Python", device_compiler, False)
-
-
 class OnHost(peer_torch.Variant):
     """The plain step."""
 
@@ -389,7 +339,7 @@ def test_variants() -> None:
     torch.set_num_threads(1)
     problem = problem_of(torch, "tiny-qwen3", tokens=57)  # the cache is full at the end
     result = pk_result.Result("host", "", True, {}, tokens=problem.tokens)
-    variant = OnHost(problem, Host(torch), result)
+    variant = OnHost(problem, pk_peer_test.Host(torch), result)
     variant.prepare()
     for seed in (1, 1, 2):
         problem.fill(seed)
@@ -478,7 +428,7 @@ def puppet(setup: dict[str, Any]) -> pk_workers.Work:
         raise pk_result.Failure("skipped", "it needs more than there is")
     one = Puppet(setup)
     torch = types.SimpleNamespace(cuda=types.SimpleNamespace(OutOfMemoryError=MemoryError))
-    return pk_workers.Work(Host(torch), one.fill, pk_peer.Contender(
+    return pk_workers.Work(pk_peer_test.Host(torch), one.fill, pk_peer.Contender(
         one.result, one.prepare, one.poison, one.nothing, one.execute, one.verify, one.nothing))
 
 
@@ -492,7 +442,7 @@ def measured_apart(setups: list[dict[str, Any]], saved: list[list[str]]) -> list
         saved.append([f"{result.variant} {'measured' if result.wall else result.status}"
                       f"{' verified' if result.validation['fresh'] else ''}"
                       f"{' to come' if math.isnan(result.prepare_us) else ''}" for result in results])
-    bench = pk_workers.StagedBench(Host(torch), watchdog, 1, save)
+    bench = pk_workers.StagedBench(pk_peer_test.Host(torch), watchdog, 1, save)
     with pk_workers.workers(pathlib.Path(__file__).resolve(), len(setups), 60, {}) as started, \
             contextlib.redirect_stderr(io.StringIO()):
         for worker, setup in zip(started, setups):
@@ -551,7 +501,7 @@ class InProcess(peer_torch.Variant):
 
 def on_host() -> None:
     """Let the program's variants run on the host, and its device be made up."""
-    peer_torch.Device = pk_peer.Device = Host  # type: ignore[misc,assignment]
+    peer_torch.Device = pk_peer.Device = pk_peer_test.Host  # type: ignore[misc,assignment]
     peer_torch.VARIANTS[:] = [dataclasses.replace(kind, make=InProcess) for kind in peer_torch.VARIANTS]
 
 

@@ -34,7 +34,6 @@ from typing import Any, Callable, Iterator
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "common" / "python"))
 
 import pk_peer  # noqa: E402
-import pk_result  # noqa: E402
 from pk_peer import Contender, Device, Knob, Recorder  # noqa: E402
 from pk_result import Failure, Random, Report, Result, Verdict, split  # noqa: E402
 
@@ -430,27 +429,15 @@ def check(options: argparse.Namespace) -> None:
 
 def run(options: argparse.Namespace, device: Device, report: Report, bench: pk_peer.Bench) -> None:
     """The one point."""
-    plan = pk_peer.Plan(min_rounds=4 if options.quick else 10, time_limit_s=options.time_limit, instrument_every=1,
-                        instrumented=2, max_rounds=200)
-    values = pk_peer.chosen(options, KNOBS)
-    try:
+    def make(values: dict[str, float]) -> tuple[Stream, list[Contender]]:
         problem = Stream(device.torch, values, device.name)
-        variants = pk_peer.selected(options, contenders(problem, device, values, options.quick))
-        report.results += [variant.result for variant in variants]
-        bench.run(variants, problem.fill, plan if options.timing else None)
-    except device.torch.cuda.OutOfMemoryError as error:
-        raise Failure("usage", f"no device memory for --pages={values['pages']} --rows={values['rows']}: use fewer") \
-            from error
+        return problem, contenders(problem, device, values, options.quick)
+    pk_peer.bench_points(options, device, report, bench, [pk_peer.chosen(options, KNOBS)], make, ("pages", "rows"))
 
 
 def show(report: Report) -> None:
     """The table, and how Triton's kernels were launched. GB/s: the fewest bytes over the median wall time."""
-    print(f"{report.lab} {report.title} beside {report.environment['device_compiler']} on {report.device['name']}, "
-          f"hot, seed={report.seed}")
-    if report.results:
-        params = report.results[0].params
-        print("\n" + " ".join(f"{knob.name}={params[knob.name]}" for knob in KNOBS if not knob.fixed) + "\n")
-    pk_result.print_times(report.results, "pass")
+    pk_peer.show_points(report, KNOBS, "pass")
     for result in report.results:
         if result.status == "pass":
             print(f"{result.variant}: {result.summary}")

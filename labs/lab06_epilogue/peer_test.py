@@ -3,7 +3,7 @@
 
 usage: peer_test.py PART
   knobs      the knobs and their defaults are those of problem.c
-  outcomes   exit codes, and the messages of what is refused and of what is missing
+  outcomes   exit codes, and the messages of what is refused and of what is missing; points, measured and shown
   formula    reference and bound: PyTorch's own results pass, wrong ones do not; skipped without PyTorch
 Exit: 0 right, 1 wrong, 77 skipped.
 """
@@ -31,13 +31,14 @@ def test_knobs() -> None:
 
 
 def test_outcomes() -> None:
-    """Refusals, and what is missing."""
+    """Refusals, what is missing, and points."""
     pk_peer_test.judge_ends(PROGRAM, (
         (["--rows=1048576", "--columns=4096"], 2, "more than 2^31"),
         (["--type=fp16"], 2, "'fp16' is none of fp32, bf16"),
         (["--math=fast"], 2, "--math"),
         (["--help"], 0, "torch-compile")))
     pk_peer_test.judge_lacks(PROGRAM, {"torch": pk_peer_test.MISSING}, "not here")
+    pk_peer_test.judge_points(peer_torch.KNOBS, "layer")
 
 
 def test_formula() -> None:
