@@ -14,17 +14,6 @@
 #include "pk/program.h"
 #include "sample_report.h"
 
-static char *text_of(const char *path)
-{
-    FILE *file = fopen(path, "r");
-    cr_assert_not_null(file);
-    char *text = calloc(1, 1 << 20);
-    (void)fread(text, 1, (1 << 20) - 1, file);
-    (void)fclose(file);
-    (void)unlink(path);
-    return text;
-}
-
 typedef pk_status writer(const pk_report *report, const char *path);
 
 static char *written(void (*fill)(pk_report *), writer *write_report)
@@ -35,7 +24,7 @@ static char *written(void (*fill)(pk_report *), writer *write_report)
     fill(&report);
     cr_assert_eq(write_report(&report, path), PK_OK, "%s", pk_error_text());
     pk_report_free(&report);
-    return text_of(path);
+    return sample_text_of(path);
 }
 
 static cJSON *json_of(void (*fill)(pk_report *))
@@ -399,7 +388,7 @@ static char *printed(const pk_report *report)
     (void)fflush(stdout);
     (void)dup2(before, STDOUT_FILENO);
     (void)close(before);
-    return text_of(path);
+    return sample_text_of(path);
 }
 
 static bool row_is(const char *text, const char *variant, const char *status, const char *time)

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const pk_knob knobs[] = {{"n", "floats", "vector length", 1024, 256, 1, 1 << 22, NULL, 0},
                                 {"k", "steps a token", "dependent steps", 150, 10, 1, 1000, NULL, 0}};
@@ -175,4 +176,19 @@ void sample_empty_report(pk_report *report)
     report->argc = 0;
     report->status = PK_FAULT;
     report->note = strdup("the device fell off the bus");
+}
+
+char *sample_text_of(const char *path)
+{
+    enum { MOST = 1 << 20 };
+    FILE *file = fopen(path, "r");
+    char *text = calloc(1, MOST);
+    if (!file || !text) {
+        perror(path);
+        exit(1);
+    }
+    (void)fread(text, 1, MOST - 1, file);
+    (void)fclose(file);
+    (void)unlink(path);
+    return text;
 }

@@ -13,4 +13,7 @@ void sample_cpu_report(pk_report *report);
 /* As little as a run that ended at once leaves behind. */
 void sample_empty_report(pk_report *report);
 
+/* What a file that was written holds; the file is removed. The caller's to free. */
+char *sample_text_of(const char *path);
+
 #endif

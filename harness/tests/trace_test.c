@@ -283,12 +283,7 @@ static cJSON *written(const pk_report *report, const long long *knobs, const pk_
     char path[64];
     (void)snprintf(path, sizeof path, "/tmp/pk_trace_test.%ld", (long)getpid());
     cr_assert_eq(pk_trace_write(report, knobs, traces, count, path), PK_OK, "%s", pk_error_text());
-    FILE *file = fopen(path, "r");
-    cr_assert_not_null(file);
-    char *text = calloc(1, 1 << 20);
-    (void)fread(text, 1, (1 << 20) - 1, file);
-    (void)fclose(file);
-    (void)unlink(path);
+    char *text = sample_text_of(path);
     cJSON *document = cJSON_Parse(text);
     cr_assert_not_null(document, "no JSON: %s", text);
     free(text);
