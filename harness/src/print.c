@@ -131,12 +131,18 @@ static bool said_before(const pk_report *report, size_t index)
     return false;
 }
 
+/* A hang ends the run, and is said by itself. */
+static bool ended_run(const pk_report *report, const pk_result *result)
+{
+    return result->status == PK_TIMEOUT && report->note && strcmp(result->reason, report->note) == 0;
+}
+
 static void print_reasons(const pk_report *report, size_t count)
 {
     bool any = false;
     for (size_t i = 0; i < report->result_count; i++) {
         const pk_result *result = &report->results[i];
-        if (!result->reason || said_before(report, i))
+        if (!result->reason || said_before(report, i) || ended_run(report, result))
             continue;
         if (!any)
             printf("\n");

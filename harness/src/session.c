@@ -92,7 +92,8 @@ static void mark_unfinished(pk_report *report, pk_status why)
         if (result->status != PK_OK || (result->before.done && result->fresh.done))
             continue;
         result->status = why;
-        result->reason = strdup("the run ended before this was verified in full");
+        result->reason = strdup(result->before.done ? "right so far; the run ended before it was verified in full"
+                                                    : "not verified: the run ended before");
     }
 }
 
@@ -128,6 +129,8 @@ static void give_up(pk_status why, const char *text)
         }
     }
     mark_unfinished(&s->report, PK_INTERRUPTED);
+    if (s->report.result_count > 0)
+        pk_print_report(&s->report, s->default_results ? s->default_results : s->report.result_count, false);
     if (write_results(s) != PK_OK)
         fprintf(stderr, "%s\n", pk_error_text());
     fflush(stdout);

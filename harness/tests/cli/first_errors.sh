@@ -27,6 +27,10 @@ first_error crash 3 lab01.3 'Next: crash faults.' cudaErrorIllegalAddress \
     'Try ./lab --backend=cpu-checked run 01 --quick --no-timing --watchdog=1 --variant=crash, which names the access'
 first_error capture 3 lab01.5 'Next: capture faults.' 'this call may not be made while a stream captures' \
     'See docs/troubleshooting.md#capture'
+# A hang ends the run: what there was is told all the same, and which one it was.
+run run 01 --quick --no-timing --watchdog=1 --variant=wrong,hang,crash
+expect 4 'wrong wrong' 'hang timeout' 'crash interrupted' 'launch-sync: interrupted: right so far' 'wrong: wrong: before timing' \
+    'crash: interrupted: not verified'
 run status
 expect 0 'lab01.1 wrong' 'lab01.2 hangs' 'lab01.3 faults' 'lab01.5 faults'
 finish
