@@ -319,8 +319,9 @@ static pk_status check_ended(pk_run *run)
     if (status != PK_OK)
         return status;
     if (!idle)
-        return pk_fail(PK_WRONG, "execute returned while its work was still running: wait for the stream "
-                                 "(cudaStreamSynchronize) before returning (docs/troubleshooting.md#still-running)");
+        return pk_fail(PK_WRONG,
+                       "the variant's function returned while its work was still running: wait for the stream "
+                       "(cudaStreamSynchronize) before it returns (docs/troubleshooting.md#still-running)");
     if (run->token_early)
         return pk_fail(PK_WRONG,
                        "a token was reported as done while its work was still running: wait for the stream "

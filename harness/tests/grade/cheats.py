@@ -41,7 +41,7 @@ WANTED = {
     "past-the-macro": ("wrong", "PK_LAUNCH counted 0 kernels in a repetition, but the device ran [1-9]"),
     "counts-anew": ("wrong", "PK_LAUNCH counted 0 kernels in a repetition, but the device ran [1-9]"),
     "works-late": ("wrong", NO_STEPS),
-    "leaves-it-running": ("wrong", "execute returned while its work was still running"),
+    "leaves-it-running": ("wrong", "the variant's function returned while its work was still running"),
     # tokens
     "token-early": ("wrong", "token [0-9]+ was reported as done, and its result is not there|was still running"),
     "tokens-before-work": ("wrong", "token [0-9]+ was reported as done, and its result is not there"),
