@@ -10,9 +10,10 @@
  *                     same knobs (the same memory work without its launches), 6 on: the knobs, in the order of
  *                     `knobs`; then the p50 and the p99 of a token's latency, us (NaN where a sweep keeps no tokens);
  *                     launches a token, the paired speedup, the host's time inside calls that hand work over, us a
- *                     token, the first repetition, us, and the largest error of an output; then the parts of prepare,
- *                     us, in the order of `phases`. column_<knob>, column_p50, column_p99, column_launches,
- *                     column_speedup, column_submit, column_first, column_error and column_phase_<phase> say which
+ *                     token, the first repetition, us, the largest error of an output, and the bytes that must move
+ *                     at least, a token; then the parts of prepare and of a repetition, us, in the order of `phases`.
+ *                     column_<knob>, column_p50, column_p99, column_launches, column_speedup, column_submit,
+ *                     column_first, column_error, column_bytes and column_phase_<phase> say which
  *   along_<knob>.dat  of these the longest line, on which only that knob changes: blocks and columns as there, sorted
  *                     by the knob
  *   speedup.dat       at the headline knobs: 1 row, 2 variant, 3 speedup, 4 low, 5 high, 6 what stands in its place
@@ -62,7 +63,7 @@ enum {
     REASON_LINES = 2
 };
 #define MEASURED_COLUMNS ((size_t)5) /* of a table of points, before its knobs */
-#define FURTHER_COLUMNS ((size_t)7)  /* behind them, before the phases */
+#define FURTHER_COLUMNS ((size_t)8)  /* behind them, before the phases */
 
 /* ---- writing tables and variables ---- */
 
@@ -162,7 +163,7 @@ static void write_point(FILE *file, const plot_figures *all, const cli_point *po
     }
     const double further[FURTHER_COLUMNS] = {point->token.median, point->token.p99,           point->launches_per_token,
                                              point->speedup,      point->submit_us_per_token, point->first_execute_us,
-                                             point->worst_error};
+                                             point->worst_error,  point->bytes_per_token};
     for (size_t i = 0; i < FURTHER_COLUMNS; i++) {
         put_number(file, further[i]);
         fputc(' ', file);
@@ -614,7 +615,7 @@ static void put_variants(FILE *file, const plot_figures *all)
 static void put_columns(FILE *file, const plot_figures *all)
 {
     static const char *const further[FURTHER_COLUMNS] = {"p50",    "p99",   "launches", "speedup",
-                                                         "submit", "first", "error"};
+                                                         "submit", "first", "error",    "bytes"};
     const size_t before = MEASURED_COLUMNS + all->result->knob_count;
     for (size_t knob = 0; knob < all->result->knob_count; knob++)
         put_values(file, all, knob);
