@@ -31,7 +31,8 @@ static pk_decoded decoded(const lab07 *lab, const int *tokens, const float *logi
 
 /* ---- the model in double ---- */
 
-/* How many steps there is time for. */
+/* How many steps there is time for. None: there are rungs of the same sums, whose bits are compared, and the measure
+ * steps-in-double says that nothing else was. */
 static int steps_judged(const pk_run *run, const lab07 *lab, const pk_decoded *got)
 {
     const double budget = pk_judge_most_flops(pk_run_device(run)->is_gpu);
@@ -123,6 +124,7 @@ static void say_measures(pk_run *run, const lab07_expected *host, const pk_drift
 {
     pk_run_measure(run, "buffer-bytes", (double)host->decoder_bytes);
     pk_run_measure(run, "model-kv-bytes", (double)host->model_kv_bytes);
+    pk_run_measure(run, "steps-in-double", drift->steps);
     if (drift->steps == 0)
         return;
     pk_run_measure(run, "logits-l2", drift->l2);

@@ -31,7 +31,14 @@ static inline int lab07_knob(const pk_run *run, const char *name)
 /* models.c */
 enum { LAB07_MODELS = 10 };
 extern const char *const lab07_models[LAB07_MODELS];
-pk_status lab07_model(const pk_run *run, pk_model_config *config); /* of --model */
+pk_status lab07_model(const pk_run *run, pk_model_config *config);  /* of --model */
+pk_status lab07_model_at(long long which, pk_model_config *config); /* of lab07_models */
+
+/* sweeps.c */
+enum { LAB07_SWEEPS = 5, LAB07_SWEEPS_QUICK = 3, LAB07_TARGETS = 6 };
+extern const pk_sweep lab07_sweeps[LAB07_SWEEPS], lab07_sweeps_quick[LAB07_SWEEPS_QUICK];
+extern const pk_target lab07_targets[LAB07_TARGETS];
+pk_status lab07_analyse(const pk_limits *limits, const pk_point *points, size_t count, pk_analysis *analysis);
 
 /* Variants whose sums are made in the same order give the same bits. */
 enum { LAB07_SUMS_OF_LAUNCHES, LAB07_SUMS_OF_WHOLE_HEADS, LAB07_SUMS_OF_SHARES, LAB07_SUMS };

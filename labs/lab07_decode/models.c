@@ -63,7 +63,12 @@ static const pk_model_config odd[] = {{.name = "odd-64",
 
 pk_status lab07_model(const pk_run *run, pk_model_config *config)
 {
-    const char *const name = lab07_models[lab07_knob(run, "model")];
+    return lab07_model_at(lab07_knob(run, "model"), config);
+}
+
+pk_status lab07_model_at(long long which, pk_model_config *config)
+{
+    const char *const name = lab07_models[which];
     for (size_t i = 0; i < PK_COUNT(odd); i++)
         if (strcmp(odd[i].name, name) == 0) {
             *config = odd[i];

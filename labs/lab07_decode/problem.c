@@ -1,4 +1,4 @@
-/* Lab 07, decode as one kernel: knobs, sizes, sweeps, targets. */
+/* Lab 07, decode as one kernel: knobs and sizes. */
 #include <math.h>
 #include <string.h>
 
@@ -69,16 +69,6 @@ static const char *const awkward[] = {
 };
 static const char *const hidden[] = {"position=1..40 tokens=2..7"}; /* for ./lab grade */
 
-static const long long positions[] = {0, 127, 511, 2047, 8191, 32767}, positions_quick[] = {0, 63, 511};
-static const pk_sweep_axis position_axes[] = {PK_AXIS("position", positions)};
-static const pk_sweep_axis position_axes_quick[] = {PK_AXIS("position", positions_quick)};
-static const pk_sweep sweeps[] = {PK_SWEEP("position", position_axes, NULL, false)};
-static const pk_sweep sweeps_quick[] = {PK_SWEEP("position", position_axes_quick, NULL, false)};
-
-static const pk_target targets[] = {
-    {"launches a token, kernel", PK_TARGET_LAUNCHES_AT_MOST, "kernel", 1, PK_H200},
-};
-
 const pk_lab pk_this_lab = {
     .id = "lab07",
     .title = "Decode as one kernel",
@@ -99,10 +89,11 @@ const pk_lab pk_this_lab = {
     .awkward_count = PK_COUNT(awkward),
     .hidden = hidden,
     .hidden_count = PK_COUNT(hidden),
-    .sweeps = sweeps,
-    .sweep_count = PK_COUNT(sweeps),
-    .sweeps_quick = sweeps_quick,
-    .sweep_quick_count = PK_COUNT(sweeps_quick),
-    .targets = targets,
-    .target_count = PK_COUNT(targets),
+    .sweeps = lab07_sweeps,
+    .sweep_count = LAB07_SWEEPS,
+    .sweeps_quick = lab07_sweeps_quick,
+    .sweep_quick_count = LAB07_SWEEPS_QUICK,
+    .analyse = lab07_analyse,
+    .targets = lab07_targets,
+    .target_count = LAB07_TARGETS,
 };
