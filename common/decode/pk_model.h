@@ -60,7 +60,11 @@ void pk_model_rope_frequencies(const pk_model_config *config, double *frequency)
 
 /* ---- weights ---- */
 
-/* All matrices are bf16 (the upper half of a float), row-major [out][in], as HuggingFace has them. */
+/* How matrices are stored: bf16 (the upper half of a float), or blocks (pk_quant.h). */
+typedef enum pk_quant { PK_QUANT_BF16, PK_QUANT_Q8_0, PK_QUANT_Q4_K, PK_QUANTS } pk_quant;
+
+/* All matrices are bf16, row-major [out][in], as HuggingFace has them; in a quantised model these point to rows of
+ * blocks. */
 typedef struct pk_layer_weights {
     const uint16_t *attn_norm;                /* [hidden] */
     const uint16_t *q;                        /* [heads * head_dim][hidden] */
@@ -75,6 +79,7 @@ typedef struct pk_layer_weights {
 
 typedef struct pk_model {
     pk_model_config config;
+    pk_quant weights;                 /* what pk_quant_of is asked for, for each matrix but the embedding */
     const uint16_t *embedding;        /* [vocab][hidden] */
     const uint16_t *final_norm;       /* [hidden] */
     const uint16_t *logits;           /* [vocab][hidden]; the embedding where tied */
