@@ -14,6 +14,9 @@ extern const pk_decode_how pk_decode_naive; /* zero: as a naive engine launches 
  * there are room for, and so many are made. */
 enum { PK_ATTEND_PART_KEYS = 128 };
 
+/* PK_USAGE where the weights are not those that the kernels here read. */
+pk_status pk_decode_reads(const pk_decoder *decoder);
+
 /* Attention of a prefill: q from decoder->qkv, keys and values from the layer's cache, into decoder->rounded. One
  * launch. */
 pk_status pk_prefill_attend(const pk_decoder *decoder, const pk_device_layer *layer, int rows, void *stream);

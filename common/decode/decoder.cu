@@ -8,6 +8,7 @@
 
 #include "decode/decode_internal.h"
 #include "decode/pk_matvec.cuh"
+#include "decode/pk_quant.h"
 
 /* ---- layout ---- */
 
@@ -30,6 +31,17 @@ static uint16_t *take_matrix(region *r, size_t rows, size_t columns)
     return (uint16_t *)take(r, rows * columns * sizeof(uint16_t));
 }
 
+/* Of a step: as pk_quant_of says, row below row by the format's pitch. */
+static size_t weight_bytes(pk_quant weights, size_t rows, size_t columns)
+{
+    return rows * pk_quant_pitch(pk_quant_of(weights, columns), columns);
+}
+
+static uint16_t *take_weights(region *r, pk_quant weights, size_t rows, size_t columns)
+{
+    return (uint16_t *)take(r, weight_bytes(weights, rows, columns));
+}
+
 static float *take_floats(region *r, size_t count)
 {
     return (float *)take(r, count * sizeof(float));
@@ -40,32 +52,35 @@ static size_t qkv_rows(const pk_model_config *c)
     return (size_t)(c->heads + 2 * c->kv_heads) * (size_t)c->head_dim;
 }
 
-static void lay_out_layer(const pk_model_config *c, region *weights, pk_device_layer *layer)
+static void lay_out_layer(const pk_model_config *c, pk_quant format, region *weights, pk_device_layer *layer)
 {
     const size_t hidden = (size_t)c->hidden, heads = (size_t)c->heads * (size_t)c->head_dim, ffn = (size_t)c->ffn;
     const size_t head_dim = (size_t)c->head_dim;
     layer->attn_norm = take_matrix(weights, 1, hidden);
-    layer->qkv = take_matrix(weights, qkv_rows(c), hidden);
+    layer->qkv = take_weights(weights, format, qkv_rows(c), hidden);
     layer->qkv_bias = c->qkv_bias ? take_matrix(weights, 1, qkv_rows(c)) : NULL;
     layer->q_norm = c->qk_norm ? take_matrix(weights, 1, head_dim) : NULL;
     layer->k_norm = c->qk_norm ? take_matrix(weights, 1, head_dim) : NULL;
-    layer->o = take_matrix(weights, hidden, heads);
+    layer->o = take_weights(weights, format, hidden, heads);
     layer->ffn_norm = take_matrix(weights, 1, hidden);
-    layer->gate_up = take_matrix(weights, 2 * ffn, hidden);
-    layer->down = take_matrix(weights, hidden, ffn);
+    layer->gate_up = take_weights(weights, format, 2 * ffn, hidden);
+    layer->down = take_weights(weights, format, hidden, ffn);
 }
 
 /* `layer` [layers], or NULL where nothing is to be kept. */
-static size_t lay_out_weights(const pk_model_config *c, void *memory, pk_decoder *d, pk_device_layer *layer)
+static size_t lay_out_weights(const pk_model_config *c, pk_quant format, void *memory, pk_decoder *d,
+                              pk_device_layer *layer)
 {
+    const size_t vocab = (size_t)c->vocab, hidden = (size_t)c->hidden;
     region weights = {(char *)memory, 0};
     for (int i = 0; i < c->layers; i++) {
         pk_device_layer unkept = {};
-        lay_out_layer(c, &weights, layer ? &layer[i] : &unkept);
+        lay_out_layer(c, format, &weights, layer ? &layer[i] : &unkept);
     }
     d->final_norm = take_matrix(&weights, 1, (size_t)c->hidden);
-    d->embedding = take_matrix(&weights, (size_t)c->vocab, (size_t)c->hidden);
-    d->logits_weight = c->tied_embedding ? d->embedding : take_matrix(&weights, (size_t)c->vocab, (size_t)c->hidden);
+    d->embedding = take_matrix(&weights, vocab, hidden);
+    const bool shared = c->tied_embedding && pk_quant_of(format, hidden) == PK_QUANT_BF16;
+    d->logits_weight = shared ? d->embedding : take_weights(&weights, format, vocab, hidden);
     return weights.used;
 }
 
@@ -141,7 +156,7 @@ pk_status pk_decoder_size(const pk_model_config *c, const pk_decoder_shape *shap
     pk_decoder d = {};
     PK_TRY(check_shape(c, shape));
     d.splits = most_splits(c, shape->capacity, processors);
-    sizes->weights = lay_out_weights(c, NULL, &d, NULL);
+    sizes->weights = lay_out_weights(c, shape->weights, NULL, &d, NULL);
     sizes->cache = lay_out_cache(c, shape->capacity, NULL, NULL);
     sizes->tables = (size_t)shape->capacity * (size_t)c->head_dim * sizeof(float);
     sizes->scratch = lay_out_scratch(c, shape, NULL, &d);
@@ -198,7 +213,7 @@ pk_status pk_decoder_open(pk_decoder *d, const pk_model_config *c, const pk_deco
     d->layer = (pk_device_layer *)calloc((size_t)c->layers, sizeof *d->layer);
     if (!d->layer)
         return pk_out_of_memory("the decoder's layers");
-    lay_out_weights(c, memory->weights, d, d->layer);
+    lay_out_weights(c, shape->weights, memory->weights, d, d->layer);
     lay_out_cache(c, shape->capacity, memory->cache, d->layer);
     lay_out_scratch(c, shape, memory->scratch, d);
     d->rope = (const float *)memory->tables;
@@ -222,7 +237,7 @@ static void name_tensors(const pk_decoder *d, pk_model *where, pk_layer_weights 
 {
     const pk_model_config *c = &d->config;
     const size_t q_rows = (size_t)c->heads * (size_t)c->head_dim, kv_rows = (size_t)c->kv_heads * (size_t)c->head_dim;
-    const size_t hidden = (size_t)c->hidden;
+    const size_t hidden = (size_t)c->hidden, row = weight_bytes(d->shape.weights, 1, hidden) / sizeof(uint16_t);
     where->config = *c;
     where->embedding = d->embedding;
     where->final_norm = d->final_norm;
@@ -233,8 +248,8 @@ static void name_tensors(const pk_decoder *d, pk_model *where, pk_layer_weights 
         pk_layer_weights *const to = &layer[i];
         to->attn_norm = from->attn_norm;
         to->q = from->qkv;
-        to->k = from->qkv + q_rows * hidden;
-        to->v = from->qkv + (q_rows + kv_rows) * hidden;
+        to->k = from->qkv + q_rows * row;
+        to->v = from->qkv + (q_rows + kv_rows) * row;
         to->q_bias = from->qkv_bias;
         to->k_bias = from->qkv_bias ? from->qkv_bias + q_rows : NULL;
         to->v_bias = from->qkv_bias ? from->qkv_bias + q_rows + kv_rows : NULL;
@@ -243,7 +258,7 @@ static void name_tensors(const pk_decoder *d, pk_model *where, pk_layer_weights 
         to->o = from->o;
         to->ffn_norm = from->ffn_norm;
         to->gate = from->gate_up;
-        to->up = from->gate_up + (size_t)c->ffn * hidden;
+        to->up = from->gate_up + (size_t)c->ffn * row;
         to->down = from->down;
     }
 }
@@ -296,19 +311,30 @@ static pk_status load_tensors(const pk_decoder *d, pk_model *where, pk_model *mo
         uint16_t *const to = (uint16_t *)*pk_model_tensor_slot(where, i);
         const size_t elements = tensor.rows * tensor.columns;
         if (model) {
-            PK_TRY(pk_device_upload(to, *pk_model_tensor_slot(model, i), elements * sizeof *to, stream));
+            const bool matrix = i > 0 && tensor.rows > 1; /* as in quant_model.c; 0: the embedding */
+            const pk_quant format = matrix ? d->shape.weights : PK_QUANT_BF16;
+            PK_TRY(pk_device_upload(to, *pk_model_tensor_slot(model, i),
+                                    weight_bytes(format, tensor.rows, tensor.columns), stream));
             continue;
         }
         const fill_args a = {to, elements, pk_random_split(seed, i), tensor.centre, tensor.spread};
         const unsigned blocks = elements < 65536 ? 1 + (unsigned)(elements / 256) : 1024;
         PK_LAUNCH(fill_random, blocks, 256, 0, (cudaStream_t)stream, a);
     }
+    if (model && d->config.tied_embedding && d->logits_weight != d->embedding) /* which has no number */
+        PK_TRY(pk_device_upload((void *)d->logits_weight, model->logits,
+                                weight_bytes(d->shape.weights, (size_t)d->config.vocab, (size_t)d->config.hidden),
+                                stream));
     return PK_OK;
 }
 
 static pk_status load(const pk_decoder *d, pk_model *model, uint64_t seed, void *stream)
 {
     pk_model where = {};
+    const pk_quant given = model ? model->weights : PK_QUANT_BF16;
+    if (given != d->shape.weights)
+        return pk_fail(PK_USAGE, "decoder: %s weights for a decoder of %s: quantise the model first (pk_quant_model)",
+                       pk_quant_name(given), pk_quant_name(d->shape.weights));
     pk_layer_weights *const layer = (pk_layer_weights *)calloc((size_t)d->config.layers, sizeof *layer);
     if (!layer)
         return pk_out_of_memory("the names of the decoder's tensors");
@@ -380,13 +406,18 @@ pk_status pk_decoder_begin(const pk_decoder *d, const int *prompt, int prompt_to
 
 /* ---- what a step moves ---- */
 
-double pk_decode_step_bytes(const pk_model_config *c, double position)
+double pk_decode_step_bytes_of(const pk_model_config *c, pk_quant weights, double position)
 {
-    double elements = 0;
+    double bytes = 0;
     for (size_t i = c->tied_embedding ? 0 : 1; i < pk_model_tensor_count(c); i++) { /* 0: the embedding */
         const pk_model_tensor tensor = pk_model_tensor_at(c, i);
-        elements += (double)tensor.rows * (double)tensor.columns;
+        const pk_quant format = tensor.rows > 1 ? pk_quant_of(weights, tensor.columns) : PK_QUANT_BF16;
+        bytes += (double)tensor.rows * (double)pk_quant_row_bytes(format, tensor.columns);
     }
-    const double kv = 2.0 * c->layers * c->kv_heads * c->head_dim * (position + 1);
-    return (elements + kv) * sizeof(uint16_t);
+    return bytes + 2.0 * c->layers * c->kv_heads * c->head_dim * (position + 1) * (double)sizeof(uint16_t);
+}
+
+double pk_decode_step_bytes(const pk_model_config *c, double position)
+{
+    return pk_decode_step_bytes_of(c, PK_QUANT_BF16, position);
 }

@@ -6,6 +6,7 @@
 
 #include "decode/pk_choose.h"
 #include "decode/pk_judge.h"
+#include "decode/pk_quant.h"
 #include "decode/pk_reference.h"
 
 /* Of the passes in double, for one point: some seconds on a machine that has such a device. */
@@ -201,21 +202,37 @@ void pk_judge_drift(const pk_decoded *got, int step, const double *want, pk_drif
 
 /* ---- the weights, and what there is time for ---- */
 
+/* Both copies, the second of which points into the first. */
+static struct {
+    pk_model model, quantised;
+    uint64_t seed;
+} kept;
+
 pk_status pk_judge_model(const pk_model_config *config, uint64_t seed, const pk_model **model)
 {
-    static pk_model kept;
-    static uint64_t kept_seed;
-    if (!kept.layer || kept_seed != seed || strcmp(kept.config.name, config->name) != 0) {
-        if (kept.layer)
-            pk_model_close(&kept);
-        memset(&kept, 0, sizeof kept);
-        pk_status status = pk_model_random(config, seed, &kept);
+    if (!kept.model.layer || kept.seed != seed || strcmp(kept.model.config.name, config->name) != 0) {
+        pk_model_close(&kept.quantised);
+        pk_model_close(&kept.model);
+        pk_status status = pk_model_random(config, seed, &kept.model);
         if (status != PK_OK)
             return status;
-        kept_seed = seed;
+        kept.seed = seed;
     }
-    *model = &kept;
+    *model = &kept.model;
     return PK_OK;
+}
+
+pk_status pk_judge_quant_model(const pk_model_config *config, uint64_t seed, pk_quant weights, const pk_model **model)
+{
+    pk_status status = pk_judge_model(config, seed, model);
+    if (status != PK_OK || weights == PK_QUANT_BF16)
+        return status;
+    if (!kept.quantised.layer || kept.quantised.weights != weights) {
+        pk_model_close(&kept.quantised);
+        status = pk_quant_model(*model, weights, &kept.quantised);
+    }
+    *model = &kept.quantised;
+    return status;
 }
 
 double pk_judge_flops(const pk_model_config *c, double positions, double keys, double judged)

@@ -52,7 +52,7 @@ typedef struct pk_decode_at {
 
 /* ---- the decoder ---- */
 
-typedef struct pk_device_layer { /* device memory; matrices as in pk_layer_weights */
+typedef struct pk_device_layer { /* device memory; matrices as in pk_layer_weights, row below row by their pitch */
     const uint16_t *attn_norm;
     const uint16_t *qkv;      /* q, k, v one below the other: [(heads + 2 kv_heads) * head_dim][hidden] */
     const uint16_t *qkv_bias; /* likewise, or NULL */
@@ -76,6 +76,7 @@ typedef struct pk_decoder_shape { /* what the caller chooses */
     int most_rows;                /* longest bucket of a prefill; 1: none */
     int steps;                    /* tokens that are kept */
     int logit_rows;               /* logits that are kept: of step t in row t % logit_rows */
+    pk_quant weights;             /* what pk_quant_of is asked for; the kernels here read bf16, which is 0 */
 } pk_decoder_shape;
 
 typedef struct pk_decoder_sizes { /* bytes */
@@ -153,8 +154,9 @@ pk_status pk_decoder_open(pk_decoder *decoder, const pk_model_config *config, co
                           const pk_sampling *sampling, int processors, int threads, const pk_decoder_memory *memory);
 void pk_decoder_close(pk_decoder *decoder);
 
-/* Fill the weights and tables, in stream order: from a model in host memory, or seeded random ones made on the device,
- * the same as pk_model_random's. Waits until they are there. */
+/* Fill the weights and tables, in stream order: from a model in host memory, whose weights are the shape's, or seeded
+ * random ones made on the device, bf16, the same as pk_model_random's. Waits until they are there. PK_USAGE: other
+ * weights than the shape's. */
 pk_status pk_decoder_load(const pk_decoder *decoder, const pk_model *model, void *stream);
 pk_status pk_decoder_load_random(const pk_decoder *decoder, uint64_t seed, void *stream);
 
@@ -204,7 +206,8 @@ typedef struct pk_decode_how {
 
 /* Launch one step: token in, logits out, the next token chosen. Where `at` holds -1 the state is read, and where its
  * step is -1 the state is moved on from where the step stood, however that was said. Without a move the state still
- * takes the token, and PK_FAULT_NO_NUMBER. Returns PK_FAULT when a launch fails. */
+ * takes the token, and PK_FAULT_NO_NUMBER. Returns PK_FAULT when a launch fails. PK_USAGE: quantised weights, unless
+ * kernels are told and not launched. */
 pk_status pk_decode_step(const pk_decoder *decoder, pk_decode_at at, const pk_decode_how *how, void *stream);
 
 /* Decode a text: step i takes tokens[i] at position i, whatever was chosen before it. Logits after each token but the
@@ -244,6 +247,8 @@ bool pk_decode_kernel_moves(const void *func, const void *argument, size_t *byte
 /* Weight bytes that a step reads, the token's row of an embedding that is a matrix of its own aside, and key and value
  * bytes at `position`; position -1: no keys and values. */
 double pk_decode_step_bytes(const pk_model_config *config, double position);
+/* The same where pk_quant_of is asked for `weights`: the blocks' own bytes. */
+double pk_decode_step_bytes_of(const pk_model_config *config, pk_quant weights, double position);
 
 /* ---- prefill ---- */
 

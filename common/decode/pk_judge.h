@@ -45,6 +45,8 @@ void pk_judge_drift(const pk_decoded *got, int step, const double *want, pk_drif
 /* The host's copy of pk_decoder_load_random's weights, made at the first call and kept while model and seed are the
  * same. PK_FAULT: out of host memory. */
 pk_status pk_judge_model(const pk_model_config *config, uint64_t seed, const pk_model **model);
+/* The same by pk_quant_model, kept likewise. */
+pk_status pk_judge_quant_model(const pk_model_config *config, uint64_t seed, pk_quant weights, const pk_model **model);
 
 /* Operations of the model in double with PK_JUDGE_PASSES perturbed passes, over so many positions, of which `judged`
  * give logits, with attention to so many keys given besides, all positions' together; and how many there is time for at

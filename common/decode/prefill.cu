@@ -243,6 +243,7 @@ enum { LAYER_LAUNCHES = 9 };
 
 static pk_status check_rows(const pk_decoder *d, int rows)
 {
+    PK_TRY(pk_decode_reads(d));
     if (rows < 1 || rows > d->shape.most_rows)
         return pk_fail(PK_USAGE, "prefill: a bucket of %d rows, and the decoder has room for 1 to %d", rows,
                        d->shape.most_rows);

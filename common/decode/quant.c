@@ -246,22 +246,22 @@ void pk_quant_row_bf16(pk_quant format, const uint16_t *from, size_t columns, vo
 {
     unsigned char *const row = to;
     const size_t weights = formats[format].weights;
-    float block[PK_Q4_K_WEIGHTS];
+    float block[PK_Q4_K_WEIGHTS] = {0};
     if (format == PK_QUANT_BF16)
         memcpy(row, from, columns * sizeof *from);
-    for (size_t i = 0; i < columns && format != PK_QUANT_BF16; i += weights) {
+    for (size_t i = 0, at = 0; i < columns && format != PK_QUANT_BF16; i += weights, at += formats[format].bytes) {
         for (size_t k = 0; k < weights; k++)
             block[k] = pk_bf16_to_float(from[i + k]);
-        block_to(format, block, row + i / weights * formats[format].bytes);
+        block_to(format, block, row + at);
     }
     end_row(format, columns, row);
 }
 
-void pk_quant_row_to_float(pk_quant format, const void *from, size_t columns, float *to)
+void pk_quant_row_to_float(pk_quant format, const void *row, size_t columns, float *to)
 {
-    const unsigned char *const row = from;
+    const unsigned char *const bytes = row;
     for (size_t i = 0; i < columns; i += formats[format].weights) {
-        const unsigned char *const block = row + i / formats[format].weights * formats[format].bytes;
+        const unsigned char *const block = bytes + i / formats[format].weights * formats[format].bytes;
         if (format == PK_QUANT_Q8_0)
             from_q8_0(block, to + i);
         else if (format == PK_QUANT_Q4_K)

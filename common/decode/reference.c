@@ -15,6 +15,10 @@
  *     root of the terms' sum of squares, where they have one sign sqrt(n/3) 2^-24 times the sum (sequential order, the
  *     worst; e_k uniform makes both smaller by sqrt(3)). The first comes from errors of sqrt(n) units in every term,
  *     the second from as many in the sum: both are made, the first where the terms' input is written.
+ * Where weights come in blocks, 32 units more for a sum and its terms. The sum is then one of d s (sum of q x) and
+ * dmin m (sum of x). A kernel may take q larger than it is by up to 16 and subtract 16 (sum of x), as that saves an
+ * operation a weight: terms are then some 8 times as large as the weight times x. It sums 16 of them so, at most:
+ * sqrt(16) roundings of 8 times the size. The scale's product and the difference's rounding are among the 32.
  * What is rounded to bf16 is in addition moved to a grid of bf16's step: keys and values in the cache, and the inputs
  * of projections at positions of a batched prefill. */
 #include <math.h>
@@ -25,13 +29,14 @@
 
 #include "num/pk_half.h"
 #include "num/pk_random.h"
+#include "pk_quant.h"
 #include "reference_block.h"
 #include "reference_mistakes.h"
 #include "reference_noise.h"
 #include "reference_pass.h"
 #include "reference_team.h"
 
-enum { ROWS = PK_BLOCK_ROWS, LANES = PK_BLOCK_LANES };
+enum { ROWS = PK_BLOCK_ROWS, LANES = PK_BLOCK_LANES, BLOCK_UNITS = 32 };
 static const size_t block_size = (size_t)ROWS * LANES;
 
 /* Places of errors: each its own key. */
@@ -119,6 +124,12 @@ static double *tile_of(double *panel, size_t width, size_t tile)
 
 /* ---- norms ---- */
 
+/* Units of 2^-24 by which a sum of products with `terms` weights errs: in each term, and in the sum. */
+static double sum_units(const pass *p, size_t terms)
+{
+    return sqrt((double)terms) + (p->model->weights == PK_QUANT_BF16 ? 0 : BLOCK_UNITS);
+}
+
 /* `width` numbers of one position, LANES apart: RMSNorm in place, and its roundings. `units`: of what reads them. */
 static void norm_row(const pass *p, double *row, const uint16_t *weight, size_t width, int place, double units)
 {
@@ -141,7 +152,7 @@ static void norm_tile(const pass *p, size_t tile, const uint16_t *weight, int pl
     double *out = tile_of(p->normed, p->hidden, tile);
     memcpy(out, in, p->hidden * LANES * sizeof *out);
     for (size_t lane = 0; lane < LANES; lane++) {
-        norm_row(p, out + lane, weight, p->hidden, place, 2 + sqrt((double)p->hidden));
+        norm_row(p, out + lane, weight, p->hidden, place, 2 + sum_units(p, p->hidden));
         const uint64_t key = prefill_key(p, place + 2, position_of(p, tile, lane));
         for (size_t i = 0; i < p->hidden; i++)
             out[i * LANES + lane] = pk_noise_bf16(key, i, out[i * LANES + lane]);
@@ -181,6 +192,33 @@ static void unpack_rows(const uint16_t *matrix, size_t rows, size_t columns, siz
     }
 }
 
+/* The same of rows of blocks: what they say. */
+static void unpack_blocks(pk_quant format, const uint16_t *matrix, size_t rows, size_t columns, size_t row,
+                          double *packed)
+{
+    const size_t pitch = pk_quant_pitch(format, columns);
+    for (size_t r = 0; r < ROWS; r++) {
+        const unsigned char *in = (const unsigned char *)matrix + (row + r) * pitch;
+        for (size_t first = 0; first < columns; first += PK_Q4_K_WEIGHTS) {
+            float some[PK_Q4_K_WEIGHTS] = {0};
+            const size_t left = columns - first, count = left < PK_Q4_K_WEIGHTS ? left : PK_Q4_K_WEIGHTS;
+            if (row + r < rows)
+                pk_quant_row_to_float(format, in + pk_quant_row_bytes(format, first), count, some);
+            for (size_t i = 0; i < count; i++)
+                packed[(first + i) * ROWS + r] = (double)some[i];
+        }
+    }
+}
+
+static void unpack(const pass *p, const uint16_t *matrix, size_t rows, size_t columns, size_t row, double *packed)
+{
+    const pk_quant format = pk_quant_of(p->model->weights, columns);
+    if (format == PK_QUANT_BF16)
+        unpack_rows(matrix, rows, columns, row, packed);
+    else
+        unpack_blocks(format, matrix, rows, columns, row, packed);
+}
+
 /* Item: ROWS rows of q, k or v at all positions. */
 static void project_qkv(void *context, size_t item, double *scratch)
 {
@@ -192,9 +230,9 @@ static void project_qkv(void *context, size_t item, double *scratch)
     const uint16_t *bias = row < q_rows ? w->q_bias : row < q_rows + kv_rows ? w->k_bias : w->v_bias;
     const size_t begin = row < q_rows ? 0 : row < q_rows + kv_rows ? q_rows : q_rows + kv_rows;
     const size_t rows = row < q_rows ? q_rows : kv_rows;
-    const double units = sqrt((double)p->hidden) + 1;
+    const double units = sum_units(p, p->hidden) + 1;
     const uint64_t key = key_at(p, AT_QKV);
-    unpack_rows(matrix, rows, p->hidden, row - begin, scratch);
+    unpack(p, matrix, rows, p->hidden, row - begin, scratch);
     for (size_t tile = 0; tile < p->tiles; tile++) {
         double *out = tile_of(p->qkv, width, tile) + row * LANES;
         pk_reference_block(scratch, tile_of(p->normed, p->hidden, tile), p->hidden, out);
@@ -213,12 +251,12 @@ static void project_residual(const pass *p, const uint16_t *matrix, double *in, 
 {
     double *sums = scratch + columns * ROWS;
     const uint64_t key = key_at(p, place), added_key = key_at(p, place + 1);
-    unpack_rows(matrix, p->hidden, columns, row, scratch);
+    unpack(p, matrix, p->hidden, columns, row, scratch);
     for (size_t tile = 0; tile < p->tiles; tile++) {
         double *out = tile_of(p->residual, p->hidden, tile) + row * LANES;
         pk_reference_block(scratch, tile_of(in, columns, tile), columns, sums);
         for (size_t i = 0; i < block_size; i++) {
-            const double sum = pk_noise_float(key, row + i / LANES, sums[i], sqrt((double)columns));
+            const double sum = pk_noise_float(key, row + i / LANES, sums[i], sum_units(p, columns));
             out[i] = pk_noise_float(added_key, row + i / LANES, out[i] + sum, 1);
         }
     }
@@ -255,9 +293,9 @@ static void project_gated(void *context, size_t item, double *scratch)
     const size_t row = item * ROWS, columns = p->hidden;
     double *gate_rows = scratch, *up_rows = gate_rows + columns * ROWS;
     double *gate = up_rows + columns * ROWS, *up = gate + block_size;
-    const double units = sqrt((double)columns), product_units = 2 + sqrt((double)p->ffn);
-    unpack_rows(w->gate, p->ffn, columns, row, gate_rows);
-    unpack_rows(w->up, p->ffn, columns, row, up_rows);
+    const double units = sum_units(p, columns), product_units = 2 + sum_units(p, p->ffn);
+    unpack(p, w->gate, p->ffn, columns, row, gate_rows);
+    unpack(p, w->up, p->ffn, columns, row, up_rows);
     for (size_t tile = 0; tile < p->tiles; tile++) {
         const double *in = tile_of(p->normed, columns, tile);
         double *out = tile_of(p->gated, p->ffn, tile) + row * LANES;
@@ -280,14 +318,14 @@ static void project_logits(void *context, size_t item, double *scratch)
     const size_t row = item * ROWS;
     double *sums = scratch + p->hidden * ROWS;
     const uint64_t key = key_at(p, AT_LOGITS);
-    unpack_rows(p->model->logits, p->vocab, p->hidden, row, scratch);
+    unpack(p, p->model->logits, p->vocab, p->hidden, row, scratch);
     for (size_t tile = p->first / LANES - p->begin; tile < p->tiles; tile++) {
         pk_reference_block(scratch, tile_of(p->normed, p->hidden, tile), p->hidden, sums);
         for (size_t i = 0; i < block_size; i++) {
             const size_t at = row + i / LANES, position = position_of(p, tile, i % LANES);
             if (at < p->vocab && position >= p->first && position < p->count)
                 p->logits[(position - p->first) * p->vocab + at] =
-                    pk_noise_float(key, at, sums[i], sqrt((double)p->hidden));
+                    pk_noise_float(key, at, sums[i], sum_units(p, p->hidden));
         }
     }
 }
@@ -459,7 +497,7 @@ static void attend(void *context, size_t item, double *scratch)
     for (size_t d = 0; d < p->head_dim; d += ROWS)
         pk_reference_block(values + d * positions, scores, padded, out + d * LANES);
     const uint64_t key = key_at(p, AT_MIXED);
-    const double units = 2 + sqrt((double)padded) + sqrt((double)width);
+    const double units = 2 + sqrt((double)padded) + sum_units(p, width);
     for (size_t i = 0; i < p->head_dim * LANES; i++) {
         const size_t at = head * p->head_dim + i / LANES, lane = i % LANES;
         out[i] = pk_noise_bf16(prefill_key(p, AT_MIXED_BF16, position_of(p, tile, lane)), at,

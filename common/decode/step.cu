@@ -10,6 +10,7 @@
  * what only earlier steps wrote may be read before the wait: the state, and the cache but for its newest row. */
 #include "decode/decode_internal.h"
 #include "decode/pk_matvec.cuh"
+#include "decode/pk_quant.h"
 #include "decode/pk_step.cuh"
 
 #define LAUNCH(how, kernel, grid, block, smem, stream, args)                                                           \
@@ -415,11 +416,21 @@ int pk_decode_logits_and_choose_launches(const pk_decode_how *how)
     return how->fused ? 2 : 3;
 }
 
+pk_status pk_decode_reads(const pk_decoder *d)
+{
+    if (d->shape.weights == PK_QUANT_BF16)
+        return PK_OK;
+    return pk_fail(PK_USAGE, "decoder: the kernels of a step and of a prefill read bf16, and its weights are %s",
+                   pk_quant_name(d->shape.weights));
+}
+
 pk_status pk_decode_step(const pk_decoder *d, pk_decode_at at, const pk_decode_how *how, void *stream)
 {
     how = how ? how : &pk_decode_naive;
     if (how->record && !how->fused)
         return pk_fail(PK_USAGE, "decoder: only the kernels of a fused step can be told");
+    if (!how->record)
+        PK_TRY(pk_decode_reads(d));
     const embed_args e = {at, d->embedding, d->x, d->config.hidden, d->config.vocab};
     pk_decode_how first = *how;
     first.pdl = false; /* see the head of this file */
@@ -499,6 +510,7 @@ pk_decode_matrix pk_decode_matrix_of(const pk_decoder *d, int layer, pk_decode_p
 pk_status pk_decode_project(const pk_decoder *d, const pk_decode_matrix *matrix, const float *x, float *y, void *stream)
 {
     const pk_decode_at at = {d->state, 0, 0, 0};
+    PK_TRY(pk_decode_reads(d));
     pk_matvec m = projection(d, at, matrix->weight, matrix->rows, matrix->columns, x, y);
     return launch_matvec(d, &m, &pk_decode_naive, stream);
 }

@@ -138,7 +138,7 @@ static pk_status allocate(text_engine *e, const pk_decoder_sizes *sizes)
 
 static pk_status open_decoder(text_engine *e, const text_setup *setup, const pk_device_info *device)
 {
-    const pk_decoder_shape shape = {setup->prompt + setup->limit - 1, e->rows, setup->limit, 1};
+    const pk_decoder_shape shape = {setup->prompt + setup->limit - 1, e->rows, setup->limit, 1, PK_QUANT_BF16};
     pk_decoder_sizes sizes;
     PK_TRY(pk_decoder_size(&setup->config, &shape, device->processors, &sizes));
     PK_TRY(allocate(e, &sizes));

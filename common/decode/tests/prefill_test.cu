@@ -99,7 +99,7 @@ static void close_bench(bench *b)
 
 static pk_status open_bench(bench *b, const pk_model_config *config, int processors)
 {
-    const pk_decoder_shape shape = {CAPACITY, MOST_ROWS, 8, 1};
+    const pk_decoder_shape shape = {CAPACITY, MOST_ROWS, 8, 1, PK_QUANT_BF16};
     const pk_sampling greedy = {1, 1, 0, false};
     pk_random random;
     memset(b, 0, sizeof *b);

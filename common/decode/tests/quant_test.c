@@ -7,6 +7,7 @@
 #include "num/pk_half.h"
 #include "num/pk_random.h"
 #include "pk_quant.h"
+#include "pk_reference.h"
 
 /* ---- known blocks ---- */
 
@@ -140,16 +141,16 @@ Test(back, errors_are_within_steps)
  * fits them no worse than by a fifth more. */
 Test(back, q4_k_is_near_the_best_for_uniform_weights)
 {
-    enum { BLOCKS = 64 };
-    static float w[BLOCKS * PK_Q4_K_WEIGHTS], back[BLOCKS * PK_Q4_K_WEIGHTS];
-    static unsigned char row[BLOCKS * PK_Q4_K_BYTES];
+    enum { WEIGHTS = 64 * PK_Q4_K_WEIGHTS, BYTES = 64 * PK_Q4_K_BYTES };
+    static float w[WEIGHTS], back[WEIGHTS];
+    static unsigned char row[BYTES];
     double squares = 0;
-    draw(w, BLOCKS * PK_Q4_K_WEIGHTS, 1, 0, 5);
-    pk_quant_row(PK_QUANT_Q4_K, w, BLOCKS * PK_Q4_K_WEIGHTS, row);
-    pk_quant_row_to_float(PK_QUANT_Q4_K, row, BLOCKS * PK_Q4_K_WEIGHTS, back);
-    for (size_t i = 0; i < BLOCKS * PK_Q4_K_WEIGHTS; i++)
+    draw(w, WEIGHTS, 1, 0, 5);
+    pk_quant_row(PK_QUANT_Q4_K, w, WEIGHTS, row);
+    pk_quant_row_to_float(PK_QUANT_Q4_K, row, WEIGHTS, back);
+    for (size_t i = 0; i < WEIGHTS; i++)
         squares += ((double)back[i] - (double)w[i]) * ((double)back[i] - (double)w[i]);
-    const double rms = sqrt(squares / (BLOCKS * PK_Q4_K_WEIGHTS)), best = 2.0 / 15 / sqrt(12);
+    const double rms = sqrt(squares / WEIGHTS), best = 2.0 / 15 / sqrt(12);
     cr_assert(rms < 1.2 * best, "%g, and uniform weights allow %g", rms, best);
 }
 
@@ -222,6 +223,39 @@ Test(models, matrices_are_in_blocks_and_the_rest_is_as_it_was)
     cr_assert_eq(memcmp(row, (const unsigned char *)q.logits + (size_t)255 * 80, 80), 0);
     pk_quant_row_bf16(PK_QUANT_Q4_K, model.layer[1].down + (size_t)7 * 256, 256, row);
     cr_assert_eq(memcmp(row, (const unsigned char *)q.layer[1].down + (size_t)7 * 144, 144), 0);
+    pk_model_close(&q);
+    pk_model_close(&model);
+}
+
+/* ---- the reference ---- */
+
+/* Weights that Q8_0 holds exactly: from -127 to 127 steps of a power of two, each block with one that is 127. */
+static void make_exact(pk_model *model)
+{
+    for (size_t i = 0; i < pk_model_tensor_count(&model->config); i++) {
+        const pk_model_tensor tensor = pk_model_tensor_at(&model->config, i);
+        uint16_t *const to = (uint16_t *)*pk_model_tensor_slot(model, i); /* memory of the model's own */
+        for (size_t k = 0; tensor.rows > 1 && k < tensor.rows * tensor.columns; k++)
+            to[k] =
+                pk_float_to_bf16(k % 32 == 5 ? 127 * 0x1p-9f : (float)((int)(k * 2654435761u % 255) - 127) * 0x1p-9f);
+    }
+}
+
+Test(reference, the_same_weights_in_blocks_give_the_same_logits)
+{
+    enum { TOKENS = 3 };
+    static double want[TOKENS][256], got[TOKENS][256];
+    const int tokens[TOKENS] = {7, 250, 31};
+    pk_model_config config;
+    pk_model model, q;
+    cr_assert_eq(pk_model_config_named("tiny-qwen3", &config), PK_OK);
+    cr_assert_eq(pk_model_random(&config, 1, &model), PK_OK);
+    make_exact(&model);
+    cr_assert_eq(pk_quant_model(&model, PK_QUANT_Q8_0, &q), PK_OK);
+    cr_assert_neq(q.layer[0].down, model.layer[0].down);
+    cr_assert_eq(pk_reference_logits(&model, tokens, TOKENS, 0, want[0]), PK_OK);
+    cr_assert_eq(pk_reference_logits(&q, tokens, TOKENS, 0, got[0]), PK_OK);
+    cr_assert_eq(memcmp(want, got, sizeof want), 0);
     pk_model_close(&q);
     pk_model_close(&model);
 }

@@ -23,7 +23,7 @@ static void expect(bool right, const char *what, int vocab, int top_k, int step)
 
 static pk_status open_chooser(decoder_bench *b, int vocab, int top_k, float temperature, uint64_t seed, int threads)
 {
-    const pk_decoder_shape shape = {16, 1, STEPS, 1};
+    const pk_decoder_shape shape = {16, 1, STEPS, 1, PK_QUANT_BF16};
     const pk_sampling sampling = {top_k, temperature, seed, false};
     pk_model_config config;
     PK_TRY(pk_model_config_named("tiny", &config));
@@ -238,7 +238,7 @@ static void refused(void)
     for (int i = 0; i < 4; i++) {
         pk_decoder d;
         pk_model_config config;
-        const pk_decoder_shape shape = {16, 1, 1, 1};
+        const pk_decoder_shape shape = {16, 1, 1, 1, PK_QUANT_BF16};
         const pk_decoder_memory none = {};
         expect(pk_model_config_named("tiny", &config) == PK_OK &&
                    pk_decoder_open(&d, &config, &shape, &bad[i], 1, 32, &none) == PK_USAGE,

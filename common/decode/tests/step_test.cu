@@ -162,7 +162,7 @@ static void close_attention(attention *t)
 
 static pk_status open_attention(attention *t, const pk_model_config *config, int capacity, int processors, int threads)
 {
-    const pk_decoder_shape shape = {capacity, 1, 1, 1};
+    const pk_decoder_shape shape = {capacity, 1, 1, 1, PK_QUANT_BF16};
     PK_TRY(open_loaded(&t->b, config, &shape, processors, threads, false));
     t->qkv_count = (size_t)((config->heads + 2 * config->kv_heads) * config->head_dim);
     t->heads_count = (size_t)(config->heads * config->head_dim);
@@ -538,7 +538,7 @@ static pk_status choose_token(decoder_bench *b, int token, pk_decode_state state
 static pk_status ends(bool stops)
 {
     enum { LIMIT = 6 };
-    const pk_decoder_shape shape = {32, 1, STAND_STEPS, 1};
+    const pk_decoder_shape shape = {32, 1, STAND_STEPS, 1, PK_QUANT_BF16};
     decoder_bench b;
     pk_model_config config;
     PK_TRY(pk_model_config_named("tiny", &config));
@@ -670,7 +670,7 @@ static pk_status captured(decoder_bench *b, const setting *at, left *want, left 
 /* 24 layers, as qwen2.5-0.5b has: 364 kernels, or 123. */
 static pk_status counted_at_24_layers(void)
 {
-    const pk_decoder_shape shape = {8, 1, 1, 1};
+    const pk_decoder_shape shape = {8, 1, 1, 1, PK_QUANT_BF16};
     const pk_sampling greedy = {1, 1, 0, false};
     const pk_decoder_memory none = {};
     pk_decoder d;
@@ -729,7 +729,7 @@ static pk_status one_form(decoder_bench *b, setting at, left *want, left *got)
 
 static pk_status one_model(const char *name, const pk_device_info *device)
 {
-    const pk_decoder_shape shape = {STAND_CAPACITY, 1, STAND_STEPS, STAND_ROWS};
+    const pk_decoder_shape shape = {STAND_CAPACITY, 1, STAND_STEPS, STAND_ROWS, PK_QUANT_BF16};
     const int pdl = device->capabilities & PK_NEED_PDL ? 2 : 1;
     decoder_bench b;
     left want = {}, got = {};
@@ -801,7 +801,7 @@ static pk_status run_long(decoder_bench *b, setting at, const pk_model *model, l
 
 static pk_status long_contexts(const char *name)
 {
-    const pk_decoder_shape shape = {LONG_PROMPT + LONG_STEPS, LONG_PROMPT, LONG_STEPS, LONG_STEPS};
+    const pk_decoder_shape shape = {LONG_PROMPT + LONG_STEPS, LONG_PROMPT, LONG_STEPS, LONG_STEPS, PK_QUANT_BF16};
     decoder_bench b;
     long_context l;
     pk_model model = {};
