@@ -38,6 +38,16 @@ def slowed(in_flight: int) -> float:
     return max(1.0, 32 / in_flight) + max(0, in_flight - 48) / 500
 
 
+def parts_of(us: float) -> dict[str, float]:
+    """As stamps tell them: of each phase a quarter is waiting."""
+    share = {"qkv": 0.1, "attend": 0.1, "merge": 0.05, "o": 0.05, "gate-up": 0.3, "down": 0.2, "logits": 0.19,
+             "choose": 0.01}
+    parts = {}
+    for name, part in share.items():
+        parts |= {name: part * us, f"{name}-waits": part * us / 4, f"{name}-slowest": part * us * 0.8}
+    return parts
+
+
 def point(pattern: dict[str, Any], variant: str, knobs: dict[str, int]) -> dict[str, Any]:
     """A result of the variant at these knobs, so many times its bytes' time."""
     result = copy.deepcopy(pattern)
@@ -49,6 +59,8 @@ def point(pattern: dict[str, Any], variant: str, knobs: dict[str, int]) -> dict[
     us = RUNGS[variant] * size / READ_BYTES_PER_US
     if result["params"]["chunk"] == 8:
         us *= slowed(result["params"]["in-flight"])
+    if result["role"] == "ladder":
+        result["phases"]["parts_us"] = parts_of(us)
     tokens = result["params"]["tokens"]
     timing = result["timing"]
     timing.update(rounds=3, settled=True, wall=summary(us * tokens), device=summary(us * tokens),
@@ -98,7 +110,8 @@ def main(program: str, pk_lab: str) -> int:
         document = json.loads((folder / "lab07.json").read_text(encoding="utf-8"))
         said = drawn(pk_lab, folder / "gpu", document_of(document, "gpu"))
         for figure, holds in {"position": "ring-spread: 1.36", "limit": "llama-3.2-1b: 1.10 times its bytes",
-                              "flight": "with 32 KB under way", "speedup": ""}.items():
+                              "flight": "with 32 KB under way", "speedup": "",
+                              "phases": "ring-spread: 25% of a token is waiting"}.items():
             path = folder / "gpu" / f"lab07-{figure}.svg"
             svg = path.read_text(encoding="utf-8") if path.exists() else ""
             expect(svg.rstrip().endswith("</svg>"), f"{figure} is not drawn: {said}")

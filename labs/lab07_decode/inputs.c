@@ -164,6 +164,7 @@ pk_status lab07_setup(pk_run *run)
     lab->ring_bytes = KB * lab07_knob(run, "ring");
     lab->chunk_bytes = KB * lab07_knob(run, "chunk");
     lab->in_flight_bytes = KB * lab07_knob(run, "in-flight");
+    lab->stamps = lab07_knob(run, "stamps");
     lab->share_keys = lab07_knob(run, "share-keys");
     pk_status status = open_decoder(run, lab, host);
     if (status == PK_OK)

@@ -23,6 +23,7 @@ typedef struct lab07 {
     unsigned *arrivals; /* device: of blocks at the grid's barriers; 0 when a repetition begins */
     int consumers;      /* warps of a block that compute, beside the one that copies ahead */
     int ring_bytes, chunk_bytes, in_flight_bytes;
+    bool stamps;    /* the last step's phases note when they begin and end, in each block */
     int share_keys; /* keys that a block is to have at least, where they are spread over blocks */
 } lab07;
 

@@ -215,6 +215,7 @@ static __device__ inline void lab07_attend(const lab07_ring_view *v, const lab07
             s[g] = softmax_sum{LOWEST, 0, {0, 0, 0, 0, 0, 0, 0, 0}};
         lab07_make_heads<HAND>(v, b, at, &segment);
         lab07_sync(b);
+        lab07_stamp(v, b, at->layer, LAB07_PHASE_ATTEND, LAB07_HAS);
         lab07_take_segment<G>(v, b, at, &segment, s);
 #pragma unroll
         for (int g = 0; g < G; g++) {
@@ -263,6 +264,7 @@ static __device__ inline void lab07_merge_head(const lab07_ring_view *v, const l
     for (int block = first + lab07_warp(); block <= last; block += b->consumers)
         lab07_fetch_part<HAND>(v, b, at, head, block, b->merge + (block - first) * stride);
     lab07_sync(b);
+    lab07_stamp(v, b, at->layer, LAB07_PHASE_MERGE, LAB07_HAS);
     for (int i = lab07_thread(); i < v->head_dim; i += b->consumers * PK_LANES) {
         float top, weight;
         const float sum = merge_parts_in_order(v, b->merge, last + 1 - first, stride, i, &top, &weight);

@@ -18,6 +18,7 @@ enum {
     LAB07_KNOB_CHUNK,
     LAB07_KNOB_IN_FLIGHT,
     LAB07_KNOB_SHARE_KEYS,
+    LAB07_KNOB_STAMPS,
     LAB07_KNOBS
 };
 extern const pk_knob lab07_knobs[LAB07_KNOBS];

@@ -60,7 +60,9 @@ typedef struct lab07_ring_view { /* what the kernel is given, by value; pointers
     unsigned stage_bytes;
     int limit; /* copies under way at most */
     choose_args choose;
-    int planted; /* in mistakes_ring.cu: which mistake; else 0 */
+    long long *stamps; /* [blocks][lab07_stamps_of(layers)], see lab07_stamp; NULL: none are taken */
+    int stamped;       /* the step that they are of */
+    int planted;       /* in mistakes_ring.cu: which mistake; else 0 */
 } lab07_ring_view;
 
 typedef struct lab07_block { /* what a block has in shared memory */
@@ -123,6 +125,89 @@ static __device__ inline lab07_block lab07_begin(const lab07_ring_view *v, unsig
     }
     __syncthreads();
     return b;
+}
+
+/* ---- stamps: where the time of a token goes ---- */
+
+/* Phases of a layer; behind all layers come two more, in a place as of one layer more. */
+enum {
+    LAB07_PHASE_QKV,
+    LAB07_PHASE_ATTEND,
+    LAB07_PHASE_MERGE,
+    LAB07_PHASE_O,
+    LAB07_PHASE_GATE_UP,
+    LAB07_PHASE_DOWN,
+    LAB07_PHASES, /* of a layer */
+    LAB07_PHASE_LOGITS = 0,
+    LAB07_PHASE_CHOOSE,
+    LAB07_LAST_PHASES
+};
+
+/* Of a phase: it begins; what it waits for is there; its work is done; it ends: behind a barrier later than that. */
+enum { LAB07_BEGINS, LAB07_HAS, LAB07_DONE, LAB07_ENDS, LAB07_STAMPS };
+
+/* Which phase a matrix is, of its layer. */
+static __device__ inline int lab07_phase_of(int which)
+{
+    return which == LAB07_QKV       ? LAB07_PHASE_QKV
+           : which == LAB07_O       ? LAB07_PHASE_O
+           : which == LAB07_GATE_UP ? LAB07_PHASE_GATE_UP
+           : which == LAB07_DOWN    ? LAB07_PHASE_DOWN
+                                    : LAB07_PHASE_LOGITS;
+}
+
+static __host__ __device__ inline int lab07_phases_of(int layers)
+{
+    return layers * LAB07_PHASES + LAB07_LAST_PHASES;
+}
+
+/* And behind all phases two more: nanoseconds at the first phase's beginning and at the last one's end. */
+static __host__ __device__ inline int lab07_stamps_of(int layers)
+{
+    return lab07_phases_of(layers) * LAB07_STAMPS + 2;
+}
+
+static __device__ inline int lab07_thread(void) /* among the consumers */
+{
+    return (int)threadIdx.x - PK_LANES;
+}
+
+static __device__ inline int lab07_warp(void)
+{
+    return (int)threadIdx.x / PK_LANES - 1;
+}
+
+static __device__ inline int lab07_lane(void)
+{
+    return (int)threadIdx.x % PK_LANES;
+}
+
+/* A warp notes them, in each block another one: so that what warps wait for is looked at in all of x. */
+static __device__ inline bool lab07_notes(const lab07_ring_view *v, const lab07_block *b)
+{
+    return v->stamps && b->step == v->stamped && lab07_warp() == (int)blockIdx.x % b->consumers && lab07_lane() == 0;
+}
+
+static __device__ inline void lab07_stamp(const lab07_ring_view *v, const lab07_block *b, int layer, int phase,
+                                          int event)
+{
+    if (lab07_notes(v, b))
+        v->stamps[(size_t)blockIdx.x * lab07_stamps_of(v->layers) +
+                  (size_t)(layer * LAB07_PHASES + phase) * LAB07_STAMPS + event] = clock64();
+}
+
+/* Of a clock that all processors share, where there is one: else 0, twice. */
+static __device__ inline void lab07_stamp_ns(const lab07_ring_view *v, const lab07_block *b, bool end)
+{
+    long long ns = 0;
+    if (!lab07_notes(v, b))
+        return;
+#if defined(PK_BACKEND_CUDA) || defined(PK_BACKEND_HIP_NVIDIA)
+    asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(ns));
+#elif defined(PK_BACKEND_CPU)
+    ns = clock64();
+#endif
+    v->stamps[(size_t)blockIdx.x * lab07_stamps_of(v->layers) + lab07_phases_of(v->layers) * LAB07_STAMPS + end] = ns;
 }
 
 /* One thread of each block: returns when all blocks' arrivals together have come to `target`. lab07.1's, without the
@@ -227,21 +312,6 @@ static __device__ inline void lab07_ask_keys(const lab07_ring_view *v, const lab
 }
 
 /* ---- the warps that compute ---- */
-
-static __device__ inline int lab07_thread(void) /* among the consumers */
-{
-    return (int)threadIdx.x - PK_LANES;
-}
-
-static __device__ inline int lab07_warp(void)
-{
-    return (int)threadIdx.x / PK_LANES - 1;
-}
-
-static __device__ inline int lab07_lane(void)
-{
-    return (int)threadIdx.x % PK_LANES;
-}
 
 /* All consumers of the block. */
 static __device__ inline void lab07_sync(const lab07_block *b)

@@ -17,6 +17,8 @@ typedef struct lab07_ring_plan { /* a variant's launch, made by its prepare */
     unsigned barriers; /* arrivals of a step, over all blocks */
     size_t shared_bytes;
     void *layers, *parts, *out; /* device memory of view.layer, .parts, .out */
+    void *stamps;               /* of view.stamps; NULL: none are asked for */
+    long long *stamp;           /* host: the same */
     size_t out_bytes;
     lab07_part *part; /* host: [blocks][LAB07_MATRICES] */
 } lab07_ring_plan;
@@ -48,6 +50,8 @@ static inline void lab07_ring_finish(pk_run *run)
     pk_device_free(plan->layers);
     pk_device_free(plan->parts);
     pk_device_free(plan->out);
+    pk_device_free(plan->stamps);
+    free(plan->stamp);
     free(plan->part);
     free(plan);
     pk_run_set_variant_data(run, NULL);
@@ -261,6 +265,118 @@ static inline void lab07_print_plan(const pk_run *run, const lab07_ring_plan *pl
     }
 }
 
+/* ---- stamps ---- */
+
+static inline size_t lab07_stamp_count(const lab07_ring_plan *plan)
+{
+    return (size_t)plan->blocks * (size_t)lab07_stamps_of(plan->view.layers);
+}
+
+static inline pk_status lab07_stamps_prepare(pk_run *run, lab07_ring_plan *plan)
+{
+    const size_t bytes = lab07_stamp_count(plan) * sizeof(long long);
+    if (!lab07_of(run)->stamps)
+        return PK_OK;
+    plan->stamp = (long long *)malloc(bytes);
+    if (!plan->stamp)
+        return pk_out_of_memory("lab07");
+    PK_TRY(pk_device_alloc(&plan->stamps, bytes));
+    plan->view.stamps = (long long *)plan->stamps;
+    plan->view.stamped = lab07_of(run)->tokens - 1;
+    return PK_OK;
+}
+
+typedef struct lab07_phase_time { /* us of a token, over its layers */
+    double mean, waits;           /* of all blocks */
+    double slowest;               /* of the block that works longest in each layer, without what it waits */
+} lab07_phase_time;
+
+/* One phase of one layer, all blocks. us: a tick of each block's clock. */
+static inline void lab07_add_phase(const lab07_ring_plan *plan, int phase, const double *us, lab07_phase_time *sum)
+{
+    double longest = 0;
+    for (int b = 0; b < plan->blocks; b++) {
+        const long long *const at =
+            plan->stamp + (size_t)b * (size_t)lab07_stamps_of(plan->view.layers) + (size_t)phase * LAB07_STAMPS;
+        const double all = us[b] * (double)(at[LAB07_ENDS] - at[LAB07_BEGINS]);
+        const double works = us[b] * (double)(at[LAB07_DONE] - at[LAB07_HAS]);
+        sum->mean += all / plan->blocks;
+        sum->waits += (all - works) / plan->blocks;
+        longest = works > longest ? works : longest;
+    }
+    sum->slowest += longest;
+}
+
+/* Each block's stamps, one behind the other, are of times that do not go back; none is missing. */
+static inline pk_status lab07_check_stamps(const lab07_ring_plan *plan)
+{
+    static const char *const events[] = {"beginning", "input", "work's end", "end"};
+    const int each = lab07_stamps_of(plan->view.layers), count = lab07_phases_of(plan->view.layers) * LAB07_STAMPS;
+    for (int b = 0; b < plan->blocks; b++) {
+        const long long *const at = plan->stamp + (size_t)b * (size_t)each;
+        for (int i = 0; i < count; i++)
+            if (at[i] == 0 || (i > 0 && at[i] < at[i - 1]))
+                return pk_fail(PK_WRONG,
+                               "lab07: block %d, layer %d, phase %d: no stamp of its %s, or one that is before the one "
+                               "ahead of it",
+                               b, i / LAB07_STAMPS / LAB07_PHASES, i / LAB07_STAMPS % LAB07_PHASES,
+                               events[i % LAB07_STAMPS]);
+    }
+    return PK_OK;
+}
+
+/* A tick of each block's clock, from the one that all share; where there is none, by the device's highest rate. */
+static inline pk_status lab07_ticks(const lab07_ring_plan *plan, double *us)
+{
+    const int phases = lab07_phases_of(plan->view.layers);
+    int device = 0, khz = 0;
+    PK_CHECK(cudaGetDevice(&device));
+    PK_CHECK(cudaDeviceGetAttribute(&khz, cudaDevAttrClockRate, device));
+    for (int b = 0; b < plan->blocks; b++) {
+        const long long *const at = plan->stamp + (size_t)b * (size_t)lab07_stamps_of(plan->view.layers);
+        const long long *const ns = at + (size_t)phases * LAB07_STAMPS;
+        const double ticks = (double)(ns[-LAB07_STAMPS + LAB07_ENDS] - at[LAB07_BEGINS]);
+        us[b] = ns[1] > ns[0] && ticks > 0 ? (double)(ns[1] - ns[0]) / 1e3 / ticks : 1e3 / (khz > 0 ? khz : 1);
+    }
+    return PK_OK;
+}
+
+/* Behind a repetition: of each phase, by name, what blocks took on average, of it what they waited, and the slowest
+ * block's work; of the stamped step. */
+static inline pk_status lab07_tell_stamps(pk_run *run)
+{
+    static const char *const names[] = {"qkv", "attend", "merge", "o", "gate-up", "down", "logits", "choose"};
+    lab07_ring_plan *const plan = lab07_ring_plan_of(run);
+    lab07_phase_time sums[PK_COUNT(names)] = {};
+    if (!plan->stamp)
+        return PK_OK;
+    double *const us = (double *)malloc((size_t)plan->blocks * sizeof *us);
+    if (!us)
+        return pk_out_of_memory("lab07");
+    pk_status status =
+        pk_device_download(plan->stamp, plan->stamps, lab07_stamp_count(plan) * sizeof(long long), pk_run_stream(run));
+    if (status == PK_OK)
+        status = pk_device_stream_synchronize(pk_run_stream(run));
+    if (status == PK_OK)
+        status = lab07_check_stamps(plan);
+    if (status == PK_OK)
+        status = lab07_ticks(plan, us);
+    for (int phase = 0; phase < lab07_phases_of(plan->view.layers) && status == PK_OK; phase++) {
+        const int behind = phase - plan->view.layers * LAB07_PHASES;
+        lab07_add_phase(plan, phase, us, &sums[behind < 0 ? phase % LAB07_PHASES : LAB07_PHASES + behind]);
+    }
+    free(us);
+    for (size_t i = 0; i < PK_COUNT(names) && status == PK_OK; i++) {
+        char name[PK_PHASE_NAME];
+        pk_run_span(run, names[i], sums[i].mean);
+        (void)snprintf(name, sizeof name, "%s-waits", names[i]);
+        pk_run_span(run, name, sums[i].waits);
+        (void)snprintf(name, sizeof name, "%s-slowest", names[i]);
+        pk_run_span(run, name, sums[i].slowest);
+    }
+    return status;
+}
+
 /* The whole plan of a rung. share_keys: see lab07_spread_of. */
 static inline pk_status lab07_ring_prepare(pk_run *run, lab07_ring_kernel kernel, unsigned barriers, int share_keys,
                                            lab07_shares shares)
@@ -306,14 +422,17 @@ static inline pk_status lab07_ring_prepare(pk_run *run, lab07_ring_kernel kernel
     v->parts = (const lab07_part *)plan->parts;
     v->layer = (const pk_device_layer *)plan->layers;
     v->out = (float *)plan->out;
+    PK_TRY(lab07_stamps_prepare(run, plan));
     lab07_print_plan(run, plan);
     return PK_OK;
 }
 
-/* Both sets poisoned: before the first step of a repetition. */
+/* Both sets poisoned, and no stamps: before the first step of a repetition. */
 static inline pk_status lab07_ring_poison(pk_run *run)
 {
     const lab07_ring_plan *const plan = lab07_ring_plan_of(run);
+    if (plan->stamps)
+        PK_TRY(pk_device_fill(plan->stamps, 0, lab07_stamp_count(plan) * sizeof(long long), pk_run_stream(run)));
     return pk_device_fill(plan->out, 0xff, plan->out_bytes, pk_run_stream(run));
 }
 

@@ -179,6 +179,7 @@ static __device__ inline void lab07_product_of(const lab07_ring_view *v, const l
     lab07_slice<U> x;
     const float squares = lab07_read_x<HAND, U>(v, b, task, m->units, &x);
     __syncwarp(); /* lanes have waited each for values of its own: all that follows is by whole warps */
+    lab07_stamp(v, b, at->layer, lab07_phase_of(task->which), LAB07_HAS);
     if (task->gain) {
         const float of_warp = pk_sum_lanes(squares);
         if (lab07_lane() == 0)

@@ -31,8 +31,6 @@ static __device__ inline void lab07_end_phase(const lab07_ring_view *v, const la
     lab07_sync(b);
 }
 
-enum { LAB07_PHASES = 6 }; /* of a layer */
-
 /* The block's part of the residual stream, as it comes into the first layer. */
 static __device__ inline void lab07_begin_residual(const lab07_ring_view *v, const lab07_block *b)
 {
@@ -75,6 +73,21 @@ static __device__ inline lab07_task lab07_task_of(const lab07_ring_view *v, cons
     return task;
 }
 
+static __device__ inline void lab07_phase_begins(const lab07_ring_view *v, const lab07_block *b, int layer, int phase)
+{
+    lab07_stamp(v, b, layer, phase, LAB07_BEGINS);
+    lab07_stamp(v, b, layer, phase, LAB07_HAS); /* and again, where it waits for something */
+}
+
+template <int HAND>
+static __device__ inline void lab07_phase_ends(const lab07_ring_view *v, const lab07_block *b, lab07_at *at, int phase)
+{
+    lab07_stamp(v, b, at->layer, phase, LAB07_DONE);
+    if (at->layer < v->layers)
+        lab07_end_phase<HAND>(v, b, at);
+    lab07_stamp(v, b, at->layer, phase, LAB07_ENDS);
+}
+
 /* Arrivals of all blocks at the barriers of a step. */
 template <int HAND> static __host__ __device__ inline unsigned lab07_step_barriers(int layers)
 {
@@ -84,34 +97,41 @@ template <int HAND> static __host__ __device__ inline unsigned lab07_step_barrie
 template <int HAND, int G> static __device__ inline void lab07_consume(const lab07_ring_view *v, const lab07_block *b)
 {
     lab07_at at = {0, 0, 0, {0, 0}, v->arrived};
+    lab07_stamp_ns(v, b, false);
     lab07_begin_residual(v, b);
     for (int phase = 0; phase <= v->layers * LAB07_LOGITS; phase++) { /* one call of each, as they are large */
         const int which = phase < v->layers * LAB07_LOGITS ? phase % LAB07_LOGITS : LAB07_LOGITS;
         at.layer = phase / LAB07_LOGITS;
         const lab07_task task = lab07_task_of(v, b, at.layer, which);
+        lab07_phase_begins(v, b, at.layer, lab07_phase_of(which));
         lab07_product<HAND>(v, b, &at, &task);
-        if (which == LAB07_LOGITS)
-            return;
-        lab07_end_phase<HAND>(v, b, &at);
+        lab07_phase_ends<HAND>(v, b, &at, lab07_phase_of(which));
         if (which != LAB07_QKV)
             continue;
+        lab07_phase_begins(v, b, at.layer, LAB07_PHASE_ATTEND);
         lab07_attend<HAND, G>(v, b, &at);
-        lab07_end_phase<HAND>(v, b, &at);
+        lab07_phase_ends<HAND>(v, b, &at, LAB07_PHASE_ATTEND);
+        lab07_phase_begins(v, b, at.layer, LAB07_PHASE_MERGE);
         lab07_merge<HAND>(v, b, &at);
-        lab07_end_phase<HAND>(v, b, &at);
+        lab07_phase_ends<HAND>(v, b, &at, LAB07_PHASE_MERGE);
     }
 }
 
 /* The token, when all blocks' logits are there: by all threads of the first blocks. */
-static __device__ inline void lab07_choose(const lab07_ring_view *v, unsigned target)
+static __device__ inline void lab07_choose(const lab07_ring_view *v, const lab07_block *b, unsigned target)
 {
+    lab07_phase_begins(v, b, v->layers, LAB07_PHASE_CHOOSE);
     const int choosers = (int)gridDim.x < PK_SAMPLE_BLOCKS ? (int)gridDim.x : PK_SAMPLE_BLOCKS;
     __syncthreads();
     if (threadIdx.x == 0)
         lab07_meet_blocks(v->arrivals, target);
     __syncthreads();
+    lab07_stamp(v, b, v->layers, LAB07_PHASE_CHOOSE, LAB07_HAS);
     if ((int)blockIdx.x < choosers)
         choose_block(&v->choose, (int)blockIdx.x, choosers);
+    lab07_stamp(v, b, v->layers, LAB07_PHASE_CHOOSE, LAB07_DONE);
+    lab07_stamp(v, b, v->layers, LAB07_PHASE_CHOOSE, LAB07_ENDS);
+    lab07_stamp_ns(v, b, true);
 }
 
 template <int HAND, int G> static __global__ void __launch_bounds__(LAB07_MOST_THREADS) stream_step(lab07_ring_view v)
@@ -123,7 +143,7 @@ template <int HAND, int G> static __global__ void __launch_bounds__(LAB07_MOST_T
             lab07_produce(&v, &b);
     } else
         lab07_consume<HAND, G>(&v, &b);
-    lab07_choose(&v, v.arrived + lab07_step_barriers<HAND>(v.layers) * gridDim.x);
+    lab07_choose(&v, &b, v.arrived + lab07_step_barriers<HAND>(v.layers) * gridDim.x);
 }
 
 #endif

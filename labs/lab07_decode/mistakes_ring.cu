@@ -162,7 +162,7 @@ static pk_status execute(pk_run *run)
                               lab07_stream(run), view);
     }
     PK_CHECK(cudaStreamSynchronize(lab07_stream(run)));
-    return PK_OK;
+    return lab07_tell_stamps(run);
 }
 
 #define PREPARE(mistake, function, name, hand, summary)                                                                \

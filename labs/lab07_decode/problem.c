@@ -6,6 +6,7 @@
 
 enum { LLAMA = 8, TINY = 0 };
 
+static const char *const lab07_off_on[] = {"off", "on"};
 const pk_knob lab07_knobs[LAB07_KNOBS] = {
     [LAB07_KNOB_MODEL] = {"model", "", "the decoder's shape, with seeded random weights", LLAMA, TINY, 0,
                           LAB07_MODELS - 1, lab07_models, 0},
@@ -24,6 +25,8 @@ const pk_knob lab07_knobs[LAB07_KNOBS] = {
     [LAB07_KNOB_IN_FLIGHT] = {"in-flight", "KB", "of a block's copies under way, at most", 32, 3, 1, 200, NULL, 0},
     [LAB07_KNOB_SHARE_KEYS] = {"share-keys", "keys", "that a block has at least, where they are spread", 32, 2, 1,
                                1 << 18, NULL, 0},
+    [LAB07_KNOB_STAMPS] = {"stamps", "", "the rungs that stream note the last step's phases: on or off", 0, 0, 0, 1,
+                           lab07_off_on, 0},
 };
 
 static double tokens(const pk_run *run)

@@ -122,7 +122,7 @@ static pk_status ring_execute(pk_run *run)
     }
     (void)stream_step, (void)view;
     PK_CHECK(cudaStreamSynchronize(lab07_stream(run)));
-    return PK_OK;
+    return lab07_tell_stamps(run);
 }
 
 static pk_status ahead_prepare(pk_run *run)

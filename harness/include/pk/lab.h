@@ -217,7 +217,7 @@ typedef struct pk_limits {
 } pk_limits;
 
 /* A part of a variant's prepare, pk_run_phase, or of its repetitions, pk_run_span. */
-enum { PK_MAX_PHASES = 8, PK_PHASE_NAME = 24 /* bytes */ };
+enum { PK_MAX_PHASES = 32, PK_PHASE_NAME = 24 /* bytes */ };
 typedef struct pk_phase {
     char name[PK_PHASE_NAME];
     double us;
