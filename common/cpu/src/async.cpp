@@ -389,6 +389,7 @@ static bool passed(uint64_t *barrier, unsigned phase)
     if (unpack(barrier).phase == phase)
         return false;
     pk_check_acquire(barrier);
+    block->pauses = 0;
     return true;
 }
 

@@ -200,6 +200,8 @@ static void park(struct pk_cpu_block *block, struct pk_fiber *next)
 struct pk_thread *pk_thread_waits(struct pk_cpu_block *block, enum pk_thread_state state, const char *file, int line)
 {
     count_threads(block);
+    if (state != PK_POLLS)
+        block->pauses = 0;
     struct pk_thread *thread = &block->threads[pk_thread_number()];
     thread->fiber = block->current;
     thread->state = state;
@@ -292,12 +294,24 @@ bool pk_thread_give_way(struct pk_cpu_block *block, const char *file, int line)
     return others;
 }
 
+/* A block whose threads have done nothing but poll for some milliseconds waits for another or for the host, or for ever:
+ * from then on it leaves the processor to others. */
+enum { PAUSES_UNTIL_IDLE = 1000, IDLE_NS = 100000 };
+
 void pk_block_pause(struct pk_cpu_block *block, unsigned ns, const char *file, int line)
 {
-    if (pk_settings.order != PK_ORDER_RANDOM)
+    const bool in_turn = pk_settings.order == PK_ORDER_RANDOM;
+    if (!in_turn)
         pk_runner_block_waits();
-    if (pk_thread_give_way(block, file, line) || pk_turn_pass())
+    const unsigned pauses = ++block->pauses;
+    const bool others = pk_thread_give_way(block, file, line);
+    const bool idle = !in_turn && pauses / (others ? block->n_threads : 1) >= PAUSES_UNTIL_IDLE;
+    if (others && !(idle && pauses % block->n_threads == 0))
         return;
+    if (pk_turn_pass())
+        return;
+    if (idle && ns < IDLE_NS)
+        ns = IDLE_NS;
     if (ns < 10000) {
         sched_yield();
     } else {
@@ -388,6 +402,7 @@ static void block_begins(struct pk_cpu_block *block, int activity)
     pk_check_block_begins(block);
     block->begun = 0;
     block->ended = 0;
+    block->pauses = 0;
     pk_cpu_parked = nullptr;
 }
 

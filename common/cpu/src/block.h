@@ -75,6 +75,7 @@ struct pk_cpu_block {
     struct pk_fiber *home;    /* the OS thread's own stack */
     struct pk_fiber *current; /* the fiber that runs */
     unsigned n_threads, begun, ended;
+    unsigned pauses; /* of its threads, since one of them last did something else that is seen here */
     /* The barrier: who waits, and what their predicates add up to. */
     struct pk_queue *waiting;
     int predicates;
