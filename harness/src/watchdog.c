@@ -149,6 +149,8 @@ static void *watch(void *unused)
     while (!atomic_load_explicit(&watchdog.stop, memory_order_acquire)) {
         const struct timespec poll = {0, POLL_MS * 1000000L};
         int signal_number = sigtimedwait(&signals, NULL, &poll);
+        if (atomic_load_explicit(&watchdog.stop, memory_order_acquire))
+            break; /* the signal was to wake it */
         if (signal_number > 0) {
             /* A second signal means: now. */
             if (interrupted_at > 0 && pk_now_us() - interrupted_at > (double)SECOND_SIGNAL_MS * 1e3)
@@ -192,6 +194,7 @@ void pk_watchdog_stop(void)
     if (!watchdog.started)
         return;
     atomic_store_explicit(&watchdog.stop, true, memory_order_release);
+    (void)pthread_kill(watchdog.thread, SIGTERM); /* it waits for one: every run would end a poll later */
     pthread_join(watchdog.thread, NULL);
     watchdog.started = false;
 }
