@@ -235,12 +235,12 @@ function(pk_expect_exit lab name program code match)
 endfunction()
 
 # pk_add_schedule_test(02 "--quick" "--quick --blocks=1"...): the test lab02.schedules demands exit code 0 of the solution
-# with each of these arguments, in every order of blocks and threads that the CPU device has: fifo, reverse and 24 random
+# with each of these arguments, in every order of blocks and threads that the CPU device has: fifo, reverse and 12 random
 # ones, or 2 where a sanitizer slows them down. Other devices have no such orders. lab02.optimized.schedules demands it of
 # the student's program, and is skipped while a step is open.
 function(pk_add_schedule_test number)
     if(PK_BACKEND_RESOLVED STREQUAL "cpu")
-        set(schedules 24)
+        set(schedules 12)
         if(PK_SANITIZE)
             set(schedules 2)
         endif()
