@@ -294,8 +294,8 @@ bool pk_thread_give_way(struct pk_cpu_block *block, const char *file, int line)
     return others;
 }
 
-/* A block whose threads have done nothing but poll for some milliseconds waits for another or for the host, or for ever:
- * from then on it leaves the processor to others. */
+/* A block whose threads have done nothing but poll for some milliseconds waits for another or for the host, or for
+ * ever: from then on it leaves the processor to others. */
 enum { PAUSES_UNTIL_IDLE = 1000, IDLE_NS = 100000 };
 
 void pk_block_pause(struct pk_cpu_block *block, unsigned ns, const char *file, int line)
