@@ -8,8 +8,9 @@ source "$(dirname "$0")/until_sign.sh"
 
 until_sign '^no progress for' "$@"
 kill -INT "$program" 2>/dev/null
-sleep 0.7 # two that are nearer are one: the terminal sends it, and what started the program passes it on
-kill -INT "$program" 2>/dev/null
+# Two that are nearer than half a second are one: the terminal sends it, and what started the program passes it on. On a busy
+# machine the program may see two together, so they go on until it ends.
+while sleep 0.7 && kill -INT "$program" 2>/dev/null; do :; done
 wait "$program"
 code=$?
 said=$(tr -s ' \n' ' ' <"$folder/err")

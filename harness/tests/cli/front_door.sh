@@ -111,8 +111,15 @@ expect 77 'pk-lab run 01'
 [[ $output == 'pk-lab run 01' ]] || fail 'a build that is up to date is not quiet'
 
 # Whoever comes second waits; through a link it is the same; a copy is built anew, and runs its own programs.
-flock "$root/build/.lock-cpu" sleep 1 &
-lab --backend=cpu run 01
+# The first has the lock until the second has said that it waits, or for a minute.
+: >"$fixture/second"
+# shellcheck disable=SC2016 # the inner shell's
+flock "$root/build/.lock-cpu" sh -c 'touch "$1/held"; i=0
+    while [ $i -lt 1200 ] && ! grep -q waiting "$1/second"; do sleep 0.05; i=$((i + 1)); done' - "$fixture" &
+until [[ -e $fixture/held ]]; do sleep 0.02; done
+PATH=$tools "$root/lab" --backend=cpu run 01 >"$fixture/second" 2>&1 </dev/null
+code=$?
+output=$(<"$fixture/second")
 expect 0 'Another ./lab builds in build/cpu: waiting for it' 'pk-lab run 01'
 ln -s "$root/lab" "$fixture/link"
 output=$(PATH=$tools "$fixture/link" --backend=cpu run 01 2>&1)
