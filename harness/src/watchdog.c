@@ -194,7 +194,7 @@ void pk_watchdog_stop(void)
     if (!watchdog.started)
         return;
     atomic_store_explicit(&watchdog.stop, true, memory_order_release);
-    (void)pthread_kill(watchdog.thread, SIGTERM); /* it waits for one: every run would end a poll later */
+    (void)pthread_kill(watchdog.thread, SIGINT); /* it waits for one: every run would end a poll later */
     pthread_join(watchdog.thread, NULL);
     watchdog.started = false;
 }
