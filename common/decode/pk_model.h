@@ -43,8 +43,8 @@ typedef struct pk_model_config {
     int end_tokens[PK_MODEL_MOST_ENDS], end_count;
 } pk_model_config;
 
-/* A configuration by its name: tiny, tiny-qwen2, tiny-qwen3, smollm2-135m, qwen2.5-0.5b, llama-3.2-1b, qwen3-8b.
- * PK_USAGE with the names that there are. */
+/* A configuration by its name: tiny, tiny-qwen2, tiny-qwen3, odd-64, odd-80, odd-128, tiny-256, smollm2-135m,
+ * qwen2.5-0.5b, llama-3.2-1b, qwen3-8b. PK_USAGE with the names that there are. */
 pk_status pk_model_config_named(const char *name, pk_model_config *config);
 const char *pk_model_config_name(size_t index); /* NULL past the last */
 

@@ -16,6 +16,11 @@ static pk_status stream_ordered(pk_run *run)
     return PK_OK;
 }
 
+static pk_status stream_prepare(pk_run *run)
+{
+    return lab07_reads_bf16(run);
+}
+
 static pk_status graph_prepare(pk_run *run)
 {
     return lab07_graph_prepare(run, false);
@@ -27,7 +32,7 @@ static pk_status graph_pdl_prepare(pk_run *run)
 }
 
 PK_VARIANTS(baseline) = {
-    {"stream", "every kernel launched, one wait at the end", 0, NULL, stream_ordered, NULL},
+    {"stream", "every kernel launched, one wait at the end", 0, stream_prepare, stream_ordered, NULL},
     {"graph", "a step's graph, replayed for each token", PK_NEED_GRAPH, graph_prepare, lab07_graph_execute,
      lab07_graph_finish},
     {"graph-pdl", "the same with programmatic edges: lab 04's best", PK_NEED_GRAPH | PK_NEED_PDL, graph_pdl_prepare,

@@ -108,6 +108,7 @@ static pk_status open_decoder(pk_run *run, lab07 *lab, lab07_expected *host)
     const pk_decoder_shape shape = {.capacity = capacity(run),
                                     .most_rows = 1,
                                     .steps = lab->tokens,
+                                    .weights = (pk_quant)lab07_knob(run, "weights"),
                                     .logit_rows = (size_t)lab->tokens < rows ? lab->tokens : (int)rows};
     status = pk_decoder_size(&config, &shape, device->processors, &sizes);
     host->cache_bytes = sizes.cache;
@@ -118,7 +119,11 @@ static pk_status open_decoder(pk_run *run, lab07 *lab, lab07_expected *host)
     if (status == PK_OK)
         status = pk_decoder_open(&lab->decoder, &config, &shape, &sampling, device->processors,
                                  pk_decoder_threads(device->is_gpu), &memory);
-    return status == PK_OK ? pk_decoder_load_random(&lab->decoder, LAB07_WEIGHTS_SEED, pk_run_stream(run)) : status;
+    if (status != PK_OK || shape.weights == PK_QUANT_BF16)
+        return status == PK_OK ? pk_decoder_load_random(&lab->decoder, LAB07_WEIGHTS_SEED, pk_run_stream(run)) : status;
+    const pk_model *model; /* quantised on the host, once */
+    status = pk_judge_quant_model(&config, LAB07_WEIGHTS_SEED, shape.weights, &model);
+    return status == PK_OK ? pk_decoder_load(&lab->decoder, model, pk_run_stream(run)) : status;
 }
 
 static pk_status allocate_host(const lab07 *lab, lab07_expected *host)

@@ -4,6 +4,7 @@
  * model computed in double, from the given keys and values and the tokens that came before: within what the kernels'
  * roundings can do. And a variant gives the same bits each time, as does every other whose sums are made in the same
  * order. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +16,9 @@ static int sums_of(const char *variant)
 {
     if (strncmp(variant, "ring-", 5) != 0)
         return LAB07_SUMS_OF_LAUNCHES;
-    return strncmp(variant, "ring-spread", 11) == 0 ? LAB07_SUMS_OF_SHARES : LAB07_SUMS_OF_WHOLE_HEADS;
+    return strncmp(variant, "ring-spread", 11) == 0 || strncmp(variant, "ring-quant", 10) == 0
+               ? LAB07_SUMS_OF_SHARES
+               : LAB07_SUMS_OF_WHOLE_HEADS;
 }
 
 static pk_decoded decoded(const lab07 *lab, const int *tokens, const float *logits)
@@ -50,6 +53,32 @@ static bool is_of(const lab07_double *model, int judged, int first_token, const 
            memcmp(model->tokens + 1, tokens, (size_t)(judged - 1) * sizeof *tokens) == 0;
 }
 
+/* How far the blocks' model is from the bf16 one that it was made of, behind the same tokens: both in double. */
+static pk_status compare_weights(const lab07 *lab, const pk_reference_cache *cache, size_t steps, lab07_double *m)
+{
+    const pk_model *model;
+    const pk_model_config *config = &lab->decoder.config;
+    const size_t vocab = (size_t)config->vocab;
+    double *want = malloc(steps * vocab * sizeof *want), *bound = malloc(steps * sizeof *bound);
+    float *got = malloc(vocab * sizeof *got);
+    pk_status status = want && bound && got ? PK_OK : pk_out_of_memory("lab07's reference");
+    if (status == PK_OK)
+        status = pk_judge_model(config, LAB07_WEIGHTS_SEED, &model);
+    if (status == PK_OK)
+        status = pk_reference_bounds_after(model, cache, m->tokens, steps, 1, 1, want, bound);
+    m->weights_l2 = m->weights_kl = 0;
+    for (size_t step = 0; step < steps && got && status == PK_OK; step++) {
+        for (size_t i = 0; i < vocab; i++)
+            got[i] = (float)m->logits[step * vocab + i];
+        m->weights_l2 = fmax(m->weights_l2, pk_reference_l2(want + step * vocab, got, vocab));
+        m->weights_kl = fmax(m->weights_kl, pk_reference_kl(want + step * vocab, got, vocab));
+    }
+    free(want);
+    free(bound);
+    free(got);
+    return status;
+}
+
 static pk_status compute(const lab07 *lab, lab07_expected *host, int judged)
 {
     const pk_model *model;
@@ -69,9 +98,11 @@ static pk_status compute(const lab07 *lab, lab07_expected *host, int judged)
         return pk_out_of_memory("lab07's reference");
     m->tokens[0] = host->first_token;
     memcpy(m->tokens + 1, host->tokens, (steps - 1) * sizeof *m->tokens);
-    pk_status status = pk_judge_model(config, LAB07_WEIGHTS_SEED, &model);
+    pk_status status = pk_judge_quant_model(config, LAB07_WEIGHTS_SEED, lab->decoder.shape.weights, &model);
     if (status == PK_OK)
         status = pk_reference_bounds_after(model, &cache, m->tokens, steps, PK_JUDGE_PASSES, 1, m->logits, m->bound);
+    if (status == PK_OK && lab->decoder.shape.weights != PK_QUANT_BF16)
+        status = compare_weights(lab, &cache, steps, m);
     m->judged = status == PK_OK ? judged : 0;
     return status;
 }
@@ -129,6 +160,10 @@ static void say_measures(pk_run *run, const lab07_expected *host, const pk_drift
         return;
     pk_run_measure(run, "logits-l2", drift->l2);
     pk_run_measure(run, "logits-kl", drift->kl);
+    if (lab07_of(run)->decoder.shape.weights != PK_QUANT_BF16) {
+        pk_run_measure(run, "weights-l2", host->model.weights_l2);
+        pk_run_measure(run, "weights-kl", host->model.weights_kl);
+    }
     pk_run_measure(run, "nll-beyond-double", drift->nll / drift->steps);
 }
 

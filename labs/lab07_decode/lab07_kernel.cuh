@@ -56,6 +56,7 @@ static inline pk_status lab07_kernel_told(void *context, const pk_step_kernel *k
 static inline pk_status lab07_kernel_tell(pk_run *run, pk_decode_at at)
 {
     const lab07 *const lab = lab07_of(run);
+    PK_TRY(lab07_reads_bf16(run));
     lab07_kernel_plan *const plan = (lab07_kernel_plan *)calloc(1, sizeof *plan);
     if (!plan)
         return pk_out_of_memory("lab07");

@@ -5,12 +5,22 @@
 #include <stdlib.h>
 
 #include "decode/pk_matvec.cuh"
+#include "decode/pk_quant.h"
 
 #include "lab07.h"
 
 static inline cudaStream_t lab07_stream(const pk_run *run)
 {
     return (cudaStream_t)pk_run_stream(run);
+}
+
+/* For a rung whose kernels read bf16. */
+static inline pk_status lab07_reads_bf16(const pk_run *run)
+{
+    const pk_quant weights = lab07_of(run)->decoder.shape.weights;
+    if (weights == PK_QUANT_BF16)
+        return PK_OK;
+    return pk_fail(PK_SKIP, "this rung reads bf16, and weights are %s: ring-quant reads them", pk_quant_name(weights));
 }
 
 /* Where a step stands is in device memory: every kernel reads it there, and the last one moves it on. */
@@ -51,6 +61,7 @@ static inline lab07_graph *lab07_graph_of(const pk_run *run)
 static inline pk_status lab07_graph_prepare(pk_run *run, bool pdl)
 {
     const lab07 *const lab = lab07_of(run);
+    PK_TRY(lab07_reads_bf16(run));
     lab07_graph *const g = (lab07_graph *)calloc(1, sizeof *g);
     pk_decode_how how = lab->how;
     if (!g)

@@ -14,10 +14,12 @@ enum { LAB07_QKV, LAB07_O, LAB07_GATE_UP, LAB07_DOWN, LAB07_LOGITS, LAB07_MATRIC
 
 typedef struct lab07_matrix {
     int rows, columns;
-    int units;       /* of a row: 16 bytes, 8 columns */
+    pk_quant format; /* of its rows */
+    int pitch;       /* bytes from one row to the next */
+    int units;       /* of a row: 16 bytes, in bf16 8 columns */
     int chunk_rows;  /* 1, 2 or 4 rows are a chunk, */
     int pieces;      /* or one row is so many chunks, */
-    int piece_units; /* of so many units; the last may have fewer */
+    int piece_units; /* of so many units, whole blocks; the last may have fewer */
     int runs;        /* 2: a row is two, `rows` apart */
 } lab07_matrix;
 

@@ -19,6 +19,7 @@ enum {
     LAB07_KNOB_IN_FLIGHT,
     LAB07_KNOB_SHARE_KEYS,
     LAB07_KNOB_STAMPS,
+    LAB07_KNOB_WEIGHTS,
     LAB07_KNOBS
 };
 extern const pk_knob lab07_knobs[LAB07_KNOBS];
@@ -30,7 +31,7 @@ static inline int lab07_knob(const pk_run *run, const char *name)
 }
 
 /* models.c */
-enum { LAB07_MODELS = 10 };
+enum { LAB07_MODELS = 11 };
 extern const char *const lab07_models[LAB07_MODELS];
 pk_status lab07_model(const pk_run *run, pk_model_config *config);  /* of --model */
 pk_status lab07_model_at(long long which, pk_model_config *config); /* of lab07_models */
@@ -54,10 +55,11 @@ typedef struct lab07_seen { /* what the first judged variant of a kind of sums g
 
 /* The model in double behind the given keys and values, for one sequence of tokens. */
 typedef struct lab07_double {
-    int judged;     /* steps that there was time for; 0: not computed */
-    int *tokens;    /* [steps]: that went in */
-    double *logits; /* [judged][vocab] */
-    double *bound;  /* [judged] */
+    int judged;                    /* steps that there was time for; 0: not computed */
+    int *tokens;                   /* [steps]: that went in */
+    double *logits;                /* [judged][vocab] */
+    double *bound;                 /* [judged] */
+    double weights_l2, weights_kl; /* of quantised weights: how far from the bf16 model's logits, the worst step */
 } lab07_double;
 
 /* What the host knows of a problem, out of the variants' reach. */

@@ -274,13 +274,14 @@ static __device__ inline void lab07_ask_rows(const lab07_ring_view *v, const lab
     for (int first = 0; first < part.rows; first += LAB07_GROUP / m->runs) {
         const int rows = lab07_group_rows(m, part.rows - first);
         for (int run = 0; run < m->runs; run++) {
-            const uint16_t *from = weight + ((size_t)run * m->rows + part.first + first) * m->columns;
+            const unsigned char *from =
+                (const unsigned char *)weight + ((size_t)run * m->rows + part.first + first) * m->pitch;
             for (int row = 0; row < rows; row += m->chunk_rows) {
                 const int some = rows - row < m->chunk_rows ? rows - row : m->chunk_rows;
                 for (int unit = 0; unit < m->units; unit += m->piece_units) {
                     const int left = m->units - unit, units = some * (left < m->piece_units ? left : m->piece_units);
                     lab07_ask(v, b, at, from, (unsigned)units * (unsigned)sizeof(uint4));
-                    from += (size_t)units * 8;
+                    from += (size_t)units * sizeof(uint4);
                 }
             }
         }

@@ -30,7 +30,10 @@ typedef void (*lab07_shares)(const lab07_matrix *matrix, int blocks, double fair
 
 /* The instance for the model: heads that share keys decide. */
 #define LAB07_RING_KERNEL(run, hand)                                                                                   \
-    (lab07_group_of(run) <= 4 ? stream_step<hand, 4> : stream_step<hand, LAB07_MOST_GROUP>)
+    (lab07_group_of(run) <= 4 ? stream_step<hand, 4, false> : stream_step<hand, LAB07_MOST_GROUP, false>)
+/* The same, which reads any of pk_quant's formats. */
+#define LAB07_QUANT_KERNEL(run, hand)                                                                                  \
+    (lab07_group_of(run) <= 4 ? stream_step<hand, 4, true> : stream_step<hand, LAB07_MOST_GROUP, true>)
 
 static inline int lab07_group_of(const pk_run *run)
 {
@@ -86,22 +89,26 @@ static inline void lab07_lay_out(lab07_ring_view *v, int blocks)
     at->x = lab07_take_place(&at->floats, v->hidden);
 }
 
-/* The chunks of a row in chunks of at most so many bytes: 4, 2 or 1 rows, or a row in pieces. */
-static inline lab07_matrix lab07_cut(int rows, int columns, int runs, unsigned chunk_bytes)
+/* The chunks of a row in chunks of at most so many bytes: 4, 2 or 1 rows, or a row in pieces of whole blocks. Of Q8_0
+ * that is eight blocks, which are a multiple of 16 bytes together. */
+static inline lab07_matrix lab07_cut(const lab07 *lab, int rows, int columns, int runs)
 {
+    static const int whole[PK_QUANTS] = {1, 8 * PK_Q8_0_BYTES / (int)sizeof(uint4), PK_Q4_K_BYTES / (int)sizeof(uint4)};
     lab07_matrix m;
-    const unsigned row = (unsigned)columns * (unsigned)sizeof(uint16_t);
     m.rows = rows;
     m.columns = columns;
-    m.units = columns / 8;
-    m.chunk_rows = 4 * row <= chunk_bytes ? 4 : 2 * row <= chunk_bytes ? 2 : 1;
-    m.pieces = (int)((row + chunk_bytes - 1) / chunk_bytes);
-    m.piece_units = (m.units + m.pieces - 1) / m.pieces;
+    m.format = pk_quant_of(lab->decoder.shape.weights, (size_t)columns);
+    m.pitch = (int)pk_quant_pitch(m.format, (size_t)columns);
+    m.units = m.pitch / (int)sizeof(uint4);
+    m.chunk_rows = 4 * m.pitch <= lab->chunk_bytes ? 4 : 2 * m.pitch <= lab->chunk_bytes ? 2 : 1;
+    const int least = whole[m.format], fit = lab->chunk_bytes / (int)sizeof(uint4) / least * least;
+    m.pieces = m.pitch <= lab->chunk_bytes ? 1 : fit ? (m.units + fit - 1) / fit : (m.units + least - 1) / least;
+    m.piece_units = m.pieces == 1 ? m.units : ((m.units + m.pieces - 1) / m.pieces + least - 1) / least * least;
     m.runs = runs;
     return m;
 }
 
-static inline void lab07_shape_view(const lab07 *lab, lab07_ring_view *v, unsigned chunk_bytes)
+static inline void lab07_shape_view(const lab07 *lab, lab07_ring_view *v)
 {
     const pk_decoder *const d = &lab->decoder;
     const pk_model_config *const c = &d->config;
@@ -120,11 +127,11 @@ static inline void lab07_shape_view(const lab07 *lab, lab07_ring_view *v, unsign
     v->logit_rows = d->shape.logit_rows;
     v->part_floats = (c->head_dim + 2 + 3) / 4 * 4;
     v->arrivals = lab->arrivals;
-    v->matrix[LAB07_QKV] = lab07_cut((c->heads + 2 * c->kv_heads) * c->head_dim, c->hidden, 1, chunk_bytes);
-    v->matrix[LAB07_O] = lab07_cut(c->hidden, c->heads * c->head_dim, 1, chunk_bytes);
-    v->matrix[LAB07_GATE_UP] = lab07_cut(c->ffn, c->hidden, 2, chunk_bytes);
-    v->matrix[LAB07_DOWN] = lab07_cut(c->hidden, c->ffn, 1, chunk_bytes);
-    v->matrix[LAB07_LOGITS] = lab07_cut(c->vocab, c->hidden, 1, chunk_bytes);
+    v->matrix[LAB07_QKV] = lab07_cut(lab, (c->heads + 2 * c->kv_heads) * c->head_dim, c->hidden, 1);
+    v->matrix[LAB07_O] = lab07_cut(lab, c->hidden, c->heads * c->head_dim, 1);
+    v->matrix[LAB07_GATE_UP] = lab07_cut(lab, c->ffn, c->hidden, 2);
+    v->matrix[LAB07_DOWN] = lab07_cut(lab, c->hidden, c->ffn, 1);
+    v->matrix[LAB07_LOGITS] = lab07_cut(lab, c->vocab, c->hidden, 1);
     for (int i = 0; i < LAB07_MATRICES; i++) {
         const lab07_matrix *const m = &v->matrix[i];
         const unsigned bytes = (unsigned)(m->chunk_rows * m->piece_units) * (unsigned)sizeof(uint4);
@@ -137,7 +144,7 @@ static inline void lab07_shape_view(const lab07 *lab, lab07_ring_view *v, unsign
 
 static inline double lab07_row_bytes(const lab07_matrix *m)
 {
-    return (double)(m->runs * m->columns) * (double)sizeof(uint16_t);
+    return (double)m->runs * m->pitch;
 }
 
 /* Each block the same number of rows, but for one. */
@@ -219,19 +226,19 @@ static inline pk_status lab07_upload(void **device, const void *host, size_t byt
 /* What rows, ring and model ask of a block, or PK_SKIP where it has not got it. */
 static inline pk_status lab07_ring_fits(const lab07_ring_view *v, int consumers)
 {
-    int most = 0;
+    int most = 0; /* columns, of which a thread has eight at a time, or a unit of a block */
     for (int i = 0; i < LAB07_MATRICES; i++)
-        most = v->matrix[i].units > most ? v->matrix[i].units : most;
+        most = v->matrix[i].columns > most ? v->matrix[i].columns : most;
     if (v->stages < 2)
         return pk_fail(PK_USAGE,
                        "lab07: a ring of %d chunks of %u bytes is no ring: use a larger --ring or a smaller "
                        "--chunk",
                        v->stages, v->stage_bytes);
-    if (most > consumers * PK_LANES * LAB07_MOST_OWN)
+    if (most > consumers * PK_LANES * LAB07_MOST_OWN * 8)
         return pk_fail(PK_SKIP,
                        "rows of %d columns are too long for %d warps that have %d of them a lane: use more "
                        "--consumers",
-                       most * 8, consumers, LAB07_MOST_OWN * 8);
+                       most, consumers, LAB07_MOST_OWN * 8);
     if (v->group > LAB07_MOST_GROUP)
         return pk_fail(PK_SKIP, "%d query heads share keys, and the kernel has sums for %d", v->group,
                        (int)LAB07_MOST_GROUP);
@@ -247,6 +254,10 @@ static inline void lab07_print_plan(const pk_run *run, const lab07_ring_plan *pl
     const lab07_spread spread = lab07_spread_of(v->kv_heads, position + 1, plan->blocks, v->share_keys);
     pk_run_plan(run, "%s: %d blocks of 1 + %d warps, rings of %d x %u bytes, %d under way", pk_run_variant(run)->name,
                 plan->blocks, plan->threads / PK_LANES - 1, v->stages, v->stage_bytes, v->limit);
+    if (lab07_of(run)->decoder.shape.weights != PK_QUANT_BF16)
+        pk_run_plan(run, "Weights: qkv, gate and up, logits %s, o %s, down %s",
+                    pk_quant_name(v->matrix[LAB07_QKV].format), pk_quant_name(v->matrix[LAB07_O].format),
+                    pk_quant_name(v->matrix[LAB07_DOWN].format));
     pk_run_plan(run, "First row of each matrix, and how many, in every layer; keys at position %d", position);
     pk_run_plan(run, "%5s %12s %12s %12s %13s  %s", "block", "qkv", "o, down", "gate, up", "logits", "head: keys");
     for (int b = 0; b < plan->blocks; b++) {
@@ -377,9 +388,9 @@ static inline pk_status lab07_tell_stamps(pk_run *run)
     return status;
 }
 
-/* The whole plan of a rung. share_keys: see lab07_spread_of. */
-static inline pk_status lab07_ring_prepare(pk_run *run, lab07_ring_kernel kernel, unsigned barriers, int share_keys,
-                                           lab07_shares shares)
+/* The whole plan of a rung that reads any weights. share_keys: see lab07_spread_of. */
+static inline pk_status lab07_quant_prepare(pk_run *run, lab07_ring_kernel kernel, unsigned barriers, int share_keys,
+                                            lab07_shares shares)
 {
     const lab07 *const lab = lab07_of(run);
     const pk_decoder *const d = &lab->decoder;
@@ -393,7 +404,7 @@ static inline pk_status lab07_ring_prepare(pk_run *run, lab07_ring_kernel kernel
     plan->threads = (lab->consumers + 1) * PK_LANES;
     plan->blocks = lab->blocks ? lab->blocks : pk_run_device(run)->processors;
     plan->barriers = barriers * (unsigned)plan->blocks;
-    lab07_shape_view(lab, v, (unsigned)lab->chunk_bytes);
+    lab07_shape_view(lab, v);
     v->share_keys = share_keys;
     v->segments = lab07_most_segments(v->kv_heads, plan->blocks);
     const int parts = (plan->blocks + v->kv_heads - 1) / v->kv_heads + 1;
@@ -425,6 +436,14 @@ static inline pk_status lab07_ring_prepare(pk_run *run, lab07_ring_kernel kernel
     PK_TRY(lab07_stamps_prepare(run, plan));
     lab07_print_plan(run, plan);
     return PK_OK;
+}
+
+/* The same for one whose kernel reads bf16. */
+static inline pk_status lab07_ring_prepare(pk_run *run, lab07_ring_kernel kernel, unsigned barriers, int share_keys,
+                                           lab07_shares shares)
+{
+    PK_TRY(lab07_reads_bf16(run));
+    return lab07_quant_prepare(run, kernel, barriers, share_keys, shares);
 }
 
 /* Both sets poisoned, and no stamps: before the first step of a repetition. */

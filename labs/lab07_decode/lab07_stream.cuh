@@ -94,7 +94,8 @@ template <int HAND> static __host__ __device__ inline unsigned lab07_step_barrie
     return (HAND == LAB07_BARRIER ? (unsigned)(layers * LAB07_PHASES) : 0u) + 1u;
 }
 
-template <int HAND, int G> static __device__ inline void lab07_consume(const lab07_ring_view *v, const lab07_block *b)
+template <int HAND, int G, bool QUANT>
+static __device__ inline void lab07_consume(const lab07_ring_view *v, const lab07_block *b)
 {
     lab07_at at = {0, 0, 0, {0, 0}, v->arrived};
     lab07_stamp_ns(v, b, false);
@@ -104,7 +105,7 @@ template <int HAND, int G> static __device__ inline void lab07_consume(const lab
         at.layer = phase / LAB07_LOGITS;
         const lab07_task task = lab07_task_of(v, b, at.layer, which);
         lab07_phase_begins(v, b, at.layer, lab07_phase_of(which));
-        lab07_product<HAND>(v, b, &at, &task);
+        lab07_product<HAND, QUANT>(v, b, &at, &task);
         lab07_phase_ends<HAND>(v, b, &at, lab07_phase_of(which));
         if (which != LAB07_QKV)
             continue;
@@ -134,7 +135,8 @@ static __device__ inline void lab07_choose(const lab07_ring_view *v, const lab07
     lab07_stamp_ns(v, b, true);
 }
 
-template <int HAND, int G> static __global__ void __launch_bounds__(LAB07_MOST_THREADS) stream_step(lab07_ring_view v)
+template <int HAND, int G, bool QUANT>
+static __global__ void __launch_bounds__(LAB07_MOST_THREADS) stream_step(lab07_ring_view v)
 {
     PK_DYNAMIC_SHARED(unsigned char, shared);
     const lab07_block b = lab07_begin(&v, shared);
@@ -142,7 +144,7 @@ template <int HAND, int G> static __global__ void __launch_bounds__(LAB07_MOST_T
         if (lab07_lane() == 0)
             lab07_produce(&v, &b);
     } else
-        lab07_consume<HAND, G>(&v, &b);
+        lab07_consume<HAND, G, QUANT>(&v, &b);
     lab07_choose(&v, &b, v.arrived + lab07_step_barriers<HAND>(v.layers) * gridDim.x);
 }
 

@@ -1,5 +1,6 @@
-/* Lab 07, rungs 3 to 5: planted mistakes. Each variant is wrong in one way that people get wrong, and the harness must
- * catch it. The kernel is the lab's own, lab07_stream.cuh; what the ladder fills in is here, and asks v->planted. */
+/* Lab 07, rungs 3 to 5 and 7: planted mistakes. Each variant is wrong in one way that people get wrong, and the harness
+ * must catch it. The kernel is the lab's own, lab07_stream.cuh; what the ladder fills in is here, and asks v->planted.
+ */
 #define LAB07_TAKES_NEWEST(v) ((v)->planted != NEWEST_LOST)
 
 /* X(MISTAKE, function, "variant", hand, "summary") */
@@ -20,10 +21,22 @@
     X(NOT_TURNED, not_turned, "ring-not-turned", FLAG, "q and k as they are, wherever the token stands")               \
     X(NOT_RESCALED, not_rescaled, "ring-not-rescaled", FLAG, "old sums kept by the old maximum")                       \
     X(ROW_SHORT, row_short, "ring-row-short", FLAG, "shares that leave the last row out")                              \
-    X(OVERLAP, overlap, "ring-overlap", FLAG, "a share that begins before the last one has ended")
+    X(OVERLAP, overlap, "ring-overlap", FLAG, "a share that begins before the last one has ended")                     \
+    BLOCK_MISTAKES(X)
+
+/* Of weights in blocks. */
+#define BLOCK_MISTAKES(X)                                                                                              \
+    X(QUANT_RIGHT, quant_right, "ring-quant-right", FLAG, "weights in blocks, as it should be")                        \
+    X(UNSIGNED, unsigned_bytes, "ring-quant-unsigned", FLAG, "Q8_0's bytes taken without their sign")                  \
+    X(SCALE_NEXT, scale_next, "ring-quant-scale-next", FLAG, "the scale of the sub-block beside it")                   \
+    X(SCALE_MIN, scale_min, "ring-quant-scale-min", FLAG, "scale and minimum of a sub-block swapped")                  \
+    X(HIGH_BITS, high_bits, "ring-quant-high-bits", FLAG, "sub-blocks 4 to 7 without the high two bits")               \
+    X(HALVES, halves, "ring-quant-halves", FLAG, "a byte's high half taken for the first sub-block")                   \
+    X(MIN_ADDED, min_added, "ring-quant-min-added", FLAG, "the minimum added, not subtracted")                         \
+    X(PITCH, pitch, "ring-quant-pitch", FLAG, "rows taken to follow each other without a gap")
 
 #define NUMBER(mistake, ...) mistake,
-enum mistake { MISTAKES(NUMBER) };
+enum mistake { MISTAKES(NUMBER) FIRST_OF_BLOCKS = QUANT_RIGHT };
 #undef NUMBER
 
 #include "lab07_ring_plan.cuh"
@@ -125,6 +138,54 @@ static __device__ inline void write_output(const lab07_ring_view *v, const lab07
         lab07_poison(lab07_outputs(v, b, layer, 1) + place);
 }
 
+/* ---- weights in blocks ---- */
+
+static __device__ inline float dot_q8_0(const lab07_ring_view *v, const unsigned q[8], float d, const float (*x)[8],
+                                        float sum)
+{
+    float of_block = 0;
+    for (int i = 0; i < LAB07_UNIT; i++) {
+        const float w =
+            v->planted == UNSIGNED ? lab07_small(q[i / 4] >> 8 * (i % 4) & 0xffu) : lab07_signed_byte(q[i / 4], i % 4);
+        of_block = fmaf(w, x[i / 8][i % 8], of_block);
+    }
+    return fmaf(d, of_block, sum);
+}
+
+static __device__ inline lab07_pair scales_of_pair(const lab07_ring_view *v, const unsigned packed[3], int pair)
+{
+    const int shift = pair % 2 * 16;
+    const unsigned first = packed[0] >> shift, second = packed[1] >> shift, third = packed[2] >> shift;
+    const unsigned high = v->planted == HIGH_BITS ? 0 : 0x3030u;
+    lab07_pair s = {(third & 0x0f0fu) | (first >> 2 & high), (third >> 4 & 0x0f0fu) | (second >> 2 & high)};
+    if (pair < 2) {
+        s.scales = first & 0x3f3fu;
+        s.mins = second & 0x3f3fu;
+    }
+    const lab07_pair swapped = {s.mins, s.scales};
+    if (v->planted == SCALE_NEXT)
+        s.scales = s.scales >> 8 | (s.scales & 0xffu) << 8;
+    return v->planted == SCALE_MIN ? swapped : s;
+}
+
+static __device__ inline float dot_q4_k(const lab07_ring_view *v, const unsigned q[4], lab07_pair s, float d,
+                                        float dmin, const float (*x)[8], const float of_x[2], float sum)
+{
+    float low = 0, high = 0;
+    const int up = v->planted == HALVES ? 4 : 0;
+    for (int i = 0; i < LAB07_UNIT / 2; i++) {
+        low = fmaf(lab07_one_and(lab07_halves(q[i / 4] >> up), i % 4), x[i / 8][i % 8], low);
+        high = fmaf(lab07_one_and(lab07_halves(q[i / 4] >> (4 - up)), i % 4), x[2 + i / 8][i % 8], high);
+    }
+    const float below = v->planted == MIN_ADDED ? dmin : -dmin;
+    sum = fmaf(16 * d * lab07_small(s.scales & 0xffu), low - of_x[0], sum);
+    sum = fmaf(below * lab07_small(s.mins & 0xffu), of_x[0], sum);
+    sum = fmaf(16 * d * lab07_small(s.scales >> 8), high - of_x[1], sum);
+    return fmaf(below * lab07_small(s.mins >> 8), of_x[1], sum);
+}
+
+/* ---- plans ---- */
+
 static void short_shares(const lab07_matrix *m, int blocks, double fair, const double *had, int *ends)
 {
     lab07_even_shares(m, blocks, fair, had, ends);
@@ -139,14 +200,23 @@ static void overlapping_shares(const lab07_matrix *m, int blocks, double fair, c
 
 static pk_status prepare(pk_run *run, enum mistake planted, lab07_ring_kernel kernel, unsigned barriers)
 {
-    const bool spread = planted == SPREAD_RIGHT || planted == REVERSED;
-    PK_TRY(lab07_ring_prepare(run, kernel, barriers, spread ? lab07_of(run)->share_keys : 0,
-                              planted == ROW_SHORT ? short_shares
-                              : planted == OVERLAP ? overlapping_shares
-                                                   : lab07_even_shares));
-    lab07_ring_plan_of(run)->view.planted = planted;
+    const bool blocks = planted >= FIRST_OF_BLOCKS, spread = planted == SPREAD_RIGHT || planted == REVERSED || blocks;
+    const int share_keys = spread ? lab07_of(run)->share_keys : 0;
+    const lab07_shares shares = planted == ROW_SHORT ? short_shares
+                                : planted == OVERLAP ? overlapping_shares
+                                                     : lab07_even_shares;
+    if (blocks)
+        PK_TRY(lab07_quant_prepare(run, LAB07_QUANT_KERNEL(run, LAB07_FLAG), barriers, share_keys, shares));
+    else
+        PK_TRY(lab07_ring_prepare(run, kernel, barriers, share_keys, shares));
+    lab07_ring_view *const v = &lab07_ring_plan_of(run)->view;
+    v->planted = planted;
     if (planted == LIMIT_0)
-        lab07_ring_plan_of(run)->view.limit = 0;
+        v->limit = 0;
+    if (planted == PITCH) { /* still a multiple of 16, or there would be no copy */
+        lab07_matrix *const down = &v->matrix[LAB07_DOWN];
+        down->pitch = (int)pk_quant_row_bytes(down->format, (size_t)down->columns) / 16 * 16;
+    }
     return PK_OK;
 }
 

@@ -7,6 +7,8 @@
 enum { LLAMA = 8, TINY = 0 };
 
 static const char *const lab07_off_on[] = {"off", "on"};
+static const char *const weights[PK_QUANTS] = {"bf16", "q8_0", "q4_k"};
+
 const pk_knob lab07_knobs[LAB07_KNOBS] = {
     [LAB07_KNOB_MODEL] = {"model", "", "the decoder's shape, with seeded random weights", LLAMA, TINY, 0,
                           LAB07_MODELS - 1, lab07_models, 0},
@@ -27,6 +29,8 @@ const pk_knob lab07_knobs[LAB07_KNOBS] = {
                                1 << 18, NULL, 0},
     [LAB07_KNOB_STAMPS] = {"stamps", "", "the rungs that stream note the last step's phases: on or off", 0, 0, 0, 1,
                            lab07_off_on, 0},
+    [LAB07_KNOB_WEIGHTS] = {"weights", "", "of matrices, as their rows allow it: ring-quant reads all", PK_QUANT_BF16,
+                            PK_QUANT_BF16, 0, PK_QUANTS - 1, weights, 0},
 };
 
 static double tokens(const pk_run *run)
@@ -38,13 +42,14 @@ static double tokens(const pk_run *run)
 static double bytes_per_token(const pk_run *run)
 {
     const lab07 *lab = pk_run_lab_data(run);
-    return pk_decode_step_bytes(&lab->decoder.config, lab->position + (lab->tokens - 1) / 2.0);
+    return pk_decode_step_bytes_of(&lab->decoder.config, lab->decoder.shape.weights,
+                                   lab->position + (lab->tokens - 1) / 2.0);
 }
 
 static double flops_per_token(const pk_run *run)
 {
     const lab07 *lab = pk_run_lab_data(run);
-    return pk_decode_step_bytes(&lab->decoder.config, -1); /* a product and a sum for each weight of two bytes */
+    return pk_decode_step_bytes(&lab->decoder.config, -1); /* a product and a sum a weight, of two bytes as bf16 */
 }
 
 static pk_launch_range launches(const pk_run *run, const char *variant)
@@ -69,6 +74,8 @@ static const char *const awkward[] = {
     "position=63 tokens=1 model=odd-80 blocks=2 share-keys=7",
     "position=65 tokens=1 model=odd-128 capacity=200 blocks=3",
     "position=7 tokens=2 model=tiny-qwen2 blocks=5 share-keys=1",
+    "position=3 tokens=2 model=odd-128 blocks=3 weights=q4_k",
+    "position=9 tokens=1 model=tiny-qwen2 blocks=2 weights=q8_0",
 };
 static const char *const hidden[] = {"position=1..40 tokens=2..7"}; /* for ./lab grade */
 

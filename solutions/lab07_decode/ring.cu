@@ -1,13 +1,14 @@
-/* Lab 07, rungs 3 to 5: a step as one kernel whose weights, keys and values stream ahead. Fill in the steps; the page
- * is RING.md beside this file.
+/* Lab 07, rungs 3 to 5 and 7: a step as one kernel whose weights, keys and values stream ahead. Fill in the steps; the
+ * page is RING.md beside this file.
  *
  *   ring-ahead   a warp of each block copies ahead, over the barriers; no more than so much under way
  *   ring-flag    no barrier behind a phase: blocks wait for the outputs themselves
  *   ring-spread  the same; all blocks share the keys, whatever the context, and end a layer together
+ *   ring-quant   the same; weights are bf16 or blocks: rung 7, QUANT.md
  *
  * Only lines between STEP and END change; what stands there as shipped, pk_todo and (void) lines, goes. What is given
- * is in the headers: lab07_ring.cuh has the ring and what blocks look at, lab07_rows.cuh products, lab07_attention.cuh
- * attention, lab07_stream.cuh the kernel, lab07_ring_plan.cuh the launch. */
+ * is in the headers: lab07_ring.cuh has the ring and what blocks look at, lab07_rows.cuh products, lab07_blocks.cuh
+ * weights in blocks, lab07_attention.cuh attention, lab07_stream.cuh the kernel, lab07_ring_plan.cuh the launch. */
 #include "lab07_ring_plan.cuh"
 
 /* ---- rung 3: everything that is read streams ahead ---- */
@@ -16,7 +17,7 @@
 static __device__ inline void stream_layer(const lab07_ring_view *v, const lab07_block *b, lab07_asking *at,
                                            const pk_device_layer *layer)
 {
-    /* STEP lab07.6 for ring-ahead, ring-flag, ring-spread: ask for the rows of each matrix, and for keys where attention is (about 5 lines) */
+    /* STEP lab07.6 for ring-ahead, ring-flag, ring-spread, ring-quant: ask for the rows of each matrix, and for keys where attention is (about 5 lines) */
     lab07_ask_rows(v, b, at, LAB07_QKV, layer->qkv);
     lab07_ask_keys(v, b, at, layer);
     lab07_ask_rows(v, b, at, LAB07_O, layer->o);
@@ -31,7 +32,7 @@ static __device__ inline float finish_row(const lab07_ring_view *v, const lab07_
                                           float factor, float sum, float second, int row, int own)
 {
     float value = factor * sum;
-    /* STEP lab07.7 for ring-ahead, ring-flag, ring-spread: bias; activation of gate, times up; the residual stream (about 6 lines) */
+    /* STEP lab07.7 for ring-ahead, ring-flag, ring-spread, ring-quant: bias; activation of gate, times up; the residual stream (about 6 lines) */
     if (task->bias)
         value = fmaf(factor, sum, pk_from_bf16(task->bias[row]));
     if (task->which == LAB07_GATE_UP)
@@ -60,7 +61,7 @@ static __device__ inline void turn_head(const lab07_ring_view *v, const uint16_t
             continue;
         const float low = p->low[t] * factor * (gain ? pk_from_bf16(gain[i]) : 1);
         const float high = p->high[t] * factor * (gain ? pk_from_bf16(gain[half + i]) : 1);
-        /* STEP lab07.8 for ring-ahead, ring-flag, ring-spread: turn (low, high) by the angle of pair i (about 2 lines) */
+        /* STEP lab07.8 for ring-ahead, ring-flag, ring-spread, ring-quant: turn (low, high) by the angle of pair i (about 2 lines) */
         p->low[t] = fmaf(low, turn[2 * i], -(high * turn[2 * i + 1]));
         p->high[t] = fmaf(high, turn[2 * i], low * turn[2 * i + 1]);
         /* END lab07.8 */
@@ -74,7 +75,7 @@ static __device__ inline void take_key(const lab07_ring_view *v, float score, bo
                                        softmax_sum *s)
 {
     const float top = fmaxf(s->top, there ? score : LOWEST);
-    /* STEP lab07.9 for ring-ahead, ring-flag, ring-spread: what was summed up by the old maximum, by the new one; then the key's weight, and weight times value (about 6 lines) */
+    /* STEP lab07.9 for ring-ahead, ring-flag, ring-spread, ring-quant: what was summed up by the old maximum, by the new one; then the key's weight, and weight times value (about 6 lines) */
     const float keep = exp2f(s->top - top), weight = there ? exp2f(score - top) : 0;
     s->top = top;
     s->weight = fmaf(s->weight, keep, weight);
@@ -96,7 +97,7 @@ static __device__ inline float merge_parts_in_order(const lab07_ring_view *v, co
         *top = fmaxf(*top, parts[p * stride + v->head_dim]);
     for (int p = 0; p < count; p++) {
         const float *const part = parts + p * stride;
-        /* STEP lab07.10 for ring-ahead, ring-flag, ring-spread: the part's sum i and weight, by the highest maximum (about 3 lines) */
+        /* STEP lab07.10 for ring-ahead, ring-flag, ring-spread, ring-quant: the part's sum i and weight, by the highest maximum (about 3 lines) */
         const float factor = exp2f(part[v->head_dim] - *top);
         *weight = fmaf(factor, part[v->head_dim + 1], *weight);
         sum = fmaf(factor, part[i], sum);
@@ -115,7 +116,7 @@ static pk_status ring_execute(pk_run *run)
     PK_TRY(lab07_ring_poison(run));
     for (int step = 0; step < lab07_of(run)->tokens; step++) {
         view.arrived = (unsigned)step * plan->barriers;
-        /* STEP lab07.11 for ring-ahead, ring-flag, ring-spread: launch so that all blocks are resident, with the plan's shared memory (about 2 lines) */
+        /* STEP lab07.11 for ring-ahead, ring-flag, ring-spread, ring-quant: launch so that all blocks are resident, with the plan's shared memory (about 2 lines) */
         PK_LAUNCH_COOPERATIVE(stream_step, (unsigned)plan->blocks, (unsigned)plan->threads, plan->shared_bytes,
                               lab07_stream(run), view);
         /* END lab07.11 */
@@ -138,7 +139,7 @@ static pk_status ahead_prepare(pk_run *run)
 static __device__ inline float4 wait_for_four(const lab07_ring_view *v, const float *from)
 {
     float4 got = lab07_load_4(from);
-    /* STEP lab07.12 for ring-flag, ring-spread: as long as it lacks one, load again (about 4 lines) */
+    /* STEP lab07.12 for ring-flag, ring-spread, ring-quant: as long as it lacks one, load again (about 4 lines) */
     while (lab07_lacks(got)) {
         PK_SPIN_PAUSE();
         got = lab07_load_4(from);
@@ -153,7 +154,7 @@ static __device__ inline float4 wait_for_four(const lab07_ring_view *v, const fl
 static __device__ inline void write_output(const lab07_ring_view *v, const lab07_block *b, int layer, int place,
                                            float value)
 {
-    /* STEP lab07.13 for ring-flag, ring-spread: store the output, and poison its place in the other set (about 2 lines) */
+    /* STEP lab07.13 for ring-flag, ring-spread, ring-quant: store the output, and poison its place in the other set (about 2 lines) */
     lab07_store(lab07_outputs(v, b, layer, 0) + place, value);
     lab07_poison(lab07_outputs(v, b, layer, 1) + place);
     /* END lab07.13 */
@@ -189,6 +190,74 @@ static pk_status spread_prepare(pk_run *run)
     /* END lab07.14 */
 }
 
+/* ---- rung 7: weights in blocks ---- */
+
+/* A block of 32 weights d q, q signed bytes, times x. */
+static __device__ inline float dot_q8_0(const lab07_ring_view *v, const unsigned q[8], float d, const float (*x)[8],
+                                        float sum)
+{
+    float of_block = 0;
+    /* STEP lab07.15 for ring-quant: the block's q times x: weight i is byte i % 4 of word i / 4 (about 3 lines) */
+#pragma unroll
+    for (int i = 0; i < LAB07_UNIT; i++)
+        of_block = fmaf(lab07_signed_byte(q[i / 4], i % 4), x[i / 8][i % 8], of_block);
+    /* END lab07.15 */
+    (void)v, (void)q, (void)x;
+    return fmaf(d, of_block, sum);
+}
+
+/* Scales and minimums of sub-blocks 2 pair and 2 pair + 1: both at once, each in a byte. */
+static __device__ inline lab07_pair scales_of_pair(const lab07_ring_view *v, const unsigned packed[3], int pair)
+{
+    const int shift = pair % 2 * 16; /* to the bytes of these two, or of the two that are 4 before them */
+    const unsigned first = packed[0] >> shift, second = packed[1] >> shift, third = packed[2] >> shift;
+    lab07_pair s = {0, 0};
+    /* STEP lab07.16 for ring-quant: pairs 0 and 1 have theirs in low 6 bits; 2 and 3 in halves, and high 2 bits (about 7 lines) */
+    if (pair < 2) {
+        s.scales = first & 0x3f3fu;
+        s.mins = second & 0x3f3fu;
+    } else {
+        s.scales = (third & 0x0f0fu) | (first >> 2 & 0x3030u);
+        s.mins = (third >> 4 & 0x0f0fu) | (second >> 2 & 0x3030u);
+    }
+    /* END lab07.16 */
+    (void)v, (void)first, (void)second, (void)third;
+    return s;
+}
+
+/* 16 weights d s q - dmin m of one sub-block and 16 of the next, times x. Sums are made of 1 + q / 16, which is one
+ * instruction a weight, and of_x, the sum of x, is taken off again. */
+static __device__ inline float dot_q4_k(const lab07_ring_view *v, const unsigned q[4], lab07_pair s, float d,
+                                        float dmin, const float (*x)[8], const float of_x[2], float sum)
+{
+    float low = 0, high = 0; /* of (1 + q / 16) x */
+#pragma unroll
+    for (int word = 0; word < 4; word++) {
+        const unsigned lows = lab07_halves(q[word]), highs = lab07_halves(q[word] >> 4);
+#pragma unroll
+        for (int byte = 0; byte < 4; byte++) {
+            const int i = 4 * word + byte;
+            low = fmaf(lab07_one_and(lows, byte), x[i / 8][i % 8], low);
+            high = fmaf(lab07_one_and(highs, byte), x[2 + i / 8][i % 8], high);
+        }
+    }
+    /* STEP lab07.17 for ring-quant: 16 d s (low - of_x) - dmin m of_x of the first sub-block, and of the second (about 4 lines) */
+    sum = fmaf(16 * d * lab07_small(s.scales & 0xffu), low - of_x[0], sum);
+    sum = fmaf(-dmin * lab07_small(s.mins & 0xffu), of_x[0], sum);
+    sum = fmaf(16 * d * lab07_small(s.scales >> 8), high - of_x[1], sum);
+    sum = fmaf(-dmin * lab07_small(s.mins >> 8), of_x[1], sum);
+    /* END lab07.17 */
+    (void)v, (void)s, (void)d, (void)dmin, (void)of_x, (void)low, (void)high;
+    return sum;
+}
+
+static pk_status quant_prepare(pk_run *run)
+{
+    return lab07_quant_prepare(run, LAB07_QUANT_KERNEL(run, LAB07_FLAG),
+                               lab07_step_barriers<LAB07_FLAG>(lab07_of(run)->decoder.config.layers),
+                               lab07_of(run)->share_keys, fair_shares);
+}
+
 enum { NATIVE = PK_NEED_COOPERATIVE | PK_NEED_BULK_ASYNC_COPY };
 
 PK_VARIANTS(ring) = {
@@ -196,6 +265,8 @@ PK_VARIANTS(ring) = {
      lab07_ring_finish},
     {"ring-flag", "blocks wait for outputs, not at barriers", NATIVE, flag_prepare, ring_execute, lab07_ring_finish},
     {"ring-spread", "all blocks share the keys, at every context", NATIVE, spread_prepare, ring_execute,
+     lab07_ring_finish},
+    {"ring-quant", "the same; weights in Q8_0 or Q4_K blocks, as --weights says", NATIVE, quant_prepare, ring_execute,
      lab07_ring_finish},
 };
 PK_VARIANTS_END(ring)

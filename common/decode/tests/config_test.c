@@ -51,7 +51,7 @@ Test(named, every_name_is_listed_and_passes_the_check)
         cr_assert_eq(pk_model_config_check(&config), PK_OK, "%s", pk_error_text());
         cr_assert(config.end_count > 0);
     }
-    cr_assert_eq(count, 7);
+    cr_assert_eq(count, 11);
 }
 
 Test(named, another_name_is_refused_with_those_that_there_are)
