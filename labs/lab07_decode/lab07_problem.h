@@ -37,7 +37,7 @@ pk_status lab07_model(const pk_run *run, pk_model_config *config);  /* of --mode
 pk_status lab07_model_at(long long which, pk_model_config *config); /* of lab07_models */
 
 /* sweeps.c */
-enum { LAB07_SWEEPS = 5, LAB07_SWEEPS_QUICK = 3, LAB07_TARGETS = 6 };
+enum { LAB07_SWEEPS = 6, LAB07_SWEEPS_QUICK = 4, LAB07_TARGETS = 7 };
 extern const pk_sweep lab07_sweeps[LAB07_SWEEPS], lab07_sweeps_quick[LAB07_SWEEPS_QUICK];
 extern const pk_target lab07_targets[LAB07_TARGETS];
 pk_status lab07_analyse(const pk_limits *limits, const pk_point *points, size_t count, pk_analysis *analysis);

@@ -3,9 +3,19 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "decode/pk_quant.h"
 #include "lab07_problem.h"
 
-enum { TINY = 0, TINY_QWEN2, TINY_QWEN3, ODD_128 = 5, QWEN_2_5 = 7, LLAMA_3_2, QWEN_3_8B }; /* of lab07_models */
+enum {
+    TINY = 0,
+    TINY_QWEN2,
+    TINY_QWEN3,
+    ODD_128 = 5,
+    QWEN_2_5 = 7,
+    LLAMA_3_2,
+    QWEN_3_8B,
+    TINY_256
+}; /* of lab07_models */
 
 /* ---- sweeps ---- */
 
@@ -28,6 +38,12 @@ static const long long long_position[] = {(1 << 17) - 1}, long_model[] = {ODD_12
 static const pk_sweep_axis long_axes[] = {PK_AXIS("position", long_position), PK_AXIS("model", long_model),
                                           PK_AXIS("tokens", long_tokens)};
 
+/* Weights in blocks. */
+static const long long blocks[] = {PK_QUANT_Q8_0, PK_QUANT_Q4_K}, blocks_model[] = {QWEN_3_8B};
+static const long long blocks_model_quick[] = {TINY_256};
+static const pk_sweep_axis weights_axes[] = {PK_AXIS("weights", blocks), PK_AXIS("model", blocks_model)};
+static const pk_sweep_axis weights_axes_quick[] = {PK_AXIS("weights", blocks), PK_AXIS("model", blocks_model_quick)};
+
 /* What a block has under way, in copies so small that the limit has many steps. */
 static const long long in_flight[] = {8, 16, 24, 32, 40, 48, 64, 96, 128, 160}, in_flight_quick[] = {1, 2, 3, 6};
 static const long long copies[] = {8}, copies_quick[] = {1};
@@ -39,23 +55,24 @@ static const pk_sweep_axis in_flight_axes_quick[] = {PK_AXIS("in-flight", in_fli
 const pk_sweep lab07_sweeps[LAB07_SWEEPS] = {
     PK_SWEEP("position", position_axes, NULL, false),        PK_SWEEP("model", model_axes, NULL, false),
     PK_SWEEP("published", published_axes, NULL, false),      PK_SWEEP("long", long_axes, NULL, false),
-    PK_SWEEP("in-flight", in_flight_axes, STREAMING, false),
+    PK_SWEEP("in-flight", in_flight_axes, STREAMING, false), PK_SWEEP("weights", weights_axes, "ring-quant", false),
 };
 const pk_sweep lab07_sweeps_quick[LAB07_SWEEPS_QUICK] = {
     PK_SWEEP("position", position_axes_quick, NULL, false),
     PK_SWEEP("model", model_axes_quick, NULL, false),
     PK_SWEEP("in-flight", in_flight_axes_quick, STREAMING, false),
+    PK_SWEEP("weights", weights_axes_quick, "ring-quant", false),
 };
 
 /* ---- figures ---- */
 
-/* Where all knobs but model, position and tokens are the default point's: whose results the figures of one place are
- * made of. */
+/* Where all knobs but model, weights, position and tokens are the default point's: whose results the figures of one
+ * place are made of. */
 static bool belongs(const pk_point *p, const pk_point *first)
 {
     for (int knob = 0; knob < LAB07_KNOBS; knob++)
         if (knob != LAB07_KNOB_MODEL && knob != LAB07_KNOB_POSITION && knob != LAB07_KNOB_TOKENS &&
-            p->knobs[knob] != first->knobs[knob])
+            knob != LAB07_KNOB_WEIGHTS && p->knobs[knob] != first->knobs[knob])
             return false;
     return true;
 }
@@ -63,6 +80,7 @@ static bool belongs(const pk_point *p, const pk_point *first)
 static bool same_place(const pk_point *a, const pk_point *b)
 {
     return a->knobs[LAB07_KNOB_MODEL] == b->knobs[LAB07_KNOB_MODEL] &&
+           a->knobs[LAB07_KNOB_WEIGHTS] == b->knobs[LAB07_KNOB_WEIGHTS] &&
            a->knobs[LAB07_KNOB_POSITION] == b->knobs[LAB07_KNOB_POSITION] &&
            a->knobs[LAB07_KNOB_TOKENS] == b->knobs[LAB07_KNOB_TOKENS];
 }
@@ -94,12 +112,15 @@ static pk_status figures_of(const pk_limits *limits, const pk_point *points, siz
         else if (strcmp(p->variant, "graph-pdl") == 0)
             graph = fmin(graph, p->us_per_token);
     }
-    char place[112];
+    char place[112], model[80];
+    const pk_quant weights = (pk_quant)at->knobs[LAB07_KNOB_WEIGHTS];
+    snprintf(model, sizeof model, "%s%s%s", config.name, weights == PK_QUANT_BF16 ? "" : " ",
+             weights == PK_QUANT_BF16 ? "" : pk_quant_name(weights));
     const long long position = at->knobs[LAB07_KNOB_POSITION], tokens = at->knobs[LAB07_KNOB_TOKENS];
-    snprintf(place, sizeof place, "%s, %lld", config.name, position);
+    snprintf(place, sizeof place, "%s, %lld", model, position);
     if (tokens != points[0].knobs[LAB07_KNOB_TOKENS])
-        snprintf(place, sizeof place, "%s, %lld to %lld", config.name, position, position + tokens - 1);
-    const double bytes = pk_decode_step_bytes(&config, (double)position + (double)(tokens - 1) / 2);
+        snprintf(place, sizeof place, "%s, %lld to %lld", model, position, position + tokens - 1);
+    const double bytes = pk_decode_step_bytes_of(&config, weights, (double)position + (double)(tokens - 1) / 2);
     figure(analysis, place, "best rung", "us", best);
     if (limits->measured)
         figure(analysis, place, "over its bytes at B_read", "", best * limits->read_bytes_per_us / bytes);
@@ -128,6 +149,7 @@ const pk_target lab07_targets[LAB07_TARGETS] = {
     {"llama at 512, over its bytes", PK_TARGET_FIGURE_AT_MOST, "llama-3.2-1b, 512: " OVER, 1.12, PK_H200},
     {"qwen2.5-0.5b at 512", PK_TARGET_FIGURE_AT_MOST, "qwen2.5-0.5b, 512: " OVER, 1.40, PK_H200},
     {"qwen3-8b at 512", PK_TARGET_FIGURE_AT_MOST, "qwen3-8b, 512: " OVER, 1.09, PK_H200},
+    {"qwen3-8b q4_k at 512", PK_TARGET_FIGURE_AT_MOST, "qwen3-8b q4_k, 512: " OVER, 1.36, PK_H200},
     {"llama at 4096", PK_TARGET_FIGURE_AT_MOST, "llama-3.2-1b, 4096: " OVER, 1.15, PK_H200},
     {"llama at 32768", PK_TARGET_FIGURE_AT_MOST, "llama-3.2-1b, 32768: " OVER, 1.15, PK_H200},
 };

@@ -102,6 +102,11 @@ int main(void)
     expect(&all, "llama-3.2-1b, 32768: over its bytes at B_read",
            220e6 / pk_decode_step_bytes(&config, 32768 + 31 / 2.0));
     expect(&all, "llama-3.2-1b, 10 to 109: best rung", 220);
+    if (pk_model_config_named("qwen3-8b", &config) != PK_OK)
+        failed = 1;
+    expect(&all, "qwen3-8b q4_k, 512: over its bytes at B_read",
+           220e6 / pk_decode_step_bytes_of(&config, PK_QUANT_Q4_K, 512 + 31 / 2.0));
+    expect(&all, "qwen3-8b, 512: over its bytes at B_read", 220e6 / pk_decode_step_bytes(&config, 512 + 31 / 2.0));
     for (size_t i = 0; i < LAB07_TARGETS; i++)
         if (lab07_targets[i].kind == PK_TARGET_FIGURE_AT_MOST && !(value_of(&all, lab07_targets[i].subject) > 0)) {
             printf("FAILED: a target is about '%s', which is no figure\n", lab07_targets[i].subject);
