@@ -7,7 +7,7 @@
 #include "results.h"
 
 typedef enum work_field {
-    WORK_MEASURED,   /* the student's newest result when the entry was written */
+    WORK_MEASURED,   /* the student's newest timed result when the entry was written */
     WORK_HYPOTHESIS, /* in the student's words: what was changed, and what is expected of it */
     WORK_CHANGE,     /* which steps have another text than in the result before */
     WORK_COMMAND,

@@ -111,9 +111,17 @@ static bool is_students_run(const cli_result *result)
     return cli_is_students(result) && result->point_count > 0;
 }
 
+static bool is_timed_run(const cli_result *result)
+{
+    const cli_point *best = is_students_run(result) ? best_rung(result) : NULL;
+    return best && isfinite(best->us_per_token);
+}
+
 char *work_measured_now(const cli_lab *lab)
 {
-    char *path = cli_newest_result(lab->id, is_students_run);
+    char *path = cli_newest_result(lab->id, is_timed_run);
+    if (!path) /* none is: what it passed, and which steps it had */
+        path = cli_newest_result(lab->id, is_students_run);
     cli_result result;
     if (!path || cli_result_load(&result, path) != PK_OK) {
         free(path);
@@ -173,8 +181,12 @@ char *work_change(const cli_result *result, const char *measured)
 static char *speed_against(const cli_result *result, const cli_result *before)
 {
     const cli_point *now = best_rung(result), *then = best_rung(before);
-    if (!now || !then || !isfinite(now->speedup) || !isfinite(then->speedup))
-        return cli_copy("speed not compared: not timed in both", 37);
+    if (!then || !isfinite(then->us_per_token))
+        return cli_format("speed not compared: no run was timed before");
+    if (!now || !isfinite(now->us_per_token))
+        return cli_format("speed not compared: this run is not timed");
+    if (!isfinite(now->speedup) || !isfinite(then->speedup))
+        return cli_format("speed not compared: no baseline in both");
     if (cli_is_cpu_device(result) || cli_is_cpu_device(before))
         return cli_copy("speed not judged on the CPU device", 34);
     if (strcmp(result->device, before->device) != 0 || strcmp(result->backend, before->backend) != 0)

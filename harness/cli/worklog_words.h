@@ -4,8 +4,8 @@
 
 #include "results.h"
 
-/* The student's newest result and its file's path: "graph 233 us/token, ... (results/.../lab04.json)"; "nothing yet".
- */
+/* The student's newest result that was timed, else the newest, and its file's path: "graph 233 us/token, ...
+ * (results/.../lab04.json)"; "nothing yet". */
 char *work_measured_now(const cli_lab *lab);
 
 /* Did the run say anything of the student's rungs: right and timed, wrong, a fault, a hang? One for a profiler, which

@@ -91,6 +91,23 @@ FAKE=code:4 run run 01
 expect 4 'noted in logs/lab01.md: hangs'
 [[ $(field Result) == 'no result file' ]] || fail 'a result that there was not'
 
+# ---- a run that timed nothing is compared with nothing: the newest timed one is ----
+cp "$FAKE_RESULT" "$PK_LAB_SOURCE/results/2026-02-01T000000Z-d/lab01.json" # KIND=cpu
+KIND=gpu run_with 0 stream=pass/9.9
+cp "$FAKE_RESULT" "$PK_LAB_SOURCE/results/2026-02-01T000000Z-d/lab01.json"
+run_with 0 stream=pass # the newest, and not timed
+run log 01 'after a run for a profiler'
+[[ $(field Measured) == 'stream 10.1 us/token'*'2026-02-01'* ]] || fail "compared with a run that timed nothing: $(field Measured)"
+run_with 0 stream=pass/12
+expect 0 'right; faster: 12x over sync, before 9.9x'
+run_with 0 stream=pass
+cp "$FAKE_RESULT" "$PK_LAB_SOURCE/results/2026-02-01T000000Z-d/lab01.json"
+run log 01 'nothing was timed'
+[[ $(field Measured) == 'stream passes, not timed'* ]] || fail "measured: $(field Measured)"
+sed -i 's|results/2026-03|results/2026-02|' "$log"
+run_with 0 stream=pass/12
+expect 0 'right; speed not compared: no run was timed before'
+
 # ---- what fills in nothing ----
 run log 01 'another'
 cp "$log" "$fixture/waits"
