@@ -303,6 +303,17 @@ expect 2 'the build failed' oops 'lab-build.log'
 lab --backend=cpu hint 01.1
 expect 0 'newer pk-lab hint 01.1'
 
+# A semicolon that is missing ahead of a macro: the compiler names what the macro begins with, ./lab the line. (Clang
+# names the line by itself.)
+printf '%s\n' 'void student(void) {' '    int i = 0 // for one' '' '    /* a macro' '       begins */ PK_CHECK(i = 1);' '}' \
+    >"$root/labs/lab01_x/optimized.cu"
+printf '%s\n' '#define PK_CHECK(x) do { x; } while (0)' '#line 1 "labs/lab01_x/optimized.cu"' >"$root/student.c"
+cat "$root/labs/lab01_x/optimized.cu" >>"$root/student.c"
+lab --backend=cpu run 01
+if [[ $output != *'labs/lab01_x/optimized.cu:2:'* ]]; then
+    expect 2 'labs/lab01_x/optimized.cu:5: expected' 'A semicolon is missing above it, at the end of line 2:' 'int i = 0'
+fi
+
 # Ctrl-C while it builds: the compiler goes too.
 echo 'add_custom_command(TARGET pk-lab PRE_LINK COMMAND sh -c "touch started; exec sleep 77.'"$$"'" VERBATIM)' >>"$root/CMakeLists.txt"
 touch "$root/main.c"
