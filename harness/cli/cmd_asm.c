@@ -1,12 +1,13 @@
-/* `asm`: what the compiler makes of a kernel, beside its lines: PTX and the registers, shared memory and spills of its
- * machine code on CUDA; the host's machine code on the CPU device. The kernel's file is compiled once more, by the
- * command that the build has for it. */
+/* `asm`: what the compiler makes of a kernel, beside its lines: PTX, machine code, registers, shared memory and spills
+ * on CUDA; machine code and the same numbers on HIP; the host's machine code on the CPU device. The kernel's file is
+ * compiled once more, by the command that the build has for it. */
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "asm_text.h"
 #include "cli.h"
 #include "cli_config.h"
 #include "json_read.h"
@@ -123,9 +124,15 @@ static void drop_words(char *command, const char *begin, int words)
 /* The newest architecture that the command makes machine code for: "sm_90". */
 static void newest_arch(const char *command, char arch[16])
 {
+    long newest = 0;
     snprintf(arch, 16, "sm_80");
-    for (const char *at = strstr(command, "code=[sm_"); at; at = strstr(at + 1, "code=[sm_"))
-        snprintf(arch, 16, "%.*s", (int)strcspn(at + 6, "],"), at + 6);
+    for (const char *at = strstr(command, "sm_"); at; at = strstr(at + 1, "sm_")) {
+        const long number = strtol(at + strlen("sm_"), NULL, 10); /* "code=[compute_90,sm_90]", "code=[sm_90a]" */
+        if (at > command && strchr("[,", at[-1]) && number >= newest) {
+            newest = number;
+            snprintf(arch, 16, "%.*s", (int)strcspn(at, "],"), at);
+        }
+    }
 }
 
 /* In the build's folder; what the compiler said is in *output. */
@@ -139,99 +146,6 @@ static bool compile(const char *directory, const char *command, const char *opti
     return compiled;
 }
 
-/* ---- what is printed ---- */
-
-/* A line of source that nvcc wrote into the PTX, "///path/optimized.cu:58 code", as "// optimized.cu:58 code". */
-static void print_ptx_line(const char *line, size_t length)
-{
-    if (length >= 3 && !strncmp(line, "///", 3)) {
-        const char *colon = memchr(line, ':', length), *name = line + 2;
-        for (const char *at = line + 2; colon && at < colon; at++)
-            name = *at == '/' ? at + 1 : name;
-        for (length -= (size_t)(name - line); length && name[length - 1] == ' ';)
-            length--;
-        printf("// %.*s\n", (int)length, name);
-    } else if (length && !(length > 4 && !strncmp(line, "\t.loc", 5))) {
-        printf("%.*s\n", (int)length, line);
-    }
-}
-
-/* What ptxas says of the symbol: registers, shared memory, spills. */
-static void print_resources(const char *said, const char *symbol, size_t length, const char *arch)
-{
-    char *properties = cli_format("Function properties for %.*s\n", (int)length, symbol);
-    const char *at = strstr(said, properties);
-    at = at ? at + strlen(properties) : NULL;
-    const char *used = at ? strstr(at, "Used ") : NULL;
-    if (used)
-        cli_say(2, "%s: %.*s; %.*s", arch, (int)strcspn(used, "\n"), used, (int)strcspn(at + strspn(at, " "), "\n"),
-                at + strspn(at, " "));
-    free(properties);
-}
-
-/* Is it the kernel's symbol: its name behind the number of its letters, _Z10axpy_fusediif? */
-static bool is_symbol_of(const char *symbol, size_t length, const char *kernel)
-{
-    char *mangled = cli_format("%zu%s", strlen(kernel), kernel), *name = cli_copy(symbol, length);
-    const char *at = strstr(name, mangled);
-    const bool is = at && at > name && !isdigit((unsigned char)at[-1]);
-    free(name);
-    free(mangled);
-    return is;
-}
-
-static void print_ptx(asm_request *asked, const char *ptx, const char *said, const char *arch)
-{
-    static const char entry[] = ".entry ";
-    for (const char *at = strstr(ptx, entry); at; at = strstr(at + 1, entry)) {
-        const char *symbol = at + strlen(entry), *end = strstr(symbol, "\n}");
-        const size_t length = strcspn(symbol, "(");
-        if (!end || !is_symbol_of(symbol, length, asked->kernel))
-            continue;
-        printf("%s", asked->found ? "\n" : "");
-        print_resources(said, symbol, length, arch);
-        for (const char *line = at; line < end + 2; line += strcspn(line, "\n") + 1)
-            print_ptx_line(line, strcspn(line, "\n"));
-        asked->found = true;
-    }
-}
-
-/* "0000000000000040 <axpy_step(int, ...)>:" */
-static bool heads_function(const char *line)
-{
-    const size_t digits = strspn(line, "0123456789abcdef");
-    return digits >= 8 && !strncmp(line + digits, " <", 2);
-}
-
-/* "<axpy_step(int, ...)>:" or "<void stream_chain<1>(...)>:" at the head of a listing. */
-static bool heads_kernel(const char *line, const char *kernel)
-{
-    const size_t end = strcspn(line, "\n"), length = strlen(kernel);
-    for (const char *at = strstr(line, kernel); at && at < line + end; at = strstr(at + 1, kernel))
-        if (strchr("< :", at[-1]) && strchr("(<", at[length]))
-            return true;
-    return false;
-}
-
-static void print_listing(asm_request *asked, const char *listing)
-{
-    bool inside = false;
-    for (const char *line = listing; *line; line += strcspn(line, "\n") + (line[strcspn(line, "\n")] != '\0')) {
-        const size_t length = strcspn(line, "\n");
-        if (heads_function(line)) {
-            inside = heads_kernel(line, asked->kernel);
-            if (inside && !asked->found)
-                cli_say(
-                    2,
-                    "CPU device: machine code of this host, which is no GPU's. It has no registers, shared memory or "
-                    "spills of a GPU to tell.\n");
-            asked->found |= inside;
-        }
-        if (inside)
-            printf("%.*s\n", (int)length, line);
-    }
-}
-
 /* ---- a file ---- */
 
 static pk_status did_not_compile(const char *file, char *output)
@@ -242,7 +156,34 @@ static pk_status did_not_compile(const char *file, char *output)
     return status;
 }
 
-static pk_status show_ptx(asm_request *asked, const char *directory, char *command, const char *file)
+/* nvcc's folder, where its toolkit has nvdisasm too; "." where the command names none. */
+static char *folder_of_nvcc(const char *command)
+{
+    const char *nvcc = strstr(command, "/nvcc "), *begin = nvcc;
+    while (begin && begin > command && begin[-1] != ' ')
+        begin--;
+    return begin ? cli_copy(begin, (size_t)(nvcc - begin)) : cli_copy(".", 1);
+}
+
+static void show_sass(asm_request *asked, const char *toolkit, const char *cubin, const char *arch)
+{
+    char *folder = cli_shell_word(toolkit), *listing = NULL;
+    char *line = cli_format("PATH=$PATH:%s; command -v nvdisasm >/dev/null && exec nvdisasm -g -c %s", folder, cubin);
+    char *arguments[] = {"sh", "-c", line, NULL};
+    if (cli_capture(arguments, &listing) != 0)
+        cli_say(
+            2,
+            "\nNo machine code of %s: there is no nvdisasm on PATH or beside nvcc that can read it. It is a part of "
+            "the CUDA toolkit.",
+            arch);
+    else
+        asm_print_sass(listing, asked->kernel, arch);
+    free(listing);
+    free(line);
+    free(folder);
+}
+
+static pk_status show_nvidia(asm_request *asked, const char *directory, char *command, const char *file)
 {
     char arch[16], *output = NULL, *said = NULL;
     newest_arch(command, arch);
@@ -256,9 +197,12 @@ static pk_status show_ptx(asm_request *asked, const char *directory, char *comma
         status = did_not_compile(file, output);
     else {
         free(output);
-        char *ptx = cli_read_file(ptx_path);
+        char *ptx = cli_read_file(ptx_path), *toolkit = folder_of_nvcc(command);
         if (compile(directory, command, to_cubin, &said) && ptx)
-            print_ptx(asked, ptx, said, arch);
+            asked->found = asm_print_ptx(ptx, said, asked->kernel, arch);
+        if (asked->found)
+            show_sass(asked, toolkit, cubin, arch);
+        free(toolkit);
         free(said);
         free(ptx);
     }
@@ -271,7 +215,33 @@ static pk_status show_ptx(asm_request *asked, const char *directory, char *comma
     return status;
 }
 
-static pk_status show_host(asm_request *asked, const char *directory, const char *command, const char *file)
+/* The compiler's own listing has lines, registers and spills, and needs neither a bundler nor a disassembler. Of
+ * several architectures the last that the command names. */
+static pk_status show_amd(asm_request *asked, const char *directory, char *command, const char *file)
+{
+    static const char option[] = " --offload-arch=";
+    char arch[32] = "gfx90a", *output = NULL;
+    for (const char *at = strstr(command, option); at; at = strstr(at + 1, option))
+        (void)snprintf(arch, sizeof arch, "%.*s", (int)strcspn(at + strlen(option), " "), at + strlen(option));
+    drop_words(command, option, 1);
+    char *path = cli_format("%s/a.s", asked->folder);
+    char *options = cli_format("--offload-arch=%s --cuda-device-only -S -gline-tables-only -o %s", arch, path);
+    pk_status status = PK_OK;
+    if (!compile(directory, command, options, &output)) {
+        status = did_not_compile(file, output);
+    } else {
+        free(output);
+        char *assembly = cli_read_file(path);
+        asked->found = assembly && asm_print_amd(assembly, asked->kernel, arch);
+        free(assembly);
+    }
+    (void)unlink(path);
+    free(options);
+    free(path);
+    return status;
+}
+
+static pk_status show_host(asm_request *asked, const char *directory, char *command, const char *file)
 {
     char *object = cli_format("%s/a.o", asked->folder), *options = cli_format("-g -o %s", object), *output = NULL;
     char *arguments[] = {"objdump", "-d", "-l", "-S", "-C", "--no-show-raw-insn", object, NULL};
@@ -281,7 +251,7 @@ static pk_status show_host(asm_request *asked, const char *directory, const char
     } else {
         free(output);
         if (cli_capture(arguments, &output) == 0)
-            print_listing(asked, output);
+            asked->found = asm_print_host(output, asked->kernel);
         else
             status = pk_fail(PK_USAGE, "objdump is not there; install binutils");
         free(output);
@@ -292,13 +262,27 @@ static pk_status show_host(asm_request *asked, const char *directory, const char
     return status;
 }
 
+typedef pk_status show_unit(asm_request *asked, const char *directory, char *command, const char *file);
+
+static const struct {
+    const char *backend;
+    show_unit *show;
+} shown_by[] = {{"cpu", show_host}, {"cuda", show_nvidia}, {"hip-nvidia", show_nvidia}, {"hip", show_amd}};
+
+static show_unit *show_here(void)
+{
+    size_t i = 0;
+    while (i + 1 < sizeof shown_by / sizeof shown_by[0] && strcmp(shown_by[i].backend, PK_CLI_BACKEND) != 0)
+        i++;
+    return shown_by[i].show;
+}
+
 static pk_status show_file(asm_request *asked, const cJSON *unit)
 {
     char *directory = cli_json_text(unit, "directory"), *file = cli_json_text(unit, "file");
     char *command = cli_json_text(unit, "command");
     drop_words(command, " -o ", 2);
-    const pk_status status = !strcmp(PK_CLI_BACKEND, "cpu") ? show_host(asked, directory, command, file)
-                                                            : show_ptx(asked, directory, command, file);
+    const pk_status status = show_here()(asked, directory, command, file);
     free(command);
     free(file);
     free(directory);
@@ -354,8 +338,6 @@ static pk_status show_kernel(asm_request *asked)
     pk_status status = PK_OK;
     if (!cli_names_has(&kernels, asked->kernel))
         status = unknown_kernel(asked); /* and nothing is compiled for it */
-    else if (strcmp(PK_CLI_BACKEND, "cpu") != 0 && strcmp(PK_CLI_BACKEND, "cuda") != 0)
-        status = pk_fail(PK_USAGE, "asm knows the backends cuda and cpu: ./lab --backend=cuda asm, or =cpu");
     else if (!mkdtemp(folder))
         status = pk_fail(PK_USAGE, "no folder %s can be made; check TMPDIR", folder);
     else {
