@@ -18,6 +18,7 @@
 #include "pk/host.h"
 #include "pk/program.h"
 #include "print.h"
+#include "run.h"
 #include "runner.h"
 #include "trace_json.h"
 #include "watchdog.h"
@@ -330,13 +331,54 @@ static pk_status run_lines(session *s, sweep *w)
     return status;
 }
 
+/* Does the lab pose the same problem with the knob at another value: one that the same variants solve? */
+static bool is_same_problem(const session *s, size_t knob, long long other, long long *knobs)
+{
+    const pk_lab *lab = s->report.lab;
+    bool same = true;
+    for (size_t f = 0; lab->offers && f < pk_variant_file_count; f++) {
+        const pk_variant_list list = pk_variant_files[f].variants();
+        for (size_t v = 0; v < list.count; v++) {
+            pk_bench bench = {.lab = lab, .knobs = s->options.knobs};
+            const pk_run run = {.bench = &bench};
+            const bool offered = lab->offers(&run, list.variants[v].name);
+            memcpy(knobs, s->options.knobs, lab->knob_count * sizeof *knobs);
+            knobs[knob] = other;
+            bench.knobs = knobs;
+            same &= lab->offers(&run, list.variants[v].name) == offered;
+        }
+    }
+    return same;
+}
+
+/* --work=prefill keeps to the sweeps of prefill; --model=... is swept at that model. */
+static bool is_of_another_problem(const session *s, const sweep *w)
+{
+    const pk_lab *lab = s->report.lab;
+    bool another = false;
+    for (size_t a = 0; a < w->of->axis_count; a++) {
+        const pk_sweep_axis *axis = &w->of->axes[a];
+        const size_t knob = knob_index(lab, axis->knob);
+        bool among = false;
+        for (size_t i = 0; i < axis->count; i++)
+            among |= axis->values[i] == s->options.knobs[knob];
+        if (lab->knobs[knob].choices && s->options.knob_given[knob] && !among)
+            another |= !is_same_problem(s, knob, axis->values[0], w->knobs);
+    }
+    return another;
+}
+
 static pk_status run_sweep(session *s, const pk_sweep *of)
 {
     sweep w = {.of = of};
     w.knobs = calloc(s->report.lab->knob_count + 1, sizeof *w.knobs);
     w.first_result = calloc(of->axes[0].count, sizeof *w.first_result);
     w.refused = calloc(of->axes[0].count, sizeof *w.refused);
-    pk_status status = w.knobs && w.first_result && w.refused ? run_lines(s, &w) : pk_out_of_memory(s->report.lab->id);
+    pk_status status = PK_OK;
+    if (!w.knobs || !w.first_result || !w.refused)
+        status = pk_out_of_memory(s->report.lab->id);
+    else if (!is_of_another_problem(s, &w))
+        status = run_lines(s, &w);
     free(w.knobs);
     free(w.first_result);
     free(w.refused);

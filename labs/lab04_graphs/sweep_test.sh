@@ -16,6 +16,12 @@ code=$?
 [ "$code" -ne 0 ] && cat "$folder/said" && exit "$code"
 "$pk_lab" plot "$folder" >"$folder/drawn" 2>&1 || { cat "$folder/drawn"; exit 1; }
 
+# Of one problem: the sweeps of the others are left out, and those over models keep the model that was given.
+"$program" --quick --work=prefill --requests=1 --model=tiny-qwen2 --sweep=quick --time-limit=0.01 \
+    "--json=$folder/prefill.json" >"$folder/said" 2>&1
+code=$?
+[ "$code" -ne 0 ] && cat "$folder/said" && exit "$code"
+
 python3 - "$folder" <<'CODE'
 import json, math, pathlib, re, sys
 
@@ -78,6 +84,10 @@ for (variant, knobs), point in points.items():
         faults.append(f"{name}: {paid} is not in the figure, which has {shown}")
 if expected < 4:
     faults.append(f"only {expected} points time a graph's making: the sweep over nodes has three, and decode one")
+prefill = json.loads((folder / "prefill.json").read_text())["results"]
+swept = {name for point in prefill for name in point["params"] if point["params"][name] != prefill[0]["params"][name]}
+if swept != {"exact", "prompt"}:
+    faults.append(f"--work=prefill swept {swept} in {len(prefill)} points, and is to sweep lengths of prompts alone")
 for fault in faults:
     print("sweep_test:", fault)
 sys.exit(bool(faults))
