@@ -3,8 +3,9 @@ if (times + rates < 1) {
     print 'needs a figure that was measured: ./lab calibrate'
     exit status 77
 }
-# A row of 24 units each, and what stands above and below.
-height = 164 + 27 * (times + rates) + (rates ? 60 : 0)
+# A row of 27 units each, and what stands above and below: numbers, the axis's name and the note.
+foot = 109.0
+height = 75 + foot + 27 * (times + rates) + (rates ? 60 : 0)
 load theme
 unset key
 set tics scale 0.4
@@ -37,12 +38,12 @@ set multiplot
 top = 1 - 58.0 / height
 split = (rates ? top - 27.0 * times / height : 0)
 set lmargin at screen 0.41
-set rmargin at screen 0.95
+set rmargin at screen 0.94
 set logscale x
 
 if (times) {
     set tmargin at screen top
-    set bmargin at screen (rates ? split : 89.0 / height)
+    set bmargin at screen (rates ? split : foot / height)
     set xrange [times_low : times_high]
     set yrange [times - 0.4 : -0.6]
     eval 'set xtics (' . ticks_between(times_low, times_high) . ')'
@@ -54,7 +55,7 @@ unset label 1003
 unset label 1005
 if (rates) {
     set tmargin at screen split - 68.0 / height
-    set bmargin at screen 89.0 / height
+    set bmargin at screen foot / height
     set xrange [rates_low : rates_high]
     set yrange [rates - 0.4 : -0.6]
     eval 'set xtics (' . ticks_between(rates_low, rates_high) . ')'
