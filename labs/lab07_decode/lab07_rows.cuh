@@ -75,20 +75,23 @@ template <int HAND, int U, int F>
 static __device__ inline float lab07_read_x(const lab07_ring_view *v, const lab07_block *b, const lab07_task *task,
                                             int units, lab07_slice<U> *slice)
 {
-    uint4 gain[U], row[U];
+    uint4 gain[U];
     float4 low[U] = {}, high[U] = {};
     float squares = 0;
 #pragma unroll
     for (int i = 0; i < U; i++) {
         const int unit = lab07_slot<F>(b, &slice->team, i);
-        gain[i] = row[i] = make_uint4(0, 0, 0, 0);
+        gain[i] = make_uint4(0, 0, 0, 0);
         if (unit >= units)
             continue;
         if (task->gain)
             gain[i] = ((const uint4 *)task->gain)[unit];
-        if (!task->x)
-            row[i] = ((const uint4 *)task->row)[unit];
-        else {
+        if (!task->x) {
+            float row[8];
+            pk_unpack_bf16(((const uint4 *)task->row)[unit], row);
+            low[i] = make_float4(row[0], row[1], row[2], row[3]);
+            high[i] = make_float4(row[4], row[5], row[6], row[7]);
+        } else {
             low[i] = lab07_load_4(task->x + 8 * unit);
             high[i] = lab07_load_4(task->x + 8 * unit + 4);
         }
@@ -103,8 +106,6 @@ static __device__ inline float lab07_read_x(const lab07_ring_view *v, const lab0
         }
         of[0] = low[i].x, of[1] = low[i].y, of[2] = low[i].z, of[3] = low[i].w;
         of[4] = high[i].x, of[5] = high[i].y, of[6] = high[i].z, of[7] = high[i].w;
-        if (!task->x)
-            pk_unpack_bf16(row[i], of);
         if (!task->gain)
             continue;
         pk_unpack_bf16(gain[i], weight);

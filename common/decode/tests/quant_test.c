@@ -89,7 +89,7 @@ static void draw(float *w, size_t count, float scale, float centre, uint64_t see
 /* Each weight is within half a step, whatever fp16 made of the step. */
 static void check_q8_0(const float *w)
 {
-    unsigned char block[PK_Q8_0_BYTES];
+    unsigned char block[48]; /* a row of one block, up to its pitch */
     float back[PK_Q8_0_WEIGHTS];
     pk_quant_row(PK_QUANT_Q8_0, w, PK_Q8_0_WEIGHTS, block);
     pk_quant_row_to_float(PK_QUANT_Q8_0, block, PK_Q8_0_WEIGHTS, back);
