@@ -151,14 +151,14 @@ static inline pk_status lab05_plan_shaped(pk_run *run, lab05_prefill_kernel kern
     return PK_OK;
 }
 
-/* Blocks of a shaped prefill by bulk copies: two of three processors, so that decode has the others for itself; few
+/* Blocks of a shaped prefill by bulk copies: five of seven processors, so that decode has the others for itself; few
  * over the bus, which is slower than a processor. */
 static inline int lab05_native_blocks(const pk_run *run)
 {
     enum { OFFLOAD_BLOCKS = 8 };
     const int processors = pk_run_device(run)->processors, asked = lab05_bursts_of(run)->blocks;
     const int best =
-        lab05_of(run)->work == LAB05_OFFLOAD && processors > OFFLOAD_BLOCKS ? OFFLOAD_BLOCKS : (2 * processors + 2) / 3;
+        lab05_of(run)->work == LAB05_OFFLOAD && processors > OFFLOAD_BLOCKS ? OFFLOAD_BLOCKS : (5 * processors + 6) / 7;
     return asked ? asked : best;
 }
 
