@@ -124,8 +124,12 @@ static __device__ inline void pk_gemm_tile(const uint16_t *x, const uint16_t *w,
 {
     float sums[2][4][4] = {};
     pk_gemm_sum_tile(x, w, m, n, k, sums);
+#pragma unroll /* all of it: else sums, whose places are then computed, are in local memory, in the products' loop too \
+                */
     for (int i = 0; i < 2; i++)
+#pragma unroll
         for (int j = 0; j < 4; j++)
+#pragma unroll
             for (int e = 0; e < 4; e++)
                 pk_gemm_end_inside(end, m, n, pk_gemm_row_of(i, e), pk_gemm_column_of(j, e), sums[i][j][e]);
 }
@@ -137,8 +141,11 @@ static __device__ inline void pk_gemm_tile_pairs(const uint16_t *x, const uint16
     enum { APART = PK_GEMM_PAIR_APART / 8 }; /* results of 8 columns */
     float sums[2][4][4] = {};
     pk_gemm_sum_tile(x, w, m, n, k, sums);
+#pragma unroll /* as above */
     for (int i = 0; i < 2; i++)
+#pragma unroll
         for (int j = 0; j < APART; j++)
+#pragma unroll
             for (int e = 0; e < 4; e++)
                 pk_gemm_end_pair_inside(end, m, n, pk_gemm_row_of(i, e), pk_gemm_column_of(j, e), sums[i][j][e],
                                         sums[i][j + APART][e]);

@@ -46,13 +46,13 @@ static __device__ inline candidate best_of_block(candidate mine, candidate *shar
     const int warps = blockDim.x / PK_LANES;
     if (warps == 1)
         return mine;
-    __syncthreads();
     if (threadIdx.x % PK_LANES == 0)
         shared[threadIdx.x / PK_LANES] = mine;
     __syncthreads();
     for (int w = 0; w < warps; w++)
         if (comes_before(shared[w], mine))
             mine = shared[w];
+    __syncthreads(); /* it may be written again */
     return mine;
 }
 
