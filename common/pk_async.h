@@ -285,4 +285,19 @@ static __device__ inline void pk_async_fence(void)
 
 #endif
 
+/* Where a chunk is in a ring of stages, each with barriers of its own: and the parity of their phases, 0, 1, 0, ... */
+typedef struct pk_ring_turn {
+    int stage;
+    unsigned parity;
+} pk_ring_turn;
+
+static __device__ inline pk_ring_turn pk_ring_next(pk_ring_turn turn, int stages)
+{
+    if (++turn.stage == stages) {
+        turn.stage = 0;
+        turn.parity ^= 1u;
+    }
+    return turn;
+}
+
 #endif

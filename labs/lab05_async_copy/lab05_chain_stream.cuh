@@ -87,24 +87,8 @@ static __device__ inline void lab05_chain_begin(const lab05_chain_view *v, const
     __syncthreads();
 }
 
-/* ---- where in the ring ---- */
-
-typedef struct lab05_chain_turn { /* a chunk's stage, and the parity of the phases of its barriers: 0, 1, 0, ... */
-    int stage;
-    unsigned parity;
-} lab05_chain_turn;
-
-static __device__ inline lab05_chain_turn lab05_chain_next(const lab05_chain_view *v, lab05_chain_turn turn)
-{
-    if (++turn.stage == v->stages) {
-        turn.stage = 0;
-        turn.parity ^= 1u;
-    }
-    return turn;
-}
-
 static __device__ inline unsigned char *lab05_chain_buffer(const lab05_chain_view *v, const lab05_chain_block *b,
-                                                           lab05_chain_turn turn)
+                                                           pk_ring_turn turn)
 {
     return b->stages + (size_t)turn.stage * v->stage_bytes;
 }
@@ -113,8 +97,8 @@ static __device__ inline unsigned char *lab05_chain_buffer(const lab05_chain_vie
 
 typedef struct lab05_chain_asking { /* which copy is next: the producer's own */
     int k;                          /* its number, from 0 */
-    lab05_chain_turn turn;          /* where it goes */
-    lab05_chain_turn behind;        /* where copy k - v->limit went, if there was one */
+    pk_ring_turn turn;              /* where it goes */
+    pk_ring_turn behind;            /* where copy k - v->limit went, if there was one */
 } lab05_chain_asking;
 
 /* Steps: wait until fewer than v->limit copies are under way; copy a chunk into the ring, when there is room. */
@@ -128,9 +112,9 @@ static __device__ inline void lab05_chain_ask(const lab05_chain_view *v, const l
 {
     hold_back(v, b, at);
     ask_chunk(v, b, at, from, bytes);
-    at->turn = lab05_chain_next(v, at->turn);
+    at->turn = pk_ring_next(at->turn, v->stages);
     if (at->k >= v->limit)
-        at->behind = lab05_chain_next(v, at->behind);
+        at->behind = pk_ring_next(at->behind, v->stages);
     at->k++;
 }
 
@@ -241,7 +225,7 @@ static __device__ inline void lab05_chain_add(const lab05_chain_block *b, const 
 
 /* A step: the chunk of this turn, when it has landed, added to sum[0 .. rows - 1]; then its stage given back. */
 template <int U, int N>
-static __device__ inline void use_chunk(const lab05_chain_view *v, const lab05_chain_block *b, lab05_chain_turn turn,
+static __device__ inline void use_chunk(const lab05_chain_view *v, const lab05_chain_block *b, pk_ring_turn turn,
                                         const lab05_chain_slice<U> *x, int rows, int first, int units, float *sum);
 /* A step: an output that is its own flag. */
 static __device__ inline void write_output(const lab05_chain_view *v, int pass, int at, float value);
@@ -265,7 +249,7 @@ static __device__ inline void lab05_chain_put(const lab05_chain_block *b, float 
 typedef struct lab05_chain_place { /* where the consumers are */
     int pass, phase;
     int group; /* of rows, from 0 on through all phases */
-    lab05_chain_turn turn;
+    pk_ring_turn turn;
     unsigned arrived; /* of all blocks, when the next meeting is over: less the grid */
 } lab05_chain_place;
 
@@ -306,7 +290,7 @@ static __device__ inline void lab05_chain_rows(const lab05_chain_view *v, const 
                     const int units = part->units - unit < part->piece_units ? part->units - unit : part->piece_units;
                     __syncwarp(); /* or a chunk is used as many times as the warp has parts */
                     use_chunk<U, N>(v, b, at->turn, x, left < N ? left : N, unit, units, &sum[c]);
-                    at->turn = lab05_chain_next(v, at->turn);
+                    at->turn = pk_ring_next(at->turn, v->stages);
                 }
             }
             lab05_chain_put(b, sums + row * b->stride, sum);

@@ -58,10 +58,10 @@ static __device__ inline void ask_chunk(const lab05_chain_view *v, const lab05_c
 }
 
 template <int U, int N>
-static __device__ inline void use_chunk(const lab05_chain_view *v, const lab05_chain_block *b, lab05_chain_turn turn,
+static __device__ inline void use_chunk(const lab05_chain_view *v, const lab05_chain_block *b, pk_ring_turn turn,
                                         const lab05_chain_slice<U> *x, int rows, int first, int units, float *sum)
 {
-    const lab05_chain_turn waits_for = v->planted == OTHER_STAGE ? lab05_chain_next(v, turn) : turn;
+    const pk_ring_turn waits_for = v->planted == OTHER_STAGE ? pk_ring_next(turn, v->stages) : turn;
     const bool gives = v->planted != ONE_WARP_GIVES || lab05_chain_warp() == 0;
     if (v->planted != UNWAITED)
         pk_async_barrier_wait(&b->full[waits_for.stage], v->planted == PARITY_STUCK ? 0 : waits_for.parity);

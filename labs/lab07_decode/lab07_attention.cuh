@@ -14,7 +14,10 @@
 #define LAB07_TAKES_NEWEST(v) true
 #endif
 
-enum { LAB07_MOST_TURNS = MOST_HEAD_DIM / 2 / PK_LANES }; /* pairs of a head that a lane has */
+enum {
+    LAB07_MOST_TURNS = MOST_HEAD_DIM / 2 / PK_LANES,  /* pairs of a head that a lane has */
+    LAB07_MOST_OF_PART = MOST_HEAD_DIM / PK_LANES + 1 /* floats of a head's part */
+};
 
 typedef struct lab07_pairs { /* a lane's pairs (i, i + head_dim / 2) of a head, i = lane, lane + 32, ... */
     float low[LAB07_MOST_TURNS], high[LAB07_MOST_TURNS];
@@ -31,26 +34,45 @@ static __device__ inline void take_key(const lab07_ring_view *v, float score, bo
 static __device__ inline float merge_parts_in_order(const lab07_ring_view *v, const float *parts, int count, int stride,
                                                     int i, float *top, float *weight);
 
-/* Outputs of the product, a head's: waited for one by one. */
-template <int HAND> static __device__ inline float lab07_get(const float *from)
+/* N outputs of a lane, those of NULL 0: all asked for before any is waited for, and then, together, those that lack. */
+template <int HAND, int N> static __device__ inline void lab07_get_each(const float *const *from, float *got)
 {
-    float got = lab07_load(from);
-    while (HAND == LAB07_FLAG && lab07_is_poison(got)) {
+    bool lacks = HAND == LAB07_FLAG;
+#pragma unroll
+    for (int i = 0; i < N; i++)
+        got[i] = from[i] ? lab07_load(from[i]) : 0;
+    while (lacks) {
+        lacks = false;
+#pragma unroll
+        for (int i = 0; i < N; i++)
+            lacks |= lab07_is_poison(got[i]);
+        if (!lacks)
+            break;
         PK_SPIN_PAUSE();
-        got = lab07_load(from);
+#pragma unroll
+        for (int i = 0; i < N; i++)
+            if (lab07_is_poison(got[i]))
+                got[i] = lab07_load(from[i]);
     }
-    return got;
 }
 
 template <int HAND>
 static __device__ inline void lab07_read_head(const lab07_ring_view *v, const float *from, lab07_pairs *p)
 {
     const int half = v->head_dim / 2;
+    const float *each[2 * LAB07_MOST_TURNS];
+    float got[2 * LAB07_MOST_TURNS];
 #pragma unroll
     for (int t = 0; t < LAB07_MOST_TURNS; t++) {
         const int i = lab07_lane() + t * PK_LANES;
-        p->low[t] = i < half ? lab07_get<HAND>(from + i) : 0;
-        p->high[t] = i < half ? lab07_get<HAND>(from + half + i) : 0;
+        each[2 * t] = i < half ? from + i : NULL;
+        each[2 * t + 1] = i < half ? from + half + i : NULL;
+    }
+    lab07_get_each<HAND, 2 * LAB07_MOST_TURNS>(each, got);
+#pragma unroll
+    for (int t = 0; t < LAB07_MOST_TURNS; t++) {
+        p->low[t] = got[2 * t];
+        p->high[t] = got[2 * t + 1];
     }
 }
 
@@ -146,7 +168,7 @@ static __device__ inline void lab07_take_segment(const lab07_ring_view *v, const
 {
     const int most = lab07_chunk_keys(v), end = segment->end < b->position ? segment->end : b->position;
     for (int first = segment->first; first < end; first += most) {
-        const lab07_turn keys = at->turn, values = lab07_next(v, keys);
+        const pk_ring_turn keys = at->turn, values = pk_ring_next(keys, v->stages);
         pk_async_barrier_wait(&b->full[keys.stage], keys.parity);
         pk_async_barrier_wait(&b->full[values.stage], values.parity);
         lab07_take_keys<G>(v, b, (const uint16_t *)(b->stages + (size_t)keys.stage * v->stage_bytes),
@@ -154,7 +176,7 @@ static __device__ inline void lab07_take_segment(const lab07_ring_view *v, const
                            end - first < most ? end - first : most, s);
         pk_async_barrier_arrive(&b->empty[keys.stage]);
         pk_async_barrier_arrive(&b->empty[values.stage]);
-        at->turn = lab07_next(v, values);
+        at->turn = pk_ring_next(values, v->stages);
         __syncwarp();
     }
     if (segment->end > b->position && LAB07_TAKES_NEWEST(v))
@@ -248,8 +270,18 @@ static __device__ inline void lab07_fetch_part(const lab07_ring_view *v, const l
     const int kv_head = head / v->group, first = (int)(lab07_share(&b->spread, block) / b->spread.keys);
     const float *const from =
         lab07_outputs(v, b, at->layer, 0) + lab07_partial(v, block, kv_head - first, head % v->group);
-    for (int i = lab07_lane(); i < v->head_dim + 2; i += PK_LANES)
-        to[i] = lab07_get<HAND>(from + i);
+    const float *each[LAB07_MOST_OF_PART];
+    float got[LAB07_MOST_OF_PART];
+#pragma unroll
+    for (int t = 0; t < LAB07_MOST_OF_PART; t++) {
+        const int i = lab07_lane() + t * PK_LANES;
+        each[t] = i < v->head_dim + 2 ? from + i : NULL;
+    }
+    lab07_get_each<HAND, LAB07_MOST_OF_PART>(each, got);
+#pragma unroll
+    for (int t = 0; t < LAB07_MOST_OF_PART; t++)
+        if (each[t])
+            to[lab07_lane() + t * PK_LANES] = got[t];
 }
 
 /* One head's parts, in the order of their blocks. */

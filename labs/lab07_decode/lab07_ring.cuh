@@ -219,28 +219,12 @@ static __device__ inline void lab07_meet_blocks(unsigned *arrivals, unsigned tar
         PK_SPIN_PAUSE();
 }
 
-/* ---- where in the ring ---- */
-
-typedef struct lab07_turn { /* a chunk's stage, and the parity of the phases of its barriers */
-    int stage;
-    unsigned parity;
-} lab07_turn;
-
-static __device__ inline lab07_turn lab07_next(const lab07_ring_view *v, lab07_turn turn)
-{
-    if (++turn.stage == v->stages) {
-        turn.stage = 0;
-        turn.parity ^= 1u;
-    }
-    return turn;
-}
-
 /* ---- the warp that copies ---- */
 
 typedef struct lab07_asking {
-    int k;             /* copies asked for, up to the limit */
-    lab07_turn turn;   /* where the next one goes */
-    lab07_turn behind; /* where the one `limit` before it went */
+    int k;               /* copies asked for, up to the limit */
+    pk_ring_turn turn;   /* where the next one goes */
+    pk_ring_turn behind; /* where the one `limit` before it went */
 } lab07_asking;
 
 /* By one lane. Waits for buffers and for copies, and never for what another block computes. */
@@ -249,13 +233,13 @@ static __device__ inline void lab07_ask(const lab07_ring_view *v, const lab07_bl
 {
     if (at->k == v->limit) {
         pk_async_barrier_wait(&b->full[at->behind.stage], at->behind.parity);
-        at->behind = lab07_next(v, at->behind);
+        at->behind = pk_ring_next(at->behind, v->stages);
     } else
         at->k++;
     pk_async_barrier_wait(&b->empty[at->turn.stage], at->turn.parity ^ 1u);
     pk_async_barrier_arrive_expect(&b->full[at->turn.stage], bytes);
     pk_bulk_copy(b->stages + (size_t)at->turn.stage * v->stage_bytes, from, bytes, &b->full[at->turn.stage]);
-    at->turn = lab07_next(v, at->turn);
+    at->turn = pk_ring_next(at->turn, v->stages);
 }
 
 /* Rows of a group in one run: as many as warps add up together, or half as many where a row is two. */
@@ -323,7 +307,7 @@ static __device__ inline void lab07_sync(const lab07_block *b)
 typedef struct lab07_at { /* where the consumers are */
     int layer;
     int group, phase; /* groups of rows, and phases that had some, from 0 on through all of them */
-    lab07_turn turn;
+    pk_ring_turn turn;
     unsigned arrived; /* of all blocks, when the next barrier is over: less the grid */
 } lab07_at;
 

@@ -164,8 +164,8 @@ static __device__ inline void lab07_dot_blocks(const lab07_ring_view *v, const l
  * before it has landed: a stage's turns must not overtake each other. */
 template <int U, int N, int F>
 static __device__ inline void lab07_use_chunk(const lab07_ring_view *v, const lab07_block *b, const lab07_matrix *m,
-                                              lab07_turn turn, const lab07_slice<U> *x, bool mine, int rows, int first,
-                                              int units, float *sum)
+                                              pk_ring_turn turn, const lab07_slice<U> *x, bool mine, int rows,
+                                              int first, int units, float *sum)
 {
     const uint4 *const chunk = (const uint4 *)(b->stages + (size_t)turn.stage * v->stage_bytes);
     pk_async_barrier_wait(&b->full[turn.stage], turn.parity);
@@ -223,7 +223,7 @@ static __device__ inline void lab07_rows(const lab07_ring_view *v, const lab07_b
                         const int units = m->units - unit < m->piece_units ? m->units - unit : m->piece_units;
                         __syncwarp(); /* or a chunk is used as many times as the warp has parts */
                         lab07_use_chunk<U, N, F>(v, b, m, at->turn, x, mine, left < N ? left : N, unit, units, &sum[c]);
-                        at->turn = lab07_next(v, at->turn);
+                        at->turn = pk_ring_next(at->turn, v->stages);
                     }
                 }
                 const float of_warp = mine ? pk_sum_lanes_of<LAB07_BATCH>(sum) : 0;

@@ -97,7 +97,7 @@ static __device__ inline void ask_chunk(const lab05_chain_view *v, const lab05_c
 
 /* By all lanes of a warp that computes. */
 template <int U, int N>
-static __device__ inline void use_chunk(const lab05_chain_view *v, const lab05_chain_block *b, lab05_chain_turn turn,
+static __device__ inline void use_chunk(const lab05_chain_view *v, const lab05_chain_block *b, pk_ring_turn turn,
                                         const lab05_chain_slice<U> *x, int rows, int first, int units, float *sum)
 {
     /* STEP lab05.19 for chain-ahead, chain-limit, chain-flag, chain-shares, chain-free, chain-read: wait for the chunk, add it up, give the stage back (about 3 lines) */
