@@ -33,7 +33,7 @@ static __device__ inline bool comes_before(candidate a, candidate b)
     return a.token >= 0 && (b.token < 0 || a.value > b.value || (a.value == b.value && a.token < b.token));
 }
 
-static __device__ inline candidate best_of_block(candidate mine, candidate *shared)
+static __device__ inline candidate best_of_lanes(candidate mine)
 {
 #pragma unroll
     for (int bit = PK_LANES / 2; bit > 0; bit /= 2) {
@@ -43,6 +43,12 @@ static __device__ inline candidate best_of_block(candidate mine, candidate *shar
         if (comes_before(other, mine))
             mine = other;
     }
+    return mine;
+}
+
+static __device__ inline candidate best_of_block(candidate mine, candidate *shared)
+{
+    mine = best_of_lanes(mine);
     const int warps = blockDim.x / PK_LANES;
     if (warps == 1)
         return mine;

@@ -16,7 +16,8 @@ static int sums_of(const char *variant)
 {
     if (strncmp(variant, "ring-", 5) != 0)
         return LAB07_SUMS_OF_LAUNCHES;
-    return strncmp(variant, "ring-spread", 11) == 0 || strncmp(variant, "ring-quant", 10) == 0
+    return strncmp(variant, "ring-spread", 11) == 0 || strncmp(variant, "ring-many", 9) == 0 ||
+                   strncmp(variant, "ring-quant", 10) == 0
                ? LAB07_SUMS_OF_SHARES
                : LAB07_SUMS_OF_WHOLE_HEADS;
 }

@@ -53,9 +53,11 @@ typedef struct lab07_ring_view { /* what the kernel is given, by value; pointers
     int merge_parts;                       /* parts of heads that a block puts together at once */
     int share_keys, segments, part_floats; /* see lab07_plan.cuh; floats of one head's part */
     lab07_places at;
-    float *out;         /* [LAB07_SETS][layers][at.floats] */
-    unsigned *arrivals; /* [1]: of blocks, at all barriers of the repetition */
-    unsigned arrived;   /* what it counts when the launch begins */
+    float *out;                     /* [LAB07_SETS][layers][at.floats] */
+    unsigned long long *candidates; /* [LAB07_SETS][blocks][top_k], of a launch of many steps: see lab07_many.cuh */
+    unsigned long long *next;       /* [1]: likewise */
+    unsigned *arrivals;             /* [1]: of blocks, at all barriers of the repetition */
+    unsigned arrived;               /* what it counts when the launch begins */
     int stages;
     unsigned stage_bytes;
     int limit; /* copies under way at most */
@@ -93,6 +95,16 @@ static inline size_t lab07_shared_bytes(const lab07_ring_view *v, int consumers)
            lab07_floats_of_block(v, consumers) * sizeof(float);
 }
 
+/* The step that begins takes in `token` at `position`. */
+static __device__ inline void lab07_stand(const lab07_ring_view *v, lab07_block *b, int step, int position, int token)
+{
+    b->step = step;
+    b->token = token >= 0 && token < v->vocab ? token : 0;
+    b->appends = position < v->capacity;
+    b->position = b->appends ? position : v->capacity - 1;
+    b->spread = lab07_spread_of(v->kv_heads, b->position + 1, (int)gridDim.x, v->share_keys);
+}
+
 /* By all threads, before anything else. */
 static __device__ inline lab07_block lab07_begin(const lab07_ring_view *v, unsigned char *shared)
 {
@@ -109,12 +121,7 @@ static __device__ inline lab07_block lab07_begin(const lab07_ring_view *v, unsig
     b.squares = b.sums + 2 * LAB07_GROUP * b.stride;
     b.residual = b.squares + 2 * b.consumers;
     b.merge = b.residual + v->most_rows;
-    b.position = v->state->position;
-    b.step = v->state->step;
-    b.token = v->state->token >= 0 && v->state->token < v->vocab ? v->state->token : 0;
-    b.appends = b.position < v->capacity;
-    b.position = b.appends ? b.position : v->capacity - 1;
-    b.spread = lab07_spread_of(v->kv_heads, b.position + 1, (int)gridDim.x, v->share_keys);
+    lab07_stand(v, &b, v->state->step, v->state->position, v->state->token);
     if (threadIdx.x == 0) {
         for (int i = 0; i < v->stages; i++) {
             pk_async_barrier_init(&b.full[i], 1);

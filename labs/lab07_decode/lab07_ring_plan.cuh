@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "lab07_launches.cuh"
+#include "lab07_many.cuh"
 #include "lab07_stream.cuh"
 
 typedef void (*lab07_ring_kernel)(lab07_ring_view);
@@ -34,6 +35,8 @@ typedef void (*lab07_shares)(const lab07_matrix *matrix, int blocks, double fair
 /* The same, which reads any of pk_quant's formats. */
 #define LAB07_QUANT_KERNEL(run, hand)                                                                                  \
     (lab07_group_of(run) <= 4 ? stream_step<hand, 4, true> : stream_step<hand, LAB07_MOST_GROUP, true>)
+
+#define LAB07_MANY_KERNEL(run) (lab07_group_of(run) <= 4 ? stream_many<4> : stream_many<LAB07_MOST_GROUP>)
 
 static inline int lab07_group_of(const pk_run *run)
 {
@@ -426,13 +429,17 @@ static inline pk_status lab07_quant_prepare(pk_run *run, lab07_ring_kernel kerne
     how.record = lab07_choose_told;
     how.context = &v->choose;
     PK_TRY(pk_decode_step(d, lab07_at_device(lab), &how, stream));
-    plan->out_bytes = (size_t)LAB07_SETS * (size_t)v->layers * (size_t)v->at.floats * sizeof(float);
+    const size_t floats = (size_t)LAB07_SETS * (size_t)v->layers * (size_t)v->at.floats;
+    const size_t candidates = (size_t)LAB07_SETS * (size_t)plan->blocks * (size_t)v->choose.top_k;
+    plan->out_bytes = floats * sizeof(float) + (candidates + 1) * sizeof(unsigned long long);
     PK_TRY(lab07_upload(&plan->parts, plan->part, part_bytes, stream));
     PK_TRY(lab07_upload(&plan->layers, d->layer, (size_t)v->layers * sizeof *d->layer, stream));
     PK_TRY(pk_device_alloc(&plan->out, plan->out_bytes));
     v->parts = (const lab07_part *)plan->parts;
     v->layer = (const pk_device_layer *)plan->layers;
     v->out = (float *)plan->out;
+    v->candidates = (unsigned long long *)(v->out + floats);
+    v->next = v->candidates + candidates;
     PK_TRY(lab07_stamps_prepare(run, plan));
     lab07_print_plan(run, plan);
     return PK_OK;
@@ -446,7 +453,7 @@ static inline pk_status lab07_ring_prepare(pk_run *run, lab07_ring_kernel kernel
     return lab07_quant_prepare(run, kernel, barriers, share_keys, shares);
 }
 
-/* Both sets poisoned, and no stamps: before the first step of a repetition. */
+/* Both sets poisoned, of candidates too, no token, and no stamps: before the first step of a repetition. */
 static inline pk_status lab07_ring_poison(pk_run *run)
 {
     const lab07_ring_plan *const plan = lab07_ring_plan_of(run);

@@ -10,12 +10,11 @@
 static __device__ inline void stream_layer(const lab07_ring_view *v, const lab07_block *b, lab07_asking *at,
                                            const pk_device_layer *layer);
 
-static __device__ inline void lab07_produce(const lab07_ring_view *v, const lab07_block *b)
+static __device__ inline void lab07_produce(const lab07_ring_view *v, const lab07_block *b, lab07_asking *at)
 {
-    lab07_asking at = {0, {0, 0}, {0, 0}};
     for (int i = 0; i < v->layers; i++)
-        stream_layer(v, b, &at, &v->layer[i]);
-    lab07_ask_rows(v, b, &at, LAB07_LOGITS, v->logits_weight);
+        stream_layer(v, b, at, &v->layer[i]);
+    lab07_ask_rows(v, b, at, LAB07_LOGITS, v->logits_weight);
 }
 
 /* Behind a phase, where blocks meet. What any of them wrote before is there for what any of them does after. */
@@ -94,27 +93,27 @@ template <int HAND> static __host__ __device__ inline unsigned lab07_step_barrie
     return (HAND == LAB07_BARRIER ? (unsigned)(layers * LAB07_PHASES) : 0u) + 1u;
 }
 
+/* A step. `at`: where the one before has left it. */
 template <int HAND, int G, bool QUANT>
-static __device__ inline void lab07_consume(const lab07_ring_view *v, const lab07_block *b)
+static __device__ inline void lab07_consume(const lab07_ring_view *v, const lab07_block *b, lab07_at *at)
 {
-    lab07_at at = {0, 0, 0, {0, 0}, v->arrived};
     lab07_stamp_ns(v, b, false);
     lab07_begin_residual(v, b);
     for (int phase = 0; phase <= v->layers * LAB07_LOGITS; phase++) { /* one call of each, as they are large */
         const int which = phase < v->layers * LAB07_LOGITS ? phase % LAB07_LOGITS : LAB07_LOGITS;
-        at.layer = phase / LAB07_LOGITS;
-        const lab07_task task = lab07_task_of(v, b, at.layer, which);
-        lab07_phase_begins(v, b, at.layer, lab07_phase_of(which));
-        lab07_product<HAND, QUANT>(v, b, &at, &task);
-        lab07_phase_ends<HAND>(v, b, &at, lab07_phase_of(which));
+        at->layer = phase / LAB07_LOGITS;
+        const lab07_task task = lab07_task_of(v, b, at->layer, which);
+        lab07_phase_begins(v, b, at->layer, lab07_phase_of(which));
+        lab07_product<HAND, QUANT>(v, b, at, &task);
+        lab07_phase_ends<HAND>(v, b, at, lab07_phase_of(which));
         if (which != LAB07_QKV)
             continue;
-        lab07_phase_begins(v, b, at.layer, LAB07_PHASE_ATTEND);
-        lab07_attend<HAND, G>(v, b, &at);
-        lab07_phase_ends<HAND>(v, b, &at, LAB07_PHASE_ATTEND);
-        lab07_phase_begins(v, b, at.layer, LAB07_PHASE_MERGE);
-        lab07_merge<HAND>(v, b, &at);
-        lab07_phase_ends<HAND>(v, b, &at, LAB07_PHASE_MERGE);
+        lab07_phase_begins(v, b, at->layer, LAB07_PHASE_ATTEND);
+        lab07_attend<HAND, G>(v, b, at);
+        lab07_phase_ends<HAND>(v, b, at, LAB07_PHASE_ATTEND);
+        lab07_phase_begins(v, b, at->layer, LAB07_PHASE_MERGE);
+        lab07_merge<HAND>(v, b, at);
+        lab07_phase_ends<HAND>(v, b, at, LAB07_PHASE_MERGE);
     }
 }
 
@@ -141,10 +140,13 @@ static __global__ void __launch_bounds__(LAB07_MOST_THREADS) stream_step(lab07_r
     PK_DYNAMIC_SHARED(unsigned char, shared);
     const lab07_block b = lab07_begin(&v, shared);
     if (lab07_warp() < 0) {
+        lab07_asking at = {0, {0, 0}, {0, 0}};
         if (lab07_lane() == 0)
-            lab07_produce(&v, &b);
-    } else
-        lab07_consume<HAND, G, QUANT>(&v, &b);
+            lab07_produce(&v, &b, &at);
+    } else {
+        lab07_at at = {0, 0, 0, {0, 0}, v.arrived};
+        lab07_consume<HAND, G, QUANT>(&v, &b, &at);
+    }
     lab07_choose(&v, &b, v.arrived + lab07_step_barriers<HAND>(v.layers) * gridDim.x);
 }
 

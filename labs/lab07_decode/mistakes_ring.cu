@@ -1,7 +1,8 @@
-/* Lab 07, rungs 3 to 5 and 7: planted mistakes. Each variant is wrong in one way that people get wrong, and the harness
+/* Lab 07, rungs 3 to 7: planted mistakes. Each variant is wrong in one way that people get wrong, and the harness
  * must catch it. The kernel is the lab's own, lab07_stream.cuh; what the ladder fills in is here, and asks v->planted.
  */
 #define LAB07_TAKES_NEWEST(v) ((v)->planted != NEWEST_LOST)
+#define LAB07_SEES_LAST(v) ((v)->planted != MANY_SOME || blockIdx.x != 1)
 
 /* X(MISTAKE, function, "variant", hand, "summary") */
 #define MISTAKES(X)                                                                                                    \
@@ -35,8 +36,17 @@
     X(MIN_ADDED, min_added, "ring-quant-min-added", FLAG, "the minimum added, not subtracted")                         \
     X(PITCH, pitch, "ring-quant-pitch", FLAG, "rows taken to follow each other without a gap")
 
+/* Those of a launch of many steps; likewise, without the hand. */
+#define MISTAKES_OF_MANY(X)                                                                                            \
+    X(MANY_RIGHT, many_right, "ring-many-right", "all steps in one launch, as it should be")                           \
+    X(MANY_KEPT, many_kept, "ring-many-kept", "candidates of the other set are left as they were")                     \
+    X(MANY_OUTPUTS_KEPT, many_outputs_kept, "ring-many-outputs-kept", "outputs of the other set, likewise")            \
+    X(MANY_STALE, many_stale, "ring-many-stale", "the token that came in is told, not the one that was chosen")        \
+    X(MANY_SOME, many_some, "ring-many-some", "a block does not see that a step is the last one")                      \
+    X(MANY_LOST, many_lost, "ring-many-lost", "a block's candidate is not handed over")
+
 #define NUMBER(mistake, ...) mistake,
-enum mistake { MISTAKES(NUMBER) FIRST_OF_BLOCKS = QUANT_RIGHT };
+enum mistake { MISTAKES(NUMBER) MISTAKES_OF_MANY(NUMBER) FIRST_OF_BLOCKS = QUANT_RIGHT };
 #undef NUMBER
 
 #include "lab07_ring_plan.cuh"
@@ -134,7 +144,7 @@ static __device__ inline void write_output(const lab07_ring_view *v, const lab07
     if (v->planted == OUTPUT_LOST && place == v->at.x + v->hidden - 1)
         return;
     lab07_store(lab07_outputs(v, b, layer, 0) + place, value);
-    if (v->planted != NOT_POISONED)
+    if (v->planted != NOT_POISONED && v->planted != MANY_OUTPUTS_KEPT)
         lab07_poison(lab07_outputs(v, b, layer, 1) + place);
 }
 
@@ -184,6 +194,20 @@ static __device__ inline float dot_q4_k(const lab07_ring_view *v, const unsigned
     return fmaf(below * lab07_small(s.mins >> 8), of_x[1], sum);
 }
 
+static __device__ inline void hand_candidate(const lab07_ring_view *v, const lab07_block *b, int k,
+                                             unsigned long long word)
+{
+    if (v->planted != MANY_KEPT)
+        pk_store_relaxed_device(lab07_candidates(v, b, (int)blockIdx.x, 1) + k, LAB07_NO_WORD);
+    if (v->planted != MANY_LOST || blockIdx.x != 1)
+        pk_store_release_device(lab07_candidates(v, b, (int)blockIdx.x, 0) + k, word);
+}
+
+static __device__ inline void tell_token(const lab07_ring_view *v, const lab07_block *b, bool last, int token)
+{
+    pk_store_release_device(v->next, lab07_next_of(b->step, last, v->planted == MANY_STALE ? b->token : token));
+}
+
 /* ---- plans ---- */
 
 static void short_shares(const lab07_matrix *m, int blocks, double fair, const double *had, int *ends)
@@ -200,7 +224,8 @@ static void overlapping_shares(const lab07_matrix *m, int blocks, double fair, c
 
 static pk_status prepare(pk_run *run, enum mistake planted, lab07_ring_kernel kernel, unsigned barriers)
 {
-    const bool blocks = planted >= FIRST_OF_BLOCKS, spread = planted == SPREAD_RIGHT || planted == REVERSED || blocks;
+    const bool blocks = planted >= FIRST_OF_BLOCKS && planted < MANY_RIGHT;
+    const bool spread = planted == SPREAD_RIGHT || planted == REVERSED || planted >= FIRST_OF_BLOCKS;
     const int share_keys = spread ? lab07_of(run)->share_keys : 0;
     const lab07_shares shares = planted == ROW_SHORT ? short_shares
                                 : planted == OVERLAP ? overlapping_shares
@@ -226,7 +251,8 @@ static pk_status execute(pk_run *run)
     const lab07_ring_kernel stream_step = plan->kernel;
     lab07_ring_view view = plan->view;
     PK_TRY(lab07_ring_poison(run));
-    for (int step = 0; step < lab07_of(run)->tokens; step++) {
+    const bool many = view.planted >= MANY_RIGHT;
+    for (int step = 0; step < (many ? 1 : lab07_of(run)->tokens); step++) {
         view.arrived = (unsigned)step * plan->barriers;
         PK_LAUNCH_COOPERATIVE(stream_step, (unsigned)plan->blocks, (unsigned)plan->threads, plan->shared_bytes,
                               lab07_stream(run), view);
@@ -243,7 +269,15 @@ static pk_status execute(pk_run *run)
     }
 MISTAKES(PREPARE)
 
+#define PREPARE_MANY(mistake, function, name, summary)                                                                 \
+    static pk_status function(pk_run *run)                                                                             \
+    {                                                                                                                  \
+        return prepare(run, mistake, LAB07_MANY_KERNEL(run), 0);                                                       \
+    }
+MISTAKES_OF_MANY(PREPARE_MANY)
+
 #define VARIANT(mistake, function, name, hand, summary)                                                                \
     {name, summary, PK_NEED_COOPERATIVE | PK_NEED_BULK_ASYNC_COPY, function, execute, lab07_ring_finish},
-PK_VARIANTS(mistakes_ring) = {MISTAKES(VARIANT)};
+#define VARIANT_OF_MANY(mistake, function, name, summary) VARIANT(mistake, function, name, , summary)
+PK_VARIANTS(mistakes_ring) = {MISTAKES(VARIANT) MISTAKES_OF_MANY(VARIANT_OF_MANY)};
 PK_VARIANTS_END(mistakes_ring)

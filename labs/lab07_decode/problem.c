@@ -60,6 +60,8 @@ static pk_launch_range launches(const pk_run *run, const char *variant)
         return (pk_launch_range){all, all};
     if (strncmp(variant, "graph", 5) == 0)
         return (pk_launch_range){0, 0};
+    if (strncmp(variant, "ring-many", 9) == 0)
+        return (pk_launch_range){1, 1};
     if (strcmp(variant, "kernel") == 0 || strncmp(variant, "ring-", 5) == 0)
         return (pk_launch_range){tokens(run), tokens(run)};
     return (pk_launch_range){0, HUGE_VAL};

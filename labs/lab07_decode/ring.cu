@@ -1,14 +1,16 @@
-/* Lab 07, rungs 3 to 5 and 7: a step as one kernel whose weights, keys and values stream ahead. Fill in the steps; the
- * page is RING.md beside this file.
+/* Lab 07, rungs 3 to 7: a step as one kernel whose weights, keys and values stream ahead. Fill in the steps; the
+ * page is RING.md beside this file, and MANY.md and QUANT.md for the last two.
  *
  *   ring-ahead   a warp of each block copies ahead, over the barriers; no more than so much under way
  *   ring-flag    no barrier behind a phase: blocks wait for the outputs themselves
  *   ring-spread  the same; all blocks share the keys, whatever the context, and end a layer together
+ *   ring-many    the same; all steps in one launch
  *   ring-quant   the same; weights are bf16 or blocks: rung 7, QUANT.md
  *
  * Only lines between STEP and END change; what stands there as shipped, pk_todo and (void) lines, goes. What is given
  * is in the headers: lab07_ring.cuh has the ring and what blocks look at, lab07_rows.cuh products, lab07_blocks.cuh
- * weights in blocks, lab07_attention.cuh attention, lab07_stream.cuh the kernel, lab07_ring_plan.cuh the launch. */
+ * weights in blocks, lab07_attention.cuh attention, lab07_stream.cuh and lab07_many.cuh the kernels,
+ * lab07_ring_plan.cuh the launch. */
 #include "lab07_ring_plan.cuh"
 
 /* ---- rung 3: everything that is read streams ahead ---- */
@@ -17,7 +19,7 @@
 static __device__ inline void stream_layer(const lab07_ring_view *v, const lab07_block *b, lab07_asking *at,
                                            const pk_device_layer *layer)
 {
-    /* STEP lab07.6 for ring-ahead, ring-flag, ring-spread, ring-quant: ask for the rows of each matrix, and for keys where attention is (about 5 lines) */
+    /* STEP lab07.6 for ring-ahead, ring-flag, ring-spread, ring-many, ring-quant: ask for the rows of each matrix, and for keys where attention is (about 5 lines) */
     (void)v, (void)b, (void)at, (void)layer;
     /* END lab07.6 */
 }
@@ -28,7 +30,7 @@ static __device__ inline float finish_row(const lab07_ring_view *v, const lab07_
                                           float factor, float sum, float second, int row, int own)
 {
     float value = factor * sum;
-    /* STEP lab07.7 for ring-ahead, ring-flag, ring-spread, ring-quant: bias; activation of gate, times up; the residual stream (about 6 lines) */
+    /* STEP lab07.7 for ring-ahead, ring-flag, ring-spread, ring-many, ring-quant: bias; activation of gate, times up; the residual stream (about 6 lines) */
     /* END lab07.7 */
     (void)v, (void)b, (void)task, (void)second, (void)row, (void)own;
     return value;
@@ -51,7 +53,7 @@ static __device__ inline void turn_head(const lab07_ring_view *v, const uint16_t
             continue;
         const float low = p->low[t] * factor * (gain ? pk_from_bf16(gain[i]) : 1);
         const float high = p->high[t] * factor * (gain ? pk_from_bf16(gain[half + i]) : 1);
-        /* STEP lab07.8 for ring-ahead, ring-flag, ring-spread, ring-quant: turn (low, high) by the angle of pair i (about 2 lines) */
+        /* STEP lab07.8 for ring-ahead, ring-flag, ring-spread, ring-many, ring-quant: turn (low, high) by the angle of pair i (about 2 lines) */
         (void)turn;
         /* END lab07.8 */
         (void)low, (void)high;
@@ -64,7 +66,7 @@ static __device__ inline void take_key(const lab07_ring_view *v, float score, bo
                                        softmax_sum *s)
 {
     const float top = fmaxf(s->top, there ? score : LOWEST);
-    /* STEP lab07.9 for ring-ahead, ring-flag, ring-spread, ring-quant: what was summed up by the old maximum, by the new one; then the key's weight, and weight times value (about 6 lines) */
+    /* STEP lab07.9 for ring-ahead, ring-flag, ring-spread, ring-many, ring-quant: what was summed up by the old maximum, by the new one; then the key's weight, and weight times value (about 6 lines) */
     (void)s;
     /* END lab07.9 */
     (void)v, (void)top, (void)value;
@@ -81,7 +83,7 @@ static __device__ inline float merge_parts_in_order(const lab07_ring_view *v, co
         *top = fmaxf(*top, parts[p * stride + v->head_dim]);
     for (int p = 0; p < count; p++) {
         const float *const part = parts + p * stride;
-        /* STEP lab07.10 for ring-ahead, ring-flag, ring-spread, ring-quant: the part's sum i and weight, by the highest maximum (about 3 lines) */
+        /* STEP lab07.10 for ring-ahead, ring-flag, ring-spread, ring-many, ring-quant: the part's sum i and weight, by the highest maximum (about 3 lines) */
         (void)i;
         /* END lab07.10 */
         (void)part;
@@ -120,18 +122,18 @@ static pk_status ahead_prepare(pk_run *run)
 static __device__ inline float4 wait_for_four(const lab07_ring_view *v, const float *from)
 {
     float4 got = lab07_load_4(from);
-    /* STEP lab07.12 for ring-flag, ring-spread, ring-quant: as long as it lacks one, load again (about 4 lines) */
+    /* STEP lab07.12 for ring-flag, ring-spread, ring-many, ring-quant: as long as it lacks one, load again (about 4 lines) */
     /* END lab07.12 */
     (void)v;
     return got;
 }
 
 /* Output `place` of the layer goes to the step's set. Its place in the other set, which the next step waits at, is
- * poisoned: who read it did so in the step before, which has ended. */
+ * poisoned: who read it did so in the step before, which has ended, or which all have done with (lab07_many.cuh). */
 static __device__ inline void write_output(const lab07_ring_view *v, const lab07_block *b, int layer, int place,
                                            float value)
 {
-    /* STEP lab07.13 for ring-flag, ring-spread, ring-quant: store the output, and poison its place in the other set (about 2 lines) */
+    /* STEP lab07.13 for ring-flag, ring-spread, ring-many, ring-quant: store the output, and poison its place in the other set (about 2 lines) */
     (void)v, (void)b, (void)layer, (void)place, (void)value;
     /* END lab07.13 */
 }
@@ -222,6 +224,46 @@ static pk_status quant_prepare(pk_run *run)
                                lab07_of(run)->share_keys, fair_shares);
 }
 
+/* ---- rung 6: many steps in one launch ---- */
+
+/* A candidate is its own flag, as outputs are. Release; pairs with the acquire in lab07_wait_for_candidate: whoever
+ * sees it sees what the block wrote in the step, and that it has read all it was to read. Its place in the other set,
+ * which the next step waits at, is poisoned, before that is seen. */
+static __device__ inline void hand_candidate(const lab07_ring_view *v, const lab07_block *b, int k,
+                                             unsigned long long word)
+{
+    /* STEP lab07.18 for ring-many: poison candidate k of the other set, and store this one (about 2 lines) */
+    (void)v, (void)b, (void)k, (void)word;
+    /* END lab07.18 */
+}
+
+/* Release; pairs with the acquire in lab07_wait_for_token. That it is the last one is in the word: so all blocks end at
+ * the same step. */
+static __device__ inline void tell_token(const lab07_ring_view *v, const lab07_block *b, bool last, int token)
+{
+    /* STEP lab07.19 for ring-many: store the word (about 1 line) */
+    (void)v, (void)b, (void)last, (void)token;
+    /* END lab07.19 */
+}
+
+static pk_status many_execute(pk_run *run)
+{
+    const lab07_ring_plan *const plan = lab07_ring_plan_of(run);
+    const lab07_ring_kernel stream_many = plan->kernel;
+    PK_TRY(lab07_ring_poison(run));
+    /* STEP lab07.20 for ring-many: one launch, of blocks that are all resident (about 2 lines) */
+    return pk_todo(run, "lab07.20");
+    /* END lab07.20 */
+    (void)stream_many;
+    PK_CHECK(cudaStreamSynchronize(lab07_stream(run)));
+    return lab07_tell_stamps(run);
+}
+
+static pk_status many_prepare(pk_run *run)
+{
+    return lab07_ring_prepare(run, LAB07_MANY_KERNEL(run), 0, lab07_of(run)->share_keys, fair_shares);
+}
+
 enum { NATIVE = PK_NEED_COOPERATIVE | PK_NEED_BULK_ASYNC_COPY };
 
 PK_VARIANTS(ring) = {
@@ -229,6 +271,8 @@ PK_VARIANTS(ring) = {
      lab07_ring_finish},
     {"ring-flag", "blocks wait for outputs, not at barriers", NATIVE, flag_prepare, ring_execute, lab07_ring_finish},
     {"ring-spread", "all blocks share the keys, at every context", NATIVE, spread_prepare, ring_execute,
+     lab07_ring_finish},
+    {"ring-many", "all steps in one launch, which chooses the tokens", NATIVE, many_prepare, many_execute,
      lab07_ring_finish},
     {"ring-quant", "the same; weights in Q8_0 or Q4_K blocks, as --weights says", NATIVE, quant_prepare, ring_execute,
      lab07_ring_finish},

@@ -1,0 +1,178 @@
+/* Lab 07, given: many steps in one launch. Blocks hand over candidates for the token, block 0 chooses, and all go on,
+ * or end, by one word that it writes.
+ *
+ * No barrier a step, and two sets of outputs are enough. A block hands over its candidates of step t when all its warps
+ * have read what they read in step t: release. Block 0 looks at those of all blocks: acquire; and writes the word of
+ * step t: release. So who knows the token of step t (acquire) knows that every block has read all its inputs of steps
+ * up to t, and that what every block wrote up to there is to be seen:
+ *   - in step t + 1 an output goes to the set of step t - 1, and the set of step t is poisoned: both have been read;
+ *   - in step t + 1 a block waits in a set that was poisoned in step t, and finds no output of step t - 1 there;
+ *   - keys that were appended in step t are read in step t + 1, by copies: which takes a fence of its own, see below;
+ *   - the candidates are in two sets likewise.
+ * The word of step t is not written over before all have read it: block 0 has candidates of step t + 1 by then, which a
+ * block makes when it knows the token of step t.
+ *
+ * hand_candidate and tell_token are the including file's. */
+#ifndef LAB07_MANY_CUH
+#define LAB07_MANY_CUH
+
+#include "lab07_stream.cuh"
+
+#if !defined(LAB07_SEES_LAST) /* mistakes_ring.cu has its own */
+#define LAB07_SEES_LAST(v) true
+#endif
+
+#define LAB07_NO_WORD (~0ull) /* not there yet */
+
+/* A logit and its token; and the token that step `step` chose, that it is the last one, and the step. */
+static __device__ inline unsigned long long lab07_word_of(candidate c)
+{
+    return (unsigned long long)(unsigned)__float_as_int(c.value) << 32 | (unsigned)c.token;
+}
+
+static __device__ inline unsigned long long lab07_next_of(int step, bool last, int token)
+{
+    return (unsigned long long)(unsigned)step << 32 | (last ? 1u << 31 : 0u) | (unsigned)token;
+}
+
+/* Steps. Candidate k of the block, of step b->step: by one lane. */
+static __device__ inline void hand_candidate(const lab07_ring_view *v, const lab07_block *b, int k,
+                                             unsigned long long word);
+/* By one lane of block 0: what step b->step chose, to all blocks. */
+static __device__ inline void tell_token(const lab07_ring_view *v, const lab07_block *b, bool last, int token);
+
+/* Where the block's candidates are, of the step's set or of the other one. */
+static __device__ inline unsigned long long *lab07_candidates(const lab07_ring_view *v, const lab07_block *b, int block,
+                                                              int other)
+{
+    const int set = (b->step + other) % LAB07_SETS;
+    return v->candidates + ((size_t)set * gridDim.x + (unsigned)block) * v->choose.top_k;
+}
+
+/* By one warp: the best of the block's logits, one after the other. Without a logit that is a number, or with fewer
+ * than are asked for, there are some whose token is -1. */
+static __device__ inline void lab07_hand_candidates(const lab07_ring_view *v, const lab07_block *b)
+{
+    const lab07_part part = v->parts[(size_t)blockIdx.x * LAB07_MATRICES + LAB07_LOGITS];
+    const float *const logits = v->logits + (size_t)(b->step % v->logit_rows) * v->vocab;
+    candidate best = {0, -1};
+    for (int k = 0; k < v->choose.top_k; k++) {
+        candidate mine = {0, -1};
+        if (k == 0 || best.token >= 0)
+            for (int i = part.first + lab07_lane(); i < part.first + part.rows; i += PK_LANES) {
+                const candidate c = {logits[i], logits[i] == logits[i] ? i : -1};
+                if (comes_before(c, mine) && (k == 0 || comes_before(best, c)))
+                    mine = c;
+            }
+        best = best_of_lanes(mine);
+        if (lab07_lane() == 0)
+            hand_candidate(v, b, k, lab07_word_of(best));
+    }
+}
+
+/* Candidate i of all blocks, when it is there. Acquire; pairs with hand_candidate's release. */
+static __device__ inline candidate lab07_wait_for_candidate(const lab07_ring_view *v, const lab07_block *b, int i)
+{
+    const unsigned long long *const from = lab07_candidates(v, b, 0, 0) + i;
+    unsigned long long word = pk_load_acquire_device(from);
+    while (word == LAB07_NO_WORD) {
+        PK_SPIN_PAUSE();
+        word = pk_load_acquire_device(from);
+    }
+    const candidate c = {__int_as_float((int)(word >> 32)), (int)(unsigned)word};
+    return c;
+}
+
+/* By one warp of block 0: the token, as choose_block has it of the same logits. */
+static __device__ inline void lab07_choose_of_all(const lab07_ring_view *v, const lab07_block *b)
+{
+    __shared__ candidate found[PK_SAMPLE_MOST];
+    const int all = (int)gridDim.x * v->choose.top_k;
+    candidate best = {0, -1};
+    int count = 0;
+    for (; count < v->choose.top_k; count++) {
+        candidate mine = {0, -1};
+        for (int i = lab07_lane(); i < all; i += PK_LANES) {
+            const candidate c = lab07_wait_for_candidate(v, b, i);
+            if (comes_before(c, mine) && (count == 0 || comes_before(best, c)))
+                mine = c;
+        }
+        __syncwarp(); /* what each lane has acquired, lane 0 releases */
+        best = best_of_lanes(mine);
+        if (best.token < 0)
+            break;
+        if (lab07_lane() == 0)
+            found[count] = best;
+    }
+    if (lab07_lane() > 0)
+        return;
+    put_token(&v->choose, count == 0 ? -1 : draw(&v->choose, found, count, b->step), b->step);
+    tell_token(v, b, v->state->done != 0, v->state->token);
+}
+
+/* By one thread: what the step has chosen, when block 0 has. Acquire; pairs with tell_token's release. */
+static __device__ inline unsigned long long lab07_wait_for_token(const lab07_ring_view *v, const lab07_block *b)
+{
+    unsigned long long word = pk_load_acquire_device(v->next);
+    while ((unsigned)(word >> 32) != (unsigned)b->step) {
+        PK_SPIN_PAUSE();
+        word = pk_load_acquire_device(v->next);
+    }
+    return word;
+}
+
+/* On to the step behind. False: that was the last one. */
+static __device__ inline bool lab07_go_on(const lab07_ring_view *v, lab07_block *b, unsigned long long word)
+{
+    if ((word & (1u << 31)) && LAB07_SEES_LAST(v))
+        return false;
+    lab07_stand(v, b, b->step + 1, b->position + 1, (int)(unsigned)word);
+    return true;
+}
+
+template <int G> static __device__ inline void lab07_consume_many(const lab07_ring_view *v, lab07_block *b)
+{
+    __shared__ unsigned long long known; /* written again behind a step's meetings of all who read it */
+    lab07_at at = {0, 0, 0, {0, 0}, 0};
+    do {
+        lab07_consume<LAB07_FLAG, G, false>(v, b, &at);
+        lab07_phase_begins(v, b, v->layers, LAB07_PHASE_CHOOSE);
+        lab07_sync(b);
+        lab07_stamp(v, b, v->layers, LAB07_PHASE_CHOOSE, LAB07_HAS);
+        if (lab07_warp() == 0) {
+            lab07_hand_candidates(v, b);
+            if (blockIdx.x == 0)
+                lab07_choose_of_all(v, b);
+        }
+        lab07_stamp(v, b, v->layers, LAB07_PHASE_CHOOSE, LAB07_DONE);
+        if (lab07_thread() == 0)
+            known = lab07_wait_for_token(v, b);
+        lab07_sync(b);
+        lab07_stamp(v, b, v->layers, LAB07_PHASE_CHOOSE, LAB07_ENDS);
+        lab07_stamp_ns(v, b, true);
+    } while (lab07_go_on(v, b, known));
+}
+
+/* By the lane that copies. Nothing is under way when it ends: it asks for nothing of a step that may not be. */
+static __device__ inline void lab07_produce_many(const lab07_ring_view *v, lab07_block *b)
+{
+    lab07_asking at = {0, {0, 0}, {0, 0}};
+    for (;;) {
+        lab07_produce(v, b, &at);
+        if (!lab07_go_on(v, b, lab07_wait_for_token(v, b)))
+            return;
+        pk_async_fence(); /* other blocks' keys, written by plain stores, are there for copies too */
+    }
+}
+
+template <int G> static __global__ void __launch_bounds__(LAB07_MOST_THREADS) stream_many(lab07_ring_view v)
+{
+    PK_DYNAMIC_SHARED(unsigned char, shared);
+    lab07_block b = lab07_begin(&v, shared);
+    if (lab07_warp() >= 0)
+        lab07_consume_many<G>(&v, &b);
+    else if (lab07_lane() == 0)
+        lab07_produce_many(&v, &b);
+}
+
+#endif
