@@ -125,7 +125,7 @@ static void enter_namespaces(const start *s)
         lacks(s, "ipc");
     if (!own_mounts() || (!s->limits->writes_files && !make_all_read_only()))
         lacks(s, "files");
-    if (unshare(CLONE_NEWPID) != 0)
+    if (s->limits->sees_processes || unshare(CLONE_NEWPID) != 0)
         lacks(s, "processes");
 }
 

@@ -548,6 +548,10 @@ int pk_judge_main(const pk_lab *lab, int argc, char **argv)
     (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* no look into this process by one of the same user */
     if (status == PK_OK)
         status = pk_device_open(&device);
+    if (status == PK_OK && device.is_gpu) { /* whose driver reserves more than there is memory */
+        j.limits.memory_bytes = 0;
+        j.limits.sees_processes = true;
+    }
     if (status == PK_OK)
         status = pk_device_stream_create(&j.stream);
     if (status == PK_OK) {

@@ -18,6 +18,7 @@ typedef struct pk_confinement {
     size_t memory_bytes; /* of address space; 0: no limit (a GPU's driver reserves more than there is memory) */
     size_t file_bytes;   /* that a file may become; 0: nothing can be written to a file */
     bool writes_files;   /* false: every file and folder that is mounted is there to be read alone */
+    bool sees_processes; /* no list of processes of its own: a GPU's driver does not start in one */
 } pk_confinement;
 
 typedef struct pk_confined {
