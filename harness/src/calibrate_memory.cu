@@ -43,6 +43,7 @@ static __global__ void count_wrong(const unsigned *numbers, size_t count, unsign
 typedef struct space { /* memory of one measurement; NULL where it has none */
     void *from, *to, *host, *counter;
     size_t bytes;
+    size_t walked; /* loads of all walks so far */
 } space;
 
 static void space_close(space *s)
@@ -126,7 +127,7 @@ static pk_status measure_copy(const pk_calibrator *c, space *s, pk_samples *rate
 
 pk_status pk_calibrate_copy(const pk_calibrator *c, pk_samples *bytes_per_us)
 {
-    space s = {NULL, NULL, NULL, NULL, 0};
+    space s = {NULL, NULL, NULL, NULL, 0, 0};
     const pk_status status = measure_copy(c, &s, bytes_per_us);
     space_close(&s);
     return status;
@@ -184,7 +185,7 @@ static pk_status measure_to_host(const pk_calibrator *c, space *s, pk_samples *r
 
 pk_status pk_calibrate_to_device(const pk_calibrator *c, pk_samples *bytes_per_us)
 {
-    space s = {NULL, NULL, NULL, NULL, 0};
+    space s = {NULL, NULL, NULL, NULL, 0, 0};
     const pk_status status = measure_to_device(c, &s, bytes_per_us);
     space_close(&s);
     return status;
@@ -192,7 +193,7 @@ pk_status pk_calibrate_to_device(const pk_calibrator *c, pk_samples *bytes_per_u
 
 pk_status pk_calibrate_to_host(const pk_calibrator *c, pk_samples *bytes_per_us)
 {
-    space s = {NULL, NULL, NULL, NULL, 0};
+    space s = {NULL, NULL, NULL, NULL, 0, 0};
     const pk_status status = measure_to_host(c, &s, bytes_per_us);
     space_close(&s);
     return status;
@@ -204,6 +205,7 @@ enum {
     LINE_WORDS = 32, /* 128 bytes: a line of the cache */
     FEW_LOADS = 2000,
     MANY_LOADS = 12000,
+    MOST_WARMED = 1 << 18,
     MANY_LOADS_OF_A_HOST = 200000 /* its threads wake up some microseconds sooner or later */
 };
 
@@ -214,10 +216,10 @@ enum {
 #define LOAD_PAST_L1(pointer) __ldcg(pointer)
 #endif
 
-/* One thread walks from line to line; each tells where the next one is. */
+/* One thread walks on from line to line; each tells where the next one is. */
 static __global__ void chase(const unsigned *next, int loads, unsigned *end)
 {
-    unsigned line = 0;
+    unsigned line = *end;
     for (int i = 0; i < loads; i++)
         line = LOAD_PAST_L1(&next[(size_t)line * LINE_WORDS]);
     *end = line;
@@ -238,18 +240,19 @@ static void draw_cycle(unsigned *next, size_t lines)
     }
 }
 
-static unsigned end_of_walk(const unsigned *next, int loads)
+static unsigned end_of_walk(const unsigned *next, size_t loads)
 {
     unsigned line = 0;
-    for (int i = 0; i < loads; i++)
+    for (size_t i = 0; i < loads; i++)
         line = next[(size_t)line * LINE_WORDS];
     return line;
 }
 
 static pk_status run_chase(const pk_calibrator *c, void *context, int times)
 {
-    const space *s = (const space *)context;
+    space *const s = (space *)context;
     PK_LAUNCH(chase, 1, 1, 0, (cudaStream_t)c->stream, (const unsigned *)s->from, times, (unsigned *)s->counter);
+    s->walked += (size_t)times;
     return PK_OK;
 }
 
@@ -261,14 +264,18 @@ static pk_status measure_chase(const pk_calibrator *c, space *s, unsigned *next,
     PK_TRY(pk_device_alloc(&s->counter, sizeof(unsigned)));
     PK_TRY(pk_device_upload(s->from, next, s->bytes, c->stream));
     const int many = c->device->is_gpu ? MANY_LOADS : MANY_LOADS_OF_A_HOST;
-    PK_TRY(run_chase(c, s, many)); /* what fits into the L2 is there from now on */
+    PK_TRY(pk_device_fill(s->counter, 0, sizeof(unsigned), c->stream));
+    PK_TRY(run_chase(
+        c, s,
+        (int)(lines < (size_t)MOST_WARMED ? lines : (size_t)MOST_WARMED))); /* a part of the L2 is there from now on */
     PK_TRY(pk_calibrate_slope(c, run_chase, s, FEW_LOADS, many, us));
-    return pk_calibrate_demand(c, (const unsigned *)s->counter, end_of_walk(next, many), "the walk's last line");
+    return pk_calibrate_demand(c, (const unsigned *)s->counter, end_of_walk(next, s->walked % lines),
+                               "the walk's last line");
 }
 
 static pk_status chase_through(const pk_calibrator *c, size_t wanted, pk_samples *us)
 {
-    space s = {NULL, NULL, NULL, NULL, 0};
+    space s = {NULL, NULL, NULL, NULL, 0, 0};
     PK_TRY(affordable(wanted, &s.bytes));
     unsigned *next = (unsigned *)calloc(s.bytes, 1);
     if (!next)
@@ -279,7 +286,8 @@ static pk_status chase_through(const pk_calibrator *c, size_t wanted, pk_samples
     return status;
 }
 
-/* Several times the L2, so that a walk of some megabytes finds next to none of its lines there. */
+/* Several times the L2. A walk goes on where the one before ended, through all of it, so that it comes to lines that
+ * have long left the L2; one that began anew each time would find its few megabytes there. */
 pk_status pk_calibrate_latency(const pk_calibrator *c, pk_samples *us)
 {
     const size_t least = 64 * MIB, most = 1024 * MIB, wanted = 8 * c->device->l2_bytes;
@@ -364,7 +372,7 @@ static pk_status measure_l2(const pk_calibrator *c, space *s, pk_samples *rate)
 
 pk_status pk_calibrate_l2_read(const pk_calibrator *c, pk_samples *bytes_per_us)
 {
-    space s = {NULL, NULL, NULL, NULL, 0};
+    space s = {NULL, NULL, NULL, NULL, 0, 0};
     size_t l2;
     PK_TRY(known_l2(c, &l2));
     if ((size_t)blocks_of(c) * PIECE_BYTES > l2 / 2)

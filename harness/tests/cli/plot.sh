@@ -331,8 +331,8 @@ CODE
 run_svg "$fixture/many.json" "--out=$out"
 expect 0 '3 rows, k to 150; s 4 5 ; in flight 2, first 4294966296 , form 1, a 0.015625, 132 processors, p50 17 p99 18;'
 expect 0 '1 launch-sync 8442.168' '5 pdl NaN NaN NaN "skipped: it'
-expect 0 '1024 1 1 2 0.015625 1 4294966296 1 2 3 5 11.5 99.25 33 1.16' ' 3.5 77.5 0.25 5.25 NaN'
-expect 0 'phases capture warm-up 24 25, names plain dense |, baselines launch-sync work-only ;' 'launches 19 speedup 20 submit 21 first 22 error 23; 1 default; 10 between blocks;'
+expect 0 '1024 1 1 2 0.015625 1 4294966296 1 2 3 5 11.5 99.25 33 1.16' ' 3.5 77.5 0.25 8192 5.25 NaN'
+expect 0 'phases capture warm-up 25 26, names plain dense |, baselines launch-sync work-only ;' 'launches 19 speedup 20 submit 21 first 22 error 23; 1 default; 10 between blocks;'
 run report "$fixture/many.json"
 expect 0 'in-flight=2 a=0.015625 form=dense first=4294966296'
 python3 - "$fixture/many.json" "$fixture/too-many.json" <<'CODE'
