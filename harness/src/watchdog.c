@@ -38,7 +38,7 @@ static struct {
 /* "HOW in WHAT; last launch: ...ADVICE; ...": with what is held at that time. */
 static void describe_work(char *text, size_t bytes, const char *how, const char *advice)
 {
-    char what[128], launch[256], blocked[1024], held[512];
+    char what[128], launch[256], blocked[1024], held[1024];
     pthread_mutex_lock(&watchdog.lock);
     snprintf(what, sizeof what, "%s", watchdog.what);
     pthread_mutex_unlock(&watchdog.lock);
@@ -123,7 +123,7 @@ static void say_quiet(const quiet *q, double *said_since)
 
 static void end_hung(double quiet_s)
 {
-    char how[64], text[2624];
+    char how[64], text[3136];
     snprintf(how, sizeof how, "no progress for %.0f s", quiet_s);
     describe_work(text, sizeof text, how, "; a kernel or a wait never ends (docs/troubleshooting.md#watchdog)");
     watchdog.calls.give_up(PK_TIMEOUT, text);
@@ -132,7 +132,7 @@ static void end_hung(double quiet_s)
 /* Whether it would have ended by itself is not known. */
 static void end_interrupted(const char *how)
 {
-    char text[2624];
+    char text[3136];
     describe_work(text, sizeof text, how, "");
     watchdog.calls.give_up(PK_INTERRUPTED, text);
 }

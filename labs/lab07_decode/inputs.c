@@ -68,6 +68,7 @@ void lab07_teardown(pk_run *run)
         pk_run_set_reference(run, NULL);
     }
     if (lab) {
+        pk_device_free_mapped(lab->waits);
         pk_decoder_close(&lab->decoder);
         free(lab);
         pk_run_set_lab_data(run, NULL);
@@ -89,7 +90,7 @@ static pk_status decoder_buffers(pk_run *run, lab07 *lab, const pk_decoder_sizes
     for (size_t i = 0; i < PK_DECODER_BUFFERS && status == PK_OK; i++)
         status = pk_run_buffer(run, all[i].name, all[i].bytes, roles[i], all[i].device);
     if (status == PK_OK)
-        status = pk_run_buffer(run, "arrivals", sizeof(unsigned), PK_BUFFER_SCRATCH, &arrivals);
+        status = pk_run_buffer(run, "arrivals", sizeof(lab07_meeting), PK_BUFFER_SCRATCH, &arrivals);
     lab->arrivals = arrivals;
     return status;
 }
@@ -174,6 +175,8 @@ pk_status lab07_setup(pk_run *run)
     pk_status status = open_decoder(run, lab, host);
     if (status == PK_OK)
         status = allocate_host(lab, host);
+    if (status == PK_OK)
+        status = lab07_open_waits(run, lab);
     lab->launched = status == PK_OK ? pk_decode_step_launches(&lab->decoder, &lab->how) : 0;
     return status;
 }
@@ -230,7 +233,7 @@ pk_status lab07_reset(pk_run *run)
     const pk_decode_state state = {.position = lab->position, .token = host->first_token, .limit = lab->tokens};
     pk_status status = pk_device_fill(d->arrivals, 0, (size_t)(d->config.heads + 1) * sizeof(unsigned), stream);
     if (status == PK_OK)
-        status = pk_device_fill(lab->arrivals, 0, sizeof(unsigned), stream);
+        status = pk_device_upload(lab->arrivals, &lab->meeting, sizeof lab->meeting, stream);
     if (status == PK_OK)
         status = pk_device_copy(d->layer[0].k_cache, host->kept_cache, host->cache_bytes, stream);
     return status == PK_OK ? pk_device_upload(d->state, &state, sizeof state, stream) : status;

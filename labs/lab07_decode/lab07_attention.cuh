@@ -35,8 +35,10 @@ static __device__ inline float merge_parts_in_order(const lab07_ring_view *v, co
                                                     int i, float *top, float *weight);
 
 /* N outputs of a lane, those of NULL 0: all asked for before any is waited for, and then, together, those that lack. */
-template <int HAND, int N> static __device__ inline void lab07_get_each(const float *const *from, float *got)
+template <int HAND, int N>
+static __device__ inline void lab07_get_each(const lab07_ring_view *v, const float *const *from, float *got)
 {
+    unsigned polls = 0;
     bool lacks = HAND == LAB07_FLAG;
 #pragma unroll
     for (int i = 0; i < N; i++)
@@ -49,10 +51,14 @@ template <int HAND, int N> static __device__ inline void lab07_get_each(const fl
         if (!lacks)
             break;
         PK_SPIN_PAUSE();
+        const bool lasts = lab07_lasts(&polls);
 #pragma unroll
         for (int i = 0; i < N; i++)
-            if (lab07_is_poison(got[i]))
+            if (lab07_is_poison(got[i])) {
                 got[i] = lab07_load(from[i]);
+                if (lasts)
+                    lab07_tell_output(v, from[i]);
+            }
     }
 }
 
@@ -68,7 +74,7 @@ static __device__ inline void lab07_read_head(const lab07_ring_view *v, const fl
         each[2 * t] = i < half ? from + i : NULL;
         each[2 * t + 1] = i < half ? from + half + i : NULL;
     }
-    lab07_get_each<HAND, 2 * LAB07_MOST_TURNS>(each, got);
+    lab07_get_each<HAND, 2 * LAB07_MOST_TURNS>(v, each, got);
 #pragma unroll
     for (int t = 0; t < LAB07_MOST_TURNS; t++) {
         p->low[t] = got[2 * t];
@@ -169,8 +175,8 @@ static __device__ inline void lab07_take_segment(const lab07_ring_view *v, const
     const int most = lab07_chunk_keys(v), end = segment->end < b->position ? segment->end : b->position;
     for (int first = segment->first; first < end; first += most) {
         const pk_ring_turn keys = at->turn, values = pk_ring_next(keys, v->stages);
-        pk_async_barrier_wait(&b->full[keys.stage], keys.parity);
-        pk_async_barrier_wait(&b->full[values.stage], values.parity);
+        lab07_wait_for(v, b, LAB07_WAITS_FOR_CHUNK, &b->full[keys.stage], keys.parity);
+        lab07_wait_for(v, b, LAB07_WAITS_FOR_CHUNK, &b->full[values.stage], values.parity);
         lab07_take_keys<G>(v, b, (const uint16_t *)(b->stages + (size_t)keys.stage * v->stage_bytes),
                            (const uint16_t *)(b->stages + (size_t)values.stage * v->stage_bytes),
                            end - first < most ? end - first : most, s);
@@ -277,7 +283,7 @@ static __device__ inline void lab07_fetch_part(const lab07_ring_view *v, const l
         const int i = lab07_lane() + t * PK_LANES;
         each[t] = i < v->head_dim + 2 ? from + i : NULL;
     }
-    lab07_get_each<HAND, LAB07_MOST_OF_PART>(each, got);
+    lab07_get_each<HAND, LAB07_MOST_OF_PART>(v, each, got);
 #pragma unroll
     for (int t = 0; t < LAB07_MOST_OF_PART; t++)
         if (each[t])

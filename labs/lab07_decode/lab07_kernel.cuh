@@ -2,11 +2,13 @@
 #ifndef LAB07_KERNEL_CUH
 #define LAB07_KERNEL_CUH
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "decode/pk_step.cuh"
 
 #include "lab07_launches.cuh"
+#include "lab07_waits.cuh"
 
 typedef struct lab07_kernel_view { /* what the kernel is given, by value */
     const pk_step_kernel *kernel;  /* [count], device: in the order of their launches */
@@ -30,9 +32,21 @@ static inline lab07_kernel_plan *lab07_kernel_plan_of(const pk_run *run)
     return (lab07_kernel_plan *)pk_run_variant_data(run);
 }
 
+/* A word of a wait: at a barrier. */
+static inline long long lab07_kernel_say_wait(const pk_run *run, unsigned long long word, char *text, size_t bytes)
+{
+    const lab07_kernel_plan *const plan = lab07_kernel_plan_of(run);
+    const unsigned blocks = (unsigned)plan->blocks, barriers = (unsigned)(plan->count > 1 ? plan->count - 1 : 1);
+    const unsigned number = (unsigned)word / (blocks ? blocks : 1) - 1, missing = (unsigned)(word >> 32) & 0xfffffffu;
+    (void)snprintf(text, bytes, "step %u, behind kernel %u of %d: waits at the barrier for %u arrival%s more",
+                   number / barriers, number % barriers, plan->count, missing, missing == 1 ? "" : "s");
+    return number;
+}
+
 static inline void lab07_kernel_finish(pk_run *run)
 {
     lab07_kernel_plan *const plan = lab07_kernel_plan_of(run);
+    lab07_no_waits(run);
     if (!plan)
         return;
     pk_device_free(plan->device);
@@ -86,6 +100,7 @@ static inline pk_status lab07_kernel_send(pk_run *run)
     plan->view.kernel = plan->device;
     plan->view.count = plan->count;
     plan->view.arrivals = lab07_of(run)->arrivals;
+    lab07_may_wait(run, plan->blocks, lab07_kernel_say_wait);
     PK_TRY(pk_device_upload(device, plan->told, bytes, pk_run_stream(run)));
     return pk_device_stream_synchronize(pk_run_stream(run));
 }

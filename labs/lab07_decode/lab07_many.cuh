@@ -74,9 +74,13 @@ static __device__ inline void lab07_hand_candidates(const lab07_ring_view *v, co
 static __device__ inline candidate lab07_wait_for_candidate(const lab07_ring_view *v, const lab07_block *b, int i)
 {
     const unsigned long long *const from = lab07_candidates(v, b, 0, 0) + i;
+    unsigned polls = 0;
     unsigned long long word = pk_load_acquire_device(from);
     while (word == LAB07_NO_WORD) {
         PK_SPIN_PAUSE();
+        if (lab07_lasts(&polls))
+            lab07_tell(v->arrivals, LAB07_TELLS_OTHERS,
+                       lab07_word(LAB07_WAITS_FOR_CANDIDATE, (unsigned)b->step, (unsigned)(i / v->choose.top_k)));
         word = pk_load_acquire_device(from);
     }
     const candidate c = {__int_as_float((int)(word >> 32)), (int)(unsigned)word};
@@ -113,9 +117,13 @@ static __device__ inline void lab07_choose_of_all(const lab07_ring_view *v, cons
 /* By one thread: what the step has chosen, when block 0 has. Acquire; pairs with tell_token's release. */
 static __device__ inline unsigned long long lab07_wait_for_token(const lab07_ring_view *v, const lab07_block *b)
 {
+    unsigned polls = 0;
     unsigned long long word = pk_load_acquire_device(v->next);
     while ((unsigned)(word >> 32) != (unsigned)b->step) {
         PK_SPIN_PAUSE();
+        if (lab07_lasts(&polls))
+            lab07_tell(v->arrivals, lab07_warp() < 0 ? LAB07_TELLS_COPIES : LAB07_TELLS_OTHERS,
+                       lab07_word(LAB07_WAITS_FOR_TOKEN, (unsigned)b->step, 0));
         word = pk_load_acquire_device(v->next);
     }
     return word;

@@ -82,6 +82,10 @@ pk_status lab07_fill(pk_run *run, uint64_t seed);
 pk_status lab07_reset(pk_run *run);
 void lab07_teardown(pk_run *run);
 
+/* waits.c */
+pk_status lab07_open_waits(const pk_run *run, lab07 *lab);
+void lab07_describe_stall(const pk_run *run, char *text, size_t bytes);
+
 /* judge.c */
 pk_status lab07_verify(pk_run *run, pk_verdict *verdict);
 

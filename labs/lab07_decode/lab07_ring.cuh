@@ -10,6 +10,7 @@
 #include "decode/pk_step.cuh"
 
 #include "lab07_plan.cuh"
+#include "lab07_waits.cuh"
 
 enum {
     LAB07_BATCH = 4,      /* rows that lanes add up together */
@@ -76,6 +77,7 @@ typedef struct lab07_block { /* what a block has in shared memory */
     float *residual;                /* [most_rows]: of the residual stream, the block's own */
     float *q;                       /* [group][head_dim]: of the head under way, turned and scaled */
     float *merge;                   /* [merge_parts][head_dim + 2]: of warps, or of blocks */
+    int *now;                       /* [3]: layer and phase at work; the layer that is copied, and its matrix or keys */
     uint16_t *newest;               /* [2][head_dim]: the token's own key and value */
     int consumers, stride;          /* warps; floats, odd, so that lanes read other banks */
     int position, step, token;      /* where the step stands; in a full cache the last position */
@@ -86,7 +88,7 @@ typedef struct lab07_block { /* what a block has in shared memory */
 static __host__ __device__ inline size_t lab07_floats_of_block(const lab07_ring_view *v, int consumers)
 {
     return (size_t)(v->head_dim + v->group * v->head_dim + 2 * LAB07_GROUP * (consumers | 1) + 2 * consumers +
-                    v->most_rows + v->merge_parts * (v->head_dim + 2));
+                    v->most_rows + v->merge_parts * (v->head_dim + 2) + 3);
 }
 
 static inline size_t lab07_shared_bytes(const lab07_ring_view *v, int consumers)
@@ -121,6 +123,7 @@ static __device__ inline lab07_block lab07_begin(const lab07_ring_view *v, unsig
     b.squares = b.sums + 2 * LAB07_GROUP * b.stride;
     b.residual = b.squares + 2 * b.consumers;
     b.merge = b.residual + v->most_rows;
+    b.now = (int *)(b.merge + v->merge_parts * (v->head_dim + 2));
     lab07_stand(v, &b, v->state->step, v->state->position, v->state->token);
     if (threadIdx.x == 0) {
         for (int i = 0; i < v->stages; i++) {
@@ -147,7 +150,8 @@ enum {
     LAB07_PHASES, /* of a layer */
     LAB07_PHASE_LOGITS = 0,
     LAB07_PHASE_CHOOSE,
-    LAB07_LAST_PHASES
+    LAB07_LAST_PHASES,
+    LAB07_PLACES = 8 /* more than a layer has, to say layer and phase in one number */
 };
 
 /* Of a phase: it begins; what it waits for is there; its work is done; it ends: behind a barrier later than that. */
@@ -221,9 +225,41 @@ static __device__ inline void lab07_stamp_ns(const lab07_ring_view *v, const lab
  * meeting of the block's threads. */
 static __device__ inline void lab07_meet_blocks(unsigned *arrivals, unsigned target)
 {
+    unsigned polls = 0;
     pk_add_release_device(arrivals, 1u);
-    while ((int)(pk_load_acquire_device(arrivals) - target) < 0)
+    while ((int)(pk_load_acquire_device(arrivals) - target) < 0) {
         PK_SPIN_PAUSE();
+        lab07_waits_for_blocks(arrivals, target, &polls);
+    }
+}
+
+/* ---- waits that last: lab07_waits.cuh ---- */
+
+static __device__ inline void lab07_tell_output(const lab07_ring_view *v, const float *from)
+{
+    lab07_tell(v->arrivals, LAB07_TELLS_OTHERS,
+               lab07_word(LAB07_WAITS_FOR_OUTPUT, (unsigned)v->state->step, (unsigned)(from - v->out)));
+}
+
+/* In a loop that waits for an output: has it lasted? */
+static __device__ inline void lab07_waits_for_output(const lab07_ring_view *v, const float *from, unsigned *polls)
+{
+    if (lab07_lasts(polls))
+        lab07_tell_output(v, from);
+}
+
+/* A phase of a barrier of the ring. The consumers are at now[0], the warp that copies is at now[1] and now[2]. */
+static __device__ inline void lab07_wait_for(const lab07_ring_view *v, const lab07_block *b, int what,
+                                             pk_async_barrier *barrier, unsigned parity)
+{
+    unsigned polls = 0;
+    while (!pk_async_barrier_try(barrier, parity))
+        if (lab07_lasts(&polls)) {
+            const bool computes = what == LAB07_WAITS_FOR_CHUNK;
+            const int at = computes ? b->now[0] : b->now[1] * LAB07_PLACES + b->now[2];
+            lab07_tell(v->arrivals, computes ? LAB07_TELLS_CHUNK : LAB07_TELLS_COPIES,
+                       lab07_word(what, (unsigned)b->step, (unsigned)at));
+        }
 }
 
 /* ---- the warp that copies ---- */
@@ -239,11 +275,11 @@ static __device__ inline void lab07_ask(const lab07_ring_view *v, const lab07_bl
                                         const void *from, unsigned bytes)
 {
     if (at->k == v->limit) {
-        pk_async_barrier_wait(&b->full[at->behind.stage], at->behind.parity);
+        lab07_wait_for(v, b, LAB07_WAITS_FOR_LIMIT, &b->full[at->behind.stage], at->behind.parity);
         at->behind = pk_ring_next(at->behind, v->stages);
     } else
         at->k++;
-    pk_async_barrier_wait(&b->empty[at->turn.stage], at->turn.parity ^ 1u);
+    lab07_wait_for(v, b, LAB07_WAITS_FOR_ROOM, &b->empty[at->turn.stage], at->turn.parity ^ 1u);
     pk_async_barrier_arrive_expect(&b->full[at->turn.stage], bytes);
     pk_bulk_copy(b->stages + (size_t)at->turn.stage * v->stage_bytes, from, bytes, &b->full[at->turn.stage]);
     at->turn = pk_ring_next(at->turn, v->stages);
@@ -262,6 +298,7 @@ static __device__ inline void lab07_ask_rows(const lab07_ring_view *v, const lab
 {
     const lab07_matrix *const m = &v->matrix[which];
     const lab07_part part = v->parts[(size_t)blockIdx.x * LAB07_MATRICES + (size_t)which];
+    b->now[2] = lab07_phase_of(which);
     for (int first = 0; first < part.rows; first += LAB07_GROUP / m->runs) {
         const int rows = lab07_group_rows(m, part.rows - first);
         for (int run = 0; run < m->runs; run++) {
@@ -291,6 +328,7 @@ static __device__ inline void lab07_ask_keys(const lab07_ring_view *v, const lab
 {
     const int most = lab07_chunk_keys(v);
     lab07_segment s;
+    b->now[2] = LAB07_PHASE_ATTEND;
     for (int i = 0; lab07_segment_of(&b->spread, (int)blockIdx.x, i, &s); i++) {
         const int end = s.end < b->position ? s.end : b->position;
         for (int key = s.first; key < end; key += most) {

@@ -51,6 +51,7 @@ static inline lab07_ring_plan *lab07_ring_plan_of(const pk_run *run)
 static inline void lab07_ring_finish(pk_run *run)
 {
     lab07_ring_plan *const plan = lab07_ring_plan_of(run);
+    lab07_no_waits(run);
     if (!plan)
         return;
     pk_device_free(plan->layers);
@@ -391,6 +392,109 @@ static inline pk_status lab07_tell_stamps(pk_run *run)
     return status;
 }
 
+/* ---- waits that last ---- */
+
+/* Where a step is, in words and as a number. */
+static inline long long lab07_say_place(const lab07_ring_plan *plan, unsigned step, int layer, int phase, char *text,
+                                        size_t bytes)
+{
+    static const char *const names[] = {"qkv", "attend", "merge", "o", "gate, up", "down"};
+    const int phases = lab07_phases_of(plan->view.layers);
+    if (layer >= plan->view.layers)
+        (void)snprintf(text, bytes, "step %u, %s", step, phase == LAB07_PHASE_LOGITS ? "logits" : "choose");
+    else
+        (void)snprintf(text, bytes, "step %u, layer %d, %s", step, layer, names[phase % LAB07_PHASES]);
+    return (long long)step * phases + layer * LAB07_PHASES + phase;
+}
+
+/* The block that has the row of this matrix; -1: none has. */
+static inline int lab07_row_owner(const lab07_ring_plan *plan, int which, int row)
+{
+    for (int b = 0; b < plan->blocks; b++) {
+        const lab07_part part = plan->part[(size_t)b * LAB07_MATRICES + (size_t)which];
+        if (row >= part.first && row < part.first + part.rows)
+            return b;
+    }
+    return -1;
+}
+
+/* An output that does not come: which, who is to write it, and what needs it. */
+static inline long long lab07_say_output(const lab07_ring_plan *plan, unsigned step, unsigned offset, char *text,
+                                         size_t bytes)
+{
+    const lab07_ring_view *const v = &plan->view;
+    const lab07_places *const at = &v->at;
+    int layer = (int)(offset / (unsigned)at->floats) % v->layers;
+    const int written = layer, place = (int)(offset % (unsigned)at->floats);
+    const struct {
+        const char *name;
+        int from, phase, matrix;
+    } outputs[] = {{"x", at->x, LAB07_PHASE_QKV, LAB07_DOWN},
+                   {"act", at->act, LAB07_PHASE_DOWN, LAB07_GATE_UP},
+                   {"middle", at->middle, LAB07_PHASE_GATE_UP, LAB07_O},
+                   {"heads", at->heads, LAB07_PHASE_O, -1},
+                   {"partial", at->partial, LAB07_PHASE_MERGE, -1},
+                   {"qkv", at->qkv, LAB07_PHASE_ATTEND, LAB07_QKV}};
+    size_t i = 0;
+    while (i + 1 < PK_COUNT(outputs) && place < outputs[i].from)
+        i++;
+    const int row = place - outputs[i].from;
+    const int owner = outputs[i].matrix >= 0           ? lab07_row_owner(plan, outputs[i].matrix, row)
+                      : outputs[i].from == at->partial ? row / (v->segments * v->group * v->part_floats)
+                                                       : -1;
+    const bool four = i != 4 && i != 5; /* read together: wait_for_four */
+    char where[64], of[32] = "", which[48];
+    if (i == 0)
+        layer++; /* what needs x is the next layer, or the logits */
+    const long long order = lab07_say_place(plan, step, layer, outputs[i].phase, where, sizeof where);
+    if (owner >= 0)
+        (void)snprintf(of, sizeof of, ", block %d's", owner);
+    if (four)
+        (void)snprintf(which, sizeof which, "one of %s[%d] to [%d]", outputs[i].name, row, row + 3);
+    else
+        (void)snprintf(which, sizeof which, "%s[%d]", outputs[i].name, row);
+    (void)snprintf(text, bytes, "%s: waits for %s of layer %d%s", where, which, written, of);
+    return order;
+}
+
+enum { LAB07_KINDS = 5 }; /* of waits at one place: told in the order in which they may be the cause of the others */
+
+static inline long long lab07_ring_say_wait(const pk_run *run, unsigned long long word, char *text, size_t bytes)
+{
+    const lab07_ring_plan *const plan = lab07_ring_plan_of(run);
+    const int what = (int)(word >> 60), layers = plan->view.layers;
+    const unsigned high = (unsigned)(word >> 32) & 0xfffffffu, low = (unsigned)word;
+    const unsigned a_step = plan->barriers < (unsigned)plan->blocks ? 1 : plan->barriers / (unsigned)plan->blocks;
+    char where[64];
+    long long order;
+    if (what == LAB07_WAITS_FOR_OUTPUT)
+        return lab07_say_output(plan, high, low, text, bytes) * LAB07_KINDS;
+    if (what == LAB07_WAITS_FOR_BLOCKS) {
+        const unsigned number = low / (unsigned)plan->blocks - 1, of_step = number % a_step;
+        const bool last = of_step + 1 == a_step;
+        order = lab07_say_place(plan, number / a_step, last ? layers : (int)of_step / LAB07_PHASES,
+                                last ? LAB07_PHASE_CHOOSE : (int)of_step % LAB07_PHASES, where, sizeof where);
+        (void)snprintf(text, bytes, "%s: waits at the barrier for %u arrival%s more", where, high,
+                       high == 1 ? "" : "s");
+        return order * LAB07_KINDS + 1;
+    }
+    if (what == LAB07_WAITS_FOR_CANDIDATE || what == LAB07_WAITS_FOR_TOKEN) {
+        order = lab07_say_place(plan, high, layers, LAB07_PHASE_CHOOSE, where, sizeof where);
+        if (what == LAB07_WAITS_FOR_TOKEN)
+            (void)snprintf(text, bytes, "%s: waits for the token, block 0's", where);
+        else
+            (void)snprintf(text, bytes, "%s: waits for block %u's candidates", where, low);
+        return order * LAB07_KINDS + (what == LAB07_WAITS_FOR_TOKEN);
+    }
+    order = lab07_say_place(plan, high, (int)low / LAB07_PLACES, (int)low % LAB07_PLACES, where, sizeof where);
+    (void)snprintf(text, bytes, "%s: %s", where,
+                   what == LAB07_WAITS_FOR_CHUNK ? "waits for a chunk to land"
+                   : what == LAB07_WAITS_FOR_ROOM
+                       ? "the warp that copies waits for room in the ring"
+                       : "the warp that copies waits for a copy under way, as the limit says");
+    return order * LAB07_KINDS + (what == LAB07_WAITS_FOR_LIMIT ? 2 : what == LAB07_WAITS_FOR_CHUNK ? 3 : 4);
+}
+
 /* The whole plan of a rung that reads any weights. share_keys: see lab07_spread_of. */
 static inline pk_status lab07_quant_prepare(pk_run *run, lab07_ring_kernel kernel, unsigned barriers, int share_keys,
                                             lab07_shares shares)
@@ -441,6 +545,7 @@ static inline pk_status lab07_quant_prepare(pk_run *run, lab07_ring_kernel kerne
     v->candidates = (unsigned long long *)(v->out + floats);
     v->next = v->candidates + candidates;
     PK_TRY(lab07_stamps_prepare(run, plan));
+    lab07_may_wait(run, plan->blocks, lab07_ring_say_wait);
     lab07_print_plan(run, plan);
     return PK_OK;
 }

@@ -168,7 +168,7 @@ static __device__ inline void lab07_use_chunk(const lab07_ring_view *v, const la
                                               int first, int units, float *sum)
 {
     const uint4 *const chunk = (const uint4 *)(b->stages + (size_t)turn.stage * v->stage_bytes);
-    pk_async_barrier_wait(&b->full[turn.stage], turn.parity);
+    lab07_wait_for(v, b, LAB07_WAITS_FOR_CHUNK, &b->full[turn.stage], turn.parity);
     if (F == PK_QUANT_BF16)
         lab07_dot_units<U, N>(b, chunk, x, rows, first, units, sum);
     else if (mine)

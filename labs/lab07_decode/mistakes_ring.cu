@@ -130,9 +130,11 @@ static __device__ inline float merge_parts_in_order(const lab07_ring_view *v, co
 
 static __device__ inline float4 wait_for_four(const lab07_ring_view *v, const float *from)
 {
+    unsigned polls = 0;
     float4 got = lab07_load_4(from);
     while (v->planted != OLD_VALUE && lab07_lacks(got)) {
         PK_SPIN_PAUSE();
+        lab07_waits_for_output(v, from, &polls);
         got = lab07_load_4(from);
     }
     return got;

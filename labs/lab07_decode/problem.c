@@ -92,6 +92,7 @@ const pk_lab pk_this_lab = {
     .reset = lab07_reset,
     .verify = lab07_verify,
     .teardown = lab07_teardown,
+    .describe_stall = lab07_describe_stall,
     .slow_on_cpu = true,
     .tokens = tokens,
     .bytes_per_token = bytes_per_token,
