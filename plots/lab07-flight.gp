@@ -10,7 +10,8 @@ swept_chunk = STATS_records > 0 ? STATS_min : headline_chunk
 chosen(c) = column(column_model) == headline_model && column(column_position) == headline_position && \
             column(column_tokens) == headline_tokens && column(column_chunk) == swept_chunk && \
             column(column_ring) == headline_ring && column(column_blocks) == headline_blocks && \
-            column(column_consumers) == headline_consumers && column(column_share_keys) == headline_share_keys
+            column(column_consumers) == headline_consumers && column(column_weights) == headline_weights && \
+            column(column_share_keys) == headline_share_keys
 candidates = 'ring-ahead ring-flag ring-spread ring-many'
 sweep = 'in-flight'
 load plots . 'sweep.gp'

@@ -7,4 +7,5 @@ limit_us(c) = (read_gb_per_s == read_gb_per_s ? column(column_bytes) / (read_gb_
 usual(c) = column(column_top_k) == headline_top_k && column(column_blocks) == headline_blocks && \
            column(column_consumers) == headline_consumers && column(column_ring) == headline_ring && \
            column(column_chunk) == headline_chunk && column(column_in_flight) == headline_in_flight && \
-           column(column_share_keys) == headline_share_keys && column(column_capacity) == headline_capacity
+           column(column_share_keys) == headline_share_keys && column(column_capacity) == headline_capacity && \
+           column(column_weights) == headline_weights
