@@ -77,7 +77,7 @@ typedef struct lab07_block { /* what a block has in shared memory */
     float *residual;                /* [most_rows]: of the residual stream, the block's own */
     float *q;                       /* [group][head_dim]: of the head under way, turned and scaled */
     float *merge;                   /* [merge_parts][head_dim + 2]: of warps, or of blocks */
-    int *now;                       /* [3]: layer and phase at work; the layer that is copied, and its matrix or keys */
+    unsigned *now;                  /* [3]: layer and phase at work; the layer that is copied, and its matrix or keys */
     uint16_t *newest;               /* [2][head_dim]: the token's own key and value */
     int consumers, stride;          /* warps; floats, odd, so that lanes read other banks */
     int position, step, token;      /* where the step stands; in a full cache the last position */
@@ -123,7 +123,7 @@ static __device__ inline lab07_block lab07_begin(const lab07_ring_view *v, unsig
     b.squares = b.sums + 2 * LAB07_GROUP * b.stride;
     b.residual = b.squares + 2 * b.consumers;
     b.merge = b.residual + v->most_rows;
-    b.now = (int *)(b.merge + v->merge_parts * (v->head_dim + 2));
+    b.now = (unsigned *)(b.merge + v->merge_parts * (v->head_dim + 2));
     lab07_stand(v, &b, v->state->step, v->state->position, v->state->token);
     if (threadIdx.x == 0) {
         for (int i = 0; i < v->stages; i++) {
@@ -248,7 +248,8 @@ static __device__ inline void lab07_waits_for_output(const lab07_ring_view *v, c
         lab07_tell_output(v, from);
 }
 
-/* A phase of a barrier of the ring. The consumers are at now[0], the warp that copies is at now[1] and now[2]. */
+/* A phase of a barrier of the ring. The consumers are at now[0], as far as one of them has said: relaxed; the lane that
+ * copies is at now[1] and now[2], which are its own. */
 static __device__ inline void lab07_wait_for(const lab07_ring_view *v, const lab07_block *b, int what,
                                              pk_async_barrier *barrier, unsigned parity)
 {
@@ -256,9 +257,10 @@ static __device__ inline void lab07_wait_for(const lab07_ring_view *v, const lab
     while (!pk_async_barrier_try(barrier, parity))
         if (lab07_lasts(&polls)) {
             const bool computes = what == LAB07_WAITS_FOR_CHUNK;
-            const int at = computes ? b->now[0] : b->now[1] * LAB07_PLACES + b->now[2];
+            const unsigned at =
+                computes ? pk_load_relaxed_device(&b->now[0]) : b->now[1] * (unsigned)LAB07_PLACES + b->now[2];
             lab07_tell(v->arrivals, computes ? LAB07_TELLS_CHUNK : LAB07_TELLS_COPIES,
-                       lab07_word(what, (unsigned)b->step, (unsigned)at));
+                       lab07_word(what, (unsigned)b->step, at));
         }
 }
 
@@ -298,7 +300,7 @@ static __device__ inline void lab07_ask_rows(const lab07_ring_view *v, const lab
 {
     const lab07_matrix *const m = &v->matrix[which];
     const lab07_part part = v->parts[(size_t)blockIdx.x * LAB07_MATRICES + (size_t)which];
-    b->now[2] = lab07_phase_of(which);
+    b->now[2] = (unsigned)lab07_phase_of(which);
     for (int first = 0; first < part.rows; first += LAB07_GROUP / m->runs) {
         const int rows = lab07_group_rows(m, part.rows - first);
         for (int run = 0; run < m->runs; run++) {

@@ -13,10 +13,10 @@ static __device__ inline void stream_layer(const lab07_ring_view *v, const lab07
 static __device__ inline void lab07_produce(const lab07_ring_view *v, const lab07_block *b, lab07_asking *at)
 {
     for (int i = 0; i < v->layers; i++) {
-        b->now[1] = i;
+        b->now[1] = (unsigned)i;
         stream_layer(v, b, at, &v->layer[i]);
     }
-    b->now[1] = v->layers;
+    b->now[1] = (unsigned)v->layers;
     lab07_ask_rows(v, b, at, LAB07_LOGITS, v->logits_weight);
 }
 
@@ -78,7 +78,7 @@ static __device__ inline lab07_task lab07_task_of(const lab07_ring_view *v, cons
 static __device__ inline void lab07_phase_begins(const lab07_ring_view *v, const lab07_block *b, int layer, int phase)
 {
     if (lab07_thread() == 0)
-        b->now[0] = layer * LAB07_PLACES + phase;
+        pk_store_relaxed_device(&b->now[0], (unsigned)(layer * LAB07_PLACES + phase));
     lab07_stamp(v, b, layer, phase, LAB07_BEGINS);
     lab07_stamp(v, b, layer, phase, LAB07_HAS); /* and again, where it waits for something */
 }

@@ -61,7 +61,7 @@ static __device__ inline void lab07_waits_for_blocks(const unsigned *arrivals, u
 {
     if (lab07_lasts(polls))
         lab07_tell(arrivals, LAB07_TELLS_OTHERS,
-                   lab07_word(LAB07_WAITS_FOR_BLOCKS, target - *(volatile const unsigned *)arrivals, target));
+                   lab07_word(LAB07_WAITS_FOR_BLOCKS, target - pk_load_relaxed_device(arrivals), target));
 }
 
 #endif
