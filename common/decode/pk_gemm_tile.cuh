@@ -124,8 +124,9 @@ static __device__ inline void pk_gemm_tile(const uint16_t *x, const uint16_t *w,
 {
     float sums[2][4][4] = {};
     pk_gemm_sum_tile(x, w, m, n, k, sums);
-#pragma unroll /* all of it: else sums, whose places are then computed, are in local memory, in the products' loop too \
-                */
+    /* Unrolled, all of it: else sums, whose places are then computed, are in local memory, in the loop of products too.
+     */
+#pragma unroll
     for (int i = 0; i < 2; i++)
 #pragma unroll
         for (int j = 0; j < 4; j++)
@@ -141,7 +142,8 @@ static __device__ inline void pk_gemm_tile_pairs(const uint16_t *x, const uint16
     enum { APART = PK_GEMM_PAIR_APART / 8 }; /* results of 8 columns */
     float sums[2][4][4] = {};
     pk_gemm_sum_tile(x, w, m, n, k, sums);
-#pragma unroll /* as above */
+    /* Unrolled likewise. */
+#pragma unroll
     for (int i = 0; i < 2; i++)
 #pragma unroll
         for (int j = 0; j < APART; j++)

@@ -116,3 +116,9 @@ caught() {
         pass "caught: $error"
     fi
 }
+
+# With arguments, check.sh MODEL [DEFINE...]: one model, is it right?
+if (($# > 0)); then
+    right "$@"
+    exit $((failures > 0))
+fi

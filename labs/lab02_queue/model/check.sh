@@ -10,11 +10,6 @@ readonly models
 # shellcheck source=../../../common/tests/models.sh
 source "$models/../../../common/tests/models.sh"
 
-if (($# > 0)); then
-    right "$@"
-    exit $((failures > 0))
-fi
-
 # ---- the right models ----
 
 start right_and_all_used requests COARSE # the longest

@@ -9,11 +9,6 @@ readonly models
 # shellcheck source=../../../common/tests/models.sh
 source "$models/../../../common/tests/models.sh"
 
-if (($# > 0)); then
-    right "$@"
-    exit $((failures > 0))
-fi
-
 start right_and_all_used flags
 start right_and_all_used flags LAUNCHES
 start right flags BLOCKS=3 STEPS=3
