@@ -12,13 +12,12 @@
 
 #include "cli_config.h"
 #include "grade.h"
+#include "pk/confine.h"
 #include "pk/host.h"
 #include "quote.h"
 
 enum { MOST_SUBMISSIONS = 1000 };
-/* Of address space. A lab's program on the CPU device takes some hundred MB; a GPU's driver reserves more than any
- * limit would leave it. */
-static const long long MEMORY_MB_CPU = 8192;
+static const long long MEMORY_MB = 8192; /* of address space; a lab's program on the CPU device takes some hundred */
 
 typedef struct request {
     const char *words[MOST_SUBMISSIONS];
@@ -41,12 +40,15 @@ static pk_status read_numbers(const request *asked, grade_run *run)
         status = pk_fail(PK_USAGE, "no random numbers from the system: give a --seed");
     run->seed = asked->seed ? (uint64_t)seed : (uint64_t)seed >> 16; /* what is easily typed again */
     run->time_s = 600;
-    run->memory_mb = run->is_gpu ? 0 : MEMORY_MB_CPU;
+    run->memory_mb = MEMORY_MB;
     if (status == PK_OK && asked->time)
         status = pk_parse_number(&run->time_s, "--time", asked->time, 1, 86400);
     if (status == PK_OK && asked->memory)
         status = pk_parse_integer(&run->memory_mb, "--memory", asked->memory, 64, 1 << 24);
-    if (status == PK_OK && asked->memory && run->is_gpu)
+    /* What holds on this device: maybe no limit at all. */
+    run->memory_mb =
+        (long long)(pk_confinement_of_program(run->is_gpu, 0, (size_t)run->memory_mb << 20).memory_bytes >> 20);
+    if (status == PK_OK && asked->memory && run->memory_mb == 0)
         status =
             pk_fail(PK_USAGE, "--memory is for the CPU device: a GPU's driver reserves more than any limit leaves");
     return status;
@@ -169,7 +171,7 @@ static pk_status grade_lab_of(grade_run *run, grade_lab *graded, const char *fol
     if (!strcmp(graded->status, "graded"))
         status = grade_find_rungs(graded);
     if (status == PK_OK && has_rung_to_judge(graded))
-        status = grade_build(graded, work, &program);
+        status = grade_build(run, graded, work, &program);
     if (status == PK_OK && program)
         status = grade_judge(run, graded, program, work);
     if (status == PK_FAULT) { /* of this one nothing can be said; the others have their verdicts */

@@ -57,7 +57,7 @@ void grade_take(grade_lab *graded, const char *folder);
 
 /* Build the lab's program of these texts, look at what was compiled, and put it into `folder`; its path, or NULL with
  * status and reason in `graded`. PK_FAULT, with a message, where it is not the submission that fails. */
-pk_status grade_build(grade_lab *graded, const char *folder, char **program);
+pk_status grade_build(const grade_run *run, grade_lab *graded, const char *folder, char **program);
 
 /* ---- grade_judge.c ---- */
 

@@ -13,10 +13,21 @@
 #include "grade_source.h"
 #include "object_file.h"
 #include "pk/confine.h"
+#include "pk/host.h"
 #include "pk/result.h"
 #include "quote.h"
 
-enum { BUILD_S = 300, BUILD_MOST_BYTES = 1 << 28 /* of a file that a compiler writes */ };
+/* Of a build: a file that a compiler writes, what it says, the address space of one of its processes (CUDA's compiler
+ * takes the most, about 1 GB), and how many of them there are at once, to which each processor adds a few: one job is a
+ * shell, a cache, a compiler's driver, a compiler, an assembler. */
+enum {
+    BUILD_S = 300,
+    MOST_FILE = 1 << 28,
+    MOST_SAID = 1 << 22,
+    MOST_MEMORY_MB = 4096,
+    MOST_PROCESSES = 64,
+    MORE_PROCESSES = 8
+};
 
 static pk_status fail(grade_lab *graded, const char *status)
 {
@@ -52,16 +63,35 @@ static pk_status put_files(const grade_lab *graded, const char *folder)
 static char *first_error(const char *log)
 {
     char *text = cli_read_file(log), *found = NULL;
+    bool is_memory = false;
     for (char *line = text ? strtok(text, "\n") : NULL; line && !found; line = strtok(NULL, "\n")) {
         const char *source = strstr(line, "grade/source/"), *error = source ? strstr(source, "error") : NULL;
         if (error && !strstr(line, " -c ")) /* no command */
             found = cli_plain(source + strlen("grade/source/"));
+        is_memory = is_memory || strstr(line, "out of memory") || strstr(line, "annot allocate memory");
     }
     free(text);
+    if (!found && is_memory)
+        return cli_format("its compiler takes more than %d MB of memory", MOST_MEMORY_MB);
     return found ? found : cli_copy("the log says why", strlen("the log says why"));
 }
 
-static pk_status run_build(const cli_lab *lab, const char *log)
+/* Until it has ended, or has had its time, or says too much. */
+static pk_status watch_build(const pk_confined *build, int output, double seconds)
+{
+    enum { TURN_MS = 100 };
+    struct stat said;
+    const double until_us = pk_now_us() + seconds * 1e6;
+    while (!pk_confined_ends(build, TURN_MS / 1e3)) {
+        if (fstat(output, &said) == 0 && said.st_size > MOST_SAID)
+            return pk_fail(PK_WRONG, "its build says more than %d MB", MOST_SAID >> 20);
+        if (pk_now_us() > until_us)
+            return pk_fail(PK_WRONG, "it does not build within %g s", seconds);
+    }
+    return PK_OK;
+}
+
+static pk_status run_build(const cli_lab *lab, const char *log, double seconds)
 {
     char *cmake = cli_find_program("cmake"), *folder = cli_copy(cli_build(), strlen(cli_build()));
     char *target = cli_format("%s_graded", lab->id);
@@ -71,26 +101,34 @@ static pk_status run_build(const cli_lab *lab, const char *log)
         return pk_fail(PK_FAULT, "no cmake on PATH: ./lab doctor says what is missing");
     }
     char *arguments[] = {cmake, "--build", folder, "--target", target, NULL};
-    const pk_confinement limits = {.cpu_s = BUILD_S, .file_bytes = BUILD_MOST_BYTES, .writes_files = true};
+    const unsigned processes = MOST_PROCESSES + MORE_PROCESSES * (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
+    const pk_confinement limits = {.cpu_s = BUILD_S,
+                                   .memory_bytes = (size_t)MOST_MEMORY_MB << 20,
+                                   .file_bytes = MOST_FILE,
+                                   .processes = processes,
+                                   .writes_files = true};
     pk_confined build;
     const int output = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     pk_status status = output >= 0 ? pk_confined_start(&build, &limits, arguments, output, NULL, 0)
                                    : pk_fail(PK_FAULT, "%s: cannot write: %s", log, strerror(errno));
-    if (output >= 0)
-        close(output);
     if (status == PK_OK) {
-        const bool in_time = pk_confined_ends(&build, BUILD_S);
-        if (!in_time)
+        status = watch_build(&build, output, seconds < BUILD_S ? seconds : BUILD_S);
+        if (status != PK_OK)
             pk_confined_kill(&build);
         const int end = pk_confined_wait(&build);
-        if (!in_time)
-            status = pk_fail(PK_WRONG, "it does not build within %d s", BUILD_S);
-        else if (end != 0) {
+        struct stat said;
+        if (fstat(output, &said) == 0 && said.st_size > MOST_SAID)
+            (void)!ftruncate(output, MOST_SAID); /* the rest tells nobody more */
+        if (status == PK_OK && end == PK_CONFINED_CROWD)
+            status = pk_fail(PK_WRONG, "its build has more than %u processes at once", processes);
+        else if (status == PK_OK && end != 0) {
             char *error = first_error(log);
             status = pk_fail(PK_WRONG, "%s", error);
             free(error);
         }
     }
+    if (output >= 0)
+        close(output);
     free(cmake);
     free(folder);
     free(target);
@@ -219,7 +257,7 @@ static pk_status check_objects(grade_lab *graded)
 
 /* ---- all of it ---- */
 
-pk_status grade_build(grade_lab *graded, const char *folder, char **program)
+pk_status grade_build(const grade_run *run, grade_lab *graded, const char *folder, char **program)
 {
     const char *lab = graded->lab->id;
     char *source = cli_format("%s/grade/source/%s", cli_build(), lab), *log = cli_format("%s/%s.log", folder, lab);
@@ -228,7 +266,7 @@ pk_status grade_build(grade_lab *graded, const char *folder, char **program)
     (void)unlink(built); /* or one of the submission before would be taken for this one's */
     pk_status status = put_files(graded, source);
     if (status == PK_OK) {
-        status = run_build(graded->lab, log);
+        status = run_build(graded->lab, log, run->time_s);
         if (status == PK_WRONG)
             status = fail(graded, "no build");
     }

@@ -5,6 +5,8 @@
 
 #include "pk/confine.h"
 
+#include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/audit.h>
@@ -25,6 +27,12 @@
 #include <unistd.h>
 
 enum { CANNOT_START = 127, NOBODY = 65534, FIRST_INHERITED = 3, MOST_INHERITED = 8 };
+enum { NPROC_FACTOR = 4 }; /* it counts threads, too */
+
+pk_confinement pk_confinement_of_program(bool is_gpu, unsigned cpu_s, size_t memory_bytes)
+{
+    return (pk_confinement){.cpu_s = cpu_s, .memory_bytes = is_gpu ? 0 : memory_bytes, .sees_processes = is_gpu};
+}
 
 /* What the three processes share. */
 typedef struct start {
@@ -34,6 +42,7 @@ typedef struct start {
     const int *inherited;
     size_t count;
     pid_t parent;
+    bool has_user_namespace;
 } start;
 
 static void lacks(const start *s, const char *what)
@@ -108,9 +117,10 @@ static bool own_mounts(void)
     return unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
 }
 
-static void enter_namespaces(const start *s)
+static void enter_namespaces(start *s)
 {
-    if (!enter_user_namespace()) {
+    s->has_user_namespace = enter_user_namespace();
+    if (!s->has_user_namespace) {
         lacks(s, "user");
         if (geteuid() != 0) { /* the others would be refused too */
             lacks(s, "network");
@@ -131,18 +141,27 @@ static void enter_namespaces(const start *s)
 
 /* ---- the program ---- */
 
+/* A turn before all others, where it may be had: in namespaces there is no right to it any more. */
+static void take_turns(int policy)
+{
+    const struct sched_param least = {sched_get_priority_min(policy)};
+    (void)sched_setscheduler(0, policy, &least);
+}
+
 static void limit(__rlimit_resource_t what, rlim_t value) /* the C library's name for what setrlimit takes */
 {
     const struct rlimit both = {value, value};
     (void)setrlimit(what, &both);
 }
 
-static void set_limits(const pk_confinement *limits)
+static void set_limits(const pk_confinement *limits, bool has_user_namespace)
 {
     if (limits->cpu_s > 0)
         limit(RLIMIT_CPU, limits->cpu_s);
     if (limits->memory_bytes > 0)
         limit(RLIMIT_AS, limits->memory_bytes);
+    if (limits->processes > 0 && has_user_namespace) /* or it counts what the user has elsewhere */
+        limit(RLIMIT_NPROC, NPROC_FACTOR * (rlim_t)limits->processes);
     limit(RLIMIT_FSIZE, limits->file_bytes);
     limit(RLIMIT_CORE, 0);
 }
@@ -174,6 +193,7 @@ static void become(const start *s)
 {
     sigset_t none;
     sigemptyset(&none);
+    take_turns(SCHED_OTHER);
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     (void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     (void)signal(SIGXFSZ, SIG_IGN); /* a file that would grow too far is an error of the write */
@@ -181,31 +201,155 @@ static void become(const start *s)
     const int report = fcntl(s->report, F_DUPFD_CLOEXEC, 32);
     arrange_descriptors(s);
     close_at_start(FIRST_INHERITED + (int)s->count);
-    set_limits(s->limits);
+    set_limits(s->limits, s->has_user_namespace);
     execv(s->argv[0], s->argv);
     (void)!write(report, "!", 2);
     _exit(CANNOT_START);
 }
 
+/* ---- how many there are ---- */
+
+/* They are counted: all that descend from this process. Those whose parent has ended have this one for parent. The
+ * counting has to get its turn beside thousands: RLIMIT_NPROC keeps the number down for all but root; root may ask for
+ * a turn before all others. */
+typedef struct family {
+    pid_t *pids, *parents; /* of all that /proc shows */
+    pid_t *ours;           /* the descendants */
+    size_t count, room, our_count;
+} family;
+
+static bool family_add(family *all, pid_t pid, pid_t parent)
+{
+    if (all->count == all->room) {
+        const size_t room = all->room ? 2 * all->room : 1024;
+        pid_t **const lists[] = {&all->pids, &all->parents, &all->ours};
+        for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
+            pid_t *longer = realloc(*lists[i], room * sizeof *longer);
+            if (!longer)
+                return false;
+            *lists[i] = longer;
+        }
+        all->room = room;
+    }
+    all->pids[all->count] = pid;
+    all->parents[all->count++] = parent;
+    return true;
+}
+
+/* The parent of a process that has not ended; -1: it has. */
+static pid_t parent_of(const char *pid)
+{
+    char path[64], text[512];
+    (void)snprintf(path, sizeof path, "/proc/%.16s/stat", pid);
+    const int file = open(path, O_RDONLY | O_CLOEXEC);
+    const ssize_t got = file >= 0 ? read(file, text, sizeof text - 1) : -1;
+    if (file >= 0)
+        close(file);
+    text[got > 0 ? got : 0] = '\0';
+    const char *name_ends = strrchr(text, ')'); /* a name may have spaces and brackets */
+    char state = 'Z';
+    int parent = -1;
+    if (!name_ends || sscanf(name_ends + 1, " %c %d", &state, &parent) != 2 || state == 'Z')
+        return -1;
+    return parent;
+}
+
+static bool is_one_of(const pid_t *pids, size_t count, pid_t pid)
+{
+    for (size_t i = 0; i < count; i++)
+        if (pids[i] == pid)
+            return true;
+    return false;
+}
+
+/* Up to `most` descendants and one: quick, however many there are. This process's own number is asked of /proc, which
+ * may be mounted for another list. In a list of its own all but the first descend from it. */
+static void family_read(family *all, size_t most)
+{
+    char self[32] = "";
+    DIR *folder = opendir("/proc");
+    all->count = all->our_count = 0;
+    const bool known = readlink("/proc/self", self, sizeof self - 1) > 0;
+    const pid_t us = (pid_t)strtol(self, NULL, 10);
+    for (struct dirent *entry; known && folder && (entry = readdir(folder)) != NULL;) {
+        const pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
+        const pid_t parent = pid <= 0 || pid == us ? -1 : us == 1 ? us : parent_of(entry->d_name);
+        if (parent >= 0 && !family_add(all, pid, parent))
+            break;
+        if (us == 1 && all->count > most)
+            break;
+    }
+    if (folder)
+        (void)closedir(folder);
+    for (bool more = true; more && all->our_count <= most;) { /* mostly one turn: parents have the lower numbers */
+        more = false;
+        for (size_t i = 0; i < all->count && all->our_count <= most; i++) {
+            if (all->parents[i] != us && !is_one_of(all->ours, all->our_count, all->parents[i]))
+                continue;
+            all->ours[all->our_count++] = all->pids[i];
+            all->parents[i] = -1; /* counted: nobody's child any more */
+            more = true;
+        }
+    }
+}
+
+/* The program's and its children's end, where no list of processes ends with its first. They may go on starting others
+ * for a moment. */
+static void end_family(family *all)
+{
+    enum { TRIES = 1000, AT_ONCE = 4096 };
+    for (int i = 0; i < TRIES; i++) {
+        family_read(all, AT_ONCE);
+        for (size_t k = 0; k < all->our_count; k++)
+            (void)kill(all->ours[k], SIGKILL);
+        while (waitpid(-1, NULL, WNOHANG) > 0)
+            ;
+        if (all->our_count == 0)
+            break;
+    }
+}
+
+static bool is_crowd(family *all, unsigned most)
+{
+    family_read(all, most);
+    return all->our_count > most;
+}
+
 /* Waits for the program and for all that it leaves behind: they die with this one. */
 static void stand_over(start *s)
 {
+    static const struct timespec moment = {0, 50 * 1000 * 1000};
+    family all = {.count = 0};
+    sigset_t child;
+    sigemptyset(&child);
+    sigaddset(&child, SIGCHLD);
+    (void)sigprocmask(SIG_BLOCK, &child, NULL);
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    (void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     if (getpid() == 1)
         (void)mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY, NULL);
     const pid_t program = fork();
     if (program == 0)
         become(s);
     close(s->report);
-    int status = -1;
-    for (pid_t ended = 0; program > 0 && ended != program;) {
+    int status = PK_CONFINED_KILLED;
+    for (bool runs = program > 0; runs;) {
         int one;
-        ended = wait(&one);
-        if (ended == program)
+        const pid_t ended = waitpid(-1, &one, s->limits->processes ? WNOHANG : 0);
+        if (ended == program) {
             status = one;
-        else if (ended < 0 && errno != EINTR)
+            runs = false;
+        } else if (ended == 0 && is_crowd(&all, s->limits->processes)) { /* only where there is a limit */
+            status = PK_CONFINED_CROWD;
+            runs = false;
+        } else if (ended == 0) {
+            (void)sigtimedwait(&child, NULL, &moment);
+        } else if (ended < 0 && errno != EINTR) {
             break;
+        }
     }
+    if (s->limits->processes && getpid() != 1)
+        end_family(&all);
     (void)!write(s->end, &status, sizeof status);
     _exit(0);
 }
@@ -217,6 +361,8 @@ static void stand_outside(start *s)
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != s->parent)
         _exit(CANNOT_START);
+    if (s->limits->processes)
+        take_turns(SCHED_FIFO);
     enter_namespaces(s);
     const pid_t inside = fork();
     if (inside == 0)
@@ -262,7 +408,7 @@ pk_status pk_confined_start(pk_confined *started, const pk_confinement *limits, 
         close(report[1]);
         return pk_fail(PK_USAGE, "cannot start %s: %s", argv[0], strerror(errno));
     }
-    start s = {limits, argv, output, report[1], end[1], inherited, count, getpid()};
+    start s = {limits, argv, output, report[1], end[1], inherited, count, getpid(), false};
     (void)fflush(NULL);
     started->pid = fork();
     if (started->pid == 0)
@@ -292,11 +438,11 @@ bool pk_confined_ends(const pk_confined *started, double seconds)
 
 int pk_confined_wait(pk_confined *started)
 {
-    int status = -1;
+    int status = PK_CONFINED_KILLED;
     while (waitpid(started->pid, NULL, 0) < 0 && errno == EINTR)
         ;
     if (read(started->end, &status, sizeof status) != (ssize_t)sizeof status)
-        status = -1;
+        status = PK_CONFINED_KILLED;
     close(started->end);
     started->pid = -1;
     return status;

@@ -535,7 +535,7 @@ static pk_status read_arguments(judge *j, int argc, char **argv)
     if (status == PK_OK && j->report.lab->knob_count > MOST_KNOBS)
         status = pk_fail(PK_USAGE, "%s: more than %d knobs: raise MOST_KNOBS", j->report.lab->id, MOST_KNOBS);
     j->report.seed = (uint64_t)seed;
-    j->limits = (pk_confinement){.cpu_s = (unsigned)seconds + 1, .memory_bytes = (size_t)memory_mb << 20};
+    j->limits = pk_confinement_of_program(j->report.device->is_gpu, (unsigned)seconds + 1, (size_t)memory_mb << 20);
     j->until_us = pk_now_us() + seconds * 1e6;
     return status;
 }
@@ -544,14 +544,10 @@ int pk_judge_main(const pk_lab *lab, int argc, char **argv)
 {
     pk_device_info device;
     judge j = {.report = {.lab = lab, .device = &device}, .solution = "/proc/self/exe"};
-    pk_status status = read_arguments(&j, argc, argv);
     (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* no look into this process by one of the same user */
+    pk_status status = pk_device_open(&device);
     if (status == PK_OK)
-        status = pk_device_open(&device);
-    if (status == PK_OK && device.is_gpu) { /* whose driver reserves more than there is memory */
-        j.limits.memory_bytes = 0;
-        j.limits.sees_processes = true;
-    }
+        status = read_arguments(&j, argc, argv);
     if (status == PK_OK)
         status = pk_device_stream_create(&j.stream);
     if (status == PK_OK) {

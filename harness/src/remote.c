@@ -66,10 +66,10 @@ static pk_status has_ended(pk_remote *remote, const char *while_it)
     last_words(remote, words, sizeof words);
     pk_confined_kill(&remote->process);
     const int status = pk_confined_wait(&remote->process);
-    if (status != -1 && WIFSIGNALED(status))
+    if (status >= 0 && WIFSIGNALED(status))
         return pk_fail(PK_FAULT, "signal %d (%s) ended the process while it %s%s", WTERMSIG(status),
                        strsignal(WTERMSIG(status)), while_it, words);
-    if (status == -1)
+    if (status < 0)
         return pk_fail(PK_FAULT, "the process closed its pipes while it %s%s", while_it, words);
     return pk_fail(PK_FAULT, "the process ended with exit code %d while it %s: nothing is graded without an answer%s",
                    WEXITSTATUS(status), while_it, words);

@@ -218,6 +218,60 @@ def test_compiled(folder):
         check(name, code == 0 and lab["status"] == "refused" and re.search(wanted, lab["reason"]), (code, lab))
 
 
+# ---- builds that take too much ----
+
+# What a build does in the place of cmake, of whom the test can tell what it has started; what is said of it.
+BUILDS = {
+    "crowd": ("while :; do sleep 7531 & done", r"more than \d+ processes at once"),
+    # Where neither a namespace nor root's right to a first turn is to be had, it may last as long as it may.
+    "family": ("f() { sleep 7531 & f & f; }; f", r"more than \d+ processes at once|does not build within 3 s"),
+    "daemons": ("while :; do setsid sleep 7531 & done", r"more than \d+ processes at once"),
+    "forever": ("sleep 7531", "does not build within 3 s"),
+    "says": ("exec yes", "says more than 4 MB"),
+    "memory": ("python3 -c 'bytearray(5 << 30)' && exit; echo out of memory; exit 1", "takes more than 4096 MB of memory"),
+    "left-behind": ("sleep 7531 & exit 1", "the log says why"),
+}
+# Steps whose types double in length until memory or time is over, or a compiler gives up.
+STEPS = {
+    "types": "auto f = [](auto self, auto a, auto n) {\n    if constexpr (sizeof n < 4000) {\n"
+    "        struct more { char bytes[sizeof n + 8]; };\n        auto g = [a, n](auto x) { return x; };\n"
+    "        self(self, [g, a](auto x) { return g(a); }, more{});\n        self(self, [a, g](auto x) { return g(a); }, more{});\n"
+    "    }\n};\nf(f, 0, char());",
+    "constants": "constexpr auto f = [](unsigned n) {\n    unsigned long sum = 0;\n"
+    "    for (unsigned long i = 0; i < 1ul << 40; i++)\n        sum += i % (n + 1);\n    return sum;\n};\n"
+    "static_assert(f(3) > 0);",
+}
+
+
+def sleepers():
+    """Processes that a build has left, by what none but it starts."""
+    found = []
+    for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            found += [path.parent.name] if path.read_bytes() == b"sleep\0" b"7531\0" else []
+        except OSError:  # it has ended meanwhile
+            pass
+    return found
+
+
+def test_builds(folder):
+    build, environment = fake_build(folder)
+    honest = put(folder, "honest", SOLUTION)
+    for name, (script, wanted) in BUILDS.items():
+        (folder / "path/cmake").write_text(f"#!/bin/bash\n{script}\n")
+        code, output, document = grade(folder, "--time=3", folders=[honest], environment=environment)
+        lab = labs_of(document)["honest"][0] if document else {"status": output, "reason": ""}
+        check(name, code == 0 and lab["status"] == "no build" and re.search(wanted, lab["reason"]), (code, lab))
+        check(f"{name} leaves nothing", not sleepers(), sleepers())
+    logs = [log.stat().st_size for log in (build / "grade").rglob("*.log")]
+    check("a log's length", logs and max(logs) <= 4 << 20, logs)
+    folders = [put(folder, name, before_step(1, text)) for name, text in STEPS.items()]
+    _, output, document = grade(folder, "--time=6", "--labs=01", folders=folders)
+    for name, labs in labs_of(document).items():
+        check(name, labs[0]["status"] == "no build", labs[0])
+        print(f"{name}: {labs[0]['reason']}")
+
+
 # ---- what the judge says becomes a score ----
 
 
@@ -285,7 +339,7 @@ def test_usage(folder):
 
 
 def main():
-    for test in (test_graded, test_refused, test_compiled, test_scores, test_usage):
+    for test in (test_graded, test_refused, test_compiled, test_builds, test_scores, test_usage):
         with tempfile.TemporaryDirectory() as name:
             test(pathlib.Path(name))
     sys.exit(failures > 0)
