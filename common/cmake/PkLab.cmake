@@ -47,13 +47,16 @@ function(pk_add_lab number)
     endif()
 endfunction()
 
-# pk_add_judged_test(01 [stream,pdl]): the test lab01.judged has the solution judged as a submission is, these rungs of it
-# or all. A sanitizer has other ideas of memory than the limits, and an emulator of processes.
+# pk_add_judged_test(01 WRONG no-wait,ulp [RUNGS stream,pdl]): the test lab01.judged has the solution judged as a
+# submission is, these rungs of it or all; and these mistakes, none of which may pass. A sanitizer has other ideas of
+# memory than the limits, and an emulator of processes.
 function(pk_add_judged_test number)
+    cmake_parse_arguments(PARSE_ARGV 1 PK_JUDGED "" "WRONG;RUNGS" "")
     find_program(PK_PYTHON3 python3)
     if(PK_LAB_IS_WHOLE AND PK_PYTHON3 AND NOT PK_SANITIZE AND NOT CMAKE_CROSSCOMPILING_EMULATOR)
         add_test(NAME lab${number}.judged COMMAND ${PK_PYTHON3} ${PROJECT_SOURCE_DIR}/harness/tests/grade/honest.py
-            $<TARGET_FILE:lab${number}_solution> ${ARGN})
+            $<TARGET_FILE:lab${number}_solution> $<TARGET_FILE:lab${number}_mistakes> ${PK_JUDGED_WRONG}
+            ${PK_JUDGED_RUNGS})
         pk_lab_test_properties(lab${number} lab${number}.judged)
     endif()
 endfunction()

@@ -42,6 +42,12 @@ typedef struct pk_drift {
 } pk_drift;
 void pk_judge_drift(const pk_decoded *got, int step, const double *want, pk_drift *drift);
 
+/* A decoder's buffers, in a lab's setup, for pk_decoder_open: weights and tables are inputs, tokens and logits outputs.
+ * The prompt is the repetition's own where that writes prompts, else an input. */
+struct pk_run;
+pk_status pk_judge_buffers(struct pk_run *run, const pk_decoder_sizes *sizes, bool writes_prompts,
+                           pk_decoder_memory *memory);
+
 /* The host's copy of pk_decoder_load_random's weights, made at the first call and kept while model and seed are the
  * same. PK_FAULT: out of host memory. */
 pk_status pk_judge_model(const pk_model_config *config, uint64_t seed, const pk_model **model);

@@ -142,22 +142,6 @@ static pk_decoder_shape decoder_shape(const pk_run *run, const pk_model_config *
                               .logit_rows = (size_t)steps < rows ? steps : (int)rows};
 }
 
-/* A prefill's repetition writes each prompt into the decoder's. */
-static pk_status decoder_buffers(pk_run *run, const pk_decoder_sizes *sizes, pk_decoder_memory *memory)
-{
-    static const pk_buffer_role roles[PK_DECODER_BUFFERS] = {
-        [PK_DECODER_WEIGHTS] = PK_BUFFER_INPUT, [PK_DECODER_CACHE] = PK_BUFFER_SCRATCH,
-        [PK_DECODER_TABLES] = PK_BUFFER_INPUT,  [PK_DECODER_SCRATCH] = PK_BUFFER_SCRATCH,
-        [PK_DECODER_STATE] = PK_BUFFER_SCRATCH, [PK_DECODER_TOKENS] = PK_BUFFER_OUTPUT,
-        [PK_DECODER_LOGITS] = PK_BUFFER_OUTPUT, [PK_DECODER_PROMPT] = PK_BUFFER_STATE};
-    pk_decoder_buffer all[PK_DECODER_BUFFERS];
-    pk_status status = PK_OK;
-    pk_decoder_list(sizes, memory, all);
-    for (size_t i = 0; i < PK_DECODER_BUFFERS && status == PK_OK; i++)
-        status = pk_run_buffer(run, all[i].name, all[i].bytes, roles[i], all[i].device);
-    return status;
-}
-
 static pk_status open_decoder(pk_run *run, lab04 *lab, lab04_expected *host)
 {
     pk_model_config config;
@@ -174,7 +158,7 @@ static pk_status open_decoder(pk_run *run, lab04 *lab, lab04_expected *host)
     host->model_kv_bytes = sizes.weights + sizes.cache;
     host->decoder_bytes = pk_decoder_bytes(&sizes, &shape);
     if (status == PK_OK)
-        status = decoder_buffers(run, &sizes, &memory);
+        status = pk_judge_buffers(run, &sizes, true, &memory);
     if (status == PK_OK)
         status = pk_decoder_open(&lab->decoder, &config, &shape, &sampling, device->processors,
                                  pk_decoder_threads(device->is_gpu), &memory);

@@ -99,22 +99,6 @@ static pk_status host_model(const pk_run *run, const pk_model_config *config, pk
 
 /* ---- set-up ---- */
 
-/* The text is given token by token: nothing writes a prompt in a repetition. */
-static pk_status buffers(pk_run *run, const pk_decoder_sizes *sizes, pk_decoder_memory *memory)
-{
-    static const pk_buffer_role roles[PK_DECODER_BUFFERS] = {
-        [PK_DECODER_WEIGHTS] = PK_BUFFER_INPUT, [PK_DECODER_CACHE] = PK_BUFFER_SCRATCH,
-        [PK_DECODER_TABLES] = PK_BUFFER_INPUT,  [PK_DECODER_SCRATCH] = PK_BUFFER_SCRATCH,
-        [PK_DECODER_STATE] = PK_BUFFER_SCRATCH, [PK_DECODER_TOKENS] = PK_BUFFER_OUTPUT,
-        [PK_DECODER_LOGITS] = PK_BUFFER_OUTPUT, [PK_DECODER_PROMPT] = PK_BUFFER_INPUT};
-    pk_decoder_buffer all[PK_DECODER_BUFFERS];
-    pk_status status = PK_OK;
-    pk_decoder_list(sizes, memory, all);
-    for (size_t i = 0; i < PK_DECODER_BUFFERS && status == PK_OK; i++)
-        status = pk_run_buffer(run, all[i].name, all[i].bytes, roles[i], all[i].device);
-    return status;
-}
-
 static pk_status load(pk_run *run, const lab06_decode *d)
 {
     pk_model model;
@@ -140,7 +124,7 @@ static pk_status open_decoder(pk_run *run, lab06_decode *d, lab06_reference *ref
     ref->model_kv_bytes = sizes.weights + sizes.cache;
     ref->decoder_bytes = pk_decoder_bytes(&sizes, &shape);
     if (status == PK_OK)
-        status = buffers(run, &sizes, &memory);
+        status = pk_judge_buffers(run, &sizes, false, &memory); /* the text is given token by token */
     if (status == PK_OK)
         status = pk_decoder_open(&d->decoder, &config, &shape, &greedy, device->processors,
                                  pk_decoder_threads(device->is_gpu), &memory);

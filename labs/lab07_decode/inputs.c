@@ -69,30 +69,11 @@ void lab07_teardown(pk_run *run)
     }
     if (lab) {
         pk_device_free_mapped(lab->waits);
+        pk_device_free(lab->arrivals);
         pk_decoder_close(&lab->decoder);
         free(lab);
         pk_run_set_lab_data(run, NULL);
     }
-}
-
-/* The cache is given, and decode is all there is: nothing writes a prompt in a repetition. */
-static pk_status decoder_buffers(pk_run *run, lab07 *lab, const pk_decoder_sizes *sizes, pk_decoder_memory *memory)
-{
-    void *arrivals = NULL;
-    static const pk_buffer_role roles[PK_DECODER_BUFFERS] = {
-        [PK_DECODER_WEIGHTS] = PK_BUFFER_INPUT, [PK_DECODER_CACHE] = PK_BUFFER_SCRATCH,
-        [PK_DECODER_TABLES] = PK_BUFFER_INPUT,  [PK_DECODER_SCRATCH] = PK_BUFFER_SCRATCH,
-        [PK_DECODER_STATE] = PK_BUFFER_SCRATCH, [PK_DECODER_TOKENS] = PK_BUFFER_OUTPUT,
-        [PK_DECODER_LOGITS] = PK_BUFFER_OUTPUT, [PK_DECODER_PROMPT] = PK_BUFFER_INPUT};
-    pk_decoder_buffer all[PK_DECODER_BUFFERS];
-    pk_status status = PK_OK;
-    pk_decoder_list(sizes, memory, all);
-    for (size_t i = 0; i < PK_DECODER_BUFFERS && status == PK_OK; i++)
-        status = pk_run_buffer(run, all[i].name, all[i].bytes, roles[i], all[i].device);
-    if (status == PK_OK)
-        status = pk_run_buffer(run, "arrivals", sizeof(lab07_meeting), PK_BUFFER_SCRATCH, &arrivals);
-    lab->arrivals = arrivals;
-    return status;
 }
 
 static pk_status open_decoder(pk_run *run, lab07 *lab, lab07_expected *host)
@@ -116,7 +97,7 @@ static pk_status open_decoder(pk_run *run, lab07 *lab, lab07_expected *host)
     host->model_kv_bytes = sizes.weights + sizes.cache;
     host->decoder_bytes = pk_decoder_bytes(&sizes, &shape);
     if (status == PK_OK)
-        status = decoder_buffers(run, lab, &sizes, &memory);
+        status = pk_judge_buffers(run, &sizes, false, &memory); /* the cache is given, decode is all there is */
     if (status == PK_OK)
         status = pk_decoder_open(&lab->decoder, &config, &shape, &sampling, device->processors,
                                  pk_decoder_threads(device->is_gpu), &memory);

@@ -1,46 +1,9 @@
 /* Test of lab 07's figures and targets: lab07_analyse of made-up points gives the ratios that their numbers say, and
  * the sweeps' points at their defaults give every figure that a target is about. */
-#include <math.h>
-#include <stdio.h>
-#include <string.h>
-
+#include "analysis_stand_in.h"
 #include "lab07_problem.h"
 
 enum { MOST = 256 };
-struct pk_analysis {
-    char name[MOST][160];
-    double value[MOST];
-    size_t count;
-};
-
-/* In place of the harness's. */
-void pk_analysis_figure(pk_analysis *analysis, const char *name, const char *unit, double value)
-{
-    (void)unit;
-    if (analysis->count == MOST)
-        return;
-    snprintf(analysis->name[analysis->count], sizeof analysis->name[0], "%s", name);
-    analysis->value[analysis->count++] = value;
-}
-
-static int failed;
-
-static double value_of(const pk_analysis *analysis, const char *name)
-{
-    for (size_t i = 0; i < analysis->count; i++)
-        if (strcmp(analysis->name[i], name) == 0)
-            return analysis->value[i];
-    return NAN;
-}
-
-static void expect(const pk_analysis *analysis, const char *name, double want)
-{
-    const double got = value_of(analysis, name);
-    if (fabs(got - want) < 1e-9 * want)
-        return;
-    printf("FAILED: '%s' is %g, not %g\n", name, got, want);
-    failed = 1;
-}
 
 typedef struct made_up { /* points at the defaults, each with one sweep's knobs */
     long long knobs[MOST][LAB07_KNOBS];
