@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "evidence.h"
 #include "pk/result.h"
 #include "quote.h"
 #include "report.h"
@@ -305,15 +306,22 @@ static void put_page(FILE *out, const devices *of, const cli_names *labs)
     page *to = page_new();
     page_heading(to, 1, "Stored results");
     page_text(
-        to,
-        "Made by " PAGE_CODE "./lab index" PAGE_CODE " from the result files in the folders beside it. Each "
-        "folder has the files of one device, and the figures that " PAGE_CODE "./lab plot" PAGE_CODE
-        " draws of them; " PAGE_CODE "./lab report FOLDER --out=OUT" PAGE_CODE " makes a whole report, and " PAGE_CODE
-        "./lab demo --full" PAGE_CODE " such a folder. Absolute times of two machines say what each "
-        "took; a speedup is a median of paired ratios over the baseline of the same run, with its 95%% interval.");
+        to, "Made by " PAGE_CODE "./lab index" PAGE_CODE " from the result files in the folders beside it. Each "
+            "folder has the files of one device, the figures that " PAGE_CODE "./lab plot" PAGE_CODE
+            " draws of them, and the report of both; " PAGE_CODE "./lab demo --full" PAGE_CODE
+            " makes such a folder. Absolute times of two machines say what each "
+            "took; a speedup is a median of paired ratios over the baseline of the same run, with its 95%% interval.");
     put_devices(to, of);
     page_put_markdown(to, out, PAGE_WIDTH);
     page_free(to);
+    fputs("\nWhole reports, ", out);
+    for (size_t i = 0, shown = 0; i < of->count; i++)
+        if (is_device(&of->all[i]))
+            fprintf(out, "%s[%s](%s/report.md)", shown++ ? ", " : "", of->all[i].name, of->all[i].name);
+    fputs(
+        ":\nmachine, tables, targets, every figure and what was verified. `report.html` beside each is the same in one "
+        "file.\n\n",
+        out);
     for (size_t i = 0; i < labs->count; i++) {
         to = page_new();
         page_heading(to, 2, "%s %s", labs->names[i], any_result(of, labs->names[i])->title);
@@ -430,6 +438,32 @@ static pk_status put_all(const devices *of, const char *root, bool check, bool *
     return status;
 }
 
+/* Of each device the whole report, in its folder. */
+static pk_status put_reports(const devices *of, bool check, bool *differs)
+{
+    pk_status status = PK_OK;
+    for (size_t i = 0; i < of->count && status == PK_OK; i++) {
+        const device *one = &of->all[i];
+        if (!is_device(one))
+            continue;
+        for (size_t k = 0; k < one->files.count; k++)
+            cli_evidence_name_machine(&one->files.results[k]);
+        char *command = cli_format("./lab report docs/results/%s --out=OUT", one->name);
+        const report_wanted wanted = {.stored = true, .folder = one->folder, .command = command};
+        page *report = report_page(&one->files, &wanted);
+        for (int html = 0; html <= 1 && status == PK_OK; html++) {
+            char *path = cli_format("%s/report.%s", one->folder, html ? "html" : "md");
+            char *text = report_text(report, html);
+            status = text ? put_file(path, text, check, differs) : PK_USAGE;
+            free(text);
+            free(path);
+        }
+        page_free(report);
+        free(command);
+    }
+    return status;
+}
+
 int cmd_index(int argc, char **argv)
 {
     bool check = false, differs = false;
@@ -442,8 +476,16 @@ int cmd_index(int argc, char **argv)
         status = find_devices(&found, root);
     if (status == PK_OK)
         status = put_all(&found, root, check, &differs);
+    char *gnuplot = cli_find_program("gnuplot");
+    const bool draws = gnuplot != NULL;
+    free(gnuplot);
+    if (status == PK_OK && draws)
+        status = put_reports(&found, check, &differs);
+    else if (status == PK_OK)
+        cli_say(2, "no gnuplot, which captions are made with: the folders' reports are left as they are");
     if (status == PK_OK && !differs)
-        cli_say(2, "docs/results/README.md and the table in README.md are what the stored results say");
+        cli_say(2, "docs/results/README.md, the table in README.md%s are what the stored results say",
+                draws ? " and each folder's report" : "");
     free_devices(&found);
     free(root);
     if (status != PK_OK)

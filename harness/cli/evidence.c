@@ -199,14 +199,28 @@ pk_status cli_evidence_apply(cli_result *result)
     return status;
 }
 
+static char *machine_of(const cli_result *result)
+{
+    return cli_format("a machine with %s, %s%s%s", result->device, *result->cpu ? result->cpu : "an unknown host",
+                      *result->os ? ", " : "", result->os);
+}
+
+void cli_evidence_name_machine(cli_result *result)
+{
+    if (*result->elsewhere)
+        return;
+    free(result->elsewhere);
+    result->elsewhere = machine_of(result);
+}
+
 char *cli_evidence_where(const cli_result *result)
 {
     pk_environment here;
     pk_environment_read(&here);
-    if (*result->elsewhere)
-        return cli_format("measured elsewhere: %s", result->elsewhere);
-    if (!strcmp(result->cpu, here.cpu) && !strcmp(result->os, here.os))
+    if (!*result->elsewhere && !strcmp(result->cpu, here.cpu) && !strcmp(result->os, here.os))
         return cli_copy("measured here", strlen("measured here"));
-    return cli_format("measured elsewhere: a machine with %s, %s%s%s", result->device,
-                      *result->cpu ? result->cpu : "an unknown host", *result->os ? ", " : "", result->os);
+    char *machine = machine_of(result);
+    char *text = cli_format("measured elsewhere: %s", *result->elsewhere ? result->elsewhere : machine);
+    free(machine);
+    return text;
 }

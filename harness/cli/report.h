@@ -51,9 +51,13 @@ void report_calibration(page *to, const report_files *files, const char *folder)
 typedef struct report_wanted {
     bool html, markdown;
     bool all;
+    bool stored; /* of the repository's results: figures as they lie in the folder, and nobody's work log */
     const char *folder;
     const char *command; /* "./lab report results/...": how to get it again */
 } report_wanted;
+
+page *report_page(const report_files *files, const report_wanted *wanted);
+char *report_text(const page *from, bool html); /* in new memory; NULL after pk_fail */
 
 /* Write report.html and report.md with its figures into the folder, and say so. */
 pk_status report_write(const report_files *files, const report_wanted *wanted);

@@ -78,8 +78,26 @@ static void put_beginning(page *to, const report_files *files, const char *comma
 
 typedef struct gallery {
     page *to;
+    const char *stored;  /* the folder with the figures; NULL: as they are drawn */
     cli_names not_drawn; /* "lab01-timeline: why" */
 } gallery;
+
+static void put_figure(gallery *into, const plot_drawing *drawing)
+{
+    char *caption = plot_caption(drawing), *file = cli_format("%s.svg", drawing->name);
+    char *path = cli_format("%s/%s", into->stored ? into->stored : "", file);
+    char *there = into->stored ? cli_read_file(path) : NULL;
+    if (there)
+        page_figure(into->to, file, there, strlen(there), caption);
+    else if (!into->stored)
+        page_figure(into->to, file, drawing->images[PLOT_SVG], drawing->image_bytes[PLOT_SVG], caption);
+    else
+        page_item(into->to, "Not stored: %s; ./lab plot draws it", file);
+    free(there);
+    free(path);
+    free(file);
+    free(caption);
+}
 
 static pk_status take_figure(void *context, const plot_drawing *drawing)
 {
@@ -88,20 +106,17 @@ static pk_status take_figure(void *context, const plot_drawing *drawing)
         char *line = cli_format("%s: %s", drawing->name, drawing->why_not);
         cli_names_add(&into->not_drawn, line);
         free(line);
-        return PK_OK;
+    } else {
+        put_figure(into, drawing);
     }
-    char *caption = plot_caption(drawing), *file = cli_format("%s.svg", drawing->name);
-    page_figure(into->to, file, drawing->images[PLOT_SVG], drawing->image_bytes[PLOT_SVG], caption);
-    free(file);
-    free(caption);
     return PK_OK;
 }
 
 /* A figure that cannot be drawn does not undo the report: it says why. */
-static void put_figures(page *to, const cli_result *result)
+static void put_figures(page *to, const cli_result *result, const char *stored)
 {
     const plot_wanted wanted = {.formats = {[PLOT_SVG] = true}};
-    gallery into = {to, {NULL, 0}};
+    gallery into = {to, stored, {NULL, 0}};
     size_t left_out = 0;
     if (plot_result(result, &wanted, take_figure, &into, &left_out) != PK_OK)
         page_text(to, "Figures: %s", pk_error_text());
@@ -133,7 +148,7 @@ static void put_withdrawn(page *to, const cli_result *result)
     }
 }
 
-static void put_lab(page *to, const cli_result *result, bool all)
+static void put_lab(page *to, const cli_result *result, const report_wanted *wanted)
 {
     const cli_point *headline = cli_headline(result);
     char *where = cli_evidence_where(result);
@@ -155,13 +170,13 @@ static void put_lab(page *to, const cli_result *result, bool all)
     report_reasons(to, result);
     report_beside(to, result);
     report_targets(to, result->path);
-    put_figures(to, result);
+    put_figures(to, result, wanted->stored ? wanted->folder : NULL);
     page_heading(to, 3, "What was verified");
     report_verified(to, result->path);
     put_withdrawn(to, result);
-    page_fold(to, "What the lab's analysis makes of it%s", all ? ", and every point" : "");
+    page_fold(to, "What the lab's analysis makes of it%s", wanted->all ? ", and every point" : "");
     report_analysis(to, result->path);
-    if (all)
+    if (wanted->all)
         report_points(to, result, true);
     page_unfold(to);
 }
@@ -216,7 +231,7 @@ static void put_logs(page *to, const report_files *files)
 
 /* ---- writing ---- */
 
-static page *made(const report_files *files, const report_wanted *wanted)
+page *report_page(const report_files *files, const report_wanted *wanted)
 {
     page *to = page_new();
     char *folder = cli_folder_of(files->results[0].path);
@@ -226,8 +241,9 @@ static page *made(const report_files *files, const report_wanted *wanted)
     report_machines(to, files);
     report_calibration(to, files, folder);
     for (size_t i = 0; i < files->count; i++)
-        put_lab(to, &files->results[i], wanted->all);
-    put_logs(to, files);
+        put_lab(to, &files->results[i], wanted);
+    if (!wanted->stored)
+        put_logs(to, files);
     free(folder);
     return to;
 }
@@ -250,21 +266,30 @@ static void write_figure(const char *file, const char *image, size_t bytes, void
     write_file(context, file, image, bytes);
 }
 
-static void write_page(const page *from, destination *into, bool html)
+char *report_text(const page *from, bool html)
 {
     char *text = NULL;
     size_t bytes = 0;
     FILE *memory = open_memstream(&text, &bytes);
     if (!memory) {
-        into->status = pk_fail(PK_USAGE, "memory is out; close other programs and try again");
-        return;
+        pk_fail(PK_USAGE, "memory is out; close other programs and try again");
+        return NULL;
     }
     if (html)
         page_put_html(from, memory);
     else
         page_put_markdown(from, memory, CLI_WIDTH);
     fclose(memory);
-    write_file(into, html ? "report.html" : "report.md", text, bytes);
+    return text;
+}
+
+static void write_page(const page *from, destination *into, bool html)
+{
+    char *text = report_text(from, html);
+    if (text)
+        write_file(into, html ? "report.html" : "report.md", text, strlen(text));
+    else
+        into->status = PK_USAGE;
     if (into->status == PK_OK)
         cli_say(2, "wrote %s/report.%s", cli_relative(into->folder), html ? "html" : "md");
     free(text);
@@ -275,7 +300,7 @@ pk_status report_write(const report_files *files, const report_wanted *wanted)
     destination into = {wanted->folder, pk_folder_writable(wanted->folder)};
     if (into.status != PK_OK)
         return into.status;
-    page *report = made(files, wanted);
+    page *report = report_page(files, wanted);
     if (wanted->markdown) {
         page_each_figure(report, write_figure, &into);
         write_page(report, &into, false);

@@ -44,6 +44,29 @@ expect 0 '| variant | big | small | small/hip |' '| sync | 9.198 | not measured 
     '![lab01-speedup, big](big/lab01-speedup.svg) | not drawn |'
 expect_no 'a)(b'
 
+# The device's report: of its files, the figures as they are stored, and nobody's work log.
+if command -v gnuplot >/dev/null; then
+    [[ ! -e $stored/small/hip/report.md ]] || fail 'a report of another backend'
+    output=$(<"$stored/big/report.md")
+    expect 0 './lab report docs/results/big --out=OUT' 'measured elsewhere: a machine with NVIDIA H200' \
+        '](lab01-speedup.svg)' 'Not stored: lab01-latency.svg'
+    mkdir -p "$PK_LAB_SOURCE/logs"
+    printf '# Work log\n\n## 2026-03-01T000000Z\n\n- Hypothesis: mine\n' >"$PK_LAB_SOURCE/logs/lab01.md"
+    run index --check
+    expect 0
+    echo '<svg></svg>' >"$stored/big/lab01-speedup.svg"
+    run index --check
+    expect 1 'docs/results/big/report.html is not'
+    expect_no report.md
+    sed -i 's/lab01_solution/lab01_other/' "$stored/big/lab01.json"
+    run index --check
+    expect 1 'docs/results/big/report.md is not' 'docs/results/big/report.html is not'
+    cp "$gpu" "$stored/big/lab01.json"
+    run index
+    PATH=/nowhere run index --check
+    expect 0 'no gnuplot' 'reports are left as they are'
+fi
+
 # A table that says something else, and results that do.
 sed -i 's/fused: 1.09/fused: 1.10/' "$readme"
 run index --check
