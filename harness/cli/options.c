@@ -77,8 +77,11 @@ bool cli_confirm(const char *question)
         return true;
     printf("%s [y/N] ", question);
     fflush(stdout);
-    int first = getchar();
-    for (int c = first; c != '\n' && c != EOF; c = getchar())
-        ;
+    const int first = getchar();
+    int c = first;
+    while (c != '\n' && c != EOF)
+        c = getchar();
+    if (c == EOF)
+        putchar('\n'); /* which nobody has typed */
     return first == 'y' || first == 'Y';
 }

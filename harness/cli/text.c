@@ -5,12 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "cli.h"
+#include "pk/host.h"
 
 void *cli_grow(void *memory, size_t count, size_t element_bytes)
 {
@@ -158,13 +158,15 @@ void cli_utc_name(char *text, size_t bytes)
 
 /* ---- prose ---- */
 
+static size_t width_of(FILE *out)
+{
+    const size_t terminal = pk_text_width(out);
+    return terminal ? terminal : CLI_WIDTH;
+}
+
 size_t cli_width(void)
 {
-    struct winsize size;
-    enum { NARROWEST = 20 };
-    if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col < NARROWEST)
-        return CLI_WIDTH;
-    return size.ws_col < CLI_WIDTH ? size.ws_col : CLI_WIDTH;
+    return width_of(stdout);
 }
 
 static bool begins_letter(char byte)
@@ -224,7 +226,7 @@ void cli_say(size_t indent, const char *format, ...)
 int cli_failed(pk_status status)
 {
     char *message = cli_format("lab: %s", pk_error_text());
-    cli_wrap(stderr, CLI_WIDTH, strlen("lab: "), message);
+    cli_wrap(stderr, width_of(stderr), strlen("lab: "), message);
     free(message);
     return pk_exit_code(status);
 }

@@ -1,7 +1,8 @@
-/* What a lab program prints: its help, its variants, its table of results. 80 columns. */
+/* What a lab program prints: its help, its variants, its table of results. 80 columns, or as the terminal has. */
 #include "print.h"
 
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,14 +38,24 @@ static void knob_text(char *text, size_t bytes, const pk_knob *knob, long long v
         snprintf(text, bytes, "%lld", value);
 }
 
+/* A line or more, as the terminal has room. */
+static void say(const char *format, ...)
+{
+    char text[1024];
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    pk_print_wrapped(stdout, text);
+}
+
 static void print_heading(const pk_report *report, const pk_result *first)
 {
     const pk_device_info *device = &report->device;
-    printf("%s %s on %s", report->lab->id, report->lab->title, device->name);
     if (device->is_gpu)
-        printf(" (%s, %s)\n", device->arch, device->backend);
+        say("%s %s on %s (%s, %s)", report->lab->id, report->lab->title, device->name, device->arch, device->backend);
     else
-        printf(": not a GPU's speed\n");
+        say("%s %s on %s: not a GPU's speed", report->lab->id, report->lab->title, device->name);
     char line[1024];
     size_t used = 0;
     for (size_t i = 0; i < report->knob_count && used < sizeof line; i++) {
@@ -147,10 +158,8 @@ static void print_reasons(const pk_report *report, size_t count)
         if (!any)
             printf("\n");
         any = true;
-        char text[1024];
-        snprintf(text, sizeof text, "%s: %s%s: %s", result->variant, pk_status_word(result->status),
-                 i < count || result->cache == PK_COLD ? "" : " at a point beside the default", result->reason);
-        pk_print_wrapped(stdout, text);
+        say("%s: %s%s: %s", result->variant, pk_status_word(result->status),
+            i < count || result->cache == PK_COLD ? "" : " at a point beside the default", result->reason);
     }
 }
 
@@ -197,9 +206,10 @@ static void print_limits(const pk_report *report)
 {
     if (!report->limits.measured)
         return;
-    printf("\nThis device, in this run: launch %.2f us, launch and wait %.2f us, gap %.2f us,\nread %.0f GB/s\n",
-           report->limits.launch_us, report->limits.launch_sync_us, report->limits.gap_us,
-           report->limits.read_bytes_per_us * 1e-3);
+    printf("\n");
+    say("This device, in this run: launch %.2f us, launch and wait %.2f us, gap %.2f us, read %.0f GB/s",
+        report->limits.launch_us, report->limits.launch_sync_us, report->limits.gap_us,
+        report->limits.read_bytes_per_us * 1e-3);
 }
 
 static void print_dropped(const pk_report *report)
@@ -208,7 +218,7 @@ static void print_dropped(const pk_report *report)
     for (size_t i = 0; i < report->result_count; i++)
         dropped += report->results[i].dropped_throttled;
     if (dropped > 0)
-        printf("%zu samples were dropped: the device was throttling (docs/measuring.md#throttling)\n", dropped);
+        say("%zu samples were dropped: the device was throttling (docs/measuring.md#throttling)", dropped);
 }
 
 static void print_analysis(const pk_report *report)
@@ -218,12 +228,12 @@ static void print_analysis(const pk_report *report)
     printf("\n");
     for (size_t i = 0; i < report->fit_count; i++) {
         const pk_fit *fit = &report->fits[i];
-        printf("fit %s: %.3g + %.4g x, slope in [%.4g, %.4g], R^2 = %.6f\n", fit->name, fit->line.intercept,
-               fit->line.slope, fit->line.slope_interval.low, fit->line.slope_interval.high, fit->line.r_squared);
+        say("fit %s: %.3g + %.4g x, slope in [%.4g, %.4g], R^2 = %.6f", fit->name, fit->line.intercept, fit->line.slope,
+            fit->line.slope_interval.low, fit->line.slope_interval.high, fit->line.r_squared);
     }
     for (size_t i = 0; i < report->figure_count; i++) {
         const char *unit = report->figures[i].unit ? report->figures[i].unit : "";
-        printf("%s: %.4g%s%s\n", report->figures[i].name, report->figures[i].value, *unit ? " " : "", unit);
+        say("%s: %.4g%s%s", report->figures[i].name, report->figures[i].value, *unit ? " " : "", unit);
     }
 }
 
@@ -359,58 +369,64 @@ void pk_print_variants(const pk_lab *lab)
     }
 }
 
-/* "1 to 2^30 floats", or the names that can be given. */
-static void print_range(const pk_knob *knob)
+/* What the knob is, and behind it "(1 to 2^30 floats)", or the names that can be given. */
+static void print_knob(const pk_knob *knob)
 {
-    char low[32], high[32];
-    for (long long c = 0; knob->choices && c <= knob->maximum; c++)
-        printf("%s%s", c ? ", " : "", knob->choices[c]);
-    if (knob->choices)
-        return;
+    char option[CELL], value[32], low[32], high[32], text[1024];
+    pk_knob_text(value, sizeof value, knob, knob->value);
+    (void)snprintf(option, sizeof option, "--%s=%s", knob->name, value);
+    size_t used = (size_t)snprintf(text, sizeof text, "%s (", knob->help);
+    for (long long c = 0; knob->choices && c <= knob->maximum && used < sizeof text; c++)
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s%s", c ? ", " : "", knob->choices[c]);
     knob_text(low, sizeof low, knob, knob->minimum);
     knob_text(high, sizeof high, knob, knob->maximum);
-    printf("%s to %s%s%s", low, high, knob->unit[0] ? " " : "", knob->unit);
+    if (used < sizeof text && !knob->choices)
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s to %s%s%s", low, high, knob->unit[0] ? " " : "",
+                                 knob->unit);
+    if (used < sizeof text)
+        (void)snprintf(text + used, sizeof text - used, ")");
+    pk_print_option(stdout, option, text);
 }
 
 void pk_print_lab_help(const pk_lab *lab, const char *program)
 {
-    printf("%s: %s\n\nUsage: %s [options]\n\nThe problem\n", lab->id, lab->title, program);
-    for (size_t i = 0; i < lab->knob_count; i++) {
-        const pk_knob *knob = &lab->knobs[i];
-        char name[CELL], value[32];
-        pk_knob_text(value, sizeof value, knob, knob->value);
-        snprintf(name, sizeof name, "--%s=%s", knob->name, value);
-        printf("  %-18s %s (", name, knob->help);
-        print_range(knob);
-        printf(")\n");
+    static const char *const options[][2] = {
+        {NULL, "What to run"},
+        {"--variant=A,B", "only these, and the first baseline (--list names them)"},
+        {"--seed=1", "inputs are drawn from it: the same seed, the same inputs"},
+        {"--quick", "smoke shapes; also QUICK=1 in the environment. --quick=auto: only on the CPU device, where the "
+                    "defaults would take minutes"},
+        {"--sweep", "more points, for fits and figures: --sweep=full on a GPU, --sweep=quick on the CPU device. A knob "
+                    "that is given stays so, and sweeps of another problem are left out"},
+        {"--cold", "also measure with the L2 flushed before each repetition"},
+        {"--no-timing", "verify only"},
+        {"--print-plan", "what variants plan on the host, where they say it; no timing"},
+        {"--check", "judge the lab's speed targets: exit 5 when one is missed"},
+        {"--peers=FILE", "what a peer measured on this device, for targets against it; --peers=DIR: the newest in a "
+                         "folder of results"},
+        {NULL, "Limits"},
+        {"--time-limit=3", "seconds of measuring at the default point; a point of a sweep has a sixth"},
+        {"--watchdog=60", "seconds without progress until the run is ended; 10 with --quick"},
+        {NULL, "Output"},
+        {"--out=DIR", "write DIR/<utc>-<device>/LAB.json and .csv"},
+        {"--json=FILE --csv=FILE", "write just these"},
+        {"--trace=FILE", "a timeline of one more repetition of each variant, for Perfetto; --trace: "
+                         "DIR/<utc>-<device>/LAB-trace.json"},
+    };
+    say("%s: %s", lab->id, lab->title);
+    printf("\n");
+    say("Usage: %s [options]", program);
+    printf("\nThe problem\n");
+    for (size_t i = 0; i < lab->knob_count; i++)
+        print_knob(&lab->knobs[i]);
+    for (size_t i = 0; i < PK_COUNT(options); i++) {
+        if (options[i][0])
+            pk_print_option(stdout, options[i][0], options[i][1]);
+        else
+            printf("\n%s\n", options[i][1]);
     }
-    printf("\nWhat to run\n"
-           "  --variant=A,B      only these, and the first baseline (--list names them)\n"
-           "  --seed=1           inputs are drawn from it: the same seed, the same inputs\n"
-           "  --quick            smoke shapes; also QUICK=1 in the environment.\n"
-           "                     --quick=auto: only on the CPU device, where the defaults\n"
-           "                     would take minutes\n"
-           "  --sweep            more points, for fits and figures: --sweep=full on a GPU,\n                     "
-           "--sweep=quick on the CPU device. A knob that is given stays\n                     "
-           "so, and sweeps of another problem are left out\n"
-           "  --cold             also measure with the L2 flushed before each repetition\n"
-           "  --no-timing        verify only\n"
-           "  --print-plan       what variants plan on the host, where they say it; no\n"
-           "                     timing\n"
-           "  --check            judge the lab's speed targets: exit 5 when one is missed\n"
-           "  --peers=FILE       what a peer measured on this device, for targets against\n"
-           "                     it; --peers=DIR: the newest in a folder of results\n"
-           "\nLimits\n"
-           "  --time-limit=3     seconds of measuring at the default point; a point of a\n"
-           "                     sweep has a sixth\n"
-           "  --watchdog=60      seconds without progress until the run is ended; 10\n"
-           "                     with --quick\n"
-           "\nOutput\n"
-           "  --out=DIR          write DIR/<utc>-<device>/%s.json and .csv\n"
-           "  --json=FILE --csv=FILE  write just these\n"
-           "  --trace=FILE       a timeline of one more repetition of each variant, for\n"
-           "                     Perfetto; --trace: DIR/<utc>-<device>/%s-trace.json\n"
-           "\nExit codes: 0 pass, 1 wrong result, 2 usage, 3 device fault, 4 watchdog,\n"
-           "5 target missed, 77 skipped or a step still open, 130 interrupted.\n",
-           lab->id, lab->id);
+    printf("\n");
+    say("LAB is %s. Exit codes: 0 pass, 1 wrong result, 2 usage, 3 device fault, 4 watchdog, 5 target missed, 77 "
+        "skipped or a step still open, 130 interrupted.",
+        lab->id);
 }

@@ -4,12 +4,9 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdio.h>
 
 #include "pk/result.h"
 
-/* A line, broken at blanks where it is longer than a terminal is wide; what follows is indented. */
-void pk_print_wrapped(FILE *out, const char *text);
 /* Results of the first `count` entries as a table, limits, what failed and why, targets when they were judged. */
 void pk_print_report(const pk_report *report, size_t count, bool targets);
 void pk_print_lab_help(const pk_lab *lab, const char *program);

@@ -1,6 +1,7 @@
 /* lab04_text, behind `./lab run 04 --prompt=...`: continues a prompt of token ids, and writes the text as it comes. */
 #include <limits.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +27,17 @@ static void set_stop(int reason)
 static int stop_reason(void)
 {
     return __atomic_load_n(&stop, __ATOMIC_RELAXED);
+}
+
+/* On standard error, as the terminal has room: the text alone is on standard output. */
+static void tell(const char *format, ...)
+{
+    char line[1024];
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    pk_print_wrapped(stderr, line);
 }
 
 /* ---- the command line ---- */
@@ -273,7 +285,7 @@ static pk_status open_folder(const char *folder, loaded *model)
     model->real = true;
     model->config = model->model.config;
     if (!is_there(folder, "vocab.bin")) {
-        fprintf(stderr, "%s: %s has no vocab.bin: tokens are shown as ids (docs/models.md)\n", PROGRAM, folder);
+        tell("%s: %s has no vocab.bin: tokens are shown as ids (docs/models.md)", PROGRAM, folder);
         return PK_OK;
     }
     char path[PATH_MAX + 16];
@@ -288,8 +300,7 @@ static pk_status open_model(const char *name, loaded *model)
         return open_folder(name, model);
     const pk_status status = pk_model_config_named(name, &model->config);
     if (status == PK_OK)
-        fprintf(stderr, "%s: %s has random weights here: its tokens mean nothing, and are shown as ids\n", PROGRAM,
-                name);
+        tell("%s: %s has random weights here: its tokens mean nothing, and are shown as ids", PROGRAM, name);
     return status;
 }
 
@@ -369,17 +380,16 @@ static int decimals(double number)
 static void report(const options *o, const loaded *model, const text_engine *engine, const pk_device_info *device,
                    text_way way, int prompt, const text_result *r)
 {
-    fprintf(stderr, "\n%s, %s, %s weights: a prompt of %d tokens in a bucket of %d; %d came: %s\n", model->config.name,
-            forms[o->form], model->real ? "its own" : "random", prompt, text_rows(engine), r->tokens,
-            describe_end(o, r));
-    const double first_ms = r->first_us / 1e3;
-    fprintf(stderr, "TTFT %.*f ms", decimals(first_ms), first_ms);
-    if (r->tokens > 1) {
-        const double rate = (r->tokens - 1) / (r->decode_us / 1e6);
-        fprintf(stderr, ", then %.*f tokens/s", decimals(rate), rate);
-    }
-    fprintf(stderr, "; decode %s: %d kernels a token\n", describe_way(way), text_launches(engine));
-    fprintf(stderr, "on %s%s\n", device->name, device->is_gpu ? "" : ": a CPU device, and this is not a GPU's speed");
+    fputc('\n', stderr);
+    tell("%s, %s, %s weights: a prompt of %d tokens in a bucket of %d; %d came: %s", model->config.name, forms[o->form],
+         model->real ? "its own" : "random", prompt, text_rows(engine), r->tokens, describe_end(o, r));
+    const double first_ms = r->first_us / 1e3, rate = (r->tokens - 1) / (r->decode_us / 1e6);
+    char then[64] = "";
+    if (r->tokens > 1)
+        snprintf(then, sizeof then, ", then %.*f tokens/s", decimals(rate), rate);
+    tell("TTFT %.*f ms%s; decode %s: %d kernels a token", decimals(first_ms), first_ms, then, describe_way(way),
+         text_launches(engine));
+    tell("on %s%s", device->name, device->is_gpu ? "" : ": a CPU device, and this is not a GPU's speed");
 }
 
 /* ---- which way ---- */
@@ -405,7 +415,7 @@ static pk_status choose_way(const options *o, const pk_device_info *device, text
     if (o->variant_given || o->graph == 1)
         return pk_fail(PK_SKIP, "--variant=%s is not for this device: %s; --graph=0 works without",
                        variants[o->variant], reason);
-    fprintf(stderr, "%s: without graphs: %s\n", PROGRAM, reason);
+    tell("%s: without graphs: %s", PROGRAM, reason);
     return PK_OK;
 }
 
@@ -434,8 +444,8 @@ static pk_status rehearse(text_engine *engine, const int *prompt, int limit, tex
                       memcmp(launched.token, replayed.token, (size_t)launched.count * sizeof(int)) == 0;
     if (same || status == PK_FAULT || status == PK_INTERRUPTED) /* the device takes nothing more */
         return status;
-    fprintf(stderr, "%s: without graphs: the first %d tokens by graph are not those by launches%s%s\n", PROGRAM, tokens,
-            status == PK_OK ? "" : ": ", status == PK_OK ? "" : pk_error_text());
+    tell("%s: without graphs: the first %d tokens by graph are not those by launches%s%s", PROGRAM, tokens,
+         status == PK_OK ? "" : ": ", status == PK_OK ? "" : pk_error_text());
     *way = TEXT_LAUNCH;
     return PK_OK;
 }
@@ -538,6 +548,6 @@ int main(int argc, char **argv)
     else if (status == PK_OK)
         status = run(&o);
     if (status != PK_OK)
-        fprintf(stderr, "%s: %s\n", PROGRAM, pk_error_text());
+        tell("%s: %s", PROGRAM, pk_error_text());
     return pk_output_ended(PROGRAM, pk_exit_code(status));
 }

@@ -6,6 +6,8 @@ program=$1
 failed=0
 errors=$(mktemp) || exit 1
 trap 'rm -f "$errors"' EXIT
+# What stood on the standard error, its broken lines joined.
+told() { tr -s '\n ' ' ' <"$errors"; }
 
 fail() {
     echo "text_test: $*" >&2
@@ -30,14 +32,14 @@ ways() {
             code=$?
             [ "$code" -ne 77 ] || exit 77
             commas=$(printf %s "$want" | tr -cd , | wc -c)
-            [ "$commas" -eq 23 ] || grep -q "the model ended the text" "$errors" ||
+            [ "$commas" -eq 23 ] || told | grep -q "the model ended the text" ||
                 fail "$*: 24 tokens were asked for: $want"
             for way in --graph=1 --variant=capture --variant=while --parity=1; do
                 got=$(ids "$@" "$way")
                 code=$?
                 [ "$code" -ne 77 ] || continue # the device lacks it
                 [ "$got" = "$want" ] || fail "$* $way: $got, and by launches $want"
-                grep -q "decode by .*graph" "$errors" || fail "$* $way: no graph was used"
+                told | grep -q "decode by .*graph" || fail "$* $way: no graph was used"
             done
         done
     done
@@ -53,7 +55,7 @@ refused() {
     code=$?
     [ "$code" -eq 2 ] || fail "$*: exit code $code, not 2"
     [ -z "$said" ] || fail "$*: it printed $said"
-    grep -q "$match" "$errors" || fail "$*: '$match' was expected: $(cat "$errors")"
+    told | grep -q "$match" || fail "$*: '$match' was expected: $(cat "$errors")"
 }
 
 refusals() {
@@ -84,11 +86,11 @@ stopped() {
     wait "$running"
     code=$?
     [ "$code" -ne 77 ] || return 0 # the device lacks it
-    ! grep -q "the cache is full" "$errors" || return 0 # a device that was faster than the signal
+    ! told | grep -q "the cache is full" || return 0 # a device that was faster than the signal
     [ "$code" -eq 130 ] || fail "$*: exit code $code, not 130: $(cat "$errors")"
-    grep -q "came: interrupted" "$errors" || fail "$*: it does not say that it was interrupted: $(cat "$errors")"
+    told | grep -q "came: interrupted" || fail "$*: it does not say that it was interrupted: $(cat "$errors")"
     grep -q "^TTFT [0-9.]* ms" "$errors" || fail "$*: no time to the first token: $(cat "$errors")"
-    came=$(sed -n 's/.*; \([0-9]*\) came: .*/\1/p' "$errors")
+    came=$(told | sed -n 's/.*; \([0-9]*\) came: .*/\1/p')
     commas=$(tr -cd , <"$output" | wc -c)
     [ "$((commas + 1))" = "$came" ] || fail "$*: it says $came tokens, and has written $((commas + 1))"
     [ "$(tail -c 1 "$output" | wc -l)" -eq 1 ] || fail "$*: the last line has no end"

@@ -43,6 +43,11 @@ void pk_table_free(pk_table *table);
 /* The `width` for what is printed there: the terminal's, 80 at most; 0 where it is none. */
 size_t pk_text_width(FILE *out);
 
+/* Text in lines of the terminal's width, or of 80 columns, broken at blanks, further lines indented by two. */
+void pk_print_wrapped(FILE *out, const char *text);
+/* A line of a help: "  --option=1         what it does", further lines below what it does. */
+void pk_print_option(FILE *out, const char *option, const char *text);
+
 /* ---- progress: a bar on a terminal, plain lines elsewhere ---- */
 typedef struct pk_progress pk_progress;
 pk_progress *pk_progress_begin(FILE *out, const char *what, size_t total);

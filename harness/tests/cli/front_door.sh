@@ -35,6 +35,33 @@ lab run --help
 expect 0 'usage: ./lab run'
 lab demo --help
 expect 0 'usage: ./lab demo'
+# On a narrow terminal: the same words, in lines that it has room for.
+if command -v python3 >/dev/null; then
+    output=$(python3 - "$root" "$repository/harness/tests" <<'CODE'
+import pathlib, sys
+sys.dont_write_bytecode = True
+sys.path.insert(0, sys.argv[2])
+from on_terminal import on_terminal, too_long
+root = pathlib.Path(sys.argv[1])
+
+def shown_in(columns, *words):
+    return on_terminal(columns, [root / "lab", *words])[0]
+
+for path in sorted((root / "harness/cli/help").glob("*.txt")):
+    shown = shown_in(60, *([] if path.stem == "lab" else [path.stem]), "--help")
+    for line in too_long(shown, 60):
+        print(f"{path.stem} --help: {line!r} in 60 columns")
+    if shown.split() != path.read_text().split():
+        print(f"{path.stem} --help: other words in 60 columns")
+    if path.stem != "lab" and shown_in(100, path.stem, "--help") != path.read_text():
+        print(f"{path.stem} --help: not as it is in 100 columns")
+shown = shown_in(40, "hnit")
+if too_long(shown, 40) or "did you mean 'hint'" not in " ".join(shown.split()):
+    print(f"an error in 40 columns: {shown!r}")
+CODE
+)
+    [[ -z $output ]] || fail 'a narrow terminal'
+fi
 lab dmeo
 expect_error "unknown command 'dmeo'" "did you mean 'demo'"
 lab xyzzyxyz
