@@ -276,6 +276,15 @@ sed -i -e '1i/* STEP lab01.3 for one: is over */\n/* END lab01.3 */\n/* STEP lab
 lab --backend=cpu run 01
 expect 2 'labs/lab01_x/optimized.cu:8: in step lab01.4: ' 'Stuck? ./lab hint 01.4' 'mend that and run the command again'
 expect_no 'outside the steps'
+# What a step leaves incomplete the compiler sees behind it.
+for last in 'kernel(n)' 'int k = 1'; do
+    printf '%s\n' 'void kernel(int);' 'int run(int n)' '{' '    /* STEP lab01.4 for one: launch */' "    $last" \
+        '    /* END lab01.4 */' '    (void)n;' '    return 0;' '}' >"$root/labs/lab01_x/optimized.cu"
+    lab --backend=cpu run 01
+    expect 2 'labs/lab01_x/optimized.cu:7: behind step lab01.4: ' "    $last" 'Stuck? ./lab hint 01.4'
+    expect_no 'outside the steps'
+done
+expect 2 "The step's last line, 5, may want a semicolon or a bracket:"
 cp "$fixture/outside" "$root/labs/lab01_x/optimized.cu"
 # A further file is the student's where the solution has one of its name.
 cp "$root/labs/lab01_x/optimized.cu" "$root/labs/lab01_x/chain.cu"
