@@ -297,6 +297,17 @@ touch "$root/solutions/lab01_x"/{optimized,chain}.cu
 lab --backend=cpu run 01
 expect 2 'labs/lab01_x/chain.cu:5: ' $'\n    kernel(nn);'
 rm -r "$root/solutions"
+# A file that is away; one that is a copy of another.
+mv "$root/labs/lab01_x/chain.cu" "$root/labs/lab01_x/chian.cu"
+lab --backend=cpu run 01
+expect 2 'labs/lab01_x/chain.cu is not there' './lab reset 01 chain.cu'
+cp "$fixture/before" "$root/CMakeLists.txt"
+cat >>"$root/CMakeLists.txt" <<'CODE'
+add_custom_target(link COMMAND echo "labs/lab01_x/CMakeFiles/files.c.o: undefined reference to `pk_chain_variants'" COMMAND false VERBATIM)
+add_dependencies(lab01_optimized link)
+CODE
+lab --backend=cpu run 01
+expect 2 'labs/lab01_x/chain.cu does not end as it was shipped, in pk_chain_variants:' './lab reset 01 chain.cu'
 cp "$fixture/before" "$root/CMakeLists.txt"
 
 # ---- watch ----
