@@ -113,6 +113,8 @@ static void on_signal(int signal, siginfo_t *info, void *)
 {
     if (signal == SIGSEGV)
         describe_bad_access(info->si_addr);
+    if (signal == SIGFPE && pk_in_kernel)
+        snprintf(pk_self->why, sizeof(pk_self->why), "a whole number is divided by zero, at which a GPU does not stop");
     if (pk_in_kernel) {
         sigset_t set;
         sigemptyset(&set);

@@ -1,5 +1,5 @@
 /* A kernel that faults: the error is CUDA's, it sticks, and waiting calls return. Argument: null, trap, assert,
- * overflow, late, host-pointer, freed, grid-barrier or no-threads. */
+ * overflow, late, division, host-pointer, freed, grid-barrier or no-threads. */
 #include "check.h"
 
 #include <string.h>
@@ -41,6 +41,11 @@ __global__ void write_in_block(unsigned block, int *ok, int *bad)
     *(blockIdx.x == block ? bad : ok) = 1;
 }
 
+__global__ void divide(int *out, volatile int number, volatile int by)
+{
+    *out = number / by;
+}
+
 static __attribute__((noinline)) int recurse(volatile int depth)
 {
     volatile char frame[1024];
@@ -70,6 +75,9 @@ int main(int argc, char **argv)
         LAUNCH(overflow, 1, 32, 0, nullptr, x);
     } else if (argc == 2 && strcmp(argv[1], "late") == 0) {
         LAUNCH(write_in_block, 1000, 32, 0, nullptr, 777u, x, (int *)nullptr);
+    } else if (argc == 2 && strcmp(argv[1], "division") == 0) {
+        expected = cudaErrorLaunchFailure;
+        LAUNCH(divide, 1, 1, 0, nullptr, x, 7, 0);
     } else if (argc == 2 && strcmp(argv[1], "host-pointer") == 0) {
         static int here[64];
         LAUNCH(write_in_block, 1, 1, 0, nullptr, 0u, x, here);
