@@ -64,6 +64,10 @@ static void print_results(const report_files *files, const cli_names *said, bool
         page_put_markdown(to, stdout, cli_width());
         page_free(to);
     }
+    page *logs = page_new();
+    report_logs(logs, files);
+    page_put_markdown(logs, stdout, cli_width());
+    page_free(logs);
 }
 
 /* "./lab report results/... --out=..." as a shell reads it. Which files are chosen without words changes with time: the

@@ -56,6 +56,10 @@ typedef struct report_wanted {
     const char *command; /* "./lab report results/...": how to get it again */
 } report_wanted;
 
+/* The work logs of the labs that it is about, under a heading where there are any. One that cannot be read is said, and
+ * ends nothing. */
+void report_logs(page *to, const report_files *files);
+
 page *report_page(const report_files *files, const report_wanted *wanted);
 char *report_text(const page *from, bool html); /* in new memory; NULL after pk_fail */
 

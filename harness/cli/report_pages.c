@@ -206,8 +206,7 @@ static void put_log(page *to, const work_log *log, const char *lab)
         log_row(to, i + 1, &log->entries[i]);
 }
 
-/* Of the labs that the report is about. A log that cannot be read is said, and ends nothing. */
-static void put_logs(page *to, const report_files *files)
+void report_logs(page *to, const report_files *files)
 {
     cli_labs labs = cli_find_labs();
     bool any = false;
@@ -243,7 +242,7 @@ page *report_page(const report_files *files, const report_wanted *wanted)
     for (size_t i = 0; i < files->count; i++)
         put_lab(to, &files->results[i], wanted);
     if (!wanted->stored)
-        put_logs(to, files);
+        report_logs(to, files);
     free(folder);
     return to;
 }

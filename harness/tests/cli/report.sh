@@ -94,6 +94,13 @@ run report "$fixture/results" "--out=$out" --format=html
 html_check 'assert "What the machine can do" in text and "issue of <a> launch 3.25 us 3 4" in text, text'
 html_check 'assert "lab01 stream 9.233 3.25 -65%" in text and "Median error: 65% over 1 rungs." in text, text'
 
+# The tables alone, and behind them the work log.
+run report "$gpu"
+expect 0 '| stream | pass |' '## Work log' '| | measured | hypothesis |' '| 1 | nothing yet | one \<b\>sync\</b\> a token |'
+mv "$PK_LAB_SOURCE/logs" "$fixture/logs"
+run report "$gpu"
+expect_no 'Work log'
+
 # ---- evidence ----
 evidence() { # evidence LINE...
     printf '%s\n' "$@" >"$fixture/results/evidence.txt"
