@@ -2,6 +2,7 @@
  * before it runs. */
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,10 +80,10 @@ static char *first_error(const char *log)
 /* Until it has ended, or has had its time, or says too much. */
 static pk_status watch_build(const pk_confined *build, int output, double seconds)
 {
-    enum { TURN_MS = 100 };
+    const double turn_s = 0.1;
     struct stat said;
     const double until_us = pk_now_us() + seconds * 1e6;
-    while (!pk_confined_ends(build, TURN_MS / 1e3)) {
+    while (!pk_confined_ends(build, turn_s)) {
         if (fstat(output, &said) == 0 && said.st_size > MOST_SAID)
             return pk_fail(PK_WRONG, "its build says more than %d MB", MOST_SAID >> 20);
         if (pk_now_us() > until_us)
@@ -112,7 +113,7 @@ static pk_status run_build(const cli_lab *lab, const char *log, double seconds)
     pk_status status = output >= 0 ? pk_confined_start(&build, &limits, arguments, output, NULL, 0)
                                    : pk_fail(PK_FAULT, "%s: cannot write: %s", log, strerror(errno));
     if (status == PK_OK) {
-        status = watch_build(&build, output, seconds < BUILD_S ? seconds : BUILD_S);
+        status = watch_build(&build, output, fmin(seconds, (double)BUILD_S));
         if (status != PK_OK)
             pk_confined_kill(&build);
         const int end = pk_confined_wait(&build);

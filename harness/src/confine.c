@@ -318,7 +318,7 @@ static bool is_crowd(family *all, unsigned most)
 /* Waits for the program and for all that it leaves behind: they die with this one. */
 static void stand_over(start *s)
 {
-    static const struct timespec moment = {0, 50 * 1000 * 1000};
+    static const struct timespec moment = {0, 50L * 1000 * 1000};
     family all = {.count = 0};
     sigset_t child;
     sigemptyset(&child);
