@@ -103,13 +103,13 @@ if [[ $code != 0 ]]; then
     fail 'the pack does not build'
     finish
 fi
-output=$(ctest --test-dir "$build" -R '^lab(10[.](s|o|p|m).*|01[.](optimized|solution|mistake[.]step-dropped))$' 2>&1)
+output=$(ctest --test-dir "$build" -R '^lab(10[.](s|o|p|m|j).*|01[.](optimized|solution|mistake[.]step-dropped))$' 2>&1)
 code=$?
 expect 0 '100% tests passed'
 for test in lab10.optimized lab01.optimized lab01.solution lab01.mistake.step-dropped; do
     grep -qE " $test \.+\*+Skipped" <<<"$output" || fail "$test is not skipped"
 done
-for test in lab10.solution lab10.problem lab10.mistake.one-kernel; do
+for test in lab10.solution lab10.problem lab10.judged lab10.mistake.one-kernel; do
     grep -qE " $test \.+ +Passed" <<<"$output" || fail "$test does not pass"
 done
 

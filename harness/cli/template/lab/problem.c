@@ -197,6 +197,8 @@ static pk_launch_range launches(const pk_run *run, const char *variant)
 /* One element, a block but one, a block and one, and more blocks than any device holds at once. */
 static const char *const awkward[] = {"n=1 tokens=1", "n=255", "n=257 tokens=3", "n=1000003"};
 
+static const char *const hidden[] = {"n=1..3000 tokens=1..5"}; /* for ./lab grade */
+
 static const long long n_full[] = {1 << 10, 1 << 14, 1 << 18, 1 << 20, 1 << 22, 1 << 24};
 static const long long n_quick[] = {1 << 10, 1 << 14, 1 << 18};
 static const pk_sweep_axis axes[] = {PK_AXIS("n", n_full)};
@@ -222,6 +224,8 @@ const pk_lab pk_this_lab = {
     .launches = launches,
     .awkward = awkward,
     .awkward_count = PK_COUNT(awkward),
+    .hidden = hidden,
+    .hidden_count = PK_COUNT(hidden),
     .teardown = teardown,
     .tokens = tokens,
     .bytes_per_token = bytes_per_token,
