@@ -94,9 +94,8 @@ static int measure(const cli_lab *lab, full_run *run, const char *peer)
     const size_t kept = 1; /* the first is not ours to free */
     arguments[count++] = cli_has_solution(lab) ? "--solution" : "--seed=1";
     arguments[count++] = cli_format(run->is_quick ? "--sweep=quick" : "--check");
-    arguments[count++] = cli_format(run->is_quick ? "--quick=auto" : "--cold");
-    if (run->is_quick)
-        arguments[count++] = cli_format(DEMO_TIME_LIMIT);
+    arguments[count++] = cli_format("--quick=auto"); /* without a GPU in minutes, too */
+    arguments[count++] = cli_format(run->is_quick ? DEMO_TIME_LIMIT : "--cold=auto");
     if (peer)
         arguments[count++] = cli_format("--peers=%s", peer);
     if (run->folder) {

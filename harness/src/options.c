@@ -130,6 +130,20 @@ static pk_status parse_quick(pk_options *options, const pk_lab *lab, const char 
     return PK_OK;
 }
 
+/* --cold=auto asks for what a GPU has, and for nothing where there is none. */
+static pk_status parse_cold(pk_options *options, const pk_lab *lab, const char *value)
+{
+#if defined(PK_BACKEND_CPU)
+    const bool has_cache = false;
+#else
+    const bool has_cache = true;
+#endif
+    if (value && strcmp(value, "auto") != 0)
+        return pk_fail(PK_USAGE, "%s: --cold=%s: use --cold or --cold=auto", lab->id, value);
+    options->cold |= !value || has_cache;
+    return PK_OK;
+}
+
 static pk_status parse_trace(pk_options *options, const pk_lab *lab, const char *value)
 {
     if (value && !*value)
@@ -162,8 +176,6 @@ static bool parse_flag(pk_options *options, const char *name)
         options->timing = false;
     else if (strcmp(name, "check") == 0)
         options->check = true;
-    else if (strcmp(name, "cold") == 0)
-        options->cold = true;
     else if (strcmp(name, "awkward") == 0)
         options->awkward = true;
     else if (strcmp(name, "print-plan") == 0) {
@@ -197,6 +209,8 @@ static pk_status parse_one(pk_options *options, const pk_lab *lab, int argc, cha
         return parse_trace(options, lab, value);
     if (strcmp(name, "quick") == 0)
         return parse_quick(options, lab, value);
+    if (strcmp(name, "cold") == 0)
+        return parse_cold(options, lab, value);
     if (!value && parse_flag(options, name))
         return PK_OK;
     const char *given = value ? value : *index + 1 < argc ? argv[*index + 1] : "";

@@ -398,7 +398,7 @@ void pk_print_lab_help(const pk_lab *lab, const char *program)
                     "defaults would take minutes"},
         {"--sweep", "more points, for fits and figures: --sweep=full on a GPU, --sweep=quick on the CPU device. A knob "
                     "that is given stays so, and sweeps of another problem are left out"},
-        {"--cold", "also measure with the L2 flushed before each repetition"},
+        {"--cold", "also measure with the L2 flushed before each repetition; --cold=auto: on a GPU"},
         {"--no-timing", "verify only"},
         {"--print-plan", "what variants plan on the host, where they say it; no timing"},
         {"--check", "judge the lab's speed targets: exit 5 when one is missed"},

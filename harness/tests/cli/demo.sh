@@ -49,9 +49,9 @@ expect 0 'Lab 01: First lab' "Beside it: $fixture/peer_other.py" 'Results are in
 expect_width
 [[ $ran == 'lab01_solution peer_other lab02_solution ' ]] || fail "it ran $ran"
 output=$(<"$RAN")
-expect 0 "lab01_solution --check --cold --out=$results --trace" "peer_other $fixture/peer_other.py --json=$place/lab02-other.json" \
-    "lab02_solution --check --cold --peers=$place/lab02-other.json --json=$place/lab02.json" "--trace=$place/lab02-trace.json"
-expect_no '--quick'
+expect 0 "lab01_solution --check --quick=auto --cold=auto --out=$results --trace" "peer_other $fixture/peer_other.py --json=$place/lab02-other.json" \
+    "lab02_solution --check --quick=auto --cold=auto --peers=$place/lab02-other.json --json=$place/lab02.json" "--trace=$place/lab02-trace.json"
+expect_no '--time-limit'
 [[ $(cd "$place" && echo *) == 'lab01.json lab02-other.json lab02.json report.html report.md' ]] || fail "it left $(ls "$place")"
 output=$(<"$place/report.md")
 expect 0 './lab report results/2026-03-01T000000Z-d --out=results/2026-03-01T000000Z-d' '| lab01 Launches | sync |' '| lab02 Launches | sync |' other-stream
