@@ -24,11 +24,12 @@
  *   pk_bulk_copy(shared, global, b, barrier)    b a multiple of 16, both addresses 16-aligned, b expected before
  *   pk_bulk_copy_once(shared, global, b, barrier)
  *                                               the same, of bytes that are read once: the first to leave the L2 cache
- *   pk_async_fence()                            between plain accesses to memory, by this thread or by one that it has
- *                                               synchronised with, and bulk copies that this thread asks for after it
- * Bulk copies are made by another unit than loads and stores (PTX: the async proxy). A copy into a buffer that was only
- * read before needs no pk_async_fence(): the barrier by which its readers said so orders it. A copy from, or into, what
- * was written by plain stores needs it.
+ *   pk_bulk_prefetch(global, b)                 b bytes into the L2 cache, likewise; nothing says when they are there,
+ * and nothing has to pk_async_fence()                            between plain accesses to memory, by this thread or by
+ * one that it has synchronised with, and bulk copies that this thread asks for after it Bulk copies are made by another
+ * unit than loads and stores (PTX: the async proxy). A copy into a buffer that was only read before needs no
+ * pk_async_fence(): the barrier by which its readers said so orders it. A copy from, or into, what was written by plain
+ * stores needs it.
  *
  * Some warps of a block (PK_NEED_BULK_ASYNC_COPY):
  *   pk_warps_sync(barrier, id, threads)         what __syncthreads() is to a block, for `threads` of its threads, whole
@@ -112,6 +113,10 @@ static inline void pk_bulk_copy_once(void *shared, const void *global, unsigned 
     pk_bulk_copy(shared, global, bytes, barrier);
 }
 
+static inline void pk_bulk_prefetch(const void *, unsigned)
+{
+}
+
 static inline void pk_async_fence(void)
 {
 }
@@ -171,6 +176,10 @@ static __device__ inline void pk_bulk_copy(void *, const void *, unsigned, pk_as
 }
 
 static __device__ inline void pk_bulk_copy_once(void *, const void *, unsigned, pk_async_barrier *)
+{
+}
+
+static __device__ inline void pk_bulk_prefetch(const void *, unsigned)
 {
 }
 
@@ -300,6 +309,14 @@ static __device__ inline void pk_bulk_copy_once(void *shared, const void *global
                   :
                   : "r"(pk_async_shared_(shared)), "l"(pk_async_global_(global)), "r"(bytes),
                     "r"(pk_async_shared_(barrier))
+                  : "memory");
+}
+
+static __device__ inline void pk_bulk_prefetch(const void *global, unsigned bytes)
+{
+    PK_ASYNC_PTX_("cp.async.bulk.prefetch.L2.global [%0], %1;"
+                  :
+                  : "l"(pk_async_global_(global)), "r"(bytes)
                   : "memory");
 }
 

@@ -28,6 +28,23 @@ pk_status pk_gpu_failed(const char *call, const char *file, int line, cudaError_
 }
 #endif
 
+/* Of a kernel's parameter whose address is taken: without it each thread makes a copy in local memory, where a function
+ * that is not inlined is given the address. The parameter is const. (CUDA C++ Programming Guide, "__grid_constant__")
+ */
+#if defined(PK_BACKEND_CUDA)
+#define PK_GRID_CONSTANT __grid_constant__
+#else
+#define PK_GRID_CONSTANT
+#endif
+
+/* Of a device function that is seldom called, so that what it does takes no instructions and no registers where it is
+ * not. */
+#if defined(PK_BACKEND_CPU)
+#define PK_APART __attribute__((noinline))
+#else
+#define PK_APART __noinline__
+#endif
+
 /* Check a runtime call. On an error the enclosing function returns PK_FAULT, and pk_error_text() says which call
  * failed, where, with which error, and what to do: so the enclosing function returns pk_status. */
 #define PK_CHECK(call)                                                                                                 \

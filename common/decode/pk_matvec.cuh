@@ -30,7 +30,7 @@ enum {
     PK_MATVEC_LOADS = 8,     /* of 16 bytes that a thread has under way: 2 * PAIRS rows, and 4 / PAIRS chunks of each */
     PK_MATVEC_THREADS = 256, /* of a block, at most */
     PK_MOST_THREADS = 512,   /* of a block of any kernel here */
-    PK_MOST_WARPS = PK_MOST_THREADS / PK_LANES
+    PK_MOST_WARPS = PK_MOST_THREADS / PK_LANES + 1 /* and one that copies for them: lab 07 */
 };
 
 static __device__ inline void pk_unpack_bf16(uint4 chunk, float x[8])
@@ -307,25 +307,27 @@ static __device__ inline void pk_matvec_put(const pk_matvec *m, int pair, float 
 
 /* ---- all of it ---- */
 
-/* N values of each of 32 lanes, summed over the lanes: the sum of value (lane % N) in each lane, in value[0]. Lanes
- * give half of what they have for half of what the other has, so that N values take N - 1 + log2(32 / N) shuffles. */
-template <int N> struct pk_fold {
+/* N values of each of 32 lanes. Lanes give half of what they have for half of what the other has, by their bits UNIT to
+ * UNIT N / 2: value[0] is then the sum of value (lane / UNIT % N), over the lanes that differ in these bits. */
+template <int N, int UNIT = 1> struct pk_fold {
     static __device__ inline void run(float *value)
     {
-        const bool upper = threadIdx.x & (N / 2);
+        const bool upper = threadIdx.x & (N / 2 * UNIT);
 #pragma unroll
         for (int i = 0; i < N / 2; i++) {
             const float give = upper ? value[i] : value[i + N / 2], keep = upper ? value[i + N / 2] : value[i];
-            value[i] = keep + __shfl_xor_sync(PK_ALL_LANES, give, N / 2);
+            value[i] = keep + __shfl_xor_sync(PK_ALL_LANES, give, N / 2 * UNIT);
         }
-        pk_fold<N / 2>::run(value);
+        pk_fold<N / 2, UNIT>::run(value);
     }
 };
-template <> struct pk_fold<1> {
+template <int UNIT> struct pk_fold<1, UNIT> {
     static __device__ inline void run(float *)
     {
     }
 };
+/* N values of each of 32 lanes, summed over the lanes: the sum of value (lane % N) in each lane, by N - 1 +
+ * log2(32 / N) shuffles. */
 template <int N> static __device__ inline float pk_sum_lanes_of(float value[N])
 {
     pk_fold<N>::run(value);

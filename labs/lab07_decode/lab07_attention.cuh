@@ -1,8 +1,8 @@
-/* Lab 07, given: attention by the warps that compute. A block has a share of the line of all heads' keys: of one head,
- * or of the end of one and the beginning of the next. It makes the query heads' vectors itself, of what the product
- * gave; the block that has a head's last key makes that key, and appends it and its value to the cache. Each warp has
- * some keys of every chunk, a few lanes a key, each with 8 components; sums go with their maximum and weight until the
- * last merge.
+/* Lab 07, given: attention by the warps that compute. A block has a share of one head's keys, or all
+ * keys of some heads. A warp has one of the query heads that share these keys, or some,
+ * and where there are more warps than heads, some of the keys. It makes the head's vector itself, of what the product
+ * gave; those that have a head's last key make that key, and one of them appends it and its value to the cache. In a
+ * warp a few lanes share a key, each with 8 components; sums go with their maximum and weight until the last merge.
  *
  * turn_head, take_key and merge_parts_in_order are the including file's. */
 #ifndef LAB07_ATTENTION_CUH
@@ -82,69 +82,93 @@ static __device__ inline void lab07_read_head(const lab07_ring_view *v, const fl
     }
 }
 
-/* A key or value as the cache has it: into shared memory, and appended, unless the cache is full, which the choice of
- * the token will say. */
-static __device__ inline void lab07_append(const lab07_ring_view *v, const lab07_pairs *p, uint16_t *newest,
-                                           uint16_t *row)
+/* What a warp has of the heads that share a segment's keys. */
+typedef struct lab07_seat {
+    int first;       /* query heads first, first + consumers, ... of the group; from the group's end on: none */
+    int kind, kinds; /* of the keys those that are `kind` by kinds, some at a time */
+} lab07_seat;
+
+static __device__ inline lab07_seat lab07_seat_of(const lab07_ring_view *v)
 {
-    const int half = v->head_dim / 2;
-#pragma unroll
-    for (int t = 0; t < LAB07_MOST_TURNS; t++) {
-        const int i = lab07_lane() + t * PK_LANES;
-        if (i >= half)
-            continue;
-        newest[i] = pk_model_to_bf16(p->low[t]);
-        newest[half + i] = pk_model_to_bf16(p->high[t]);
-        if (row) {
-            row[i] = newest[i];
-            row[half + i] = newest[half + i];
-        }
-    }
+    const int kind = v->consumers > v->group ? lab07_warp() / v->group : 0;
+    const lab07_seat seat = {kind < v->kinds ? lab07_warp() - kind * v->group : v->group, kind, v->kinds};
+    return seat;
 }
 
-/* The segment's query heads into b->q, and where it has the token's own key, that and its value into b->newest: vector
- * by vector, a warp each. */
+/* A pair's components, by the lane that has them. */
+static __device__ inline bool lab07_pair_at(const lab07_ring_view *v, int t, int *i)
+{
+    *i = lab07_lane() + t * PK_LANES;
+    return *i < v->head_dim / 2;
+}
+
+/* Query head `head` of the segment, turned and scaled: a lane's 8 components. By a warp. */
 template <int HAND>
-static __device__ inline void lab07_make_heads(const lab07_ring_view *v, const lab07_block *b, const lab07_at *at,
-                                               const lab07_segment *s)
+static __device__ inline void lab07_make_query(const lab07_ring_view *v, const lab07_block *b, const lab07_at *at,
+                                               int head, float q[8])
 {
-    const pk_device_layer *const layer = &v->layer[at->layer];
-    const int half = v->head_dim / 2, own = s->end > b->position ? 2 : 0;
-    const float *const qkv = lab07_outputs(v, b, at->layer, 0) + v->at.qkv;
-    const float *const turn = v->rope + (size_t)b->position * v->head_dim;
+    float *const mine = lab07_of_query(v, b) + lab07_warp() * v->head_dim;
     const float scale = 1.4426950408889634f / sqrtf((float)v->head_dim); /* log2(e): weights are powers of two */
-    const size_t row = ((size_t)s->head * v->capacity + b->position) * v->head_dim;
-    for (int i = lab07_warp(); i < v->group + own; i += b->consumers) {
-        lab07_pairs p;
-        const int head = i < v->group ? s->head * v->group + i : v->heads + (i - v->group) * v->kv_heads + s->head;
-        lab07_read_head<HAND>(v, qkv + (size_t)head * v->head_dim, &p);
-        __syncwarp();
-        if (i <= v->group)
-            turn_head(v, i < v->group ? layer->q_norm : layer->k_norm, turn, &p);
-        if (i >= v->group) {
-            lab07_append(v, &p, b->newest + (i - v->group) * v->head_dim,
-                         b->appends ? (i == v->group ? layer->k_cache : layer->v_cache) + row : NULL);
-            continue;
-        }
+    const int lane = lab07_lane() % v->lanes;
+    lab07_pairs p;
+    lab07_read_head<HAND>(v, lab07_outputs(v, b, at->layer, 0) + v->at.qkv + (size_t)head * v->head_dim, &p);
+    __syncwarp();
+    turn_head(v, lab07_of_layer(v, b)[at->layer].q_norm, lab07_of_turn(v, b), &p);
 #pragma unroll
-        for (int t = 0; t < LAB07_MOST_TURNS; t++) {
-            const int at_pair = lab07_lane() + t * PK_LANES;
-            if (at_pair >= half)
-                continue;
-            b->q[i * v->head_dim + at_pair] = scale * p.low[t];
-            b->q[i * v->head_dim + half + at_pair] = scale * p.high[t];
+    for (int t = 0, i; t < LAB07_MOST_TURNS; t++)
+        if (lab07_pair_at(v, t, &i)) {
+            mine[i] = scale * p.low[t];
+            mine[v->head_dim / 2 + i] = scale * p.high[t];
         }
-    }
+    __syncwarp();
+#pragma unroll
+    for (int i = 0; i < 8; i++)
+        q[i] = 8 * lane < v->head_dim ? mine[8 * lane + i] : 0;
+    __syncwarp(); /* the next head's goes there */
 }
 
-/* `count` keys and values in shared memory, those of this warp. */
+/* The token's own key and value as the cache has them: into the warp's place, and by one warp appended, unless the
+ * cache is full, which the choice of the token will say. */
+template <int HAND>
+static __device__ inline void lab07_make_newest(const lab07_ring_view *v, const lab07_block *b, const lab07_at *at,
+                                                int head, bool appends)
+{
+    const pk_device_layer *const layer = &lab07_of_layer(v, b)[at->layer];
+    const float *const qkv = lab07_outputs(v, b, at->layer, 0) + v->at.qkv;
+    const size_t row = ((size_t)head * v->capacity + b->stands->position) * v->head_dim;
+    const int half = v->head_dim / 2;
+    for (int value = 0; value < 2; value++) {
+        uint16_t *const newest = lab07_of_newest(v, b) + (2 * lab07_warp() + value) * v->head_dim;
+        uint16_t *const to = (value ? layer->v_cache : layer->k_cache) + row;
+        lab07_pairs p;
+        lab07_read_head<HAND>(v, qkv + (size_t)(v->heads + value * v->kv_heads + head) * v->head_dim, &p);
+        __syncwarp();
+        if (!value)
+            turn_head(v, layer->k_norm, lab07_of_turn(v, b), &p);
+#pragma unroll
+        for (int t = 0, i; t < LAB07_MOST_TURNS; t++)
+            if (lab07_pair_at(v, t, &i)) {
+                newest[i] = pk_model_to_bf16(p.low[t]);
+                newest[half + i] = pk_model_to_bf16(p.high[t]);
+                if (appends) {
+                    to[i] = newest[i];
+                    to[half + i] = newest[half + i];
+                }
+            }
+    }
+    __syncwarp();
+}
+
+/* Of `count` keys and values in shared memory every kinds-th lot, from number `kind` on. A lot: as many keys as lanes
+ * can share. */
 template <int G>
-static __device__ inline void lab07_take_keys(const lab07_ring_view *v, const lab07_block *b, const uint16_t *keys,
-                                              const uint16_t *values, int count, softmax_sum *s)
+static __device__ inline void lab07_take_keys(const lab07_ring_view *v, const lab07_seat *seat, const uint16_t *keys,
+                                              const uint16_t *values, int count, int kind, const float (*q)[8],
+                                              softmax_sum *s)
 {
     const int each = PK_LANES / v->lanes, lane = lab07_lane() % v->lanes;
     const bool has = 8 * lane < v->head_dim;
-    for (int from = lab07_warp() * each; from < count; from += b->consumers * each) {
+    for (int from = kind * each; from < count; from += seat->kinds * each) {
         const int key = from + lab07_lane() / v->lanes;
         const size_t at = (size_t)(key < count ? key : from) * v->head_dim + (has ? 8 * lane : 0);
         float k[8], value[8];
@@ -152,14 +176,12 @@ static __device__ inline void lab07_take_keys(const lab07_ring_view *v, const la
         pk_unpack_bf16(*(const uint4 *)(values + at), value);
 #pragma unroll
         for (int g = 0; g < G; g++) {
-            if (g >= v->group)
+            if (seat->first + g * v->consumers >= v->group)
                 break;
-            const float *const q = b->q + g * v->head_dim + (has ? 8 * lane : 0);
             float dot = 0;
 #pragma unroll
             for (int i = 0; i < 8; i++)
-                dot = fmaf(q[i], k[i], dot);
-            dot = has ? dot : 0;
+                dot = fmaf(q[g][i], k[i], dot);
             for (int bit = v->lanes / 2; bit > 0; bit /= 2)
                 dot += __shfl_xor_sync(PK_ALL_LANES, dot, bit);
             take_key(v, dot, key < count, value, &s[g]);
@@ -170,23 +192,25 @@ static __device__ inline void lab07_take_keys(const lab07_ring_view *v, const la
 /* The segment's keys: those of the cache as they land, then the token's own. */
 template <int G>
 static __device__ inline void lab07_take_segment(const lab07_ring_view *v, const lab07_block *b, lab07_at *at,
-                                                 const lab07_segment *segment, softmax_sum *s)
+                                                 const lab07_seat *seat, const lab07_segment *segment,
+                                                 const float (*q)[8], softmax_sum *s)
 {
-    const int most = lab07_chunk_keys(v), end = segment->end < b->position ? segment->end : b->position;
+    const int most = lab07_chunk_keys(v), end = segment->end < b->stands->position ? segment->end : b->stands->position;
     for (int first = segment->first; first < end; first += most) {
         const pk_ring_turn keys = at->turn, values = pk_ring_next(keys, v->stages);
-        lab07_wait_for(v, b, LAB07_WAITS_FOR_CHUNK, &b->full[keys.stage], keys.parity);
-        lab07_wait_for(v, b, LAB07_WAITS_FOR_CHUNK, &b->full[values.stage], values.parity);
-        lab07_take_keys<G>(v, b, (const uint16_t *)(b->stages + (size_t)keys.stage * v->stage_bytes),
-                           (const uint16_t *)(b->stages + (size_t)values.stage * v->stage_bytes),
-                           end - first < most ? end - first : most, s);
-        pk_async_barrier_arrive(&b->empty[keys.stage]);
-        pk_async_barrier_arrive(&b->empty[values.stage]);
-        at->turn = pk_ring_next(values, v->stages);
-        __syncwarp();
+        lab07_wait_for(v, b, LAB07_WAITS_FOR_CHUNK, &lab07_of_full(v, b)[keys.stage], keys.parity);
+        lab07_wait_for(v, b, LAB07_WAITS_FOR_CHUNK, &lab07_of_full(v, b)[values.stage], values.parity);
+        if (seat->first < v->group)
+            lab07_take_keys<G>(v, seat, (const uint16_t *)(lab07_of_stages(v, b) + (size_t)keys.stage * v->stage_bytes),
+                               (const uint16_t *)(lab07_of_stages(v, b) + (size_t)values.stage * v->stage_bytes),
+                               end - first < most ? end - first : most, seat->kind, q, s);
+        lab07_give_back(v, b, at);
+        lab07_give_back(v, b, at);
     }
-    if (segment->end > b->position && LAB07_TAKES_NEWEST(v))
-        lab07_take_keys<G>(v, b, b->newest, b->newest + v->head_dim, 1, s);
+    const uint16_t *const newest = lab07_of_newest(v, b) + 2 * lab07_warp() * v->head_dim;
+    if (segment->end > b->stands->position && seat->first < v->group && seat->kind == seat->kinds - 1 &&
+        LAB07_TAKES_NEWEST(v))
+        lab07_take_keys<G>(v, seat, newest, newest + v->head_dim, 1, 0, q, s);
 }
 
 /* Where a head's part of a block's segment is. */
@@ -202,12 +226,12 @@ static __device__ inline void lab07_put_segment(const lab07_ring_view *v, const 
 {
     const int stride = v->head_dim + 2;
     float *const out = lab07_outputs(v, b, at->layer, 0);
-    for (int i = lab07_thread(); i < v->group * v->head_dim; i += b->consumers * PK_LANES) {
+    for (int i = lab07_thread(); i < v->group * v->head_dim; i += v->consumers * PK_LANES) {
         const int head = i / v->head_dim, component = i % v->head_dim;
         float top, weight;
-        const float sum = merge_parts_in_order(v, b->merge + head * stride, b->consumers, v->group * stride, component,
-                                               &top, &weight);
-        if (lab07_is_whole(&b->spread)) {
+        const float sum = merge_parts_in_order(v, lab07_of_merge(v, b) + head * v->kinds * stride, v->kinds, stride,
+                                               component, &top, &weight);
+        if (lab07_is_whole(&b->stands->spread)) {
             lab07_put<HAND>(v, b, at->layer, v->at.heads + (segment->head * v->group + head) * v->head_dim + component,
                             sum / weight);
             continue;
@@ -225,45 +249,61 @@ static __device__ inline void lab07_put_segment(const lab07_ring_view *v, const 
 static __device__ inline void lab07_poison_parts(const lab07_ring_view *v, const lab07_block *b, const lab07_at *at)
 {
     float *const parts = lab07_outputs(v, b, at->layer, 1) + lab07_partial(v, (int)blockIdx.x, 0, 0);
-    for (int i = lab07_thread(); i < v->segments * v->group * v->part_floats; i += b->consumers * PK_LANES)
+    for (int i = lab07_thread(); i < v->segments * v->group * v->part_floats; i += v->consumers * PK_LANES)
         lab07_poison(parts + i);
 }
 
+/* A lane's sums of one head, with those of the lanes that have other keys: into the warp's part. */
+static __device__ inline void lab07_keep_part(const lab07_ring_view *v, softmax_sum *s, float *mine)
+{
+    const int lane = lab07_lane() % v->lanes;
+    merge_lanes(s, v->lanes);
+    if (lab07_lane() >= v->lanes || 8 * lane >= v->head_dim)
+        return;
+#pragma unroll
+    for (int i = 0; i < 8; i++)
+        mine[8 * lane + i] = s->v[i];
+    if (lane == 0) {
+        mine[v->head_dim] = s->top;
+        mine[v->head_dim + 1] = s->weight;
+    }
+}
+
+/* G: query heads of a warp, at most. */
 template <int HAND, int G>
 static __device__ inline void lab07_attend(const lab07_ring_view *v, const lab07_block *b, lab07_at *at)
 {
-    const int stride = v->head_dim + 2, lane = lab07_lane() % v->lanes;
+    const lab07_seat seat = lab07_seat_of(v);
     lab07_segment segment;
-    if (HAND == LAB07_FLAG)
-        lab07_poison_parts(v, b, at);
-    for (int number = 0; lab07_segment_of(&b->spread, (int)blockIdx.x, number, &segment); number++) {
+    for (int number = 0; lab07_segment_of(&b->stands->spread, (int)blockIdx.x, number, &segment); number++) {
         softmax_sum s[G];
+        float q[G][8];
 #pragma unroll
         for (int g = 0; g < G; g++)
             s[g] = softmax_sum{LOWEST, 0, {0, 0, 0, 0, 0, 0, 0, 0}};
-        lab07_make_heads<HAND>(v, b, at, &segment);
-        lab07_sync(b);
-        lab07_stamp(v, b, at->layer, LAB07_PHASE_ATTEND, LAB07_HAS);
-        lab07_take_segment<G>(v, b, at, &segment, s);
 #pragma unroll
         for (int g = 0; g < G; g++) {
-            if (g >= v->group)
-                break;
-            float *const mine = b->merge + (lab07_warp() * v->group + g) * stride;
-            merge_lanes(&s[g], v->lanes);
-            if (lab07_lane() >= v->lanes || 8 * lane >= v->head_dim)
-                continue;
-#pragma unroll
-            for (int i = 0; i < 8; i++)
-                mine[8 * lane + i] = s[g].v[i];
-            if (lane == 0) {
-                mine[v->head_dim] = s[g].top;
-                mine[v->head_dim + 1] = s[g].weight;
-            }
+            const int head = seat.first + g * v->consumers;
+            if (head < v->group)
+                lab07_make_query<HAND>(v, b, at, segment.head * v->group + head, q[g]);
         }
-        lab07_sync(b);
+        if (segment.end > b->stands->position && seat.first < v->group && seat.kind == seat.kinds - 1)
+            lab07_make_newest<HAND>(v, b, at, segment.head, b->stands->appends && seat.first == 0);
+        lab07_stamp(v, b, at->layer, LAB07_PHASE_ATTEND, LAB07_HAS);
+        lab07_take_segment<G>(v, b, at, &seat, &segment, q, s);
+        if (number > 0)
+            lab07_sync(v, b); /* the segment's before has been read */
+#pragma unroll
+        for (int g = 0; g < G; g++) {
+            const int head = seat.first + g * v->consumers;
+            if (head < v->group)
+                lab07_keep_part(v, &s[g], lab07_of_merge(v, b) + (head * seat.kinds + seat.kind) * (v->head_dim + 2));
+        }
+        lab07_sync(v, b);
         lab07_put_segment<HAND>(v, b, at, &segment, number);
     }
+    if (HAND == LAB07_FLAG)
+        lab07_poison_parts(v, b, at);
 }
 
 /* ---- parts of several blocks ---- */
@@ -273,9 +313,7 @@ template <int HAND>
 static __device__ inline void lab07_fetch_part(const lab07_ring_view *v, const lab07_block *b, const lab07_at *at,
                                                int head, int block, float *to)
 {
-    const int kv_head = head / v->group, first = (int)(lab07_share(&b->spread, block) / b->spread.keys);
-    const float *const from =
-        lab07_outputs(v, b, at->layer, 0) + lab07_partial(v, block, kv_head - first, head % v->group);
+    const float *const from = lab07_outputs(v, b, at->layer, 0) + lab07_partial(v, block, 0, head % v->group);
     const float *each[LAB07_MOST_OF_PART];
     float got[LAB07_MOST_OF_PART];
 #pragma unroll
@@ -296,16 +334,15 @@ static __device__ inline void lab07_merge_head(const lab07_ring_view *v, const l
                                                int head)
 {
     const int stride = v->head_dim + 2;
-    const long long begin = (long long)(head / v->group) * b->spread.keys;
-    const int first = lab07_block_of(&b->spread, begin), last = lab07_block_of(&b->spread, begin + b->spread.keys - 1);
-    lab07_sync(b); /* what was there before has been read */
-    for (int block = first + lab07_warp(); block <= last; block += b->consumers)
-        lab07_fetch_part<HAND>(v, b, at, head, block, b->merge + (block - first) * stride);
-    lab07_sync(b);
+    const int first = head / v->group * b->stands->spread.room, last = first + b->stands->spread.each - 1;
+    lab07_sync(v, b); /* what was there before has been read */
+    for (int block = first + lab07_warp(); block <= last; block += v->consumers)
+        lab07_fetch_part<HAND>(v, b, at, head, block, lab07_of_merge(v, b) + (block - first) * stride);
+    lab07_sync(v, b);
     lab07_stamp(v, b, at->layer, LAB07_PHASE_MERGE, LAB07_HAS);
-    for (int i = lab07_thread(); i < v->head_dim; i += b->consumers * PK_LANES) {
+    for (int i = lab07_thread(); i < v->head_dim; i += v->consumers * PK_LANES) {
         float top, weight;
-        const float sum = merge_parts_in_order(v, b->merge, last + 1 - first, stride, i, &top, &weight);
+        const float sum = merge_parts_in_order(v, lab07_of_merge(v, b), last + 1 - first, stride, i, &top, &weight);
         lab07_put<HAND>(v, b, at->layer, v->at.heads + head * v->head_dim + i, sum / weight);
     }
 }
@@ -314,7 +351,7 @@ template <int HAND>
 static __device__ inline void lab07_merge(const lab07_ring_view *v, const lab07_block *b, const lab07_at *at)
 {
     const int blocks = (int)gridDim.x, me = (int)blockIdx.x;
-    if (lab07_is_whole(&b->spread))
+    if (lab07_is_whole(&b->stands->spread))
         return;
     for (int head = (me * v->heads + blocks - 1) / blocks; head < v->heads; head++) {
         if (lab07_merger_of(head, v->heads, blocks) != me)

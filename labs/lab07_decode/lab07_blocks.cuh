@@ -77,26 +77,6 @@ static __device__ inline float lab07_from_fp16(unsigned bits)
 
 /* ---- units ---- */
 
-enum { LAB07_UNIT = 32 };
-
-/* Consumers share rows by teams of so many warps as a row has use for. A row is one team's, and each of its threads has
- * the same units of every row, so that x stays in registers. */
-typedef struct lab07_team {
-    int warps, count;   /* of a team; teams */
-    int number, thread; /* this thread's, and which it is there; a warp that is left over has a number of count */
-} lab07_team;
-
-static __device__ inline lab07_team lab07_team_of(const lab07_block *b, int units)
-{
-    lab07_team t;
-    t.warps = (units + PK_LANES - 1) / PK_LANES;
-    t.warps = t.warps < b->consumers ? t.warps : b->consumers;
-    t.count = b->consumers / t.warps;
-    t.number = lab07_warp() / t.warps;
-    t.thread = lab07_thread() - t.number * t.warps * PK_LANES;
-    return t;
-}
-
 /* Unit `unit` has 16 columns from this one on, and 16 more: of Q8_0 the next, of Q4_K those of the next sub-block. */
 static __host__ __device__ inline int lab07_unit_column(pk_quant format, int unit, int half)
 {

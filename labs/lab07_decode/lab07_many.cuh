@@ -35,37 +35,56 @@ static __device__ inline unsigned long long lab07_next_of(int step, bool last, i
     return (unsigned long long)(unsigned)step << 32 | (last ? 1u << 31 : 0u) | (unsigned)token;
 }
 
-/* Steps. Candidate k of the block, of step b->step: by one lane. */
+/* Steps. Candidate k of the block, of step b->stands->step: by one lane. */
 static __device__ inline void hand_candidate(const lab07_ring_view *v, const lab07_block *b, int k,
                                              unsigned long long word);
-/* By one lane of block 0: what step b->step chose, to all blocks. */
+/* By one lane of block 0: what step b->stands->step chose, to all blocks. */
 static __device__ inline void tell_token(const lab07_ring_view *v, const lab07_block *b, bool last, int token);
 
 /* Where the block's candidates are, of the step's set or of the other one. */
 static __device__ inline unsigned long long *lab07_candidates(const lab07_ring_view *v, const lab07_block *b, int block,
                                                               int other)
 {
-    const int set = (b->step + other) % LAB07_SETS;
+    const int set = (b->stands->step + other) % LAB07_SETS;
     return v->candidates + ((size_t)set * gridDim.x + (unsigned)block) * v->choose.top_k;
 }
 
-/* By one warp: the best of the block's logits, one after the other. Without a logit that is a number, or with fewer
- * than are asked for, there are some whose token is -1. */
+/* The best of what the consumers have, in each of them: the warps' through shared memory. */
+static __device__ inline candidate lab07_best_of_warps(const lab07_ring_view *v, const lab07_block *b, candidate mine)
+{
+    float *const of_warps = lab07_of_merge(v, b);
+    mine = best_of_lanes(mine);
+    if (lab07_lane() == 0) {
+        of_warps[2 * lab07_warp()] = mine.value;
+        of_warps[2 * lab07_warp() + 1] = __int_as_float(mine.token);
+    }
+    lab07_sync(v, b);
+    for (int warp = 0; warp < v->consumers; warp++) {
+        const candidate other = {of_warps[2 * warp], __float_as_int(of_warps[2 * warp + 1])};
+        if (comes_before(other, mine))
+            mine = other;
+    }
+    lab07_sync(v, b); /* the next one's go there */
+    return mine;
+}
+
+/* By all consumers: the best of the block's logits, one after the other. Without a logit that is a number, or with
+ * fewer than are asked for, there are some whose token is -1. */
 static __device__ inline void lab07_hand_candidates(const lab07_ring_view *v, const lab07_block *b)
 {
-    const lab07_part part = v->parts[(size_t)blockIdx.x * LAB07_MATRICES + LAB07_LOGITS];
-    const float *const logits = v->logits + (size_t)(b->step % v->logit_rows) * v->vocab;
+    const lab07_part part = lab07_of_part(v, b)[LAB07_LOGITS];
+    const float *const logits = v->logits + (size_t)(b->stands->step % v->logit_rows) * v->vocab;
     candidate best = {0, -1};
     for (int k = 0; k < v->choose.top_k; k++) {
         candidate mine = {0, -1};
         if (k == 0 || best.token >= 0)
-            for (int i = part.first + lab07_lane(); i < part.first + part.rows; i += PK_LANES) {
+            for (int i = part.first + lab07_thread(); i < part.first + part.rows; i += v->consumers * PK_LANES) {
                 const candidate c = {logits[i], logits[i] == logits[i] ? i : -1};
                 if (comes_before(c, mine) && (k == 0 || comes_before(best, c)))
                     mine = c;
             }
-        best = best_of_lanes(mine);
-        if (lab07_lane() == 0)
+        best = lab07_best_of_warps(v, b, mine);
+        if (lab07_thread() == 0)
             hand_candidate(v, b, k, lab07_word_of(best));
     }
 }
@@ -79,15 +98,16 @@ static __device__ inline candidate lab07_wait_for_candidate(const lab07_ring_vie
     while (word == LAB07_NO_WORD) {
         PK_SPIN_PAUSE();
         if (lab07_lasts(&polls))
-            lab07_tell(v->arrivals, LAB07_TELLS_OTHERS,
-                       lab07_word(LAB07_WAITS_FOR_CANDIDATE, (unsigned)b->step, (unsigned)(i / v->choose.top_k)));
+            lab07_tell(
+                v->arrivals, LAB07_TELLS_OTHERS,
+                lab07_word(LAB07_WAITS_FOR_CANDIDATE, (unsigned)b->stands->step, (unsigned)(i / v->choose.top_k)));
         word = pk_load_acquire_device(from);
     }
     const candidate c = {__int_as_float((int)(word >> 32)), (int)(unsigned)word};
     return c;
 }
 
-/* By one warp of block 0: the token, as choose_block has it of the same logits. */
+/* By all consumers of block 0: the token, as choose_block has it of the same logits. */
 static __device__ inline void lab07_choose_of_all(const lab07_ring_view *v, const lab07_block *b)
 {
     __shared__ candidate found[PK_SAMPLE_MOST];
@@ -96,21 +116,21 @@ static __device__ inline void lab07_choose_of_all(const lab07_ring_view *v, cons
     int count = 0;
     for (; count < v->choose.top_k; count++) {
         candidate mine = {0, -1};
-        for (int i = lab07_lane(); i < all; i += PK_LANES) {
+        for (int i = lab07_thread(); i < all; i += v->consumers * PK_LANES) {
             const candidate c = lab07_wait_for_candidate(v, b, i);
             if (comes_before(c, mine) && (count == 0 || comes_before(best, c)))
                 mine = c;
         }
-        __syncwarp(); /* what each lane has acquired, lane 0 releases */
-        best = best_of_lanes(mine);
+        __syncwarp();
+        best = lab07_best_of_warps(v, b, mine); /* what each thread has acquired, thread 0 releases */
         if (best.token < 0)
             break;
-        if (lab07_lane() == 0)
+        if (lab07_thread() == 0)
             found[count] = best;
     }
-    if (lab07_lane() > 0)
+    if (lab07_thread() > 0)
         return;
-    put_token(&v->choose, count == 0 ? -1 : draw(&v->choose, found, count, b->step), b->step);
+    put_token(&v->choose, count == 0 ? -1 : draw(&v->choose, found, count, b->stands->step), b->stands->step);
     tell_token(v, b, v->state->done != 0, v->state->token);
 }
 
@@ -119,64 +139,74 @@ static __device__ inline unsigned long long lab07_wait_for_token(const lab07_rin
 {
     unsigned polls = 0;
     unsigned long long word = pk_load_acquire_device(v->next);
-    while ((unsigned)(word >> 32) != (unsigned)b->step) {
+    while ((unsigned)(word >> 32) != (unsigned)b->stands->step) {
         PK_SPIN_PAUSE();
         if (lab07_lasts(&polls))
             lab07_tell(v->arrivals, lab07_warp() < 0 ? LAB07_TELLS_COPIES : LAB07_TELLS_OTHERS,
-                       lab07_word(LAB07_WAITS_FOR_TOKEN, (unsigned)b->step, 0));
+                       lab07_word(LAB07_WAITS_FOR_TOKEN, (unsigned)b->stands->step, 0));
         word = pk_load_acquire_device(v->next);
     }
     return word;
 }
 
-/* On to the step behind. False: that was the last one. */
-static __device__ inline bool lab07_go_on(const lab07_ring_view *v, lab07_block *b, unsigned long long word)
+static __device__ inline bool lab07_was_last(const lab07_ring_view *v, unsigned long long word)
 {
-    if ((word & (1u << 31)) && LAB07_SEES_LAST(v))
-        return false;
-    lab07_stand(v, b, b->step + 1, b->position + 1, (int)(unsigned)word);
-    return true;
+    (void)v;
+    return (word & (1u << 31)) && LAB07_SEES_LAST(v);
 }
 
-template <int G> static __device__ inline void lab07_consume_many(const lab07_ring_view *v, lab07_block *b)
+/* On to the step behind. */
+static __device__ inline void lab07_go_on(const lab07_ring_view *v, const lab07_block *b, unsigned long long word)
+{
+    lab07_stand(v, b, b->stands->step + 1, b->stands->position + 1, (int)(unsigned)word);
+}
+
+template <int G> static __device__ inline void lab07_consume_many(const lab07_ring_view *v, const lab07_block *b)
 {
     __shared__ unsigned long long known; /* written again behind a step's meetings of all who read it */
-    lab07_at at = {0, 0, 0, {0, 0}, 0};
-    do {
+    lab07_at at = {0, 0, 0, 0, {0, 0}, 0};
+    for (;;) {
         lab07_consume<LAB07_FLAG, G, false>(v, b, &at);
         lab07_phase_begins(v, b, v->layers, LAB07_PHASE_CHOOSE);
-        lab07_sync(b);
+        lab07_sync(v, b);
         lab07_stamp(v, b, v->layers, LAB07_PHASE_CHOOSE, LAB07_HAS);
-        if (lab07_warp() == 0) {
-            lab07_hand_candidates(v, b);
-            if (blockIdx.x == 0)
-                lab07_choose_of_all(v, b);
-        }
+        lab07_hand_candidates(v, b);
+        if (blockIdx.x == 0)
+            lab07_choose_of_all(v, b);
         lab07_stamp(v, b, v->layers, LAB07_PHASE_CHOOSE, LAB07_DONE);
         if (lab07_thread() == 0)
             known = lab07_wait_for_token(v, b);
-        lab07_sync(b);
+        lab07_sync(v, b);
         lab07_stamp(v, b, v->layers, LAB07_PHASE_CHOOSE, LAB07_ENDS);
         lab07_stamp_ns(v, b, true);
-    } while (lab07_go_on(v, b, known));
+        if (lab07_was_last(v, known))
+            return;
+        lab07_sync(v, b); /* all know it, and have done with where the step stood */
+        if (lab07_thread() == 0)
+            lab07_go_on(v, b, known);
+        lab07_sync(v, b);
+    }
 }
 
 /* By the lane that copies. Nothing is under way when it ends: it asks for nothing of a step that may not be. */
-static __device__ inline void lab07_produce_many(const lab07_ring_view *v, lab07_block *b)
+static __device__ inline void lab07_produce_many(const lab07_ring_view *v, const lab07_block *b)
 {
-    lab07_asking at = {0, {0, 0}, {0, 0}};
+    lab07_asking at = {0, 0, {0, 0}, {0, 0}};
     for (;;) {
         lab07_produce(v, b, &at);
-        if (!lab07_go_on(v, b, lab07_wait_for_token(v, b)))
+        const unsigned long long word = lab07_wait_for_token(v, b);
+        if (lab07_was_last(v, word))
             return;
+        lab07_go_on(v, b, word);
         pk_async_fence(); /* other blocks' keys, written by plain stores, are there for copies too */
     }
 }
 
-template <int G> static __global__ void __launch_bounds__(LAB07_MOST_THREADS) stream_many(lab07_ring_view v)
+template <int G>
+static __global__ void __launch_bounds__(LAB07_MOST_THREADS, 1) stream_many(const PK_GRID_CONSTANT lab07_ring_view v)
 {
     PK_DYNAMIC_SHARED(unsigned char, shared);
-    lab07_block b = lab07_begin(&v, shared);
+    const lab07_block b = lab07_begin(&v, shared);
     if (lab07_warp() >= 0)
         lab07_consume_many<G>(&v, &b);
     else if (lab07_lane() == 0)

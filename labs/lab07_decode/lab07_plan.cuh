@@ -21,7 +21,29 @@ typedef struct lab07_matrix {
     int pieces;      /* or one row is so many chunks, */
     int piece_units; /* of so many units, whole blocks; the last may have fewer */
     int runs;        /* 2: a row is two, `rows` apart */
+    int team_warps;  /* of the consumers, that share a row; each team of them has every so many-th chunk */
+    int teams;       /* warps may be left over */
+    int own;         /* times 8 columns of a row that a thread has, at most: 1, 2, 4 or 8 */
+    int group_rows;  /* of a run, whose sums the teams' warps put together at once */
 } lab07_matrix;
+
+/* A thread that has more than so many of them has a row a chunk. */
+#define LAB07_FEW_OWN(bf16) ((bf16) ? 2 : 1)
+
+enum { LAB07_UNIT = 32 }; /* columns of a row of blocks that a thread takes at once; of bf16 it is 8 */
+
+/* Sums that a team has under way at once. A chunk of one row takes longer, so fewer do. */
+enum { LAB07_SUMS = 16, LAB07_SUMS_OF_LONG = 8 };
+
+static __host__ __device__ inline int lab07_sums_of(int chunk_rows)
+{
+    return chunk_rows == 1 ? LAB07_SUMS_OF_LONG : LAB07_SUMS;
+}
+
+static __host__ __device__ inline int lab07_group_rows(const lab07_matrix *m, int left)
+{
+    return left < m->group_rows ? left : m->group_rows;
+}
 
 typedef struct lab07_part { /* what a block has of a matrix */
     int first, rows;        /* rows may be 0 */
@@ -29,43 +51,38 @@ typedef struct lab07_part { /* what a block has of a matrix */
 
 /* ---- whose keys ---- */
 
-/* How a step's keys are spread: the key/value heads' keys, one head behind the other, are a line, the token's own key
- * the last of each head's. It is cut into even shares, one for each of the first `blocks` blocks. */
+/* How a step's keys are spread. Each key/value head has `room` blocks, one behind the other, and the first `each` of
+ * them have its keys, in even shares; the token's own key is the last. Where blocks are fewer than heads, block b has
+ * all keys of heads b, b + blocks, ... */
 typedef struct lab07_spread {
-    int keys;        /* of a head */
-    int blocks;      /* that have some */
-    long long total; /* of all heads */
+    int heads, blocks; /* key/value heads; all blocks */
+    int keys;          /* of a head */
+    int room, each;
 } lab07_spread;
 
-/* Of `blocks` blocks, no more than give each `share_keys` keys, and at least one for each head; share_keys 0: just one
- * for each head. */
+/* No more blocks than give each `share_keys` keys; share_keys 0: one for each head. */
 static __host__ __device__ inline lab07_spread lab07_spread_of(int kv_heads, int keys, int blocks, int share_keys)
 {
-    lab07_spread s;
-    s.keys = keys;
-    s.total = (long long)kv_heads * keys;
-    const long long wanted = share_keys > 0 ? (s.total + share_keys - 1) / share_keys : kv_heads;
-    s.blocks = wanted < kv_heads ? kv_heads : wanted > blocks ? blocks : (int)wanted;
-    s.blocks = s.blocks > blocks ? blocks : s.blocks;
+    lab07_spread s = {kv_heads, blocks, keys, blocks / kv_heads, 1};
+    s.room = s.room > 1 ? s.room : 1;
+    if (share_keys > 0) {
+        const int most = (keys + share_keys - 1) / share_keys;
+        s.each = most < s.room ? most : s.room;
+    }
     return s;
 }
 
-/* Where block `block`'s share begins on the line; the one after it begins where it ends. */
-static __host__ __device__ inline long long lab07_share(const lab07_spread *s, int block)
+/* Where share `share` of a head begins, of s->each; the one after it begins where it ends. */
+static __host__ __device__ inline int lab07_share(const lab07_spread *s, int share)
 {
-    return block < s->blocks ? s->total * block / s->blocks : s->total;
-}
-
-/* The block that has this place of the line: the last whose share begins there or before. */
-static __host__ __device__ inline int lab07_block_of(const lab07_spread *s, long long place)
-{
-    return (int)(((place + 1) * s->blocks - 1) / s->total);
+    return (int)((unsigned)s->keys * (unsigned)share /
+                 (unsigned)s->each); /* below 2^31: 2^19 keys, some thousand blocks */
 }
 
 /* Whether each head's keys are one block's, so that nothing is left to be put together. */
 static __host__ __device__ inline bool lab07_is_whole(const lab07_spread *s)
 {
-    return s->total == (long long)s->blocks * s->keys;
+    return s->each == 1;
 }
 
 /* A block's share of one head: keys [first, end). */
@@ -73,22 +90,23 @@ typedef struct lab07_segment {
     int head, first, end;
 } lab07_segment;
 
-/* Segment `number`, from 0, of the block's share; false when it has no more. */
+/* Segment `number`, from 0, of the block's; false when it has no more. */
 static __host__ __device__ inline bool lab07_segment_of(const lab07_spread *s, int block, int number,
                                                         lab07_segment *segment)
 {
-    const long long begin = lab07_share(s, block), end = lab07_share(s, block + 1);
-    segment->head = (int)(begin / s->keys) + number;
-    const long long head = (long long)segment->head * s->keys;
-    segment->first = (int)((begin > head ? begin : head) - head);
-    segment->end = (int)((end < head + s->keys ? end : head + s->keys) - head);
-    return begin < end && head < end;
+    const int share = block % s->room;
+    segment->head = block / s->room + number * s->blocks;
+    if (segment->head >= s->heads || share >= s->each)
+        return false;
+    segment->first = lab07_share(s, share);
+    segment->end = lab07_share(s, share + 1);
+    return true;
 }
 
 /* The most segments that a block may have. */
 static __host__ __device__ inline int lab07_most_segments(int kv_heads, int blocks)
 {
-    return blocks < kv_heads ? (kv_heads + blocks - 1) / blocks + 1 : 2;
+    return (kv_heads + blocks - 1) / blocks;
 }
 
 /* The block that puts together the parts of query head `head`. */

@@ -13,12 +13,11 @@
 #include "lab07_waits.cuh"
 
 enum {
-    LAB07_BATCH = 4,      /* rows that lanes add up together */
-    LAB07_GROUP = 32,     /* rows that warps add up together */
-    LAB07_MOST_OWN = 8,   /* units of a row that a thread has at most */
-    LAB07_MOST_GROUP = 8, /* query heads to a key/value head */
-    LAB07_SETS = 2,       /* of hand-over memory: step t's is t mod 2 */
-    LAB07_MOST_CONSUMERS = 14,
+    LAB07_MOST_OWN = 8,       /* times 8 columns of a row that a thread has at most, */
+    LAB07_MOST_OWN_UNITS = 2, /* or units of a row of blocks */
+    LAB07_MOST_GROUP = 8,     /* query heads to a key/value head */
+    LAB07_SETS = 2,           /* of hand-over memory: step t's is t mod 2 */
+    LAB07_MOST_CONSUMERS = 11,
     LAB07_MOST_THREADS = (LAB07_MOST_CONSUMERS + 1) * PK_LANES,
     LAB07_POISON = -1 /* bits of an output that is not there yet */
 };
@@ -37,9 +36,36 @@ typedef struct lab07_places {
     int floats;  /* of a layer */
 } lab07_places;
 
+/* What a block has in shared memory. X(type, name, count, ...): name: [count]. From 16-aligned to what need not be. */
+#define LAB07_IN_BLOCK(X)                                                                                              \
+    X(unsigned char, stages, (size_t)v->stages * v->stage_bytes, "the ring")                                           \
+    X(uint16_t, newest, 2 * v->consumers * v->head_dim, "[warp][2][head_dim]: the token's own key and value")          \
+    X(float, turn, v->head_dim, "[head_dim / 2][2]: cosine and sine, of the position")                                 \
+    X(float, query, v->consumers * v->head_dim, "[warp][head_dim]: of the head under way, turned and scaled")          \
+    X(pk_async_barrier, full, v->stages, "a chunk has landed")                                                         \
+    X(pk_async_barrier, empty, v->stages, "all consumers have done with it")                                           \
+    X(pk_async_barrier, meet, 1, "of the consumers")                                                                   \
+    X(pk_device_layer, layer, v->layers, "v->layer's")                                                                 \
+    X(lab07_part, part, LAB07_MATRICES, "the block's rows")                                                            \
+    X(float, sums, 2 * v->sums, "[2][v->sums]: of rows, by each warp of a team")                                       \
+    X(float, squares, 2 * v->consumers, "[2][warp]: of x")                                                             \
+    X(uint16_t, bias, v->layers * v->most_bias, "[layer][row]: of qkv")                                                \
+    X(float, residual, v->most_rows, "the block's own rows of the residual stream")                                    \
+    X(float, merge, v->merge_parts *(v->head_dim + 2), "[part][head_dim + 2]: of warps, or of blocks")                 \
+    X(unsigned, asked, v->stages, "bytes of the copy into the stage: the copying lane's")                              \
+    X(unsigned, now, 3, "layer and phase at work; the layer that is copied, and its matrix or keys")
+
+typedef struct lab07_lie { /* where it lies: bytes from the beginning; and all of them */
+#define LIE(type, name, count, text) unsigned name;
+    LAB07_IN_BLOCK(LIE)
+#undef LIE
+    unsigned bytes;
+} lab07_lie;
+
 typedef struct lab07_ring_view { /* what the kernel is given, by value; pointers are device memory */
     int layers, hidden, heads, kv_heads, head_dim, capacity, ffn, vocab;
     int group, lanes; /* query heads to a key/value head; lanes that share a key: a power of two */
+    int kinds;        /* of warps in attention: how many share the keys of one query head */
     pk_activation activation;
     float eps;
     const pk_device_layer *layer; /* [layers] */
@@ -50,8 +76,9 @@ typedef struct lab07_ring_view { /* what the kernel is given, by value; pointers
     int logit_rows;
     lab07_matrix matrix[LAB07_MATRICES];
     const lab07_part *parts;               /* [blocks][LAB07_MATRICES] */
-    int most_rows;                         /* of the residual stream, that a block has at most */
+    int most_rows, most_bias;              /* of the residual stream and of qkv, that a block has at most; even */
     int merge_parts;                       /* parts of heads that a block puts together at once */
+    int sums;                              /* of rows and warps, that a block puts together at once */
     int share_keys, segments, part_floats; /* see lab07_plan.cuh; floats of one head's part */
     lab07_places at;
     float *out;                     /* [LAB07_SETS][layers][at.floats] */
@@ -59,83 +86,16 @@ typedef struct lab07_ring_view { /* what the kernel is given, by value; pointers
     unsigned long long *next;       /* [1]: likewise */
     unsigned *arrivals;             /* [1]: of blocks, at all barriers of the repetition */
     unsigned arrived;               /* what it counts when the launch begins */
+    int consumers;                  /* warps of a block */
     int stages;
     unsigned stage_bytes;
-    int limit; /* copies under way at most */
+    lab07_lie lie;
+    unsigned limit; /* bytes under way at most */
     choose_args choose;
     long long *stamps; /* [blocks][lab07_stamps_of(layers)], see lab07_stamp; NULL: none are taken */
     int stamped;       /* the step that they are of */
     int planted;       /* in mistakes_ring.cu: which mistake; else 0 */
 } lab07_ring_view;
-
-typedef struct lab07_block { /* what a block has in shared memory */
-    unsigned char *stages;
-    pk_async_barrier *full, *empty; /* [stages] */
-    pk_async_barrier *meet;         /* of the consumers */
-    float *sums;                    /* [2][LAB07_GROUP][stride]: of a row, by each warp */
-    float *squares;                 /* [2][consumers]: of x, by each warp */
-    float *residual;                /* [most_rows]: of the residual stream, the block's own */
-    float *q;                       /* [group][head_dim]: of the head under way, turned and scaled */
-    float *merge;                   /* [merge_parts][head_dim + 2]: of warps, or of blocks */
-    unsigned *now;                  /* [3]: layer and phase at work; the layer that is copied, and its matrix or keys */
-    uint16_t *newest;               /* [2][head_dim]: the token's own key and value */
-    int consumers, stride;          /* warps; floats, odd, so that lanes read other banks */
-    int position, step, token;      /* where the step stands; in a full cache the last position */
-    bool appends;                   /* the cache is not full */
-    lab07_spread spread;
-} lab07_block;
-
-static __host__ __device__ inline size_t lab07_floats_of_block(const lab07_ring_view *v, int consumers)
-{
-    return (size_t)(v->head_dim + v->group * v->head_dim + 2 * LAB07_GROUP * (consumers | 1) + 2 * consumers +
-                    v->most_rows + v->merge_parts * (v->head_dim + 2) + 3);
-}
-
-static inline size_t lab07_shared_bytes(const lab07_ring_view *v, int consumers)
-{
-    return (size_t)v->stages * v->stage_bytes + (2 * (size_t)v->stages + 1) * sizeof(pk_async_barrier) +
-           lab07_floats_of_block(v, consumers) * sizeof(float);
-}
-
-/* The step that begins takes in `token` at `position`. */
-static __device__ inline void lab07_stand(const lab07_ring_view *v, lab07_block *b, int step, int position, int token)
-{
-    b->step = step;
-    b->token = token >= 0 && token < v->vocab ? token : 0;
-    b->appends = position < v->capacity;
-    b->position = b->appends ? position : v->capacity - 1;
-    b->spread = lab07_spread_of(v->kv_heads, b->position + 1, (int)gridDim.x, v->share_keys);
-}
-
-/* By all threads, before anything else. */
-static __device__ inline lab07_block lab07_begin(const lab07_ring_view *v, unsigned char *shared)
-{
-    lab07_block b;
-    b.consumers = (int)blockDim.x / PK_LANES - 1;
-    b.stride = b.consumers | 1;
-    b.stages = shared;
-    b.newest = (uint16_t *)(shared + (size_t)v->stages * v->stage_bytes); /* 16-aligned, as q */
-    b.q = (float *)(b.newest + 2 * v->head_dim);
-    b.full = (pk_async_barrier *)(b.q + v->group * v->head_dim);
-    b.empty = b.full + v->stages;
-    b.meet = b.empty + v->stages;
-    b.sums = (float *)(b.meet + 1);
-    b.squares = b.sums + 2 * LAB07_GROUP * b.stride;
-    b.residual = b.squares + 2 * b.consumers;
-    b.merge = b.residual + v->most_rows;
-    b.now = (unsigned *)(b.merge + v->merge_parts * (v->head_dim + 2));
-    lab07_stand(v, &b, v->state->step, v->state->position, v->state->token);
-    if (threadIdx.x == 0) {
-        for (int i = 0; i < v->stages; i++) {
-            pk_async_barrier_init(&b.full[i], 1);
-            pk_async_barrier_init(&b.empty[i], (unsigned)(b.consumers * PK_LANES));
-        }
-        pk_async_barrier_init(b.meet, (unsigned)(b.consumers * PK_LANES));
-        pk_async_barrier_init_fence();
-    }
-    __syncthreads();
-    return b;
-}
 
 /* ---- stamps: where the time of a token goes ---- */
 
@@ -178,6 +138,41 @@ static __host__ __device__ inline int lab07_stamps_of(int layers)
     return lab07_phases_of(layers) * LAB07_STAMPS + 2;
 }
 
+/* Where a step stands. In shared memory, once for the consumers and once for the lane that copies, which may be a step
+ * ahead. */
+typedef struct lab07_stands {
+    int position, step, token; /* in a full cache the last position */
+    bool appends;              /* the cache is not full */
+    bool noted;                /* stamps of this step are taken */
+    lab07_spread spread;
+} lab07_stands;
+
+typedef struct lab07_block {
+    unsigned char *shared;
+    lab07_stands *stands;
+} lab07_block;
+
+/* lab07_of_stages(v, b) and so on. */
+#define OF(type, name, count, text)                                                                                    \
+    static __device__ inline type *lab07_of_##name(const lab07_ring_view *v, const lab07_block *b)                     \
+    {                                                                                                                  \
+        return (type *)(b->shared + v->lie.name);                                                                      \
+    }
+LAB07_IN_BLOCK(OF)
+#undef OF
+
+/* On the host, when all counts are known. */
+static inline void lab07_lay_block(lab07_ring_view *v)
+{
+    size_t bytes = 0;
+#define LAY(type, name, count, text)                                                                                   \
+    v->lie.name = (unsigned)bytes;                                                                                     \
+    bytes += (size_t)(count) * sizeof(type);
+    LAB07_IN_BLOCK(LAY)
+#undef LAY
+    v->lie.bytes = (unsigned)bytes;
+}
+
 static __device__ inline int lab07_thread(void) /* among the consumers */
 {
     return (int)threadIdx.x - PK_LANES;
@@ -193,32 +188,75 @@ static __device__ inline int lab07_lane(void)
     return (int)threadIdx.x % PK_LANES;
 }
 
-/* A warp notes them, in each block another one: so that what warps wait for is looked at in all of x. */
-static __device__ inline bool lab07_notes(const lab07_ring_view *v, const lab07_block *b)
+/* The step that begins takes in `token` at `position`. By one thread; others look at it when they have met. */
+static __device__ inline void lab07_stand(const lab07_ring_view *v, const lab07_block *b, int step, int position,
+                                          int token)
 {
-    return v->stamps && b->step == v->stamped && lab07_warp() == (int)blockIdx.x % b->consumers && lab07_lane() == 0;
+    lab07_stands *const s = b->stands;
+    s->step = step;
+    s->token = token >= 0 && token < v->vocab ? token : 0;
+    s->appends = position < v->capacity;
+    s->position = s->appends ? position : v->capacity - 1;
+    s->noted = v->stamps && step == v->stamped;
+    s->spread = lab07_spread_of(v->kv_heads, s->position + 1, (int)gridDim.x, v->share_keys);
+}
+
+/* By all threads, before anything else. */
+static __device__ inline lab07_block lab07_begin(const lab07_ring_view *v, unsigned char *shared)
+{
+    __shared__ lab07_stands stands[2];
+    lab07_block b = {shared, &stands[lab07_warp() < 0]};
+    if (threadIdx.x == 0 || threadIdx.x == PK_LANES)
+        lab07_stand(v, &b, v->state->step, v->state->position, v->state->token);
+    for (int i = (int)threadIdx.x; i < v->layers; i += (int)blockDim.x)
+        lab07_of_layer(v, &b)[i] = v->layer[i];
+    for (int i = (int)threadIdx.x; i < LAB07_MATRICES; i += (int)blockDim.x)
+        lab07_of_part(v, &b)[i] = v->parts[blockIdx.x * LAB07_MATRICES + (unsigned)i];
+    const lab07_part qkv = v->parts[blockIdx.x * LAB07_MATRICES + LAB07_QKV];
+    for (int i = (int)threadIdx.x; i < v->layers * v->most_bias; i += (int)blockDim.x)
+        if (i % v->most_bias < qkv.rows)
+            lab07_of_bias(v, &b)[i] = v->layer[i / v->most_bias].qkv_bias[qkv.first + i % v->most_bias];
+    if (threadIdx.x == 0) {
+        for (int i = 0; i < v->stages; i++) {
+            pk_async_barrier_init(&lab07_of_full(v, &b)[i], 1);
+            pk_async_barrier_init(&lab07_of_empty(v, &b)[i], (unsigned)(v->consumers * PK_LANES));
+        }
+        pk_async_barrier_init(lab07_of_meet(v, &b), (unsigned)(v->consumers * PK_LANES));
+        pk_async_barrier_init_fence();
+    }
+    __syncthreads();
+    return b;
+}
+
+/* A warp notes them, in each block another one: so that what warps wait for is looked at in all of x. `stamps`: of all
+ * blocks, `each` of one. */
+static __device__ PK_APART void lab07_note(long long *stamps, int each, int consumers, int place, long long ticks)
+{
+    if (lab07_warp() == (int)blockIdx.x % consumers && lab07_lane() == 0)
+        stamps[(size_t)blockIdx.x * each + place] = ticks;
 }
 
 static __device__ inline void lab07_stamp(const lab07_ring_view *v, const lab07_block *b, int layer, int phase,
                                           int event)
 {
-    if (lab07_notes(v, b))
-        v->stamps[(size_t)blockIdx.x * lab07_stamps_of(v->layers) +
-                  (size_t)(layer * LAB07_PHASES + phase) * LAB07_STAMPS + event] = clock64();
+    if (v->stamps && b->stands->noted)
+        lab07_note(v->stamps, lab07_stamps_of(v->layers), v->consumers,
+                   (layer * LAB07_PHASES + phase) * LAB07_STAMPS + event, clock64());
 }
 
 /* Of a clock that all processors share, where there is one: else 0, twice. */
 static __device__ inline void lab07_stamp_ns(const lab07_ring_view *v, const lab07_block *b, bool end)
 {
     long long ns = 0;
-    if (!lab07_notes(v, b))
+    if (!v->stamps || !b->stands->noted)
         return;
 #if defined(PK_BACKEND_CUDA) || defined(PK_BACKEND_HIP_NVIDIA)
     asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(ns));
 #elif defined(PK_BACKEND_CPU)
     ns = clock64();
 #endif
-    v->stamps[(size_t)blockIdx.x * lab07_stamps_of(v->layers) + lab07_phases_of(v->layers) * LAB07_STAMPS + end] = ns;
+    lab07_note(v->stamps, lab07_stamps_of(v->layers), v->consumers, lab07_phases_of(v->layers) * LAB07_STAMPS + end,
+               ns);
 }
 
 /* One thread of each block: returns when all blocks' arrivals together have come to `target`. lab07.1's, without the
@@ -257,41 +295,40 @@ static __device__ inline void lab07_wait_for(const lab07_ring_view *v, const lab
     while (!pk_async_barrier_try(barrier, parity))
         if (lab07_lasts(&polls)) {
             const bool computes = what == LAB07_WAITS_FOR_CHUNK;
-            const unsigned at =
-                computes ? pk_load_relaxed_device(&b->now[0]) : b->now[1] * (unsigned)LAB07_PLACES + b->now[2];
+            const unsigned at = computes ? pk_load_relaxed_device(&lab07_of_now(v, b)[0])
+                                         : lab07_of_now(v, b)[1] * (unsigned)LAB07_PLACES + lab07_of_now(v, b)[2];
             lab07_tell(v->arrivals, computes ? LAB07_TELLS_CHUNK : LAB07_TELLS_COPIES,
-                       lab07_word(what, (unsigned)b->step, at));
+                       lab07_word(what, (unsigned)b->stands->step, at));
         }
 }
 
 /* ---- the warp that copies ---- */
 
 typedef struct lab07_asking {
-    int k;               /* copies asked for, up to the limit */
-    pk_ring_turn turn;   /* where the next one goes */
-    pk_ring_turn behind; /* where the one `limit` before it went */
+    int copies;          /* not known to have landed */
+    unsigned bytes;      /* of them */
+    pk_ring_turn turn;   /* where the next copy goes */
+    pk_ring_turn behind; /* where the earliest of them went */
 } lab07_asking;
 
 /* By one lane. Waits for buffers and for copies, and never for what another block computes. */
 static __device__ inline void lab07_ask(const lab07_ring_view *v, const lab07_block *b, lab07_asking *at,
                                         const void *from, unsigned bytes)
 {
-    if (at->k == v->limit) {
-        lab07_wait_for(v, b, LAB07_WAITS_FOR_LIMIT, &b->full[at->behind.stage], at->behind.parity);
+    while (at->bytes + bytes > v->limit || at->copies == v->stages) {
+        lab07_wait_for(v, b, LAB07_WAITS_FOR_LIMIT, &lab07_of_full(v, b)[at->behind.stage], at->behind.parity);
+        at->copies--;
+        at->bytes -= lab07_of_asked(v, b)[at->behind.stage];
         at->behind = pk_ring_next(at->behind, v->stages);
-    } else
-        at->k++;
-    lab07_wait_for(v, b, LAB07_WAITS_FOR_ROOM, &b->empty[at->turn.stage], at->turn.parity ^ 1u);
-    pk_async_barrier_arrive_expect(&b->full[at->turn.stage], bytes);
-    pk_bulk_copy(b->stages + (size_t)at->turn.stage * v->stage_bytes, from, bytes, &b->full[at->turn.stage]);
+    }
+    at->copies++;
+    at->bytes += bytes;
+    lab07_wait_for(v, b, LAB07_WAITS_FOR_ROOM, &lab07_of_empty(v, b)[at->turn.stage], at->turn.parity ^ 1u);
+    lab07_of_asked(v, b)[at->turn.stage] = bytes;
+    pk_async_barrier_arrive_expect(&lab07_of_full(v, b)[at->turn.stage], bytes);
+    pk_bulk_copy(lab07_of_stages(v, b) + (size_t)at->turn.stage * v->stage_bytes, from, bytes,
+                 &lab07_of_full(v, b)[at->turn.stage]);
     at->turn = pk_ring_next(at->turn, v->stages);
-}
-
-/* Rows of a group in one run: as many as warps add up together, or half as many where a row is two. */
-static __device__ inline int lab07_group_rows(const lab07_matrix *m, int left)
-{
-    const int most = LAB07_GROUP / m->runs;
-    return left < most ? left : most;
 }
 
 /* The block's rows of a matrix: group by group, run by run, chunk by chunk, as the consumers use them. */
@@ -299,13 +336,13 @@ static __device__ inline void lab07_ask_rows(const lab07_ring_view *v, const lab
                                              int which, const uint16_t *weight)
 {
     const lab07_matrix *const m = &v->matrix[which];
-    const lab07_part part = v->parts[(size_t)blockIdx.x * LAB07_MATRICES + (size_t)which];
-    b->now[2] = (unsigned)lab07_phase_of(which);
-    for (int first = 0; first < part.rows; first += LAB07_GROUP / m->runs) {
+    const lab07_part part = lab07_of_part(v, b)[which];
+    lab07_of_now(v, b)[2] = (unsigned)lab07_phase_of(which);
+    const unsigned char *const all = (const unsigned char *)weight + (size_t)part.first * m->pitch;
+    for (int first = 0; first < part.rows; first += m->group_rows) {
         const int rows = lab07_group_rows(m, part.rows - first);
         for (int run = 0; run < m->runs; run++) {
-            const unsigned char *from =
-                (const unsigned char *)weight + ((size_t)run * m->rows + part.first + first) * m->pitch;
+            const unsigned char *from = all + ((size_t)run * m->rows + first) * m->pitch;
             for (int row = 0; row < rows; row += m->chunk_rows) {
                 const int some = rows - row < m->chunk_rows ? rows - row : m->chunk_rows;
                 for (int unit = 0; unit < m->units; unit += m->piece_units) {
@@ -330,9 +367,9 @@ static __device__ inline void lab07_ask_keys(const lab07_ring_view *v, const lab
 {
     const int most = lab07_chunk_keys(v);
     lab07_segment s;
-    b->now[2] = LAB07_PHASE_ATTEND;
-    for (int i = 0; lab07_segment_of(&b->spread, (int)blockIdx.x, i, &s); i++) {
-        const int end = s.end < b->position ? s.end : b->position;
+    lab07_of_now(v, b)[2] = LAB07_PHASE_ATTEND;
+    for (int i = 0; lab07_segment_of(&b->stands->spread, (int)blockIdx.x, i, &s); i++) {
+        const int end = s.end < b->stands->position ? s.end : b->stands->position;
         for (int key = s.first; key < end; key += most) {
             const int keys = end - key < most ? end - key : most;
             const size_t from = ((size_t)s.head * v->capacity + key) * v->head_dim;
@@ -346,22 +383,48 @@ static __device__ inline void lab07_ask_keys(const lab07_ring_view *v, const lab
 /* ---- the warps that compute ---- */
 
 /* All consumers of the block. */
-static __device__ inline void lab07_sync(const lab07_block *b)
+static __device__ inline void lab07_sync(const lab07_ring_view *v, const lab07_block *b)
 {
-    pk_warps_sync(b->meet, 1, (unsigned)(b->consumers * PK_LANES));
+    pk_warps_sync(lab07_of_meet(v, b), 1, (unsigned)(v->consumers * PK_LANES));
+}
+
+/* Where a thread is among the teams of a matrix. */
+typedef struct lab07_team {
+    int warps, count;   /* of a team; teams */
+    int number, thread; /* this thread's, and which it is there; a warp that is left over has a number of count */
+} lab07_team;
+
+static __device__ inline lab07_team lab07_team_of(const lab07_matrix *m)
+{
+    lab07_team t;
+    t.warps = m->team_warps;
+    t.count = m->teams;
+    t.number = lab07_warp() / t.warps;
+    t.thread = lab07_thread() - t.number * t.warps * PK_LANES;
+    return t;
 }
 
 typedef struct lab07_at { /* where the consumers are */
     int layer;
     int group, phase; /* groups of rows, and phases that had some, from 0 on through all of them */
+    int finisher;     /* the warp that makes a group's outputs, or the first of them */
     pk_ring_turn turn;
     unsigned arrived; /* of all blocks, when the next barrier is over: less the grid */
 } lab07_at;
 
+/* A warp has done with the chunk. By all its lanes, each for what it has read itself; and together, or the next chunk
+ * is used as many times as the warp has parts. */
+static __device__ inline void lab07_give_back(const lab07_ring_view *v, const lab07_block *b, lab07_at *at)
+{
+    __syncwarp();
+    pk_async_barrier_arrive(&lab07_of_empty(v, b)[at->turn.stage]);
+    at->turn = pk_ring_next(at->turn, v->stages);
+}
+
 /* A layer's outputs in the step's set, or in the other one. */
 static __device__ inline float *lab07_outputs(const lab07_ring_view *v, const lab07_block *b, int layer, int other)
 {
-    return v->out + ((size_t)((b->step + other) % LAB07_SETS) * v->layers + layer) * v->at.floats;
+    return v->out + ((size_t)((b->stands->step + other) % LAB07_SETS) * v->layers + layer) * v->at.floats;
 }
 
 /* ---- outputs that other blocks look at ---- */

@@ -29,18 +29,19 @@ typedef struct lab07_ring_plan { /* a variant's launch, made by its prepare */
  * those before. */
 typedef void (*lab07_shares)(const lab07_matrix *matrix, int blocks, double fair, const double *had, int *ends);
 
-/* The instance for the model: heads that share keys decide. */
+/* The instance for the model: whether there is a warp for each of the heads that share keys. */
 #define LAB07_RING_KERNEL(run, hand)                                                                                   \
-    (lab07_group_of(run) <= 4 ? stream_step<hand, 4, false> : stream_step<hand, LAB07_MOST_GROUP, false>)
+    (lab07_has_seats(run) ? stream_step<hand, 1, false> : stream_step<hand, LAB07_MOST_GROUP, false>)
 /* The same, which reads any of pk_quant's formats. */
 #define LAB07_QUANT_KERNEL(run, hand)                                                                                  \
-    (lab07_group_of(run) <= 4 ? stream_step<hand, 4, true> : stream_step<hand, LAB07_MOST_GROUP, true>)
+    (lab07_has_seats(run) ? stream_step<hand, 1, true> : stream_step<hand, LAB07_MOST_GROUP, true>)
 
-#define LAB07_MANY_KERNEL(run) (lab07_group_of(run) <= 4 ? stream_many<4> : stream_many<LAB07_MOST_GROUP>)
+#define LAB07_MANY_KERNEL(run) (lab07_has_seats(run) ? stream_many<1> : stream_many<LAB07_MOST_GROUP>)
 
-static inline int lab07_group_of(const pk_run *run)
+static inline bool lab07_has_seats(const pk_run *run)
 {
-    return lab07_of(run)->decoder.config.heads / lab07_of(run)->decoder.config.kv_heads;
+    const pk_model_config *const c = &lab07_of(run)->decoder.config;
+    return c->heads / c->kv_heads <= lab07_of(run)->consumers;
 }
 
 static inline lab07_ring_plan *lab07_ring_plan_of(const pk_run *run)
@@ -93,6 +94,28 @@ static inline void lab07_lay_out(lab07_ring_view *v, int blocks)
     at->x = lab07_take_place(&at->floats, v->hidden);
 }
 
+/* The consumers' teams. */
+static inline void lab07_make_teams(lab07_matrix *m, int consumers)
+{
+    const bool bf16 = m->format == PK_QUANT_BF16;
+    const int units = m->columns / (bf16 ? 8 : LAB07_UNIT), most = bf16 ? LAB07_MOST_OWN : LAB07_MOST_OWN_UNITS;
+    m->own = m->team_warps = m->teams = 0;
+    for (int own = 1; own <= most && (own <= 2 || m->own == 0); own *= 2) {
+        const int warps = (units + own * PK_LANES - 1) / (own * PK_LANES), teams = consumers / warps;
+        if (teams == 0 || (m->own > 0 && teams * m->own < 2 * own * m->teams)) /* each team reads all of x */
+            continue;
+        m->own = own;
+        m->team_warps = warps;
+        m->teams = teams;
+    }
+    if (m->own == 0) /* lab07_ring_fits refuses it */
+        m->own = m->team_warps = m->teams = 1;
+    if (m->own > LAB07_FEW_OWN(bf16)) /* so many columns a thread are enough of one row */
+        m->chunk_rows = 1;
+    m->own *= bf16 ? 1 : LAB07_UNIT / 8;
+    m->group_rows = m->teams * lab07_sums_of(m->chunk_rows) / m->runs;
+}
+
 /* The chunks of a row in chunks of at most so many bytes: 4, 2 or 1 rows, or a row in pieces of whole blocks. Of Q8_0
  * that is eight blocks, which are a multiple of 16 bytes together. */
 static inline lab07_matrix lab07_cut(const lab07 *lab, int rows, int columns, int runs)
@@ -101,14 +124,15 @@ static inline lab07_matrix lab07_cut(const lab07 *lab, int rows, int columns, in
     lab07_matrix m;
     m.rows = rows;
     m.columns = columns;
+    m.runs = runs;
     m.format = pk_quant_of(lab->decoder.shape.weights, (size_t)columns);
     m.pitch = (int)pk_quant_pitch(m.format, (size_t)columns);
     m.units = m.pitch / (int)sizeof(uint4);
     m.chunk_rows = 4 * m.pitch <= lab->chunk_bytes ? 4 : 2 * m.pitch <= lab->chunk_bytes ? 2 : 1;
     const int least = whole[m.format], fit = lab->chunk_bytes / (int)sizeof(uint4) / least * least;
     m.pieces = m.pitch <= lab->chunk_bytes ? 1 : fit ? (m.units + fit - 1) / fit : (m.units + least - 1) / least;
+    lab07_make_teams(&m, lab->consumers);
     m.piece_units = m.pieces == 1 ? m.units : ((m.units + m.pieces - 1) / m.pieces + least - 1) / least * least;
-    m.runs = runs;
     return m;
 }
 
@@ -139,7 +163,9 @@ static inline void lab07_shape_view(const lab07 *lab, lab07_ring_view *v)
     for (int i = 0; i < LAB07_MATRICES; i++) {
         const lab07_matrix *const m = &v->matrix[i];
         const unsigned bytes = (unsigned)(m->chunk_rows * m->piece_units) * (unsigned)sizeof(uint4);
+        const int sums = m->teams * lab07_sums_of(m->chunk_rows) * (m->team_warps | 1);
         v->stage_bytes = bytes > v->stage_bytes ? bytes : v->stage_bytes;
+        v->sums = sums > v->sums ? sums : v->sums;
     }
     v->stage_bytes = (v->stage_bytes + 127) / 128 * 128;
 }
@@ -256,7 +282,7 @@ static inline void lab07_print_plan(const pk_run *run, const lab07_ring_plan *pl
     const lab07_ring_view *const v = &plan->view;
     const int position = lab07_of(run)->position;
     const lab07_spread spread = lab07_spread_of(v->kv_heads, position + 1, plan->blocks, v->share_keys);
-    pk_run_plan(run, "%s: %d blocks of 1 + %d warps, rings of %d x %u bytes, %d under way", pk_run_variant(run)->name,
+    pk_run_plan(run, "%s: %d blocks of 1 + %d warps, rings of %d x %u bytes, %u under way", pk_run_variant(run)->name,
                 plan->blocks, plan->threads / PK_LANES - 1, v->stages, v->stage_bytes, v->limit);
     if (lab07_of(run)->decoder.shape.weights != PK_QUANT_BF16)
         pk_run_plan(run, "Weights: qkv, gate and up, logits %s, o %s, down %s",
@@ -511,24 +537,30 @@ static inline pk_status lab07_quant_prepare(pk_run *run, lab07_ring_kernel kerne
     plan->threads = (lab->consumers + 1) * PK_LANES;
     plan->blocks = lab->blocks ? lab->blocks : pk_run_device(run)->processors;
     plan->barriers = barriers * (unsigned)plan->blocks;
+    v->consumers = lab->consumers;
     lab07_shape_view(lab, v);
     v->share_keys = share_keys;
     v->segments = lab07_most_segments(v->kv_heads, plan->blocks);
     const int parts = (plan->blocks + v->kv_heads - 1) / v->kv_heads + 1;
-    v->merge_parts = lab->consumers * v->group > parts ? lab->consumers * v->group : parts;
+    v->kinds = lab->consumers > v->group ? lab->consumers / v->group : 1;
+    v->merge_parts = v->kinds * v->group > parts ? v->kinds * v->group : parts;
     v->most_rows = (v->hidden + plan->blocks - 1) / plan->blocks;
     v->stages = (int)((unsigned)lab->ring_bytes / v->stage_bytes);
-    const int limit = (int)((unsigned)lab->in_flight_bytes / v->stage_bytes);
-    v->limit = limit < 1 ? 1 : limit < v->stages ? limit : v->stages;
+    v->limit = (unsigned)lab->in_flight_bytes < v->stage_bytes ? v->stage_bytes : (unsigned)lab->in_flight_bytes;
     PK_TRY(lab07_ring_fits(v, lab->consumers));
     lab07_lay_out(v, plan->blocks);
-    plan->shared_bytes = lab07_shared_bytes(v, lab->consumers);
-    PK_TRY(lab07_ring_grid(run, plan));
     const size_t part_bytes = (size_t)plan->blocks * LAB07_MATRICES * sizeof(lab07_part);
     plan->part = (lab07_part *)malloc(part_bytes);
     if (!plan->part)
         return pk_out_of_memory("lab07");
     PK_TRY(lab07_split(plan, shares));
+    for (int i = 0; i < plan->blocks && d->layer[0].qkv_bias; i++) {
+        const int rows = plan->part[(size_t)i * LAB07_MATRICES + LAB07_QKV].rows;
+        v->most_bias = v->most_bias < rows ? (rows + 1) / 2 * 2 : v->most_bias;
+    }
+    lab07_lay_block(v);
+    plan->shared_bytes = v->lie.bytes;
+    PK_TRY(lab07_ring_grid(run, plan));
     pk_decode_how how = lab->how;
     how.record = lab07_choose_told;
     how.context = &v->choose;

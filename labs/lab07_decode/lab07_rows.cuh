@@ -1,7 +1,8 @@
-/* Lab 07, given: a matrix's rows by the warps that compute. Consumer thread i of C has units i, i + C, ... of each row,
- * a unit being 8 columns, and of x the same components, in registers. A row's sum is spread over all of them: lanes add
- * up by shuffles, four rows together, warps through shared memory, up to 32 rows together, and meet once for that. Of
- * rows of blocks a unit is 32 columns, four slots of x, and four rows are a team's: lab07_blocks.cuh.
+/* Lab 07, given: a matrix's rows by the warps that compute. Warps are in teams, each as many as a row has use for: of
+ * 2048 columns eight. A thread has the same columns of every row, 8 or some times 8, and of x the same components, in
+ * registers. A team has every so many-th chunk. A row's sum is spread over its team: lanes add up by shuffles, warps
+ * through shared memory, many rows together, and meet once for that. Of rows of blocks a unit is 32 columns, four times
+ * 8: lab07_blocks.cuh.
  *
  * wait_for_four, write_output and finish_row are the including file's. */
 #ifndef LAB07_ROWS_CUH
@@ -14,7 +15,7 @@ typedef struct lab07_task { /* a matrix at work */
     const float *x;         /* [columns]: outputs of other blocks; NULL: */
     const uint16_t *row;    /* [columns]: the token's row of the embedding */
     const uint16_t *gain;   /* [columns]: x is RMS-normed with it; NULL: as it is */
-    const uint16_t *bias;   /* [rows], or NULL */
+    const uint16_t *bias;   /* [rows of the block], or NULL */
     int place;              /* of the outputs in the layer's */
 } lab07_task;
 
@@ -37,25 +38,21 @@ static __device__ inline void lab07_put(const lab07_ring_view *v, const lab07_bl
         lab07_store(lab07_outputs(v, b, layer, 0) + place, value);
 }
 
-template <int HAND> static __device__ inline float4 lab07_get_4(const lab07_ring_view *v, const float *from, float4 got)
-{
-    return HAND == LAB07_FLAG && lab07_lacks(got) ? wait_for_four(v, from) : got;
-}
-
 /* A thread's components of x: U times 8, those behind the end of a row 0. */
 template <int U> struct lab07_slice {
     float of[U][8];
     float pair[(U + 1) / 2]; /* of rows of blocks: sums of two times 8, which go with one sub-block */
-    lab07_team team;         /* of rows of blocks */
+    lab07_team team;
 };
 
 /* Which 8 columns slot i of the thread's slice is, from 0; past the row's end, where it has none. */
-template <int F> static __device__ inline int lab07_slot(const lab07_block *b, const lab07_team *team, int i)
+template <int F> static __device__ inline int lab07_slot(const lab07_team *team, int i)
 {
+    if (team->number >= team->count)
+        return 1 << 30;
     if (F == PK_QUANT_BF16)
-        return lab07_thread() + i * b->consumers * PK_LANES;
-    const int unit = team->thread + i / 4 * team->warps * PK_LANES;
-    return team->number < team->count ? lab07_unit_column((pk_quant)F, unit, i / 2 % 2) / 8 + i % 2 : 1 << 30;
+        return team->thread + i * team->warps * PK_LANES;
+    return lab07_unit_column((pk_quant)F, team->thread + i / 4 * team->warps * PK_LANES, i / 2 % 2) / 8 + i % 2;
 }
 
 template <int U> static __device__ inline void lab07_sum_pairs(lab07_slice<U> *x)
@@ -70,42 +67,52 @@ template <int U> static __device__ inline void lab07_sum_pairs(lab07_slice<U> *x
     }
 }
 
+static __device__ inline void lab07_put_four(float *of, float4 four)
+{
+    of[0] = four.x, of[1] = four.y, of[2] = four.z, of[3] = four.w;
+}
+
 /* Asks for everything before it waits for anything: gains, which nobody writes, and then x. */
 template <int HAND, int U, int F>
-static __device__ inline float lab07_read_x(const lab07_ring_view *v, const lab07_block *b, const lab07_task *task,
-                                            int units, lab07_slice<U> *slice)
+static __device__ inline float lab07_read_x(const lab07_ring_view *v, const lab07_task *task, int units,
+                                            lab07_slice<U> *slice)
 {
     uint4 gain[U];
-    float4 low[U] = {}, high[U] = {};
     float squares = 0;
 #pragma unroll
     for (int i = 0; i < U; i++) {
-        const int unit = lab07_slot<F>(b, &slice->team, i);
+        const int unit = lab07_slot<F>(&slice->team, i);
         gain[i] = make_uint4(0, 0, 0, 0);
-        if (unit >= units)
-            continue;
-        if (task->gain)
+        if (task->gain && unit < units)
             gain[i] = ((const uint4 *)task->gain)[unit];
-        if (!task->x) {
-            float row[8];
-            pk_unpack_bf16(((const uint4 *)task->row)[unit], row);
-            low[i] = make_float4(row[0], row[1], row[2], row[3]);
-            high[i] = make_float4(row[4], row[5], row[6], row[7]);
-        } else {
-            low[i] = lab07_load_4(task->x + 8 * unit);
-            high[i] = lab07_load_4(task->x + 8 * unit + 4);
+    }
+#pragma unroll
+    for (int i = 0; i < U; i++) {
+        const int unit = lab07_slot<F>(&slice->team, i);
+        float4 low = make_float4(0, 0, 0, 0), high = low;
+        uint4 row = make_uint4(0, 0, 0, 0);
+        if (task->x && unit < units) {
+            low = lab07_load_4(task->x + 8 * unit);
+            high = lab07_load_4(task->x + 8 * unit + 4);
+        } else if (unit < units)
+            row = ((const uint4 *)task->row)[unit];
+        if (!task->x)
+            pk_unpack_bf16(row, slice->of[i]);
+        else {
+            lab07_put_four(slice->of[i], low);
+            lab07_put_four(slice->of[i] + 4, high);
         }
     }
 #pragma unroll
     for (int i = 0; i < U; i++) {
-        const int unit = lab07_slot<F>(b, &slice->team, i);
+        const int unit = lab07_slot<F>(&slice->team, i);
         float *const of = slice->of[i], weight[8];
-        if (task->x && unit < units) {
-            low[i] = lab07_get_4<HAND>(v, task->x + 8 * unit, low[i]);
-            high[i] = lab07_get_4<HAND>(v, task->x + 8 * unit + 4, high[i]);
+        if (HAND == LAB07_FLAG && task->x && unit < units) {
+            if (lab07_lacks(make_float4(of[0], of[1], of[2], of[3])))
+                lab07_put_four(of, wait_for_four(v, task->x + 8 * unit));
+            if (lab07_lacks(make_float4(of[4], of[5], of[6], of[7])))
+                lab07_put_four(of + 4, wait_for_four(v, task->x + 8 * unit + 4));
         }
-        of[0] = low[i].x, of[1] = low[i].y, of[2] = low[i].z, of[3] = low[i].w;
-        of[4] = high[i].x, of[5] = high[i].y, of[6] = high[i].z, of[7] = high[i].w;
         if (!task->gain)
             continue;
         pk_unpack_bf16(gain[i], weight);
@@ -118,21 +125,36 @@ static __device__ inline float lab07_read_x(const lab07_ring_view *v, const lab0
     return squares;
 }
 
-/* Rows of a piece, bf16: `units` of N rows at most, from `first` on. */
+/* Rows of a piece, bf16: `units` of N rows at most, from `first` on. All is loaded before any of it is used. Where
+ * there are few rows, a row's sum is made of several. */
 template <int U, int N>
-static __device__ inline void lab07_dot_units(const lab07_block *b, const uint4 *chunk, const lab07_slice<U> *x,
-                                              int rows, int first, int units, float *sum)
+static __device__ inline void lab07_dot_units(const uint4 *chunk, const lab07_slice<U> *x, int rows, int first,
+                                              int units, float *sum)
 {
+    enum { SUMS = U < 4 / N ? U : N < 4 ? 4 / N : 1 };
+    uint4 weights[U][N];
+    float of[N][SUMS] = {};
 #pragma unroll
     for (int i = 0; i < U; i++) {
-        const int unit = lab07_thread() + i * b->consumers * PK_LANES - first;
-        if (unit < 0 || unit >= units)
-            continue;
+        const int unit = lab07_slot<PK_QUANT_BF16>(&x->team, i) - first;
+        const bool has = (unsigned)unit < (unsigned)units;
+#pragma unroll
+        for (int j = 0; j < N; j++) {
+            weights[i][j] = make_uint4(0, 0, 0, 0);
+            if (has && (N == 1 || j < rows))
+                weights[i][j] = chunk[j * units + unit];
+        }
+    }
+#pragma unroll
+    for (int i = 0; i < U; i++)
 #pragma unroll
         for (int j = 0; j < N; j++)
-            if (rows == N || j < rows)
-                sum[j] = pk_dot_chunk(chunk[j * units + unit], x->of[i], sum[j]);
-    }
+            of[j][i % SUMS] = pk_dot_chunk(weights[i][j], x->of[i], of[j][i % SUMS]);
+#pragma unroll
+    for (int j = 0; j < N; j++)
+#pragma unroll
+        for (int i = 0; i < SUMS; i++)
+            sum[j] += of[j][i];
 }
 
 /* The same of blocks. `first` and `units` count 16 bytes, of which so many are eight units. */
@@ -151,7 +173,7 @@ static __device__ inline void lab07_dot_blocks(const lab07_ring_view *v, const l
 #pragma unroll
         for (int j = 0; j < N; j++) {
             const unsigned char *const row = (const unsigned char *)(chunk + j * units);
-            if (rows != N && j >= rows)
+            if (N > 1 && j >= rows)
                 continue;
             sum[j] = F == PK_QUANT_Q4_K ? lab07_unit_q4_k(v, row, unit, &x->of[4 * i], &x->pair[2 * i], sum[j])
                                         : lab07_unit_q8_0(v, row, unit, &x->of[4 * i], sum[j]);
@@ -159,142 +181,158 @@ static __device__ inline void lab07_dot_blocks(const lab07_ring_view *v, const l
     }
 }
 
-/* The chunk of this turn, when it has landed, added to sum[0 .. rows - 1]; then its stage given back. It has `units`
- * units of N rows at most, from `first` on. Not `mine`: it is another team's, and given back all the same, but not
- * before it has landed: a stage's turns must not overtake each other. */
+/* One chunk, or those that are one row: when it has landed, sums of its rows, N at most, if the chunk is `mine`. Then
+ * the stage is given back. Who has nothing of it to do waits for it too: so no warp is ever a turn of the ring behind,
+ * or ahead, of what a stage's barriers tell apart. */
 template <int U, int N, int F>
 static __device__ inline void lab07_use_chunk(const lab07_ring_view *v, const lab07_block *b, const lab07_matrix *m,
-                                              pk_ring_turn turn, const lab07_slice<U> *x, bool mine, int rows,
-                                              int first, int units, float *sum)
+                                              lab07_at *at, const lab07_slice<U> *x, bool mine, int rows, float sum[N])
 {
-    const uint4 *const chunk = (const uint4 *)(b->stages + (size_t)turn.stage * v->stage_bytes);
-    lab07_wait_for(v, b, LAB07_WAITS_FOR_CHUNK, &b->full[turn.stage], turn.parity);
-    if (F == PK_QUANT_BF16)
-        lab07_dot_units<U, N>(b, chunk, x, rows, first, units, sum);
-    else if (mine)
-        lab07_dot_blocks<U, N, F>(v, m, chunk, x, rows, first, units, sum);
-    pk_async_barrier_arrive(&b->empty[turn.stage]);
+    for (int unit = 0; unit < m->units; unit += m->piece_units) {
+        const int units = m->units - unit < m->piece_units ? m->units - unit : m->piece_units;
+        const uint4 *const chunk = (const uint4 *)(lab07_of_stages(v, b) + (size_t)at->turn.stage * v->stage_bytes);
+        lab07_wait_for(v, b, LAB07_WAITS_FOR_CHUNK, &lab07_of_full(v, b)[at->turn.stage], at->turn.parity);
+        if (mine && F == PK_QUANT_BF16)
+            lab07_dot_units<U, N>(chunk, x, rows, unit, units, sum);
+        else if (mine)
+            lab07_dot_blocks<U, N, F>(v, m, chunk, x, rows, unit, units, sum);
+        lab07_give_back(v, b, at);
+    }
 }
 
-/* The rows' outputs, when all warps have put their sums: by one warp, in turn, a row a lane. The sums of the group
- * after the next go to the same place: a warp is there only when this one has come to the next meeting. */
+/* Sums of the team's chunks of a group: into sums[row of the group's chunks][warp of the team]. Lanes add up in two
+ * rounds, the first at once, so that of a chunk's sums a lane keeps one. */
+template <int U, int N, int F>
+static __device__ inline void lab07_sum_group(const lab07_ring_view *v, const lab07_block *b, const lab07_matrix *m,
+                                              lab07_at *at, const lab07_slice<U> *x, int rows, float *sums)
+{
+    enum { SUMS = N == 1 ? LAB07_SUMS_OF_LONG : LAB07_SUMS, CHUNKS = SUMS / N };
+    const lab07_team team = x->team;
+    const int of_run = (rows + N - 1) / N, chunks = of_run * m->runs;
+    float kept[CHUNKS] = {};
+    int k = 0, next = team.number; /* of the team's chunks, and of all */
+#pragma unroll 1
+    for (int chunk = 0; chunk < chunks; chunk++) {
+        const int left = rows - (chunk < of_run ? chunk : chunk - of_run) * N;
+        float sum[N] = {};
+        lab07_use_chunk<U, N, F>(v, b, m, at, x, chunk == next, left < N ? left : N, sum);
+        if (chunk != next)
+            continue;
+        pk_fold<N>::run(sum);
+#pragma unroll
+        for (int i = 0; i < CHUNKS; i++)
+            kept[i] = i == k ? sum[0] : kept[i];
+        k++;
+        next += team.count;
+    }
+    pk_fold<CHUNKS, N>::run(kept);
+#pragma unroll
+    for (int bit = SUMS; bit < PK_LANES; bit *= 2)
+        kept[0] += __shfl_xor_sync(PK_ALL_LANES, kept[0], bit);
+    const int chunk = lab07_lane() / N * team.count + team.number;
+    if (team.number < team.count && lab07_lane() < SUMS && chunk < chunks)
+        sums[(chunk * N + lab07_lane() % N) * (team.warps | 1) + team.thread / PK_LANES] = kept[0];
+}
+
+static __device__ inline float lab07_sum_warps(const float *of_warp, int warps)
+{
+    float sum = 0;
+#pragma unroll 4
+    for (int i = 0; i < warps; i++)
+        sum += of_warp[i];
+    return sum;
+}
+
+/* The rows' outputs, when all warps have put their sums: a row a lane, by a warp or some, in turn. The sums of the
+ * group after the next go to the same place: a warp is there only when these have come to the next meeting. */
 template <int HAND>
 static __device__ inline void lab07_finish(const lab07_ring_view *v, const lab07_block *b, const lab07_at *at,
-                                           const lab07_task *task, const float *sums, int rows, int own, int row)
+                                           const lab07_task *task, const float *sums, int rows, int own, int first)
 {
     const lab07_matrix *const m = &v->matrix[task->which];
-    lab07_sync(b);
-    if (lab07_warp() != at->group % b->consumers || lab07_lane() >= rows)
+    lab07_sync(v, b);
+    const int turn = lab07_warp() - at->finisher;
+    const int row = (turn < 0 ? turn + v->consumers : turn) * PK_LANES + lab07_lane();
+    if (row >= rows)
         return;
-    float sum = 0, second = 0, squares = 0;
-    for (int warp = 0; warp < b->consumers; warp++) {
-        sum += sums[lab07_lane() * b->stride + warp];
-        if (m->runs == 2)
-            second += sums[(LAB07_GROUP / 2 + lab07_lane()) * b->stride + warp];
-        if (task->gain)
-            squares += b->squares[(at->phase & 1) * b->consumers + warp];
+    const int to_second = (rows + m->chunk_rows - 1) / m->chunk_rows * m->chunk_rows, stride = m->team_warps | 1;
+    const float sum = lab07_sum_warps(sums + row * stride, m->team_warps);
+    const float second = m->runs == 2 ? lab07_sum_warps(sums + (to_second + row) * stride, m->team_warps) : 0;
+    float factor = 1;
+    if (task->gain) {
+        const float squares = lab07_sum_warps(lab07_of_squares(v, b) + (at->phase & 1) * v->consumers, m->team_warps);
+        factor = rsqrtf(squares / (float)m->columns + v->eps);
     }
-    const float factor = task->gain ? rsqrtf(squares / (float)m->columns + v->eps) : 1;
-    const float value = finish_row(v, b, task, factor, sum, second, row + lab07_lane(), own + lab07_lane());
+    const float value = finish_row(v, b, task, factor, sum, second, first + row, own + row);
     if (task->which == LAB07_LOGITS)
-        v->logits[(size_t)(b->step % v->logit_rows) * v->vocab + row + lab07_lane()] = value;
+        v->logits[(size_t)(b->stands->step % v->logit_rows) * v->vocab + first + row] = value;
     else
-        lab07_put<HAND>(v, b, at->layer, task->place + row + lab07_lane(), value);
+        lab07_put<HAND>(v, b, at->layer, task->place + first + row, value);
 }
 
-/* The block's rows. N: rows of a chunk, of which the last may have fewer. */
-template <int HAND, int U, int N, int F>
-static __device__ inline void lab07_rows(const lab07_ring_view *v, const lab07_block *b, lab07_at *at,
-                                         const lab07_task *task, lab07_part part, const lab07_slice<U> *x)
-{
-    const lab07_matrix *const m = &v->matrix[task->which];
-    int batch = 0; /* of four rows; of blocks each is one team's, in turn */
-    for (int first = 0; first < part.rows; first += LAB07_GROUP / m->runs) {
-        const int rows = lab07_group_rows(m, part.rows - first);
-        float *const sums = b->sums + (at->group & 1) * LAB07_GROUP * b->stride;
-        for (int run = 0; run < m->runs; run++)
-            for (int row = 0; row < rows; row += LAB07_BATCH, batch++) {
-                const bool mine = F == PK_QUANT_BF16 || batch % x->team.count == x->team.number;
-                float sum[LAB07_BATCH] = {0, 0, 0, 0};
-#pragma unroll
-                for (int c = 0; c < LAB07_BATCH; c += N) {
-                    const int left = rows - row - c;
-                    for (int unit = 0; left > 0 && unit < m->units; unit += m->piece_units) {
-                        const int units = m->units - unit < m->piece_units ? m->units - unit : m->piece_units;
-                        __syncwarp(); /* or a chunk is used as many times as the warp has parts */
-                        lab07_use_chunk<U, N, F>(v, b, m, at->turn, x, mine, left < N ? left : N, unit, units, &sum[c]);
-                        at->turn = pk_ring_next(at->turn, v->stages);
-                    }
-                }
-                const float of_warp = mine ? pk_sum_lanes_of<LAB07_BATCH>(sum) : 0;
-                if (lab07_lane() < LAB07_BATCH)
-                    sums[(run * (LAB07_GROUP / 2) + row + lab07_lane()) * b->stride + lab07_warp()] = of_warp;
-            }
-        lab07_finish<HAND>(v, b, at, task, sums, rows, first, part.first + first);
-        at->group++;
-    }
-}
-
+/* The block's rows of a matrix: x read, products, outputs. A thread has U times 8 columns; F: the format. */
 template <int HAND, int U, int F>
 static __device__ inline void lab07_product_of(const lab07_ring_view *v, const lab07_block *b, lab07_at *at,
-                                               const lab07_task *task, lab07_part part)
+                                               const lab07_task *task)
 {
+    enum {
+        ONE = U > LAB07_FEW_OWN(F == PK_QUANT_BF16) * (F == PK_QUANT_BF16 ? 1 : 4)
+    }; /* such a long row is a chunk by itself: lab07_cut */
     const lab07_matrix *const m = &v->matrix[task->which];
+    const lab07_part part = lab07_of_part(v, b)[task->which];
     lab07_slice<U> x;
-    if (F != PK_QUANT_BF16)
-        x.team = lab07_team_of(b, m->columns / LAB07_UNIT);
-    const float squares = lab07_read_x<HAND, U, F>(v, b, task, m->columns / 8, &x);
+    x.team = lab07_team_of(m);
+    const float squares = lab07_read_x<HAND, U, F>(v, task, m->columns / 8, &x);
     __syncwarp(); /* lanes have waited each for values of its own: all that follows is by whole warps */
     lab07_stamp(v, b, at->layer, lab07_phase_of(task->which), LAB07_HAS);
     if (F != PK_QUANT_BF16)
         lab07_sum_pairs<U>(&x);
-    if (task->gain) { /* of blocks by the first team: each has all of x */
-        const float of_warp = F == PK_QUANT_BF16 || x.team.number == 0 ? pk_sum_lanes(squares) : 0;
-        if (lab07_lane() == 0)
-            b->squares[(at->phase & 1) * b->consumers + lab07_warp()] = of_warp;
+    for (int first = 0; first < part.rows; first += m->group_rows, at->group++) {
+        const int rows = lab07_group_rows(m, part.rows - first);
+        float *const sums = lab07_of_sums(v, b) + (at->group & 1) * v->sums;
+        if (ONE || m->chunk_rows == 1)
+            lab07_sum_group<U, 1, F>(v, b, m, at, &x, rows, sums);
+        else if (m->chunk_rows == 2)
+            lab07_sum_group<U, ONE ? 1 : 2, F>(v, b, m, at, &x, rows, sums);
+        else
+            lab07_sum_group<U, ONE ? 1 : 4, F>(v, b, m, at, &x, rows, sums);
+        if (first == 0 && task->gain &&
+            x.team.number == 0) { /* each team has all of x; the first group's end is soon enough */
+            const float of_warp = pk_sum_lanes(squares);
+            if (lab07_lane() == 0)
+                lab07_of_squares(v, b)[(at->phase & 1) * v->consumers + lab07_warp()] = of_warp;
+        }
+        lab07_finish<HAND>(v, b, at, task, sums, rows, first, part.first + first);
+        at->finisher = at->finisher + 1 < v->consumers ? at->finisher + 1 : 0;
     }
-    if (m->chunk_rows == 1)
-        lab07_rows<HAND, U, 1, F>(v, b, at, task, part, &x);
-    else if (m->chunk_rows == 2)
-        lab07_rows<HAND, U, 2, F>(v, b, at, task, part, &x);
-    else
-        lab07_rows<HAND, U, 4, F>(v, b, at, task, part, &x);
     at->phase++; /* that a warp is two phases on means that all have met since this one's last squares were read */
 }
 
-/* The block's rows of a matrix of blocks. */
-template <int HAND, int F>
-static __device__ inline void lab07_product_of_blocks(const lab07_ring_view *v, const lab07_block *b, lab07_at *at,
-                                                      const lab07_task *task, lab07_part part)
-{
-    if (v->matrix[task->which].columns <= b->consumers * PK_LANES * LAB07_UNIT)
-        lab07_product_of<HAND, 4, F>(v, b, at, task, part);
-    else
-        lab07_product_of<HAND, LAB07_MOST_OWN, F>(v, b, at, task, part);
-}
-
-/* The block's rows of a matrix: x read, products, outputs. QUANT: of any format, not of bf16 alone. */
+/* QUANT: of any format, not of bf16 alone. */
 template <int HAND, bool QUANT>
 static __device__ inline void lab07_product(const lab07_ring_view *v, const lab07_block *b, lab07_at *at,
                                             const lab07_task *task)
 {
-    const lab07_part part = v->parts[(size_t)blockIdx.x * LAB07_MATRICES + (size_t)task->which];
+    enum { Q4_K = QUANT ? PK_QUANT_Q4_K : PK_QUANT_BF16, Q8_0 = QUANT ? PK_QUANT_Q8_0 : PK_QUANT_BF16 };
     const lab07_matrix *const m = &v->matrix[task->which];
-    const int threads = b->consumers * PK_LANES, own = (m->units + threads - 1) / threads;
-    if (part.rows == 0)
+    if (lab07_of_part(v, b)[task->which].rows == 0)
         return;
-    if (QUANT && m->format == PK_QUANT_Q4_K)
-        lab07_product_of_blocks<HAND, QUANT ? PK_QUANT_Q4_K : PK_QUANT_BF16>(v, b, at, task, part);
+    if (QUANT && m->format == PK_QUANT_Q4_K && m->own <= 4)
+        lab07_product_of<HAND, 4, Q4_K>(v, b, at, task);
+    else if (QUANT && m->format == PK_QUANT_Q4_K)
+        lab07_product_of<HAND, 8, Q4_K>(v, b, at, task);
+    else if (QUANT && m->format == PK_QUANT_Q8_0 && m->own <= 4)
+        lab07_product_of<HAND, 4, Q8_0>(v, b, at, task);
     else if (QUANT && m->format == PK_QUANT_Q8_0)
-        lab07_product_of_blocks<HAND, QUANT ? PK_QUANT_Q8_0 : PK_QUANT_BF16>(v, b, at, task, part);
-    else if (own == 1)
-        lab07_product_of<HAND, 1, PK_QUANT_BF16>(v, b, at, task, part);
-    else if (own == 2)
-        lab07_product_of<HAND, 2, PK_QUANT_BF16>(v, b, at, task, part);
-    else if (own <= 4)
-        lab07_product_of<HAND, 4, PK_QUANT_BF16>(v, b, at, task, part);
+        lab07_product_of<HAND, 8, Q8_0>(v, b, at, task);
+    else if (m->own == 1)
+        lab07_product_of<HAND, 1, PK_QUANT_BF16>(v, b, at, task);
+    else if (m->own == 2)
+        lab07_product_of<HAND, 2, PK_QUANT_BF16>(v, b, at, task);
+    else if (m->own == 4)
+        lab07_product_of<HAND, 4, PK_QUANT_BF16>(v, b, at, task);
     else
-        lab07_product_of<HAND, LAB07_MOST_OWN, PK_QUANT_BF16>(v, b, at, task, part);
+        lab07_product_of<HAND, LAB07_MOST_OWN, PK_QUANT_BF16>(v, b, at, task);
 }
 
 #endif

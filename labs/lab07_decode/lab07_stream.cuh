@@ -10,13 +10,25 @@
 static __device__ inline void stream_layer(const lab07_ring_view *v, const lab07_block *b, lab07_asking *at,
                                            const pk_device_layer *layer);
 
+/* What is small and would be waited for is asked for a layer ahead, by one block: the L2 is where all find it. */
+static __device__ inline void lab07_ask_small(const lab07_ring_view *v, const pk_device_layer *next, int layer)
+{
+    const unsigned hidden = (unsigned)v->hidden * (unsigned)sizeof(uint16_t);
+    if ((unsigned)layer % gridDim.x != blockIdx.x)
+        return;
+    pk_bulk_prefetch(next->attn_norm, hidden);
+    pk_bulk_prefetch(next->ffn_norm, hidden);
+}
+
 static __device__ inline void lab07_produce(const lab07_ring_view *v, const lab07_block *b, lab07_asking *at)
 {
     for (int i = 0; i < v->layers; i++) {
-        b->now[1] = (unsigned)i;
-        stream_layer(v, b, at, &v->layer[i]);
+        lab07_of_now(v, b)[1] = (unsigned)i;
+        stream_layer(v, b, at, &lab07_of_layer(v, b)[i]);
+        if (i + 1 < v->layers)
+            lab07_ask_small(v, &lab07_of_layer(v, b)[i + 1], i);
     }
-    b->now[1] = (unsigned)v->layers;
+    lab07_of_now(v, b)[1] = (unsigned)v->layers;
     lab07_ask_rows(v, b, at, LAB07_LOGITS, v->logits_weight);
 }
 
@@ -27,20 +39,22 @@ static __device__ inline void lab07_end_phase(const lab07_ring_view *v, const la
     if (HAND != LAB07_BARRIER)
         return;
     at->arrived += gridDim.x;
-    lab07_sync(b);
+    lab07_sync(v, b);
     if (lab07_thread() == 0)
         lab07_meet_blocks(v->arrivals, at->arrived);
-    lab07_sync(b);
+    lab07_sync(v, b);
 }
 
-/* The block's part of the residual stream, as it comes into the first layer. */
-static __device__ inline void lab07_begin_residual(const lab07_ring_view *v, const lab07_block *b)
+/* The block's part of the residual stream, as it comes into the first layer, and how the position turns heads. */
+static __device__ inline void lab07_begin_step(const lab07_ring_view *v, const lab07_block *b)
 {
-    const lab07_part part = v->parts[(size_t)blockIdx.x * LAB07_MATRICES + LAB07_O];
-    const uint16_t *const row = v->embedding + (size_t)b->token * v->hidden;
-    for (int i = lab07_thread(); i < part.rows; i += b->consumers * PK_LANES)
-        b->residual[i] = pk_from_bf16(row[part.first + i]);
-    lab07_sync(b);
+    const lab07_part part = lab07_of_part(v, b)[LAB07_O];
+    const uint16_t *const row = v->embedding + (size_t)b->stands->token * v->hidden;
+    for (int i = lab07_thread(); i < part.rows; i += v->consumers * PK_LANES)
+        lab07_of_residual(v, b)[i] = pk_from_bf16(row[part.first + i]);
+    for (int i = lab07_thread(); i < v->head_dim; i += v->consumers * PK_LANES)
+        lab07_of_turn(v, b)[i] = v->rope[(size_t)b->stands->position * v->head_dim + i];
+    lab07_sync(v, b);
 }
 
 /* What the consumers do with a matrix: of the layer, or behind all layers. */
@@ -54,12 +68,12 @@ static __device__ inline lab07_task lab07_task_of(const lab07_ring_view *v, cons
         return task;
     }
     const float *const out = lab07_outputs(v, b, layer, 0);
-    const pk_device_layer *const l = &v->layer[layer];
+    const pk_device_layer *const l = &lab07_of_layer(v, b)[layer];
     if (which == LAB07_QKV) {
         task.x = x;
-        task.row = v->embedding + (size_t)b->token * v->hidden;
+        task.row = v->embedding + (size_t)b->stands->token * v->hidden;
         task.gain = l->attn_norm;
-        task.bias = l->qkv_bias;
+        task.bias = v->most_bias > 0 ? lab07_of_bias(v, b) + layer * v->most_bias : NULL;
         task.place = v->at.qkv;
     } else if (which == LAB07_O) {
         task.x = out + v->at.heads;
@@ -78,7 +92,7 @@ static __device__ inline lab07_task lab07_task_of(const lab07_ring_view *v, cons
 static __device__ inline void lab07_phase_begins(const lab07_ring_view *v, const lab07_block *b, int layer, int phase)
 {
     if (lab07_thread() == 0)
-        pk_store_relaxed_device(&b->now[0], (unsigned)(layer * LAB07_PLACES + phase));
+        pk_store_relaxed_device(&lab07_of_now(v, b)[0], (unsigned)(layer * LAB07_PLACES + phase));
     lab07_stamp(v, b, layer, phase, LAB07_BEGINS);
     lab07_stamp(v, b, layer, phase, LAB07_HAS); /* and again, where it waits for something */
 }
@@ -103,7 +117,7 @@ template <int HAND, int G, bool QUANT>
 static __device__ inline void lab07_consume(const lab07_ring_view *v, const lab07_block *b, lab07_at *at)
 {
     lab07_stamp_ns(v, b, false);
-    lab07_begin_residual(v, b);
+    lab07_begin_step(v, b);
     for (int phase = 0; phase <= v->layers * LAB07_LOGITS; phase++) { /* one call of each, as they are large */
         const int which = phase < v->layers * LAB07_LOGITS ? phase % LAB07_LOGITS : LAB07_LOGITS;
         at->layer = phase / LAB07_LOGITS;
@@ -130,6 +144,7 @@ static __device__ inline void lab07_choose(const lab07_ring_view *v, const lab07
     __syncthreads();
     if (threadIdx.x == 0)
         lab07_meet_blocks(v->arrivals, target);
+    __syncwarp();
     __syncthreads();
     lab07_stamp(v, b, v->layers, LAB07_PHASE_CHOOSE, LAB07_HAS);
     if ((int)blockIdx.x < choosers)
@@ -140,16 +155,17 @@ static __device__ inline void lab07_choose(const lab07_ring_view *v, const lab07
 }
 
 template <int HAND, int G, bool QUANT>
-static __global__ void __launch_bounds__(LAB07_MOST_THREADS) stream_step(lab07_ring_view v)
+static __global__ void __launch_bounds__(LAB07_MOST_THREADS, 1) stream_step(const PK_GRID_CONSTANT lab07_ring_view v)
 {
     PK_DYNAMIC_SHARED(unsigned char, shared);
     const lab07_block b = lab07_begin(&v, shared);
     if (lab07_warp() < 0) {
-        lab07_asking at = {0, {0, 0}, {0, 0}};
+        lab07_asking at = {0, 0, {0, 0}, {0, 0}};
         if (lab07_lane() == 0)
             lab07_produce(&v, &b, &at);
+        __syncwarp();
     } else {
-        lab07_at at = {0, 0, 0, {0, 0}, v.arrived};
+        lab07_at at = {0, 0, 0, 0, {0, 0}, v.arrived};
         lab07_consume<HAND, G, QUANT>(&v, &b, &at);
     }
     lab07_choose(&v, &b, v.arrived + lab07_step_barriers<HAND>(v.layers) * gridDim.x);

@@ -38,7 +38,7 @@ static inline void lab07_no_waits(pk_run *run)
 }
 
 /* By one thread of the block at least; each with a count of its own, 0 when the wait begins. */
-static __device__ inline void lab07_tell(const unsigned *arrivals, int which, unsigned long long word)
+static __device__ PK_APART void lab07_tell(const unsigned *arrivals, int which, unsigned long long word)
 {
     const lab07_meeting *const m = (const lab07_meeting *)arrivals; /* which they are the beginning of */
     if (blockIdx.x < m->blocks)

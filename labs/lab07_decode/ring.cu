@@ -25,7 +25,7 @@ static __device__ inline void stream_layer(const lab07_ring_view *v, const lab07
 }
 
 /* What becomes of a row's sum; of gate_up's two. The norm's factor multiplies sums, which are of x times its gain. What
- * is added to the residual stream stays in b->residual, for the next time. */
+ * is added to the residual stream stays in lab07_of_residual(v, b), for the next time. */
 static __device__ inline float finish_row(const lab07_ring_view *v, const lab07_block *b, const lab07_task *task,
                                           float factor, float sum, float second, int row, int own)
 {

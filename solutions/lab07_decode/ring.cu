@@ -29,18 +29,18 @@ static __device__ inline void stream_layer(const lab07_ring_view *v, const lab07
 }
 
 /* What becomes of a row's sum; of gate_up's two. The norm's factor multiplies sums, which are of x times its gain. What
- * is added to the residual stream stays in b->residual, for the next time. */
+ * is added to the residual stream stays in lab07_of_residual(v, b), for the next time. */
 static __device__ inline float finish_row(const lab07_ring_view *v, const lab07_block *b, const lab07_task *task,
                                           float factor, float sum, float second, int row, int own)
 {
     float value = factor * sum;
     /* STEP lab07.7 for ring-ahead, ring-flag, ring-spread, ring-many, ring-quant: bias; activation of gate, times up; the residual stream (about 6 lines) */
     if (task->bias)
-        value = fmaf(factor, sum, pk_from_bf16(task->bias[row]));
+        value = fmaf(factor, sum, pk_from_bf16(task->bias[own]));
     if (task->which == LAB07_GATE_UP)
         value = pk_activate(v->activation, value) * (factor * second);
     if (task->which == LAB07_O || task->which == LAB07_DOWN)
-        value = b->residual[own] += value;
+        value = lab07_of_residual(v, b)[own] += value;
     /* END lab07.7 */
     (void)v, (void)b, (void)task, (void)second, (void)row, (void)own;
     return value;
@@ -281,7 +281,7 @@ static __device__ inline void hand_candidate(const lab07_ring_view *v, const lab
 static __device__ inline void tell_token(const lab07_ring_view *v, const lab07_block *b, bool last, int token)
 {
     /* STEP lab07.19 for ring-many: store the word (about 1 line) */
-    pk_store_release_device(v->next, lab07_next_of(b->step, last, token));
+    pk_store_release_device(v->next, lab07_next_of(b->stands->step, last, token));
     /* END lab07.19 */
 }
 
