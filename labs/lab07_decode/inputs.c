@@ -69,6 +69,8 @@ void lab07_teardown(pk_run *run)
     }
     if (lab) {
         pk_device_free_mapped(lab->waits);
+        pk_device_free_mapped(lab->posts);
+        free(lab->heard);
         pk_device_free(lab->arrivals);
         pk_decoder_close(&lab->decoder);
         free(lab);
@@ -152,12 +154,15 @@ pk_status lab07_setup(pk_run *run)
     lab->chunk_bytes = KB * lab07_knob(run, "chunk");
     lab->in_flight_bytes = KB * lab07_knob(run, "in-flight");
     lab->stamps = lab07_knob(run, "stamps");
+    lab->stop_after = lab07_knob(run, "stop-after");
     lab->share_keys = lab07_knob(run, "share-keys");
     pk_status status = open_decoder(run, lab, host);
     if (status == PK_OK)
         status = allocate_host(lab, host);
     if (status == PK_OK)
         status = lab07_open_waits(run, lab);
+    if (status == PK_OK)
+        status = lab07_open_posts(lab);
     lab->launched = status == PK_OK ? pk_decode_step_launches(&lab->decoder, &lab->how) : 0;
     return status;
 }
@@ -212,6 +217,7 @@ pk_status lab07_reset(pk_run *run)
     const pk_decoder *d = &lab->decoder;
     void *stream = pk_run_stream(run);
     const pk_decode_state state = {.position = lab->position, .token = host->first_token, .limit = lab->tokens};
+    lab07_clear_posts(lab);
     pk_status status = pk_device_fill(d->arrivals, 0, (size_t)(d->config.heads + 1) * sizeof(unsigned), stream);
     if (status == PK_OK)
         status = pk_device_upload(lab->arrivals, &lab->meeting, sizeof lab->meeting, stream);

@@ -22,10 +22,10 @@ static int sums_of(const char *variant)
                : LAB07_SUMS_OF_WHOLE_HEADS;
 }
 
-static pk_decoded decoded(const lab07 *lab, const int *tokens, const float *logits)
+static pk_decoded decoded(const lab07 *lab, int steps, const int *tokens, const float *logits)
 {
     return (pk_decoded){.word = "step",
-                        .steps = lab->tokens,
+                        .steps = steps,
                         .logit_rows = lab->decoder.shape.logit_rows,
                         .vocab = lab->decoder.config.vocab,
                         .sampling = lab->decoder.sampling,
@@ -41,7 +41,7 @@ static int steps_judged(const pk_run *run, const lab07 *lab, const pk_decoded *g
 {
     const double budget = pk_judge_most_flops(pk_run_device(run)->is_gpu);
     int steps = 0;
-    while (pk_judge_first_kept(got) == 0 && steps < lab->tokens &&
+    while (pk_judge_first_kept(got) == 0 && steps < got->steps &&
            pk_judge_flops(&lab->decoder.config, steps + 1, (steps + 1.0) * lab->position, steps + 1) <= budget)
         steps++;
     return steps;
@@ -130,12 +130,51 @@ static pk_status check_near(pk_run *run, const lab07 *lab, lab07_expected *host,
 
 /* ---- all of it ---- */
 
+/* As many as were asked for; where the host has stopped the kernel, as many as there are. */
+static int steps_made(const lab07 *lab, const pk_decode_state *state)
+{
+    const bool stopped = lab->heard_count >= 0 && lab->stop_after > 0 && lab->stop_after < lab->tokens;
+    return stopped && state->step >= lab->stop_after && state->step < lab->tokens ? state->step : lab->tokens;
+}
+
+/* What the host has heard of the kernel as it ran: each token, once, in order. And if it has stopped it, not all. */
+static void check_heard(const lab07 *lab, int steps, const int *tokens, pk_verdict *verdict)
+{
+    if (lab->heard_count < 0)
+        return;
+    verdict->checked += (uint64_t)steps + 1;
+    int step = 0;
+    while (step < lab->heard_count && step < steps && lab->heard[step] == tokens[step])
+        step++;
+    const bool all = step == steps && lab->heard_count == steps;
+    const bool stopped = lab->stop_after == 0 || lab->stop_after >= lab->tokens || steps < lab->tokens;
+    if (all && stopped)
+        return;
+    verdict->wrong = 1;
+    verdict->first_wrong = (uint64_t)step;
+    verdict->got = lab->heard_count;
+    verdict->want = steps;
+    if (!all && step < lab->heard_count && step < steps) {
+        verdict->got = lab->heard[step];
+        verdict->want = tokens[step];
+        snprintf(verdict->note, sizeof verdict->note, "step %d: the host was told token %d, and %d was chosen", step,
+                 lab->heard[step], tokens[step]);
+    } else if (!all)
+        snprintf(verdict->note, sizeof verdict->note, "the host heard %d of %d tokens: step %d's did not come",
+                 lab->heard_count, steps, step);
+    else
+        snprintf(verdict->note, sizeof verdict->note,
+                 "the host stopped the kernel when it had heard %d tokens, and all %d were made: told too late, or not "
+                 "seen",
+                 lab->stop_after, lab->tokens);
+}
+
 /* The state is where the steps have brought it, and without a fault: a step more than was asked for has no place for a
  * token, and shows here alone. */
 static void check_state(const lab07 *lab, const pk_decode_state *state, pk_verdict *verdict)
 {
     verdict->checked++;
-    if (state->step == lab->tokens && state->position == lab->position + lab->tokens && state->fault == 0)
+    if (state->step == steps_made(lab, state) && state->position == lab->position + state->step && state->fault == 0)
         return;
     verdict->wrong = 1;
     verdict->first_wrong = (uint64_t)state->step;
@@ -201,15 +240,18 @@ pk_status lab07_verify(pk_run *run, pk_verdict *verdict)
     pk_status status = download(run, lab, host, &state);
     if (status != PK_OK)
         return status;
-    const pk_decoded got = decoded(lab, host->tokens, host->logits);
+    const int steps = steps_made(lab, &state);
+    const pk_decoded got = decoded(lab, steps, host->tokens, host->logits);
     if (state.step > lab->tokens) /* before the tokens: it may have written over another's logits */
         check_state(lab, &state, verdict);
     if (verdict->wrong == 0)
         pk_judge_tokens(&got, verdict);
     if (verdict->wrong == 0)
         check_state(lab, &state, verdict);
+    if (verdict->wrong == 0)
+        check_heard(lab, steps, host->tokens, verdict);
     if (verdict->wrong == 0 && seen->there) {
-        const pk_decoded before = decoded(lab, seen->tokens, seen->logits);
+        const pk_decoded before = decoded(lab, steps, seen->tokens, seen->logits);
         pk_judge_same(&got, &before, seen->variant, verdict);
         say_measures(run, host, &seen->drift);
         return PK_OK;
@@ -217,7 +259,8 @@ pk_status lab07_verify(pk_run *run, pk_verdict *verdict)
     if (verdict->wrong == 0)
         status = check_near(run, lab, host, &got, verdict, &drift);
     if (status == PK_OK && verdict->wrong == 0) {
-        remember(run, &got, &drift, seen);
+        if (steps == lab->tokens)
+            remember(run, &got, &drift, seen);
         say_measures(run, host, &drift);
     }
     return status;

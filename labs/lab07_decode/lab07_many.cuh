@@ -12,7 +12,10 @@
  * The word of step t is not written over before all have read it: block 0 has candidates of step t + 1 by then, which a
  * block makes when it knows the token of step t.
  *
- * hand_candidate and tell_token are the including file's. */
+ * The host reads each token as it is chosen, and may stop the kernel. Block 0 alone looks at its word, and what it has
+ * seen is in the token's word for all: blocks that looked themselves would end at different steps.
+ *
+ * hand_candidate, tell_token, post_token and host_stops are the including file's. */
 #ifndef LAB07_MANY_CUH
 #define LAB07_MANY_CUH
 
@@ -20,6 +23,7 @@
 
 #if !defined(LAB07_SEES_LAST) /* mistakes_ring.cu has its own */
 #define LAB07_SEES_LAST(v) true
+#define LAB07_STOPS_ALONE(v) false
 #endif
 
 #define LAB07_NO_WORD (~0ull) /* not there yet */
@@ -38,6 +42,10 @@ static __device__ inline unsigned long long lab07_next_of(int step, bool last, i
 /* Steps. Candidate k of the block, of step b->stands->step: by one lane. */
 static __device__ inline void hand_candidate(const lab07_ring_view *v, const lab07_block *b, int k,
                                              unsigned long long word);
+/* By one thread of block 0: what the step chose, to the host. */
+static __device__ inline void post_token(const lab07_ring_view *v, const lab07_block *b, bool last, int token);
+/* By the same: the host wants no further token. */
+static __device__ inline bool host_stops(const lab07_ring_view *v);
 /* By one lane of block 0: what step b->stands->step chose, to all blocks. */
 static __device__ inline void tell_token(const lab07_ring_view *v, const lab07_block *b, bool last, int token);
 
@@ -131,7 +139,9 @@ static __device__ inline void lab07_choose_of_all(const lab07_ring_view *v, cons
     if (lab07_thread() > 0)
         return;
     put_token(&v->choose, count == 0 ? -1 : draw(&v->choose, found, count, b->stands->step), b->stands->step);
-    tell_token(v, b, v->state->done != 0, v->state->token);
+    const bool last = v->state->done != 0 || host_stops(v);
+    post_token(v, b, last, v->state->token);
+    tell_token(v, b, last, v->state->token);
 }
 
 /* By one thread: what the step has chosen, when block 0 has. Acquire; pairs with tell_token's release. */
@@ -152,7 +162,7 @@ static __device__ inline unsigned long long lab07_wait_for_token(const lab07_rin
 static __device__ inline bool lab07_was_last(const lab07_ring_view *v, unsigned long long word)
 {
     (void)v;
-    return (word & (1u << 31)) && LAB07_SEES_LAST(v);
+    return ((word & (1u << 31)) && LAB07_SEES_LAST(v)) || LAB07_STOPS_ALONE(v);
 }
 
 /* On to the step behind. */

@@ -18,6 +18,7 @@ enum {
     LAB07_KNOB_CHUNK,
     LAB07_KNOB_IN_FLIGHT,
     LAB07_KNOB_SHARE_KEYS,
+    LAB07_KNOB_STOP_AFTER,
     LAB07_KNOB_STAMPS,
     LAB07_KNOB_WEIGHTS,
     LAB07_KNOBS
@@ -84,6 +85,8 @@ void lab07_teardown(pk_run *run);
 
 /* waits.c */
 pk_status lab07_open_waits(const pk_run *run, lab07 *lab);
+pk_status lab07_open_posts(lab07 *lab); /* and lab07_teardown closes them */
+void lab07_clear_posts(lab07 *lab);     /* before a repetition */
 void lab07_describe_stall(const pk_run *run, char *text, size_t bytes);
 
 /* judge.c */

@@ -87,6 +87,8 @@ typedef struct lab07_ring_view { /* what the kernel is given, by value; pointers
     unsigned *arrivals;             /* [1]: of blocks, at all barriers of the repetition */
     unsigned arrived;               /* what it counts when the launch begins */
     int consumers;                  /* warps of a block */
+    unsigned long long *posts;      /* [tokens], mapped host memory: the step's word, when its token is chosen */
+    const unsigned *stop;           /* [1], mapped host memory: not 0 when the host wants no further token */
     int stages;
     unsigned stage_bytes;
     lab07_lie lie;

@@ -521,6 +521,48 @@ static inline long long lab07_ring_say_wait(const pk_run *run, unsigned long lon
     return order * LAB07_KINDS + (what == LAB07_WAITS_FOR_LIMIT ? 2 : what == LAB07_WAITS_FOR_CHUNK ? 3 : 4);
 }
 
+/* ---- tokens as they come ---- */
+
+enum { LAB07_LOOKS = 1 << 12 /* of the host at a word, before it asks whether the kernel has ended */ };
+
+/* The word of step `step`, when it is there; LAB07_NO_POST: the kernel has ended without it. Relaxed: it is all that is
+ * handed over. */
+static inline pk_status lab07_hear_step(pk_run *run, int step, unsigned long long *word)
+{
+    const unsigned long long *const from = lab07_of(run)->posts + step;
+    for (bool ended = false;;) {
+        for (int look = 0; look < LAB07_LOOKS; look++) {
+            *word = __atomic_load_n(from, __ATOMIC_RELAXED);
+            if (*word != LAB07_NO_POST)
+                return PK_OK;
+        }
+        if (ended)
+            return PK_OK;
+        const cudaError_t error = cudaStreamQuery(lab07_stream(run));
+        if (error != cudaSuccess && error != cudaErrorNotReady)
+            PK_CHECK(error);
+        ended = error == cudaSuccess; /* and one look more */
+    }
+}
+
+/* Reads the tokens as the kernel posts them, to the last one, and stops it where the run says so. */
+static inline pk_status lab07_hear(pk_run *run)
+{
+    lab07 *const lab = (lab07 *)pk_run_lab_data(run);
+    bool last = false;
+    for (lab->heard_count = 0; lab->heard_count < lab->tokens && !last;) {
+        unsigned long long word;
+        PK_TRY(lab07_hear_step(run, lab->heard_count, &word));
+        if (word == LAB07_NO_POST)
+            return PK_OK;
+        lab->heard[lab->heard_count++] = (int)(word & 0x7fffffffu);
+        last = (word & 1u << 31) != 0;
+        if (lab->heard_count == lab->stop_after)
+            __atomic_store_n(lab->stop, 1u, __ATOMIC_RELAXED);
+    }
+    return PK_OK;
+}
+
 /* The whole plan of a rung that reads any weights. share_keys: see lab07_spread_of. */
 static inline pk_status lab07_quant_prepare(pk_run *run, lab07_ring_kernel kernel, unsigned barriers, int share_keys,
                                             lab07_shares shares)
@@ -576,6 +618,8 @@ static inline pk_status lab07_quant_prepare(pk_run *run, lab07_ring_kernel kerne
     v->out = (float *)plan->out;
     v->candidates = (unsigned long long *)(v->out + floats);
     v->next = v->candidates + candidates;
+    v->posts = (unsigned long long *)lab->posts_device;
+    v->stop = (const unsigned *)lab->stop_device;
     PK_TRY(lab07_stamps_prepare(run, plan));
     lab07_may_wait(run, plan->blocks, lab07_ring_say_wait);
     lab07_print_plan(run, plan);

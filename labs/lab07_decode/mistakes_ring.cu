@@ -3,6 +3,8 @@
  */
 #define LAB07_TAKES_NEWEST(v) ((v)->planted != NEWEST_LOST)
 #define LAB07_SEES_LAST(v) ((v)->planted != MANY_SOME || blockIdx.x != 1)
+#define LAB07_STOPS_ALONE(v)                                                                                           \
+    ((v)->planted == MANY_STOP_ALONE && blockIdx.x == 1 && pk_load_relaxed_system((v)->stop) != 0)
 
 /* X(MISTAKE, function, "variant", hand, "summary") */
 #define MISTAKES(X)                                                                                                    \
@@ -43,7 +45,11 @@
     X(MANY_OUTPUTS_KEPT, many_outputs_kept, "ring-many-outputs-kept", "outputs of the other set, likewise")            \
     X(MANY_STALE, many_stale, "ring-many-stale", "the token that came in is told, not the one that was chosen")        \
     X(MANY_SOME, many_some, "ring-many-some", "a block does not see that a step is the last one")                      \
-    X(MANY_LOST, many_lost, "ring-many-lost", "a block's candidate is not handed over")
+    X(MANY_LOST, many_lost, "ring-many-lost", "a block's candidate is not handed over")                                \
+    X(MANY_POST_EARLY, many_post_early, "ring-many-post-early", "the token that came in is posted")                    \
+    X(MANY_POST_LOST, many_post_lost, "ring-many-post-lost", "step 1's token is not posted")                           \
+    X(MANY_POST_LATE, many_post_late, "ring-many-post-late", "nothing is posted before the last step")                 \
+    X(MANY_STOP_ALONE, many_stop_alone, "ring-many-stop-alone", "a block looks at the host's word for itself")
 
 #define NUMBER(mistake, ...) mistake,
 enum mistake { MISTAKES(NUMBER) MISTAKES_OF_MANY(NUMBER) FIRST_OF_BLOCKS = QUANT_RIGHT };
@@ -214,6 +220,25 @@ static __device__ inline void tell_token(const lab07_ring_view *v, const lab07_b
                             lab07_next_of(b->stands->step, last, v->planted == MANY_STALE ? b->stands->token : token));
 }
 
+static __device__ inline void post_token(const lab07_ring_view *v, const lab07_block *b, bool last, int token)
+{
+    const int step = b->stands->step;
+    if (v->planted == MANY_POST_LOST && step == 1)
+        return;
+    if (v->planted == MANY_POST_LATE && !last)
+        return;
+    if (v->planted == MANY_POST_LATE) /* all of them */
+        for (int i = 0; i < step; i++)
+            pk_store_relaxed_system(v->posts + i, lab07_next_of(i, false, v->choose.tokens[i]));
+    pk_store_relaxed_system(v->posts + step,
+                            lab07_next_of(step, last, v->planted == MANY_POST_EARLY ? b->stands->token : token));
+}
+
+static __device__ inline bool host_stops(const lab07_ring_view *v)
+{
+    return v->planted != MANY_STOP_ALONE && pk_load_relaxed_system(v->stop) != 0;
+}
+
 /* ---- plans ---- */
 
 static void short_shares(const lab07_matrix *m, int blocks, double fair, const double *had, int *ends)
@@ -263,6 +288,8 @@ static pk_status execute(pk_run *run)
         PK_LAUNCH_COOPERATIVE(stream_step, (unsigned)plan->blocks, (unsigned)plan->threads, plan->shared_bytes,
                               lab07_stream(run), view);
     }
+    if (many)
+        PK_TRY(lab07_hear(run));
     PK_CHECK(cudaStreamSynchronize(lab07_stream(run)));
     return lab07_tell_stamps(run);
 }

@@ -27,6 +27,8 @@ const pk_knob lab07_knobs[LAB07_KNOBS] = {
     [LAB07_KNOB_IN_FLIGHT] = {"in-flight", "KB", "of a block's copies under way, at most", 32, 3, 1, 200, NULL, 0},
     [LAB07_KNOB_SHARE_KEYS] = {"share-keys", "keys", "that a block has at least, where they are spread", 32, 2, 1,
                                1 << 18, NULL, 0},
+    [LAB07_KNOB_STOP_AFTER] = {"stop-after", "tokens", "the host stops ring-many when it has heard so many; 0: never",
+                               0, 0, 0, 1 << 20, NULL, 0},
     [LAB07_KNOB_STAMPS] = {"stamps", "", "the rungs that stream note the last step's phases: on or off", 0, 0, 0, 1,
                            lab07_off_on, 0},
     [LAB07_KNOB_WEIGHTS] = {"weights", "", "of matrices, as their rows allow it: ring-quant reads all", PK_QUANT_BF16,

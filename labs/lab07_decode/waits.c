@@ -27,6 +27,34 @@ pk_status lab07_open_waits(const pk_run *run, lab07 *lab)
     return status;
 }
 
+/* ---- tokens that a kernel posts ---- */
+
+pk_status lab07_open_posts(lab07 *lab)
+{
+    void *host = NULL, *device = NULL;
+    const size_t words = (size_t)lab->tokens;
+    lab->heard = malloc(words * sizeof *lab->heard);
+    if (!lab->heard)
+        return pk_out_of_memory("lab07's tokens: use fewer --tokens");
+    pk_status status = pk_device_alloc_mapped(&host, &device, (words + 1) * sizeof *lab->posts);
+    if (status != PK_OK)
+        return status;
+    lab->posts = host;
+    lab->posts_device = device;
+    lab->stop = (unsigned *)(lab->posts + words);
+    lab->stop_device = (unsigned long long *)device + words;
+    return PK_OK;
+}
+
+void lab07_clear_posts(lab07 *lab)
+{
+    memset(lab->posts, 0xff, (size_t)lab->tokens * sizeof *lab->posts);
+    *lab->stop = 0;
+    lab->heard_count = -1;
+}
+
+/* ---- waits ---- */
+
 typedef struct wait {
     long long at; /* the lower, the earlier */
     int block;
