@@ -84,7 +84,8 @@ static pk_status open_decoder(pk_run *run, lab07 *lab, lab07_expected *host)
     pk_decoder_sizes sizes = {0};
     pk_decoder_memory memory;
     const pk_device_info *device = pk_run_device(run);
-    const pk_sampling sampling = {.top_k = lab07_knob(run, "top-k"), .temperature = 1, .seed = 1};
+    const pk_sampling sampling = {
+        .top_k = lab07_knob(run, "top-k"), .temperature = 1, .seed = 1, .stop_at_end = lab07_knob(run, "ends")};
     pk_status status = lab07_model(run, &config);
     if (status != PK_OK)
         return status;

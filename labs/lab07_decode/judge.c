@@ -130,10 +130,24 @@ static pk_status check_near(pk_run *run, const lab07 *lab, lab07_expected *host,
 
 /* ---- all of it ---- */
 
-/* As many as were asked for; where the host has stopped the kernel, as many as there are. */
-static int steps_made(const lab07 *lab, const pk_decode_state *state)
+static bool is_end(const pk_model_config *config, int token)
 {
-    const bool stopped = lab->heard_count >= 0 && lab->stop_after > 0 && lab->stop_after < lab->tokens;
+    for (int i = 0; i < config->end_count; i++)
+        if (token == config->end_tokens[i])
+            return true;
+    return false;
+}
+
+/* As many as were asked for. Of a kernel that ends by itself: to the first end token, or, where the host has stopped
+ * it, as many as there are. */
+static int steps_made(const lab07 *lab, const pk_decode_state *state, const int *tokens)
+{
+    if (lab->heard_count < 0)
+        return lab->tokens;
+    for (int step = 0; step < state->step && step < lab->tokens && lab->decoder.sampling.stop_at_end; step++)
+        if (is_end(&lab->decoder.config, tokens[step]))
+            return step + 1;
+    const bool stopped = lab->stop_after > 0 && lab->stop_after < lab->tokens;
     return stopped && state->step >= lab->stop_after && state->step < lab->tokens ? state->step : lab->tokens;
 }
 
@@ -147,8 +161,8 @@ static void check_heard(const lab07 *lab, int steps, const int *tokens, pk_verdi
     while (step < lab->heard_count && step < steps && lab->heard[step] == tokens[step])
         step++;
     const bool all = step == steps && lab->heard_count == steps;
-    const bool stopped = lab->stop_after == 0 || lab->stop_after >= lab->tokens || steps < lab->tokens;
-    if (all && stopped)
+    const bool ended = lab->stop_after == 0 || lab->stop_after >= lab->tokens || steps < lab->tokens;
+    if (all && ended)
         return;
     verdict->wrong = 1;
     verdict->first_wrong = (uint64_t)step;
@@ -171,23 +185,26 @@ static void check_heard(const lab07 *lab, int steps, const int *tokens, pk_verdi
 
 /* The state is where the steps have brought it, and without a fault: a step more than was asked for has no place for a
  * token, and shows here alone. */
-static void check_state(const lab07 *lab, const pk_decode_state *state, pk_verdict *verdict)
+static void check_state(const lab07 *lab, int steps, const pk_decode_state *state, pk_verdict *verdict)
 {
     verdict->checked++;
-    if (state->step == steps_made(lab, state) && state->position == lab->position + state->step && state->fault == 0)
+    if (state->step == steps && state->position == lab->position + state->step && state->fault == 0)
         return;
     verdict->wrong = 1;
     verdict->first_wrong = (uint64_t)state->step;
     verdict->got = state->step;
-    verdict->want = lab->tokens;
+    verdict->want = steps;
     if (state->fault)
         snprintf(verdict->note, sizeof verdict->note, "at step %d, where %d were asked for: %s", state->step - 1,
                  lab->tokens, pk_decode_fault_text(state->fault));
+    else if (steps < lab->tokens && lab->decoder.sampling.stop_at_end)
+        snprintf(verdict->note, sizeof verdict->note, "step %d chose an end token, and %d steps were made", steps - 1,
+                 state->step);
     else
         snprintf(verdict->note, sizeof verdict->note,
                  "the state stands at step %d, position %d, and not at step %d, position %d: a step that was not made, "
                  "or that did not move it on",
-                 state->step, state->position, lab->tokens, lab->position + lab->tokens);
+                 state->step, state->position, steps, lab->position + steps);
 }
 
 /* For `./lab gate`. A variant that gave the same bits as another has drifted as far as that one. */
@@ -195,6 +212,8 @@ static void say_measures(pk_run *run, const lab07_expected *host, const pk_drift
 {
     pk_run_measure(run, "buffer-bytes", (double)host->decoder_bytes);
     pk_run_measure(run, "model-kv-bytes", (double)host->model_kv_bytes);
+    if (lab07_of(run)->heard_count >= 0)
+        pk_run_measure(run, "tokens-heard", lab07_of(run)->heard_count);
     pk_run_measure(run, "steps-in-double", drift->steps);
     if (drift->steps == 0)
         return;
@@ -240,14 +259,14 @@ pk_status lab07_verify(pk_run *run, pk_verdict *verdict)
     pk_status status = download(run, lab, host, &state);
     if (status != PK_OK)
         return status;
-    const int steps = steps_made(lab, &state);
+    const int steps = steps_made(lab, &state, host->tokens);
     const pk_decoded got = decoded(lab, steps, host->tokens, host->logits);
     if (state.step > lab->tokens) /* before the tokens: it may have written over another's logits */
-        check_state(lab, &state, verdict);
+        check_state(lab, steps, &state, verdict);
     if (verdict->wrong == 0)
         pk_judge_tokens(&got, verdict);
     if (verdict->wrong == 0)
-        check_state(lab, &state, verdict);
+        check_state(lab, steps, &state, verdict);
     if (verdict->wrong == 0)
         check_heard(lab, steps, host->tokens, verdict);
     if (verdict->wrong == 0 && seen->there) {

@@ -49,6 +49,7 @@
     X(MANY_POST_EARLY, many_post_early, "ring-many-post-early", "the token that came in is posted")                    \
     X(MANY_POST_LOST, many_post_lost, "ring-many-post-lost", "step 1's token is not posted")                           \
     X(MANY_POST_LATE, many_post_late, "ring-many-post-late", "nothing is posted before the last step")                 \
+    X(MANY_GOES_ON, many_goes_on, "ring-many-goes-on", "an end token does not end it")                                 \
     X(MANY_STOP_ALONE, many_stop_alone, "ring-many-stop-alone", "a block looks at the host's word for itself")
 
 #define NUMBER(mistake, ...) mistake,
@@ -216,6 +217,8 @@ static __device__ inline void hand_candidate(const lab07_ring_view *v, const lab
 
 static __device__ inline void tell_token(const lab07_ring_view *v, const lab07_block *b, bool last, int token)
 {
+    if (v->planted == MANY_GOES_ON)
+        last = b->stands->step + 1 >= v->state->limit;
     pk_store_release_device(v->next,
                             lab07_next_of(b->stands->step, last, v->planted == MANY_STALE ? b->stands->token : token));
 }
@@ -223,6 +226,8 @@ static __device__ inline void tell_token(const lab07_ring_view *v, const lab07_b
 static __device__ inline void post_token(const lab07_ring_view *v, const lab07_block *b, bool last, int token)
 {
     const int step = b->stands->step;
+    if (v->planted == MANY_GOES_ON)
+        last = step + 1 >= v->state->limit;
     if (v->planted == MANY_POST_LOST && step == 1)
         return;
     if (v->planted == MANY_POST_LATE && !last)

@@ -29,6 +29,8 @@ const pk_knob lab07_knobs[LAB07_KNOBS] = {
                                1 << 18, NULL, 0},
     [LAB07_KNOB_STOP_AFTER] = {"stop-after", "tokens", "the host stops ring-many when it has heard so many; 0: never",
                                0, 0, 0, 1 << 20, NULL, 0},
+    [LAB07_KNOB_ENDS] = {"ends", "", "ring-many ends at the model's end tokens: on or off", 0, 0, 0, 1, lab07_off_on,
+                         0},
     [LAB07_KNOB_STAMPS] = {"stamps", "", "the rungs that stream note the last step's phases: on or off", 0, 0, 0, 1,
                            lab07_off_on, 0},
     [LAB07_KNOB_WEIGHTS] = {"weights", "", "of matrices, as their rows allow it: ring-quant reads all", PK_QUANT_BF16,
