@@ -17,7 +17,7 @@
  * reason, and no time. PK_USAGE, naming file and line, where a line says nothing of the kind; PK_OK without a file. */
 pk_status cli_evidence_apply(cli_result *result);
 
-/* Where evidence.txt does not say it, a result is of a machine elsewhere, wherever it is read: of one that is stored. */
+/* Where evidence.txt does not say it, a stored result is of a machine elsewhere, wherever it is read. */
 void cli_evidence_name_machine(cli_result *result);
 
 /* "measured here", on a machine of this processor and system; else "measured elsewhere: SOURCE". In new memory. */
