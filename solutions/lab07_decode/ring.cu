@@ -288,18 +288,18 @@ static __device__ inline void tell_token(const lab07_ring_view *v, const lab07_b
 /* Relaxed, scope system: the word is all that is handed over. Pairs with the host's load in lab07_hear_step. */
 static __device__ inline void post_token(const lab07_ring_view *v, const lab07_block *b, bool last, int token)
 {
-    /* STEP lab07.21 for ring-many: store the word where the host looks for the step's (about 1 line) */
+    /* STEP lab07.20 for ring-many: store the word where the host looks for the step's (about 1 line) */
     pk_store_relaxed_system(v->posts + b->stands->step, lab07_next_of(b->stands->step, last, token));
-    /* END lab07.21 */
+    /* END lab07.20 */
 }
 
 /* Relaxed; pairs with the host's store in lab07_hear. */
 static __device__ inline bool host_stops(const lab07_ring_view *v)
 {
     bool stops = false;
-    /* STEP lab07.22 for ring-many: look at the host's word (about 1 line) */
+    /* STEP lab07.21 for ring-many: look at the host's word (about 1 line) */
     stops = pk_load_relaxed_system(v->stop) != 0;
-    /* END lab07.22 */
+    /* END lab07.21 */
     return stops;
 }
 
@@ -308,10 +308,10 @@ static pk_status many_execute(pk_run *run)
     const lab07_ring_plan *const plan = lab07_ring_plan_of(run);
     const lab07_ring_kernel stream_many = plan->kernel;
     PK_TRY(lab07_ring_poison(run));
-    /* STEP lab07.20 for ring-many: one launch, of blocks that are all resident (about 2 lines) */
+    /* STEP lab07.22 for ring-many: one launch, of blocks that are all resident (about 2 lines) */
     PK_LAUNCH_COOPERATIVE(stream_many, (unsigned)plan->blocks, (unsigned)plan->threads, plan->shared_bytes,
                           lab07_stream(run), plan->view);
-    /* END lab07.20 */
+    /* END lab07.22 */
     (void)stream_many;
     PK_TRY(lab07_hear(run));
     PK_CHECK(cudaStreamSynchronize(lab07_stream(run)));
