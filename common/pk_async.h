@@ -24,12 +24,12 @@
  *   pk_bulk_copy(shared, global, b, barrier)    b a multiple of 16, both addresses 16-aligned, b expected before
  *   pk_bulk_copy_once(shared, global, b, barrier)
  *                                               the same, of bytes that are read once: the first to leave the L2 cache
- *   pk_bulk_prefetch(global, b)                 b bytes into the L2 cache, likewise; nothing says when they are there,
- * and nothing has to pk_async_fence()                            between plain accesses to memory, by this thread or by
- * one that it has synchronised with, and bulk copies that this thread asks for after it Bulk copies are made by another
- * unit than loads and stores (PTX: the async proxy). A copy into a buffer that was only read before needs no
- * pk_async_fence(): the barrier by which its readers said so orders it. A copy from, or into, what was written by plain
- * stores needs it.
+ *   pk_bulk_prefetch(global, b)                 b bytes into the L2 cache; nothing says when they are there
+ *   pk_async_fence()                            between plain accesses to memory, by this thread or by one that it has
+ *                                               synchronised with, and bulk copies that this thread asks for after it
+ * Bulk copies are made by another unit than loads and stores (PTX: the async proxy). A copy into a buffer that was only
+ * read before needs no pk_async_fence(): the barrier by which its readers said so orders it. A copy from, or into, what
+ * was written by plain stores needs it.
  *
  * Some warps of a block (PK_NEED_BULK_ASYNC_COPY):
  *   pk_warps_sync(barrier, id, threads)         what __syncthreads() is to a block, for `threads` of its threads, whole

@@ -30,7 +30,7 @@ enum {
     PK_MATVEC_LOADS = 8,     /* of 16 bytes that a thread has under way: 2 * PAIRS rows, and 4 / PAIRS chunks of each */
     PK_MATVEC_THREADS = 256, /* of a block, at most */
     PK_MOST_THREADS = 512,   /* of a block of any kernel here */
-    PK_MOST_WARPS = PK_MOST_THREADS / PK_LANES + 1 /* and one that copies for them: lab 07 */
+    PK_MOST_WARPS = PK_MOST_THREADS / PK_LANES
 };
 
 static __device__ inline void pk_unpack_bf16(uint4 chunk, float x[8])

@@ -117,30 +117,18 @@ static pk_status parse_valued(pk_options *options, const pk_lab *lab, const char
     return PK_OK;
 }
 
-static pk_status parse_quick(pk_options *options, const pk_lab *lab, const char *value)
-{
 #if defined(PK_BACKEND_CPU)
-    const bool slow = lab->slow_on_cpu;
+enum { ON_CPU_DEVICE = true };
 #else
-    const bool slow = false;
+enum { ON_CPU_DEVICE = false };
 #endif
-    if (value && strcmp(value, "auto") != 0)
-        return pk_fail(PK_USAGE, "%s: --quick=%s: use --quick or --quick=auto", lab->id, value);
-    options->quick |= !value || slow;
-    return PK_OK;
-}
 
-/* --cold=auto asks for what a GPU has, and for nothing where there is none. */
-static pk_status parse_cold(pk_options *options, const pk_lab *lab, const char *value)
+/* --NAME, or --NAME=auto, which asks for it where `suits` says. */
+static pk_status parse_auto(bool *flag, const pk_lab *lab, const char *name, const char *value, bool suits)
 {
-#if defined(PK_BACKEND_CPU)
-    const bool has_cache = false;
-#else
-    const bool has_cache = true;
-#endif
     if (value && strcmp(value, "auto") != 0)
-        return pk_fail(PK_USAGE, "%s: --cold=%s: use --cold or --cold=auto", lab->id, value);
-    options->cold |= !value || has_cache;
+        return pk_fail(PK_USAGE, "%s: --%s=%s: use --%s or --%s=auto", lab->id, name, value, name, name);
+    *flag |= !value || suits;
     return PK_OK;
 }
 
@@ -208,9 +196,9 @@ static pk_status parse_one(pk_options *options, const pk_lab *lab, int argc, cha
     if (strcmp(name, "trace") == 0)
         return parse_trace(options, lab, value);
     if (strcmp(name, "quick") == 0)
-        return parse_quick(options, lab, value);
+        return parse_auto(&options->quick, lab, name, value, ON_CPU_DEVICE && lab->slow_on_cpu);
     if (strcmp(name, "cold") == 0)
-        return parse_cold(options, lab, value);
+        return parse_auto(&options->cold, lab, name, value, !ON_CPU_DEVICE); /* it has no cache to flush */
     if (!value && parse_flag(options, name))
         return PK_OK;
     const char *given = value ? value : *index + 1 < argc ? argv[*index + 1] : "";

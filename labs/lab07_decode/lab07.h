@@ -60,11 +60,11 @@ typedef struct lab07 {
     lab07_kernel_run running[LAB07_MOST_RUNS];
     unsigned long long *posts; /* host: [tokens], mapped: a word of each step, when it is chosen; else LAB07_NO_POST */
     unsigned *stop;            /* host: [1], mapped: not 0 when no further token is wanted */
-    void *posts_device, *stop_device; /* the same memory, for kernels */
-    int stop_after;                   /* the host wants no further token when it has heard so many; 0: it wants all */
-    int *heard;                       /* host: [tokens]: of the words, in their order */
-    int heard_count;                  /* -1: the variant posts nothing */
-    int consumers;                    /* warps of a block that compute, beside the one that copies ahead */
+    void *posts_device;        /* the same memory, for kernels; behind the posts the word that stops */
+    int stop_after;            /* the host wants no further token when it has heard so many; 0: it wants all */
+    int *heard;                /* host: [tokens]: of the words, in their order */
+    int heard_count;           /* -1: the variant posts nothing */
+    int consumers;             /* warps of a block that compute, beside the one that copies ahead */
     int ring_bytes, chunk_bytes, in_flight_bytes;
     bool stamps;    /* the last step's phases note when they begin and end, in each block */
     int share_keys; /* keys that a block is to have at least, where they are spread over blocks */

@@ -72,11 +72,11 @@ static __host__ __device__ inline lab07_spread lab07_spread_of(int kv_heads, int
     return s;
 }
 
-/* Where share `share` of a head begins, of s->each; the one after it begins where it ends. */
+/* Where share `share` of a head begins, of s->each; the one after it begins where it ends. The product stays below
+ * 2^31: 2^19 keys, some thousand blocks. */
 static __host__ __device__ inline int lab07_share(const lab07_spread *s, int share)
 {
-    return (int)((unsigned)s->keys * (unsigned)share /
-                 (unsigned)s->each); /* below 2^31: 2^19 keys, some thousand blocks */
+    return (int)((unsigned)s->keys * (unsigned)share / (unsigned)s->each);
 }
 
 /* Whether each head's keys are one block's, so that nothing is left to be put together. */

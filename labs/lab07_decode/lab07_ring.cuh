@@ -1,6 +1,6 @@
 /* Lab 07, given: what a block of a kernel that streams has. One warp copies weights, keys and values ahead into a ring
- * in shared memory; the others compute. The ring is lab 05's: a copy waits for an empty stage, and until fewer than
- * `limit` are under way. */
+ * in shared memory; the others compute. The ring is lab 05's: a copy waits for an empty stage, and until no more than
+ * `limit` bytes are under way with it. */
 #ifndef LAB07_RING_CUH
 #define LAB07_RING_CUH
 

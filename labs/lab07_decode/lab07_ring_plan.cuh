@@ -619,7 +619,7 @@ static inline pk_status lab07_quant_prepare(pk_run *run, lab07_ring_kernel kerne
     v->candidates = (unsigned long long *)(v->out + floats);
     v->next = v->candidates + candidates;
     v->posts = (unsigned long long *)lab->posts_device;
-    v->stop = (const unsigned *)lab->stop_device;
+    v->stop = (const unsigned *)(v->posts + lab->tokens);
     PK_TRY(lab07_stamps_prepare(run, plan));
     lab07_may_wait(run, plan->blocks, lab07_ring_say_wait);
     lab07_print_plan(run, plan);

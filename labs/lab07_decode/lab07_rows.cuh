@@ -275,9 +275,8 @@ template <int HAND, int U, int F>
 static __device__ inline void lab07_product_of(const lab07_ring_view *v, const lab07_block *b, lab07_at *at,
                                                const lab07_task *task)
 {
-    enum {
-        ONE = U > LAB07_FEW_OWN(F == PK_QUANT_BF16) * (F == PK_QUANT_BF16 ? 1 : 4)
-    }; /* such a long row is a chunk by itself: lab07_cut */
+    /* Whether such a long row is a chunk by itself: lab07_make_teams. */
+    enum { ONE = U > LAB07_FEW_OWN(F == PK_QUANT_BF16) * (F == PK_QUANT_BF16 ? 1 : LAB07_UNIT / 8) };
     const lab07_matrix *const m = &v->matrix[task->which];
     const lab07_part part = lab07_of_part(v, b)[task->which];
     lab07_slice<U> x;
@@ -296,8 +295,8 @@ static __device__ inline void lab07_product_of(const lab07_ring_view *v, const l
             lab07_sum_group<U, ONE ? 1 : 2, F>(v, b, m, at, &x, rows, sums);
         else
             lab07_sum_group<U, ONE ? 1 : 4, F>(v, b, m, at, &x, rows, sums);
-        if (first == 0 && task->gain &&
-            x.team.number == 0) { /* each team has all of x; the first group's end is soon enough */
+        /* Each team has all of x; the first group's end is soon enough. */
+        if (first == 0 && task->gain && x.team.number == 0) {
             const float of_warp = pk_sum_lanes(squares);
             if (lab07_lane() == 0)
                 lab07_of_squares(v, b)[(at->phase & 1) * v->consumers + lab07_warp()] = of_warp;

@@ -42,7 +42,6 @@ pk_status lab07_open_posts(lab07 *lab)
     lab->posts = host;
     lab->posts_device = device;
     lab->stop = (unsigned *)(lab->posts + words);
-    lab->stop_device = (unsigned long long *)device + words;
     return PK_OK;
 }
 
