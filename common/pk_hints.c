@@ -60,13 +60,13 @@ static const hint hints[] = {
     /* faults while a kernel ran: reported by a later call */
     {"cudaErrorIllegalAddress", "hipErrorIllegalAddress",
      "an earlier kernel read or wrote memory it does not own: run it under compute-sanitizer, or on the CPU device "
-     "with the preset cpu-asan (" PAGE "#illegal-address)"},
+     "with `./lab --backend=cpu-checked` (" PAGE "#illegal-address)"},
     {"cudaErrorMisalignedAddress", NULL,
      "an earlier kernel used a pointer that is not aligned to its type, such as float4 at an odd offset (" PAGE
      "#illegal-address)"},
     {"cudaErrorLaunchFailure", "hipErrorLaunchFailure",
-     "an earlier kernel died: run it under compute-sanitizer, or on the CPU device with the preset cpu-asan (" PAGE
-     "#illegal-address)"},
+     "an earlier kernel died: run it under compute-sanitizer, or on the CPU device with `./lab --backend=cpu-checked` "
+     "(" PAGE "#illegal-address)"},
     {"cudaErrorAssert", "hipErrorAssert", "an assert in a kernel failed: its text is above (" PAGE "#illegal-address)"},
     {"cudaErrorLaunchTimeout", "hipErrorLaunchTimeOut",
      "the kernel ran longer than the display's time limit: use a GPU without a display, or less work a launch (" PAGE

@@ -413,6 +413,13 @@ static void say_after_nothing(const situation *now, const char *again)
         cli_say(2, "Next: ./lab --backend=cpu %s, on the CPU device", again);
 }
 
+/* Does the run name each bad access by itself? The variable is what switches that on. */
+static bool accesses_are_named(void)
+{
+    const char *check = getenv("PK_CPU_CHECK");
+    return PK_CLI_ALWAYS_CHECKED && check && !strcmp(check, "1");
+}
+
 /* The harness has reported it: a call failed, or a kernel did. */
 static void say_after_fault(const situation *now, const char *again)
 {
@@ -421,6 +428,8 @@ static void say_after_fault(const situation *now, const char *again)
     char *section = section_in(said), *then;
     if (!section)
         then = cli_format("See the section of docs/troubleshooting.md that the message names");
+    else if (!strcmp(section, "docs/troubleshooting.md#illegal-address") && accesses_are_named())
+        then = cli_format("The line with `check:` names the access; see %s", section);
     else if (!strcmp(section, "docs/troubleshooting.md#illegal-address"))
         then =
             cli_format("Try ./lab --backend=cpu-checked %s, which names the access, where the CPU device can run it; "

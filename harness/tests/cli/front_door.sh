@@ -9,7 +9,7 @@ cp "$repository/lab" "$root/lab"
 cp -r "$repository/harness/cli/help" "$root/harness/cli/help"
 
 # The builds below are by the tools of that PATH, whatever the environment wraps around a compiler.
-unset CMAKE_C_COMPILER_LAUNCHER CMAKE_CXX_COMPILER_LAUNCHER
+unset CMAKE_C_COMPILER_LAUNCHER CMAKE_CXX_COMPILER_LAUNCHER PK_CPU_CHECK
 # A PATH with only what the script itself needs, so that tools can be taken away.
 for tool in bash env awk cat cut sed tr grep head tail sort find dirname mkdir sleep nproc stat rm cp make cmake ctest cc \
     c++ ld as ar ranlib uname chmod touch sh readlink flock; do
@@ -109,6 +109,8 @@ int main(int argc, char **argv)
     printf("pk-lab");
     for (int i = 1; i < argc; i++)
         printf(" %s", argv[i]);
+    if (getenv("PK_CPU_CHECK"))
+        printf(" with PK_CPU_CHECK=%s", getenv("PK_CPU_CHECK"));
     printf("\n");
     return getenv("FAKE_CODE") ? atoi(getenv("FAKE_CODE")) : 0;
 }
@@ -161,6 +163,12 @@ rm -r "$fixture/copy"
 sed -i 's/"pk-lab"/"newer pk-lab"/' "$root/main.c"
 lab --backend=cpu list
 expect 0 'newer pk-lab list'
+# In a checked build the checks are on, unless they are switched off.
+lab --no-install --backend=cpu-checked list
+expect 0 'newer pk-lab list with PK_CPU_CHECK=1'
+output=$(PK_CPU_CHECK=0 PATH=$tools "$root/lab" --backend=cpu-checked list 2>&1)
+code=$?
+expect 0 'newer pk-lab list with PK_CPU_CHECK=0'
 # cc is for the CPU device, whatever else there is.
 output=$(PK_BACKEND='' PATH=$tools "$root/lab" cc a.cu 2>&1)
 code=$?
@@ -352,14 +360,22 @@ expect 0 'newer pk-lab hint 01.1'
 
 # A semicolon that is missing ahead of a macro: the compiler names what the macro begins with, ./lab the line. (Clang
 # names the line by itself.)
-printf '%s\n' 'void student(void) {' '    int i = 0 // for one' '' '    /* a macro' '       begins */ PK_CHECK(i = 1);' '}' \
+printf '%s\n' 'void student(void) {' '    int i = 0 // for one' '' '    /* a macro' $'       begins */\n\t\tPK_CHECK(i);' '}' \
     >"$root/labs/lab01_x/optimized.cu"
-printf '%s\n' '#define PK_CHECK(x) do { x; } while (0)' '#line 1 "labs/lab01_x/optimized.cu"' >"$root/student.c"
+printf '%s\n' '#define PK_CHECK(x) do { x; } while (0)' "#line 1 \"$root/labs/lab01_x/optimized.cu\"" >"$root/student.c"
 cat "$root/labs/lab01_x/optimized.cu" >>"$root/student.c"
 lab --backend=cpu run 01
 if [[ $output != *'labs/lab01_x/optimized.cu:2:'* ]]; then
-    expect 2 'labs/lab01_x/optimized.cu:5: expected' 'A semicolon is missing above it, at the end of line 2:' 'int i = 0'
+    expect 2 'labs/lab01_x/optimized.cu:6: expected' 'A semicolon is missing above it, at the end of line 2:' 'int i = 0'
 fi
+# Where no macro follows, it is the line that is named; of a line above it, which may end without one, nothing is said.
+printf '%s\n' 'void student(int i) {' '    for (; i < 9; i++)' $'\t\ti += 2 /* two */' '    i++;' '}' \
+    >"$root/labs/lab01_x/optimized.cu"
+echo "#line 1 \"$root/labs/lab01_x/optimized.cu\"" | cat - "$root/labs/lab01_x/optimized.cu" >"$root/student.c"
+lab --backend=cpu run 01
+expect 2 'labs/lab01_x/optimized.cu:3: expected' 'i += 2 /* two */'
+expect_no 'missing above it'
+[[ $output != *before* ]] || expect 2 'The semicolon is missing at the end of that line.'
 
 # Ctrl-C while it builds: the compiler goes too.
 echo 'add_custom_command(TARGET pk-lab PRE_LINK COMMAND sh -c "touch started; exec sleep 77.'"$$"'" VERBATIM)' >>"$root/CMakeLists.txt"
