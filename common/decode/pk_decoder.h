@@ -252,6 +252,15 @@ double pk_decode_step_bytes_of(const pk_model_config *config, pk_quant weights, 
 
 /* ---- prefill ---- */
 
+/* A bucket's rows: the smallest of 1, 16, 32, 64, ... that holds `length`; `most` where that is smaller. */
+static inline int pk_prefill_bucket(int length, int most)
+{
+    int rows = length <= 1 ? 1 : 16;
+    while (rows < length)
+        rows *= 2;
+    return rows < most ? rows : most;
+}
+
 /* Launch the prefill of the first state.prompt tokens of decoder->prompt as a batch of `rows` (at least state.prompt;
  * the rest is padding, which touches no key or value that is in use), and the choice of the first token. The rows'
  * positions are state.position and those after it; keys of positions before are taken as they are in the cache. The

@@ -57,7 +57,7 @@ static pk_status prefill_launch(pk_run *run)
     const cudaStream_t stream = lab04_stream(run);
     for (int request = 0; request < lab->requests; request++) {
         PK_TRY(lab04_begin_request(lab, request, stream));
-        PK_TRY(lab04_prefill(lab, lab04_bucket(lab->lengths[request], lab->decoder.shape.most_rows), stream));
+        PK_TRY(lab04_prefill(lab, pk_prefill_bucket(lab->lengths[request], lab->decoder.shape.most_rows), stream));
         PK_TRY(lab04_fetch_token(lab, request, stream));
         pk_token_done(run);
     }

@@ -22,7 +22,7 @@ static int rows_of_longest(const pk_run *run)
     int rows = 1;
     const int prompt = lab04_knob(run, "prompt");
     while (rows < prompt)
-        rows = lab04_bucket(rows + 1, 1 << 20);
+        rows = pk_prefill_bucket(rows + 1, 1 << 20);
     return rows;
 }
 
@@ -207,7 +207,7 @@ static pk_status plan_products(lab04 *lab)
 {
     const int most = lab->decoder.shape.most_rows;
     pk_status status = pk_gemm_open(&lab->gemm);
-    for (int rows = 1; status == PK_OK && lab->gemm; rows = lab04_bucket(rows + 1, most)) {
+    for (int rows = 1; status == PK_OK && lab->gemm; rows = pk_prefill_bucket(rows + 1, most)) {
         status = pk_prefill_plan(&lab->decoder, rows, lab->gemm);
         if (rows == most)
             break;
@@ -333,7 +333,7 @@ static pk_status fill_decode(pk_run *run, lab04 *lab, lab04_expected *host, pk_r
     if (status == PK_OK)
         status = pk_decoder_begin(d, host->prompts, lab->prompt, 1, stream);
     if (status == PK_OK)
-        status = pk_prefill(d, lab04_bucket(lab->prompt, d->shape.most_rows), lab->gemm, stream);
+        status = pk_prefill(d, pk_prefill_bucket(lab->prompt, d->shape.most_rows), lab->gemm, stream);
     if (status == PK_OK)
         status = pk_device_copy(host->kept_cache, d->layer[0].k_cache, bytes, stream);
     if (status == PK_OK)

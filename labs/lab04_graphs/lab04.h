@@ -59,13 +59,4 @@ typedef struct lab04 {
     unsigned *project_words; /* [copies][LAB04_READ_WORDS], device */
 } lab04;
 
-/* A bucket's rows: the smallest of 1, 16, 32, 64, ... that holds `length`; `most` where that is smaller. */
-static inline int lab04_bucket(int length, int most)
-{
-    int rows = length <= 1 ? 1 : 16;
-    while (rows < length)
-        rows *= 2;
-    return rows < most ? rows : most;
-}
-
 #endif

@@ -136,7 +136,7 @@ static inline pk_status pool_prepare(pk_run *run)
     lab04_graph *g;
     PK_TRY(lab04_keep_graph(run, &g));
     PK_TRY(lab04_pool_open(run, g));
-    for (int rows = 1;; rows = lab04_bucket(rows + 1, most)) {
+    for (int rows = 1;; rows = pk_prefill_bucket(rows + 1, most)) {
         PK_TRY(pool_add(run, rows));
         if (rows == most)
             return PK_OK;
@@ -262,7 +262,7 @@ static inline pk_status pool_execute(pk_run *run)
     const lab04 *const lab = lab04_of(run);
     const cudaStream_t stream = lab04_stream(run);
     for (int request = 0; request < lab->requests; request++) {
-        const int rows = lab04_bucket(lab->lengths[request], lab->decoder.shape.most_rows);
+        const int rows = pk_prefill_bucket(lab->lengths[request], lab->decoder.shape.most_rows);
         lab04_pooled *found = NULL;
         if (lab->graphs)
             PK_TRY(pool_find(run, rows, &found));

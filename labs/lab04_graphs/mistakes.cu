@@ -393,7 +393,7 @@ static pk_status padding_is_live(pk_run *run)
 {
     const lab04 *const lab = lab04_of(run);
     for (int request = 0; request < lab->requests; request++) {
-        const int rows = lab04_bucket(lab->lengths[request], lab->decoder.shape.most_rows);
+        const int rows = pk_prefill_bucket(lab->lengths[request], lab->decoder.shape.most_rows);
         PK_TRY(lab04_begin_request(lab, request, lab04_stream(run)));
         PK_LAUNCH(take_all_rows, 1, 1, 0, lab04_stream(run), lab->decoder.state, rows);
         PK_TRY(lab04_prefill(lab, rows, lab04_stream(run)));
@@ -413,7 +413,7 @@ static pk_status pool_turned_prepare(pk_run *run)
     PK_TRY(lab04_keep_graph(run, &g));
     PK_TRY(lab04_pool_open(run, g));
     for (int rows = 1; buckets == 0 || g->pool->entry[buckets - 1].rows < lab->decoder.shape.most_rows;
-         rows = lab04_bucket(rows + 1, lab->decoder.shape.most_rows)) {
+         rows = pk_prefill_bucket(rows + 1, lab->decoder.shape.most_rows)) {
         lab04_graph one = {};
         PK_TRY(begin(lab04_stream(run)));
         PK_TRY(lab04_prefill(lab, rows, lab04_stream(run)));
@@ -430,7 +430,7 @@ static pk_status pool_turned(pk_run *run)
     const lab04 *const lab = lab04_of(run);
     const lab04_pool *const pool = lab04_graph_of(run)->pool;
     for (int request = 0; request < lab->requests; request++) {
-        const int rows = lab04_bucket(lab->lengths[request], lab->decoder.shape.most_rows);
+        const int rows = pk_prefill_bucket(lab->lengths[request], lab->decoder.shape.most_rows);
         int place = 0;
         while (pool->entry[place].rows != rows)
             place++;

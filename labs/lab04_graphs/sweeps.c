@@ -20,7 +20,7 @@ bool lab04_offers(const pk_run *run, const char *variant)
     /* What it compares is replays: of the same rows as a pool's, so that nothing but the pool differs. */
     const int prompt = lab04_knob(run, "prompt");
     return strcmp(variant, "prefill-exact") != 0 ||
-           (lab04_knob(run, "exact") && lab04_bucket(prompt, 1 << 20) == prompt);
+           (lab04_knob(run, "exact") && pk_prefill_bucket(prompt, 1 << 20) == prompt);
 }
 
 /* ---- sizes ---- */

@@ -1,421 +1,81 @@
-/* lab04_text, behind `./lab run 04 --prompt=...`: continues a prompt of token ids, and writes the text as it comes. */
-#include <limits.h>
-#include <signal.h>
-#include <stdarg.h>
+/* lab04_text, behind `./lab run 04 --prompt=...`: a prompt is continued by graphs, or by launches. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "decode/pk_vocab.h"
-#include "pk/host.h"
 #include "text.h"
 
-static const char PROGRAM[] = "lab04_text";
-enum { REHEARSED = 8, MOST_TOKENS = 1 << 20 };
+static const char program[] = "lab04_text";
+enum { REHEARSED = 8 };
 
-/* Why no token is waited for any more. Relaxed and atomic: a signal may come on any thread, and publishes nothing else.
- */
-enum { GO_ON, SIGNALLED, UNREAD };
-static int stop = GO_ON;
-
-static void set_stop(int reason)
-{
-    __atomic_store_n(&stop, reason, __ATOMIC_RELAXED);
-}
-
-static int stop_reason(void)
-{
-    return __atomic_load_n(&stop, __ATOMIC_RELAXED);
-}
-
-/* On standard error, as the terminal has room: the text alone is on standard output. */
-static void tell(const char *format, ...)
-{
-    char line[1024];
-    va_list arguments;
-    va_start(arguments, format);
-    (void)vsnprintf(line, sizeof line, format, arguments);
-    va_end(arguments);
-    pk_print_wrapped(stderr, line);
-}
-
-/* ---- the command line ---- */
+/* ---- options ---- */
 
 enum { UNFUSED, FUSED };
 static const char *const forms[] = {"unfused", "fused", NULL};
 static const char *const variants[] = {"launch", "capture", "resident", "while", NULL}; /* as text_way */
 
-typedef struct options {
-    const char *model, *ids;
-    int tokens, form, top_k, variant;
+static struct {
+    int form, variant;
     int graph, parity; /* -1: not said */
-    double temperature;
-    uint64_t seed;
-    bool variant_given, print_ids, help;
-} options;
+    bool variant_given;
+} own = {.form = FUSED, .variant = TEXT_RESIDENT, .graph = -1, .parity = -1};
 
-static void print_help(void)
+static pk_status set_graph(const char *what, const char *value)
 {
-    puts("usage: lab04_text --model=FOLDER|NAME --prompt-ids=1,2,3 [options]\n"
-         "\n"
-         "Continues a prompt. ./lab run 04 --prompt=TEXT makes the ids of letters.\n"
-         "\n"
-         "  --model=FOLDER|NAME  a converted model (docs/models.md), or the name of a\n"
-         "                       shape, which gets random weights\n"
-         "  --prompt-ids=1,2,3   the prompt's tokens\n"
-         "  --tokens=N           at most so many [64]; an end token of the model's ends\n"
-         "                       the text before\n"
-         "  --graph=0            launch kernel by kernel, to bisect; PK_GRAPH=0 likewise\n"
-         "  --variant=NAME       capture: the host waits for each token and says where\n"
-         "                       the next step stands; resident: the next replay is under\n"
-         "                       way by then; while: one launch for all tokens [resident]\n"
-         "  --form=NAME          unfused or fused [fused]\n"
-         "  --top-k=N            the next token is drawn among the best N; 1: the best [1]\n"
-         "  --temperature=X      of the draw [1]\n"
-         "  --seed=N             of the draw [1]\n"
-         "  --parity=0|1         before graphs are used, a few tokens by launches and by\n"
-         "                       graph must be the same [1 on a GPU, 0 on the CPU device]\n"
-         "  --print-ids          ids instead of text\n"
-         "\n"
-         "The text goes to the standard output, all else to the standard error. Exit codes:\n"
-         "0 done, 1 wrong, 2 usage, 3 device fault, 77 no device or one that lacks what was\n"
-         "asked for, 130 interrupted: the text ends there, and the figures are of what came.");
+    return pk_prompt_integer(&own.graph, what, value, 0, 1);
 }
 
-static pk_status read_integer(int *to, const char *what, const char *value, int least, int most)
+static pk_status set_variant(const char *what, const char *value)
 {
-    long long number;
-    const pk_status status = pk_parse_integer(&number, what, value, least, most);
-    if (status == PK_OK)
-        *to = (int)number;
-    return status;
+    own.variant_given = true;
+    return pk_prompt_choice(&own.variant, what, value, variants, TEXT_CAPTURE);
 }
 
-static pk_status read_seed(uint64_t *to, const char *value)
+static pk_status set_form(const char *what, const char *value)
 {
-    long long number;
-    const pk_status status = pk_parse_integer(&number, "--seed", value, 0, INT64_MAX);
-    if (status == PK_OK)
-        *to = (uint64_t)number;
-    return status;
+    return pk_prompt_choice(&own.form, what, value, forms, UNFUSED);
 }
 
-/* One of the names from `first` on. */
-static pk_status read_choice(int *to, const char *what, const char *value, const char *const *names, int first)
+static pk_status set_parity(const char *what, const char *value)
 {
-    char all[128] = "";
-    size_t used = 0;
-    for (int i = first; names[i]; i++) {
-        if (strcmp(value, names[i]) == 0) {
-            *to = i;
-            return PK_OK;
-        }
-        used += (size_t)snprintf(all + used, sizeof all - used, "%s%s", used ? ", " : "", names[i]);
-    }
-    return pk_fail(PK_USAGE, "%s: '%s' is none of %s", what, value, all);
+    return pk_prompt_integer(&own.parity, what, value, 0, 1);
 }
 
-typedef enum option_name {
-    OPTION_MODEL,
-    OPTION_IDS,
-    OPTION_TOKENS,
-    OPTION_GRAPH,
-    OPTION_VARIANT,
-    OPTION_FORM,
-    OPTION_TOP_K,
-    OPTION_TEMPERATURE,
-    OPTION_SEED,
-    OPTION_PARITY,
-    OPTION_PRINT_IDS, /* from here on without a value */
-    OPTION_HELP,
-    OPTIONS
-} option_name;
-static const char *const option_names[OPTIONS] = {"model", "prompt-ids",  "tokens", "graph",  "variant",   "form",
-                                                  "top-k", "temperature", "seed",   "parity", "print-ids", "help"};
+static const pk_prompt_option options[] = {
+    {"graph", set_graph}, {"variant", set_variant}, {"form", set_form}, {"parity", set_parity}};
 
-static pk_status set_valued(options *o, int option, const char *what, const char *value)
-{
-    switch (option) {
-    case OPTION_MODEL:
-        o->model = value;
-        return PK_OK;
-    case OPTION_IDS:
-        o->ids = value;
-        return PK_OK;
-    case OPTION_TOKENS:
-        return read_integer(&o->tokens, what, value, 1, MOST_TOKENS);
-    case OPTION_GRAPH:
-        return read_integer(&o->graph, what, value, 0, 1);
-    case OPTION_VARIANT:
-        o->variant_given = true;
-        return read_choice(&o->variant, what, value, variants, TEXT_CAPTURE);
-    case OPTION_FORM:
-        return read_choice(&o->form, what, value, forms, UNFUSED);
-    case OPTION_TOP_K:
-        return read_integer(&o->top_k, what, value, 1, PK_SAMPLE_MOST);
-    case OPTION_TEMPERATURE:
-        return pk_parse_number(&o->temperature, what, value, 1e-3, 1e3);
-    case OPTION_SEED:
-        return read_seed(&o->seed, value);
-    default:
-        return read_integer(&o->parity, what, value, 0, 1);
-    }
-}
-
-static pk_status unknown_option(const char *name)
-{
-    const char *near = pk_nearest(name, option_names, OPTIONS);
-    return pk_fail(PK_USAGE, "no option --%s%s%s%s (--help lists them)", name, near ? "; did you mean --" : "",
-                   near ? near : "", near ? "?" : "");
-}
-
-/* "--name", "--name=value" or "--name value"; *index moves past what was used. */
-static pk_status read_option(options *o, int argc, char **argv, int *index)
-{
-    const char *argument = argv[*index];
-    if (strncmp(argument, "--", 2) != 0 || !argument[2])
-        return pk_fail(PK_USAGE, "'%s' is not an option: options are --name=value (--help lists them)", argument);
-    char name[64];
-    const size_t length = strcspn(argument + 2, "=");
-    snprintf(name, sizeof name, "%.*s", (int)length, argument + 2);
-    const char *value = argument[2 + length] ? argument + 3 + length : NULL;
-    int option = 0;
-    while (option < OPTIONS && strcmp(name, option_names[option]) != 0)
-        option++;
-    if (option == OPTIONS)
-        return unknown_option(name);
-    if (option >= OPTION_PRINT_IDS) {
-        if (value)
-            return pk_fail(PK_USAGE, "--%s takes no value", name);
-        *(option == OPTION_HELP ? &o->help : &o->print_ids) = true;
-        return PK_OK;
-    }
-    if (!value && *index + 1 >= argc)
-        return pk_fail(PK_USAGE, "--%s needs a value: --%s=VALUE", name, name);
-    char what[72];
-    snprintf(what, sizeof what, "--%s", name);
-    return set_valued(o, option, what, value ? value : argv[++*index]);
-}
-
-static pk_status read_options(options *o, int argc, char **argv)
-{
-    *o = (options){.model = "",
-                   .ids = "",
-                   .tokens = 64,
-                   .form = FUSED,
-                   .top_k = 1,
-                   .variant = TEXT_RESIDENT,
-                   .graph = -1,
-                   .parity = -1};
-    o->temperature = 1;
-    o->seed = 1;
-    pk_status status = PK_OK;
-    for (int i = 1; i < argc && status == PK_OK && !o->help; i++)
-        status = read_option(o, argc, argv, &i);
-    if (status != PK_OK || o->help)
-        return status;
-    if (!*o->model)
-        return pk_fail(PK_USAGE, "which model? --model=models/smollm2-135m, or a shape's name: --model=tiny");
-    if (!*o->ids)
-        return pk_fail(PK_USAGE, "the prompt is empty: --prompt-ids=1,2,3, or ./lab run 04 --prompt=TEXT");
-    return PK_OK;
-}
-
-/* ---- the prompt ---- */
-
-static pk_status read_id(const char *text, size_t length, int vocab, int *id)
-{
-    char digits[16];
-    if (length == 0 || length >= sizeof digits || strspn(text, "0123456789") < length)
-        return pk_fail(PK_USAGE, "--prompt-ids: '%.*s' is no token: give numbers with commas between, 1,2,3",
-                       length > 20 ? 20 : (int)length, text);
-    memcpy(digits, text, length);
-    digits[length] = '\0';
-    const long long number = strtoll(digits, NULL, 10);
-    if (number >= vocab)
-        return pk_fail(PK_USAGE, "--prompt-ids: there is no token %lld: the vocabulary has 0 to %d", number, vocab - 1);
-    *id = (int)number;
-    return PK_OK;
-}
-
-/* *ids in new memory. */
-static pk_status read_prompt(const char *text, const pk_model_config *config, int **ids, int *count)
-{
-    *ids = malloc((strlen(text) / 2 + 1) * sizeof **ids);
-    if (!*ids)
-        return pk_out_of_memory(PROGRAM);
-    *count = 0;
-    for (const char *at = text;; at++) {
-        const size_t length = strcspn(at, ",");
-        const pk_status status = read_id(at, length, config->vocab, &(*ids)[*count]);
-        if (status != PK_OK)
-            return status;
-        ++*count;
-        at += length;
-        if (!*at)
-            break;
-    }
-    if (*count > config->max_positions)
-        return pk_fail(PK_USAGE, "the prompt has %d tokens, and %s was made for %d: shorten it", *count, config->name,
-                       config->max_positions);
-    return PK_OK;
-}
-
-/* ---- the model ---- */
-
-typedef struct loaded {
-    pk_model_config config;
-    pk_model model;
-    bool real; /* weights and perhaps a vocabulary of a folder's */
-    pk_vocab *vocab;
-} loaded;
-
-static bool is_there(const char *folder, const char *file)
-{
-    char path[PATH_MAX];
-    return (size_t)snprintf(path, sizeof path, "%s/%s", folder, file) < sizeof path && access(path, F_OK) == 0;
-}
-
-static pk_status open_folder(const char *folder, loaded *model)
-{
-    const pk_status status = pk_model_open(folder, &model->model);
-    if (status != PK_OK)
-        return status;
-    model->real = true;
-    model->config = model->model.config;
-    if (!is_there(folder, "vocab.bin")) {
-        tell("%s: %s has no vocab.bin: tokens are shown as ids (docs/models.md)", PROGRAM, folder);
-        return PK_OK;
-    }
-    char path[PATH_MAX + 16];
-    snprintf(path, sizeof path, "%s/vocab.bin", folder);
-    return pk_vocab_open(path, &model->vocab);
-}
-
-static pk_status open_model(const char *name, loaded *model)
-{
-    memset(model, 0, sizeof *model);
-    if (strchr(name, '/') || is_there(name, "config.json"))
-        return open_folder(name, model);
-    const pk_status status = pk_model_config_named(name, &model->config);
-    if (status == PK_OK)
-        tell("%s: %s has random weights here: its tokens mean nothing, and are shown as ids", PROGRAM, name);
-    return status;
-}
-
-static void close_model(loaded *model)
-{
-    if (model->real)
-        pk_model_close(&model->model);
-    pk_vocab_close(model->vocab);
-}
-
-/* ---- output ---- */
-
-typedef struct writer {
-    const pk_vocab *vocab; /* NULL: ids */
-    pk_utf8_stream stream;
-    int count;
-} writer;
-
-static void write_bytes(writer *w, const char *bytes, size_t count, int end)
-{
-    enum { SLICE = 256 };
-    char out[3 * (SLICE + 4)];
-    do {
-        const size_t now = count < SLICE ? count : SLICE;
-        const size_t whole = pk_utf8_push(&w->stream, bytes, now, end && now == count, out);
-        fwrite(out, 1, whole, stdout);
-        bytes += now;
-        count -= now;
-    } while (count > 0);
-}
-
-static void write_token(void *context, int token)
-{
-    writer *w = context;
-    if (w->vocab) {
-        size_t count;
-        const char *bytes = pk_vocab_bytes(w->vocab, token, &count);
-        write_bytes(w, bytes, count, 0);
-    } else {
-        printf("%s%d", w->count ? "," : "", token);
-    }
-    w->count++;
-    if (fflush(stdout) != 0)
-        set_stop(UNREAD); /* by `| head`, or by a disk that is full: no token more for nobody */
-}
-
-static void end_text(writer *w)
-{
-    if (w->vocab)
-        write_bytes(w, "", 0, 1);
-    putchar('\n');
-    (void)fflush(stdout);
-}
-
-static const char *describe_way(text_way way)
-{
-    static const char *const said[] = {"kernel by kernel", "by a graph, told each token where it stands",
-                                       "by a graph, its state on the device",
-                                       "by one graph that loops over all tokens"};
-    return said[way];
-}
-
-static const char *describe_end(const options *o, const text_result *r)
-{
-    return r->ended                 ? "the model ended the text"
-           : r->tokens >= o->tokens ? "--tokens reached"
-           : stop_reason()          ? "interrupted"
-                                    : "the cache is full";
-}
-
-/* Of a number that is shown with three digits, and never as a power of ten. */
-static int decimals(double number)
-{
-    return number < 10 ? 2 : number < 100 ? 1 : 0;
-}
-
-static void report(const options *o, const loaded *model, const text_engine *engine, const pk_device_info *device,
-                   text_way way, int prompt, const text_result *r)
-{
-    fputc('\n', stderr);
-    tell("%s, %s, %s weights: a prompt of %d tokens in a bucket of %d; %d came: %s", model->config.name, forms[o->form],
-         model->real ? "its own" : "random", prompt, text_rows(engine), r->tokens, describe_end(o, r));
-    const double first_ms = r->first_us / 1e3, rate = (r->tokens - 1) / (r->decode_us / 1e6);
-    char then[64] = "";
-    if (r->tokens > 1)
-        snprintf(then, sizeof then, ", then %.*f tokens/s", decimals(rate), rate);
-    tell("TTFT %.*f ms%s; decode %s: %d kernels a token", decimals(first_ms), first_ms, then, describe_way(way),
-         text_launches(engine));
-    tell("on %s%s", device->name, device->is_gpu ? "" : ": a CPU device, and this is not a GPU's speed");
-}
+static const char help[] = "  --graph=0            launch kernel by kernel, to bisect; PK_GRAPH=0 likewise\n"
+                           "  --variant=NAME       capture: the host waits for each token and says where\n"
+                           "                       the next step stands; resident: the next replay is under\n"
+                           "                       way by then; while: one launch for all tokens [resident]\n"
+                           "  --form=NAME          unfused or fused [fused]\n"
+                           "  --parity=0|1         before graphs are used, a few tokens by launches and by\n"
+                           "                       graph must be the same [1 on a GPU, 0 on the CPU device]\n";
 
 /* ---- which way ---- */
 
-static bool graphs_refused(const options *o)
+static bool graphs_refused(void)
 {
     const char *variable = getenv("PK_GRAPH");
-    return o->graph == 0 || (variable && strcmp(variable, "0") == 0);
+    return own.graph == 0 || (variable && strcmp(variable, "0") == 0);
 }
 
 /* A device without graphs decodes without, unless one was asked for. */
-static pk_status choose_way(const options *o, const pk_device_info *device, text_way *way)
+static pk_status choose_way(const pk_device_info *device, text_way *way)
 {
     char reason[256];
     *way = TEXT_LAUNCH;
-    if (graphs_refused(o))
+    if (graphs_refused())
         return PK_OK;
-    const unsigned needs = PK_NEED_GRAPH | (o->variant == TEXT_WHILE ? PK_NEED_GRAPH_WHILE : 0u);
+    const unsigned needs = PK_NEED_GRAPH | (own.variant == TEXT_WHILE ? PK_NEED_GRAPH_WHILE : 0u);
     if (!pk_device_lacks(device, needs, reason, sizeof reason)) {
-        *way = (text_way)o->variant;
+        *way = (text_way)own.variant;
         return PK_OK;
     }
-    if (o->variant_given || o->graph == 1)
+    if (own.variant_given || own.graph == 1)
         return pk_fail(PK_SKIP, "--variant=%s is not for this device: %s; --graph=0 works without",
-                       variants[o->variant], reason);
-    tell("%s: without graphs: %s", PROGRAM, reason);
+                       variants[own.variant], reason);
+    pk_prompt_tell("%s: without graphs: %s", program, reason);
     return PK_OK;
 }
 
@@ -434,7 +94,7 @@ static void keep_token(void *context, int token)
 static pk_status rehearse(text_engine *engine, const int *prompt, int limit, text_way *way)
 {
     kept launched = {.count = 0}, replayed = {.count = 0};
-    text_result result;
+    pk_prompt_result result;
     const int tokens = limit < REHEARSED ? limit : REHEARSED;
     pk_status status = text_generate(engine, TEXT_LAUNCH, prompt, tokens, keep_token, &launched, &result);
     if (status != PK_OK || *way == TEXT_LAUNCH)
@@ -444,110 +104,73 @@ static pk_status rehearse(text_engine *engine, const int *prompt, int limit, tex
                       memcmp(launched.token, replayed.token, (size_t)launched.count * sizeof(int)) == 0;
     if (same || status == PK_FAULT || status == PK_INTERRUPTED) /* the device takes nothing more */
         return status;
-    tell("%s: without graphs: the first %d tokens by graph are not those by launches%s%s", PROGRAM, tokens,
-         status == PK_OK ? "" : ": ", status == PK_OK ? "" : pk_error_text());
+    pk_prompt_tell("%s: without graphs: the first %d tokens by graph are not those by launches%s%s", program, tokens,
+                   status == PK_OK ? "" : ": ", status == PK_OK ? "" : pk_error_text());
     *way = TEXT_LAUNCH;
     return PK_OK;
 }
 
-/* ---- running ---- */
+/* ---- the engine ---- */
 
-static void stop_at_signal(int number)
+typedef struct engine {
+    text_engine *text;
+    text_way way;
+    int limit;
+    bool rehearses;
+} engine;
+
+static pk_status open_engine(void **opened, const pk_prompt_setup *setup, const pk_device_info *device)
 {
-    (void)number;
-    set_stop(SIGNALLED);
+    engine *e = *opened = calloc(1, sizeof *e);
+    if (!e)
+        return pk_out_of_memory(program);
+    e->limit = setup->limit;
+    e->rehearses = own.parity == 1 || (own.parity < 0 && device->is_gpu);
+    const pk_status status = choose_way(device, &e->way);
+    return status == PK_OK ? text_open(&e->text, setup, device, own.form == FUSED, e->way) : status;
 }
 
-/* From here on Ctrl-C ends the text, not the program; a second one ends that. */
-static void listen_to_signals(void)
+static void close_engine(void *opened)
 {
-    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
-    const struct sigaction action = {.sa_handler = stop_at_signal, .sa_flags = (int)SA_RESETHAND};
-    struct sigaction before;
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-        if (sigaction(numbers[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN) /* as by nohup */
-            (void)sigaction(numbers[i], &action, NULL);
+    engine *e = opened;
+    if (e)
+        text_close(e->text);
+    free(e);
 }
 
-/* The device may have all tokens of a loop before it, and nothing ends it but the process. */
-_Noreturn static void leave(void)
+static pk_status warm_up(void *opened, const int *prompt)
 {
-    const int code = stop_reason() == UNREAD ? pk_output_ended(PROGRAM, 0) : pk_exit_code(PK_INTERRUPTED);
-    (void)fflush(NULL);
-    _exit(code);
+    engine *e = opened;
+    return e->rehearses ? rehearse(e->text, prompt, e->limit, &e->way) : PK_OK;
 }
 
-static pk_status speak(const options *o, const loaded *model, const pk_device_info *device, text_engine *engine,
-                       const int *prompt, const text_setup *setup)
+static pk_status generate(void *opened, const int *prompt, pk_prompt_taker *take, void *context,
+                          pk_prompt_result *result)
 {
-    text_way way = setup->way;
-    text_result result;
-    writer w = {.vocab = o->print_ids ? NULL : model->vocab};
-    pk_status status = PK_OK;
-    listen_to_signals();
-    if (o->parity == 1 || (o->parity < 0 && device->is_gpu))
-        status = rehearse(engine, prompt, setup->limit, &way);
-    if (status == PK_OK)
-        status = text_generate(engine, way, prompt, setup->limit, write_token, &w, &result);
-    if (w.count > 0)
-        end_text(&w);
-    if (status == PK_OK || (stop_reason() == SIGNALLED && w.count > 0))
-        report(o, model, engine, device, way, setup->prompt, &result);
-    if (status == PK_INTERRUPTED)
-        leave();
-    return status;
+    engine *e = opened;
+    return text_generate(e->text, e->way, prompt, e->limit, take, context, result);
 }
 
-static pk_status decode(const options *o, loaded *model, const int *prompt, int count, const pk_device_info *device)
+static void describe(const void *opened, char *text, size_t bytes)
 {
-    const int room = model->config.max_positions - count + 1; /* the last token needs no position */
-    text_setup setup = {.config = model->config,
-                        .model = model->real ? &model->model : NULL,
-                        .sampling = {.top_k = o->top_k, .temperature = (float)o->temperature, .seed = o->seed},
-                        .prompt = count,
-                        .limit = o->tokens < room ? o->tokens : room,
-                        .fused = o->form == FUSED,
-                        .stop = &stop};
-    setup.sampling.stop_at_end = true;
-    text_engine *engine = NULL;
-    pk_status status = choose_way(o, device, &setup.way);
-    if (status == PK_OK)
-        status = text_open(&engine, &setup, device);
-    if (status == PK_OK)
-        status = speak(o, model, device, engine, prompt, &setup);
-    text_close(engine);
-    return status;
-}
-
-static pk_status run(const options *o)
-{
-    loaded model;
-    int *prompt = NULL, count = 0;
-    pk_device_info device;
-    pk_status status = open_model(o->model, &model);
-    if (status == PK_OK)
-        status = read_prompt(o->ids, &model.config, &prompt, &count);
-    if (status == PK_OK)
-        status = pk_device_open(&device);
-    if (status == PK_OK) {
-        status = decode(o, &model, prompt, count, &device);
-        pk_device_close();
-    }
-    free(prompt);
-    close_model(&model);
-    return status;
+    static const char *const said[] = {"kernel by kernel", "by a graph, told each token where it stands",
+                                       "by a graph, its state on the device",
+                                       "by one graph that loops over all tokens"};
+    const engine *e = opened;
+    snprintf(text, bytes, "%s: %d kernels a token, %s", said[e->way], text_launches(e->text), forms[own.form]);
 }
 
 int main(int argc, char **argv)
 {
-    options o;
-    (void)signal(SIGPIPE, SIG_IGN); /* `| head`: nobody reads on */
-    pk_status status = read_options(&o, argc, argv);
-    if (status == PK_OK && o.help)
-        print_help();
-    else if (status == PK_OK)
-        status = run(&o);
-    if (status != PK_OK)
-        tell("%s: %s", PROGRAM, pk_error_text());
-    return pk_output_ended(PROGRAM, pk_exit_code(status));
+    static const pk_prompt_lab lab = {.program = program,
+                                      .number = "04",
+                                      .help = help,
+                                      .options = options,
+                                      .option_count = sizeof options / sizeof *options,
+                                      .open = open_engine,
+                                      .warm_up = warm_up,
+                                      .generate = generate,
+                                      .describe = describe,
+                                      .close = close_engine};
+    return pk_prompt_main(&lab, argc, argv);
 }

@@ -9,7 +9,6 @@
 
 #include "pk_gpu.h"
 
-#include "decode/pk_gemm.h"
 #include "lab04_loops.cuh"
 #include "lab04_pool.cuh"
 #include "pk/host.h"
@@ -21,14 +20,12 @@ static const long CPU_POLL_NS = 200 * 1000; /* its kernels run on the cores that
 static const int SAID_DONE = 1 << 8;        /* beside the fault in a word's upper half */
 
 struct text_engine {
-    pk_decoder decoder;
+    pk_prompt_decoder d;
     pk_decode_how how;
-    pk_decoder_memory memory;
-    struct pk_gemm *gemm; /* of prefill; NULL: the plain kernel */
     bool is_gpu;
-    int rows, limit, prompt;
+    int limit;
     const int *stop;
-    cudaStream_t stream;
+    cudaStream_t stream;                      /* d.stream */
     unsigned long long *words, *device_words; /* [limit], mapped: 0 until the token is there */
     pk_decode_state *states;                  /* [limit], pinned: what TEXT_CAPTURE sends */
     text_way way;
@@ -49,20 +46,20 @@ static __global__ void publish(const pk_decode_state *state, unsigned long long 
 
 static pk_status launch_publish(const text_engine *e)
 {
-    PK_LAUNCH(publish, 1, 1, 0, e->stream, e->decoder.state, e->device_words, e->limit);
+    PK_LAUNCH(publish, 1, 1, 0, e->stream, e->d.decoder.state, e->device_words, e->limit);
     return PK_OK;
 }
 
 static pk_status launch_step(const text_engine *e)
 {
-    const pk_decode_at at = {e->decoder.state, -1, -1, -1};
-    PK_TRY(pk_decode_step(&e->decoder, at, &e->how, e->stream));
+    const pk_decode_at at = {e->d.decoder.state, -1, -1, -1};
+    PK_TRY(pk_decode_step(&e->d.decoder, at, &e->how, e->stream));
     return launch_publish(e);
 }
 
 static pk_status launch_prefill(const text_engine *e)
 {
-    PK_TRY(pk_prefill(&e->decoder, e->rows, e->gemm, e->stream));
+    PK_TRY(pk_prefill(&e->d.decoder, e->d.rows, e->d.gemm, e->stream));
     return launch_publish(e);
 }
 
@@ -100,7 +97,7 @@ static pk_status capture_loop(text_engine *e)
     PK_TRY(lab04_make_loop(&e->step.graph, &loop, &body));
     PK_CHECK(cudaStreamBeginCaptureToGraph(e->stream, body, NULL, NULL, 0, cudaStreamCaptureModeThreadLocal));
     PK_TRY(launch_step(e));
-    PK_LAUNCH(go_on, 1, 1, 0, e->stream, loop, e->decoder.state);
+    PK_LAUNCH(go_on, 1, 1, 0, e->stream, loop, e->d.decoder.state);
     PK_CHECK(cudaStreamEndCapture(e->stream, &body));
     return instantiate(e, &e->step, 1);
 }
@@ -115,18 +112,14 @@ static pk_status make_graphs(text_engine *e)
 {
     if (e->way == TEXT_LAUNCH)
         return PK_OK;
-    PK_TRY(capture(e, launch_prefill, &e->prefill, e->rows));
+    PK_TRY(capture(e, launch_prefill, &e->prefill, e->d.rows));
     return e->way == TEXT_WHILE ? capture_loop(e) : capture(e, launch_step, &e->step, 1);
 }
 
 /* ---- set-up ---- */
 
-static pk_status allocate(text_engine *e, const pk_decoder_sizes *sizes)
+static pk_status open_words(text_engine *e)
 {
-    pk_decoder_buffer buffer[PK_DECODER_BUFFERS];
-    pk_decoder_list(sizes, &e->memory, buffer);
-    for (int i = 0; i < PK_DECODER_BUFFERS; i++)
-        PK_TRY(pk_device_alloc(buffer[i].device, buffer[i].bytes));
     void *words, *device_words, *states, *device_states;
     PK_TRY(pk_device_alloc_mapped(&words, &device_words, (size_t)e->limit * sizeof *e->words));
     e->words = (unsigned long long *)words;
@@ -136,42 +129,20 @@ static pk_status allocate(text_engine *e, const pk_decoder_sizes *sizes)
     return PK_OK;
 }
 
-static pk_status open_decoder(text_engine *e, const text_setup *setup, const pk_device_info *device)
-{
-    const pk_decoder_shape shape = {setup->prompt + setup->limit - 1, e->rows, setup->limit, 1, PK_QUANT_BF16};
-    pk_decoder_sizes sizes;
-    PK_TRY(pk_decoder_size(&setup->config, &shape, device->processors, &sizes));
-    PK_TRY(allocate(e, &sizes));
-    PK_TRY(pk_decoder_open(&e->decoder, &setup->config, &shape, &setup->sampling, device->processors,
-                           pk_decoder_threads(device->is_gpu), &e->memory));
-    if (setup->model)
-        return pk_decoder_load(&e->decoder, setup->model, e->stream);
-    return pk_decoder_load_random(&e->decoder, LAB04_WEIGHTS_SEED, e->stream);
-}
-
-static pk_status open_gemm(text_engine *e)
-{
-    PK_TRY(pk_gemm_open(&e->gemm));
-    return e->gemm ? pk_prefill_plan(&e->decoder, e->rows, e->gemm) : PK_OK;
-}
-
-pk_status text_open(text_engine **engine, const text_setup *setup, const pk_device_info *device)
+pk_status text_open(text_engine **engine, const pk_prompt_setup *setup, const pk_device_info *device, bool fused,
+                    text_way way)
 {
     text_engine *const e = *engine = (text_engine *)calloc(1, sizeof *e);
-    void *stream;
     if (!e)
         return pk_out_of_memory("lab04's text program");
     e->is_gpu = device->is_gpu;
-    e->prompt = setup->prompt;
     e->limit = setup->limit;
-    e->rows = lab04_bucket(setup->prompt, 1 << 30);
-    e->how.fused = setup->fused;
-    e->way = setup->way;
+    e->how.fused = fused;
+    e->way = way;
     e->stop = setup->stop;
-    PK_TRY(pk_device_stream_create(&stream));
-    e->stream = (cudaStream_t)stream;
-    PK_TRY(open_decoder(e, setup, device));
-    PK_TRY(open_gemm(e));
+    PK_TRY(pk_prompt_decoder_open(&e->d, setup, device));
+    e->stream = (cudaStream_t)e->d.stream;
+    PK_TRY(open_words(e));
     return make_graphs(e);
 }
 
@@ -181,28 +152,15 @@ void text_close(text_engine *e)
         return;
     lab04_pool_drop(&e->prefill);
     lab04_pool_drop(&e->step);
-    pk_gemm_close(e->gemm);
-    pk_decoder_close(&e->decoder);
-    const pk_decoder_sizes none = {};
-    pk_decoder_buffer buffer[PK_DECODER_BUFFERS];
-    pk_decoder_list(&none, &e->memory, buffer); /* where they are; how large does not matter here */
-    for (int i = 0; i < PK_DECODER_BUFFERS; i++)
-        pk_device_free(*buffer[i].device);
     pk_device_free_mapped(e->words);
     pk_device_free_mapped(e->states);
-    if (e->stream)
-        pk_device_stream_destroy(e->stream);
+    pk_prompt_decoder_close(&e->d);
     free(e);
-}
-
-int text_rows(const text_engine *e)
-{
-    return e->rows;
 }
 
 int text_launches(const text_engine *e)
 {
-    return pk_decode_step_launches(&e->decoder, &e->how) + 1; /* and publish */
+    return pk_decode_step_launches(&e->d.decoder, &e->how) + 1; /* and publish */
 }
 
 /* ---- generation ---- */
@@ -258,9 +216,9 @@ static pk_status replay(const text_engine *e, const lab04_pooled *graph)
 /* Where step `step` stands, from pinned memory of its own. */
 static pk_status send_state(const text_engine *e, int step, int token, int limit)
 {
-    const pk_decode_state state = {e->prompt + step - 1, token, step, limit, 0, 0, e->prompt, 0};
+    const pk_decode_state state = {e->d.prompt + step - 1, token, step, limit, 0, 0, e->d.prompt, 0};
     e->states[step] = state;
-    PK_CHECK(cudaMemcpyAsync(e->decoder.state, &e->states[step], sizeof state, cudaMemcpyHostToDevice, e->stream));
+    PK_CHECK(cudaMemcpyAsync(e->d.decoder.state, &e->states[step], sizeof state, cudaMemcpyHostToDevice, e->stream));
     return PK_OK;
 }
 
@@ -281,14 +239,14 @@ static pk_status hand_over(const text_engine *e, text_way way, int step, int lim
 
 static pk_status prefill(const text_engine *e, text_way way, const int *prompt, int limit)
 {
-    PK_TRY(pk_decoder_begin(&e->decoder, prompt, e->prompt, limit, e->stream));
+    PK_TRY(pk_decoder_begin(&e->d.decoder, prompt, e->d.prompt, limit, e->stream));
     return way == TEXT_LAUNCH ? launch_prefill(e) : replay(e, &e->prefill);
 }
 
-pk_status text_generate(text_engine *e, text_way way, const int *prompt, int limit, text_taker *take, void *context,
-                        text_result *result)
+pk_status text_generate(text_engine *e, text_way way, const int *prompt, int limit, pk_prompt_taker *take,
+                        void *context, pk_prompt_result *result)
 {
-    const text_result nothing = {};
+    const pk_prompt_result nothing = {};
     int token, handed = 1;
     bool done;
     *result = nothing;
@@ -307,8 +265,7 @@ pk_status text_generate(text_engine *e, text_way way, const int *prompt, int lim
         result->tokens = step + 1;
         take(context, token);
     }
-    for (int i = 0; i < e->decoder.config.end_count; i++)
-        result->ended |= e->decoder.sampling.stop_at_end && token == e->decoder.config.end_tokens[i];
+    result->ended = pk_prompt_ends(&e->d, token);
     PK_CHECK(cudaStreamSynchronize(e->stream)); /* a step that was handed over ahead of an end */
     return PK_OK;
 }
