@@ -11,7 +11,7 @@
 
 /* Of the passes in double, for one point: some seconds on a machine that has such a device. */
 static const double MOST_FLOPS = 3e11, MOST_FLOPS_ON_CPU = 3e10;
-enum { WEIGHING = 100 }; /* what a score's exponential and its errors take, in products */
+enum { WEIGHING = 40 }; /* what a score's exponential and its errors take, in products */
 
 /* ---- each token is the one that its logits say ---- */
 

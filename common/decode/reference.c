@@ -3,8 +3,9 @@
  * Activations lie in panels: tiles of PK_BLOCK_LANES positions, a tile [width][PK_BLOCK_LANES], so that every product
  * (projections, scores, weighted values) is a row of pk_reference_block's blocks. Lanes past the sequence's end hold
  * what a token 0 would give there; causal attention keeps them from all others. Where keys and values of the first
- * positions are given, panels begin with the tile of the first position behind them; its lanes before that hold what a
- * token 0 would give, and the given keys and values take the place of theirs.
+ * positions are given, panels begin with the tile of the first position behind them, and so do those of keys and
+ * values; the lanes before that hold what a token 0 would give, and nobody looks at them. What is given is read where
+ * it lies, lane by lane: a few tokens behind 2^17 keys have few lanes.
  *
  * In a perturbed pass each rounded result is changed as reference_noise.h says. How much, in units of 2^-24:
  *   1 for an operation in float; 2 where two follow each other; 4 for an exponential or a tanh of the hardware (CUDA
@@ -84,8 +85,8 @@ typedef struct pass {
     size_t hidden, heads, kv_heads, head_dim, ffn, vocab;
     double *residual, *normed; /* panels, hidden wide */
     double *qkv;               /* panel: all heads of q, then k, then v */
-    double *keys;              /* [kv_heads][positions / ROWS][head_dim][ROWS] */
-    double *values;            /* [kv_heads][head_dim / ROWS][positions][ROWS] */
+    double *keys;              /* [kv_heads][panels' positions / ROWS][head_dim][ROWS] */
+    double *values;            /* [kv_heads][head_dim / ROWS][panels' positions][ROWS] */
     double *mixed;             /* panel: the heads' weighted values, side by side */
     double *gated;             /* panel, ffn wide */
     double *cosine, *sine;     /* panels, head_dim / 2 wide */
@@ -111,10 +112,10 @@ static size_t position_of(const pass *p, size_t tile, size_t lane)
     return (p->begin + tile) * LANES + lane;
 }
 
-/* All tiles' positions: of keys and values. */
+/* Of the panels. */
 static size_t all_positions(const pass *p)
 {
-    return (p->begin + p->tiles) * LANES;
+    return p->tiles * LANES;
 }
 
 static double *tile_of(double *panel, size_t width, size_t tile)
@@ -182,14 +183,20 @@ static void norm_final(void *context, size_t item, double *scratch)
 
 /* ---- projections ---- */
 
-/* ROWS rows of a matrix [rows][columns] from `row` on, as a block wants them; zeros past the last row. */
+/* ROWS rows of a matrix [rows][columns] from `row` on, as a block wants them; zeros past the last row. A pass with few
+ * tokens is mostly this, so a bf16, a float's upper half, is made a number here, without a call. */
 static void unpack_rows(const uint16_t *matrix, size_t rows, size_t columns, size_t row, double *packed)
 {
-    for (size_t r = 0; r < ROWS; r++) {
-        const uint16_t *in = row + r < rows ? matrix + (row + r) * columns : NULL;
-        for (size_t i = 0; i < columns; i++)
-            packed[i * ROWS + r] = in ? (double)pk_bf16_to_float(in[i]) : 0;
-    }
+    const size_t some = rows - row < ROWS ? rows - row : ROWS;
+    if (some < ROWS)
+        memset(packed, 0, columns * ROWS * sizeof *packed);
+    for (size_t i = 0; i < columns; i++)
+        for (size_t r = 0; r < some; r++) {
+            const uint32_t bits = (uint32_t)matrix[(row + r) * columns + i] << 16;
+            float number;
+            memcpy(&number, &bits, sizeof number);
+            packed[i * ROWS + r] = (double)number;
+        }
 }
 
 /* The same of rows of blocks: what they say. */
@@ -376,7 +383,7 @@ static void prepare_qk(const pass *p, double *head, const uint16_t *norm, size_t
 static void store_keys(const pass *p, const double *head, size_t kv_head, size_t tile)
 {
     const uint64_t key = p->roundings.kv ? key_at(p, AT_KEY_BF16) : 0;
-    double *out = p->keys + (kv_head * all_positions(p) + position_of(p, tile, 0)) * p->head_dim;
+    double *out = p->keys + (kv_head * all_positions(p) + tile * LANES) * p->head_dim;
     for (size_t d = 0; d < p->head_dim; d++)
         for (size_t lane = 0; lane < LANES; lane++)
             out[(lane / ROWS * p->head_dim + d) * ROWS + lane % ROWS] =
@@ -390,7 +397,7 @@ static void store_values(const pass *p, const double *head, size_t kv_head, size
     double *out = p->values + kv_head * p->head_dim * positions;
     for (size_t d = 0; d < p->head_dim; d++)
         for (size_t lane = 0; lane < LANES; lane++)
-            out[(d / ROWS * positions + position_of(p, tile, lane)) * ROWS + d % ROWS] =
+            out[(d / ROWS * positions + tile * LANES + lane) * ROWS + d % ROWS] =
                 pk_noise_bf16(key, kv_head * p->head_dim + d, head[d * LANES + lane]);
 }
 
@@ -412,43 +419,32 @@ static void prepare_head(void *context, size_t item, double *scratch)
     }
 }
 
-/* Item: the given keys and values of one head in one of all tiles, as they are. */
-static void take_given(void *context, size_t item, double *scratch)
-{
-    const pass *p = context;
-    const size_t kv_head = item % p->kv_heads, from = item / p->kv_heads * LANES, positions = all_positions(p);
-    const size_t end = from + LANES < p->given ? from + LANES : p->given;
-    const uint16_t *keys = p->cache->keys[p->layer] + kv_head * p->cache->capacity * p->head_dim;
-    const uint16_t *values = p->cache->values[p->layer] + kv_head * p->cache->capacity * p->head_dim;
-    double *to_keys = p->keys + kv_head * positions * p->head_dim;
-    double *to_values = p->values + kv_head * positions * p->head_dim;
-    (void)scratch;
-    for (size_t s = from; s < end; s++) {
-        for (size_t d = 0; d < p->head_dim; d++) {
-            to_keys[(s / ROWS * p->head_dim + d) * ROWS + s % ROWS] =
-                (double)pk_bf16_to_float(keys[s * p->head_dim + d]);
-            to_values[(d / ROWS * positions + s) * ROWS + d % ROWS] =
-                (double)pk_bf16_to_float(values[s * p->head_dim + d]);
-        }
-    }
-}
-
-/* Scores of one lane over positions 0..last become weights, in place; returns their sum. Those past `last` become 0. */
-static double weigh(const pass *p, double *scores, size_t last, size_t padded, size_t head, double scale)
+/* One lane's scores, of the given keys and of the panels' from lane `first` to `last`, become weights in place; returns
+ * their sum. The panels' others become 0. */
+static double weigh(const pass *p, double *given, double *scores, size_t first, size_t last, size_t padded, size_t head,
+                    double scale)
 {
     const uint64_t score_key = key_at(p, AT_SCORE), weight_key = key_at(p, AT_WEIGHT);
-    const double score_units = sqrt((double)p->head_dim) + 4, weight_units = 4 + sqrt((double)last + 1);
+    const double keys = (double)p->given + (double)(last + 1 - first);
+    const double score_units = sqrt((double)p->head_dim) + 4, weight_units = 4 + sqrt(keys);
     double most = -INFINITY, sum = 0;
-    for (size_t s = 0; s <= last; s++) {
+    for (size_t s = 0; s < p->given; s++) {
+        given[s] = pk_noise_float(score_key, head, given[s] * scale, score_units);
+        most = given[s] > most ? given[s] : most;
+    }
+    for (size_t s = first; s <= last; s++) {
         scores[s * LANES] = pk_noise_float(score_key, head, scores[s * LANES] * scale, score_units);
         most = scores[s * LANES] > most ? scores[s * LANES] : most;
     }
-    for (size_t s = 0; s <= last; s++) {
-        scores[s * LANES] = pk_noise_float(weight_key, head, exp(scores[s * LANES] - most), weight_units);
+    for (size_t s = 0; s < p->given; s++) {
+        given[s] = pk_noise_float(weight_key, head, exp(given[s] - most), weight_units);
+        sum += given[s];
+    }
+    for (size_t s = 0; s < padded; s++) {
+        const bool there = s >= first && s <= last;
+        scores[s * LANES] = there ? pk_noise_float(weight_key, head, exp(scores[s * LANES] - most), weight_units) : 0;
         sum += scores[s * LANES];
     }
-    for (size_t s = last + 1; s < padded; s++)
-        scores[s * LANES] = 0;
     return sum;
 }
 
@@ -459,12 +455,49 @@ static bool is_computed(const pass *p, size_t tile, size_t lane)
     return position >= p->given && position < p->count;
 }
 
-/* One lane that nobody asks for: all weights 0. */
-static double leave(double *scores, size_t padded)
+/* What a thread has for `attend`, in its scratch. */
+typedef struct attention {
+    double *scores; /* panel, as wide as all panels have positions */
+    double *given;  /* [p->given]: one lane's, of the given keys */
+    double *query;  /* [head_dim]: the lane's */
+    double *mixed;  /* [LANES][head_dim]: of the given values */
+    double *end;
+} attention;
+
+static attention attention_in(const pass *p, double *scratch)
 {
-    for (size_t s = 0; s < padded; s++)
-        scores[s * LANES] = 0;
-    return 1;
+    attention a = {.scores = scratch};
+    a.given = a.scores + all_positions(p) * LANES;
+    a.query = a.given + (p->given + LANES - 1) / LANES * LANES;
+    a.mixed = a.query + p->head_dim;
+    a.end = a.mixed + LANES * p->head_dim;
+    return a;
+}
+
+/* One lane of a tile and of one head, whose scores against the panels' keys are there: weights for all keys, and the
+ * given values by theirs. Returns the weights' sum. */
+static double attend_lane(const pass *p, const attention *a, const double *query, size_t tile, size_t lane, size_t head,
+                          size_t kv_head, size_t padded)
+{
+    const size_t from = kv_head * (p->cache ? p->cache->capacity : 0) * p->head_dim;
+    const size_t own = tile * LANES + lane + (pk_reference_errs(PK_MISTAKE_NOT_CAUSAL) ? 1 : 0);
+    const double scale = 1 / sqrt((double)(pk_reference_errs(PK_MISTAKE_SCALE) ? p->hidden : p->head_dim));
+    double *mixed = a->mixed + lane * p->head_dim;
+    memset(mixed, 0, p->head_dim * sizeof *mixed);
+    if (!is_computed(p, tile, lane)) { /* nobody asks for it: all weights 0 */
+        for (size_t s = 0; s < padded; s++)
+            a->scores[s * LANES + lane] = 0;
+        return 1;
+    }
+    for (size_t d = 0; d < p->head_dim; d++)
+        a->query[d] = query[d * LANES + lane];
+    if (p->given > 0)
+        pk_reference_bf16_dots(p->cache->keys[p->layer] + from, p->given, p->head_dim, a->query, a->given);
+    const double sum = weigh(p, a->given, a->scores + lane, p->given - p->begin * LANES,
+                             own < padded ? own : padded - 1, padded, head, scale);
+    if (p->given > 0)
+        pk_reference_bf16_mix(p->cache->values[p->layer] + from, p->given, p->head_dim, a->given, mixed);
+    return sum;
 }
 
 /* Item: one query head in one tile, the longest first: scores against all keys up to the tile's own, weights, and the
@@ -472,36 +505,31 @@ static double leave(double *scores, size_t padded)
 static void attend(void *context, size_t item, double *scratch)
 {
     const pass *p = context;
+    const attention a = attention_in(p, scratch);
     const size_t tile = p->tiles - 1 - item / p->heads, head = item % p->heads;
     const size_t positions = all_positions(p);
     const size_t next = pk_reference_errs(PK_MISTAKE_NOT_CAUSAL) && tile + 1 < p->tiles ? 1 : 0;
-    const size_t padded = position_of(p, tile + 1 + next, 0);
+    const size_t padded = (tile + 1 + next) * LANES;
     const size_t kv_head = pk_reference_errs(PK_MISTAKE_GROUP) ? head % p->kv_heads : head / (p->heads / p->kv_heads);
     const size_t qkv_width = (p->heads + 2 * p->kv_heads) * p->head_dim, width = p->heads * p->head_dim;
     const double *query = tile_of(p->qkv, qkv_width, tile) + head * p->head_dim * LANES;
     const double *keys = p->keys + kv_head * positions * p->head_dim;
     const double *values = p->values + kv_head * positions * p->head_dim;
-    const double scale = 1 / sqrt((double)(pk_reference_errs(PK_MISTAKE_SCALE) ? p->hidden : p->head_dim));
-    double *scores = scratch, sum[LANES];
+    double sum[LANES];
     for (size_t s = 0; s < padded; s += ROWS)
-        pk_reference_block(keys + s * p->head_dim, query, p->head_dim, scores + s * LANES);
-    for (size_t lane = 0; lane < LANES; lane++) {
-        if (!is_computed(p, tile, lane)) {
-            sum[lane] = leave(scores + lane, padded);
-            continue;
-        }
-        const size_t own = position_of(p, tile, lane) + (pk_reference_errs(PK_MISTAKE_NOT_CAUSAL) ? 1 : 0);
-        sum[lane] = weigh(p, scores + lane, own < padded ? own : padded - 1, padded, head, scale);
-    }
+        pk_reference_block(keys + s * p->head_dim, query, p->head_dim, a.scores + s * LANES);
+    for (size_t lane = 0; lane < LANES; lane++)
+        sum[lane] = attend_lane(p, &a, query, tile, lane, head, kv_head, padded);
     double *out = tile_of(p->mixed, width, tile) + head * p->head_dim * LANES;
     for (size_t d = 0; d < p->head_dim; d += ROWS)
-        pk_reference_block(values + d * positions, scores, padded, out + d * LANES);
+        pk_reference_block(values + d * positions, a.scores, padded, out + d * LANES);
     const uint64_t key = key_at(p, AT_MIXED);
-    const double units = 2 + sqrt((double)padded) + sum_units(p, width);
+    const double units = 2 + sqrt((double)(p->begin * LANES + padded)) + sum_units(p, width);
     for (size_t i = 0; i < p->head_dim * LANES; i++) {
         const size_t at = head * p->head_dim + i / LANES, lane = i % LANES;
+        const double of_given = a.mixed[lane * p->head_dim + i / LANES];
         out[i] = pk_noise_bf16(prefill_key(p, AT_MIXED_BF16, position_of(p, tile, lane)), at,
-                               pk_noise_float(key, at, out[i] / sum[lane], units));
+                               pk_noise_float(key, at, (out[i] + of_given) / sum[lane], units));
     }
 }
 
@@ -551,7 +579,6 @@ static void run_pass(pk_team *team, int rank, void *context)
     } layer_stages[] = {{norm_attention, mine.tiles},
                         {project_qkv, qkv_rows / ROWS},
                         {prepare_head, mine.tiles * (mine.heads + 2 * mine.kv_heads)},
-                        {take_given, (mine.given + LANES - 1) / LANES * mine.kv_heads},
                         {attend, mine.tiles * mine.heads},
                         {project_o, mine.hidden / ROWS},
                         {norm_ffn, mine.tiles},
@@ -575,7 +602,8 @@ static size_t larger(size_t a, size_t b)
 static double *allocate(pass *p, size_t threads)
 {
     const size_t positions = p->tiles * LANES, q = p->heads * p->head_dim, kv = p->kv_heads * p->head_dim;
-    p->scratch_size = larger(2 * (larger(larger(p->hidden, p->ffn), q) * ROWS + block_size), all_positions(p) * LANES);
+    p->scratch_size = larger(2 * (larger(larger(p->hidden, p->ffn), q) * ROWS + block_size),
+                             (size_t)(attention_in(p, p->scratch).end - p->scratch));
     struct {
         double **at;
         size_t size;

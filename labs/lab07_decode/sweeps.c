@@ -33,9 +33,9 @@ static const long long published_position[] = {10}, published_tokens[] = {100};
 static const pk_sweep_axis published_axes[] = {PK_AXIS("position", published_position),
                                                PK_AXIS("tokens", published_tokens)};
 
-/* A context of 2^17 keys, of a model that is small enough for the reference. */
-static const long long long_position[] = {(1 << 17) - 1}, long_model[] = {ODD_128}, long_tokens[] = {1};
-static const pk_sweep_axis long_axes[] = {PK_AXIS("position", long_position), PK_AXIS("model", long_model),
+/* A context of 2^17 keys, of one step: which the reference has time for. */
+static const long long long_model[] = {ODD_128, LLAMA_3_2}, long_position[] = {(1 << 17) - 1}, long_tokens[] = {1};
+static const pk_sweep_axis long_axes[] = {PK_AXIS("model", long_model), PK_AXIS("position", long_position),
                                           PK_AXIS("tokens", long_tokens)};
 
 /* Weights in blocks. */
