@@ -429,7 +429,7 @@ static void say_after_fault(const situation *now, const char *again)
     if (!section)
         then = cli_format("See the section of docs/troubleshooting.md that the message names");
     else if (!strcmp(section, "docs/troubleshooting.md#illegal-address") && accesses_are_named())
-        then = cli_format("The line with `check:` names the access; see %s", section);
+        then = cli_format("The first line with `check:` says what and where; see %s", section);
     else if (!strcmp(section, "docs/troubleshooting.md#illegal-address"))
         then =
             cli_format("Try ./lab --backend=cpu-checked %s, which names the access, where the CPU device can run it; "

@@ -409,9 +409,11 @@ bool pk_memory_is_device_only(const void *address, char *what, size_t what_bytes
     return device;
 }
 
-/* What has not been freed, one line each: at a reset and at the program's end. */
+/* What has not been freed, one line each: at a reset and at the program's end. After a fault nothing can be. */
 void pk_memory_report_leaks(void)
 {
+    if (pk_fault())
+        return;
     char text[320];
     pthread_mutex_lock(&memory_lock);
     for (size_t i = 0; i < n_ranges; ++i) {
