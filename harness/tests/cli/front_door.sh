@@ -35,6 +35,8 @@ lab run --help
 expect 0 'usage: ./lab run'
 lab demo --help
 expect 0 'usage: ./lab demo'
+lab watch 01 --quick --help
+expect 0 'usage: ./lab watch'
 # On a narrow terminal: the same words, in lines that it has room for.
 if command -v python3 >/dev/null; then
     output=$(python3 - "$root" "$repository/harness/tests" <<'CODE'
@@ -138,6 +140,9 @@ output=$(PK_BACKEND=cpu FAKE_CODE=77 PATH=$tools "$root/lab" run 01 2>&1)
 code=$?
 expect 77 'pk-lab run 01'
 [[ $output == 'pk-lab run 01' ]] || fail 'a build that is up to date is not quiet'
+
+lab --backend=cpu run 01 --help
+expect 0 'pk-lab run 01 --help'
 
 # Whoever comes second waits; through a link it is the same; a copy is built anew, and runs its own programs.
 # The first has the lock until the second has said that it waits, or for a minute.
