@@ -148,6 +148,25 @@ function(pk_add_lab_program program)
     pk_lab_target(${program})
 endfunction()
 
+# pk_add_text_of_rungs(07 [LIBRARIES pk_judge...]): lab07_text, whose main is text.c and whose rungs are the student's,
+# and lab07_text_solution, with the solution's. Their objects are those of lab07_optimized and lab07_solution.
+function(pk_add_text_of_rungs number)
+    cmake_parse_arguments(PARSE_ARGV 1 PK_TEXT "" "" "LIBRARIES")
+    set(lab lab${number})
+    set(roles optimized)
+    if(PK_LAB_IS_WHOLE)
+        list(APPEND roles solution)
+    endif()
+    foreach(role IN LISTS roles)
+        string(REPLACE "_text_optimized" "_text" program ${lab}_text_${role})
+        add_executable(${program} text.c $<TARGET_OBJECTS:${lab}_given> $<TARGET_OBJECTS:${lab}_${role}>)
+        set_target_properties(${program} PROPERTIES LINKER_LANGUAGE ${PK_GPU_LANGUAGE})
+        target_include_directories(${program} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
+        target_link_libraries(${program} PRIVATE ${PK_TEXT_LIBRARIES} pk_prompt pk_harness)
+        pk_target_options(${program})
+    endforeach()
+endfunction()
+
 # What the program is told of its files (pk/program.h): which define variants, and the ladder's texts.
 function(pk_add_program_files program)
     set(sources)

@@ -58,7 +58,7 @@ typedef struct pk_prompt_lab {
     void (*close)(void *engine); /* NULL: nothing */
 } pk_prompt_lab;
 
-int pk_prompt_main(const pk_prompt_lab *lab, int argc, char **argv);
+int pk_prompt_main(const pk_prompt_lab *given, int argc, char **argv);
 
 /* For a lab's options and its notes: a number in a range; one of these names, from `first` on; a line on the standard
  * error, as the terminal has room. */

@@ -267,25 +267,17 @@ static void print_targets_of_run(const cli_lab *lab, bool checks, int argc, char
 
 static void print_targets_of_text(const cli_lab *lab, int argc, char **argv)
 {
-    if (cli_lab_has_text(lab))
-        printf("%s_text\n", lab->id);
+    char *target = cli_text_target(lab, argc, argv);
+    if (target)
+        puts(target);
+    free(target);
     if (cli_text_needs_python(lab, argc, argv))
         puts(NEEDS_PYTHON);
 }
 
-static bool any_has_text(const cli_labs *labs)
-{
-    bool any = false;
-    for (size_t i = 0; i < labs->count; i++)
-        any |= cli_lab_has_text(&labs->labs[i]);
-    return any;
-}
-
-static void print_targets_of_every(const cli_lab *lab, bool text)
+static void print_targets_of_every(const cli_lab *lab)
 {
     printf("%s_%s\n", lab->id, cli_has_solution(lab) ? "solution" : "optimized");
-    if (text && cli_lab_has_text(lab))
-        printf("%s_text\n", lab->id);
 }
 
 /* The judge, and what a submission's program has besides the submission's files, of every lab that may be graded. */
@@ -316,7 +308,10 @@ int cmd_targets(int argc, char **argv)
         puts(library);
     if (demo || !strcmp(command, "list"))
         for (size_t i = 0; i < labs.count; i++)
-            print_targets_of_every(&labs.labs[i], demo && !full);
+            print_targets_of_every(&labs.labs[i]);
+    const cli_lab *speaks = demo && !full ? cli_lab_that_speaks(&labs) : NULL;
+    if (speaks)
+        printf("%s_text\n", speaks->id);
     if (!strcmp(command, "grade"))
         print_targets_of_grade(&labs, argc - 2, argv + 2);
     bool profiles = !strcmp(command, "profile");
@@ -329,7 +324,7 @@ int cmd_targets(int argc, char **argv)
         print_targets_of_text(lab, argc - 3, argv + 3);
     else if (lab)
         print_targets_of_run(lab, !strcmp(command, "check"), argc - 3, argv + 3);
-    if (cli_model_needs_python(argc - 1, argv + 1) || (demo && !full && any_has_text(&labs)))
+    if (cli_model_needs_python(argc - 1, argv + 1) || speaks)
         puts(NEEDS_PYTHON);
     cli_labs_free(&labs);
     return 0;

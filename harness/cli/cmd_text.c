@@ -12,21 +12,28 @@
 
 typedef struct text_request {
     const char *prompt, *ids, *model; /* NULL: not given */
-    bool chat, help;
+    bool chat, help, solution;
     char **rest; /* the other words, which are the program's */
     size_t rest_count;
 } text_request;
 
+static bool has_source(const cli_lab *lab, const char *file)
+{
+    char *path = cli_format("%s/labs/%s/%s", cli_source(), lab->name, file);
+    const bool has = cli_exists(path);
+    free(path);
+    return has;
+}
+
 bool cli_lab_has_text(const cli_lab *lab)
 {
-    static const char *const sources[] = {"text.cu", "text.c"};
-    bool has = false;
-    for (size_t i = 0; i < 2; i++) {
-        char *path = cli_format("%s/labs/%s/%s", cli_source(), lab->name, sources[i]);
-        has |= cli_exists(path);
-        free(path);
-    }
-    return has;
+    return has_source(lab, "text.cu") || has_source(lab, "text.c");
+}
+
+/* Does a rung of the ladder make the text, the student's or the solution's? Else there are kernels of its own. */
+static bool is_of_rungs(const cli_lab *lab)
+{
+    return !has_source(lab, "text.cu");
 }
 
 /* ---- the command line ---- */
@@ -82,6 +89,8 @@ static pk_status read_request(text_request *request, int argc, char **argv)
             *place = apart ? argv[++i] : strchr(argv[i], '=') + 1;
         } else if (!strcmp(argv[i], "--chat")) {
             request->chat = true;
+        } else if (!strcmp(argv[i], "--solution")) {
+            request->solution = true;
         } else {
             request->help |= !strcmp(argv[i], "--help");
             request->rest[request->rest_count++] = argv[i];
@@ -99,11 +108,27 @@ static const char *model_of(const text_request *request)
     return request->model ? request->model : DEFAULT_MODEL;
 }
 
+/* Is there what --solution asks for? */
+static pk_status check_solution(const cli_lab *lab, const text_request *request)
+{
+    if (!request->solution)
+        return PK_OK;
+    if (!is_of_rungs(lab))
+        return pk_fail(PK_USAGE,
+                       "lab %s's text is made by what is given, and not by your program: leave out --solution",
+                       lab->number);
+    return cli_has_solution(lab) ? PK_OK
+                                 : pk_fail(PK_USAGE,
+                                           "there is no solution of lab %s here, as in a course pack; your own "
+                                           "program: leave out --solution",
+                                           lab->number);
+}
+
 bool cli_text_needs_python(const cli_lab *lab, int argc, char **argv)
 {
     text_request request;
-    const bool asks =
-        read_request(&request, argc, argv) == PK_OK && request.prompt && !request.help && cli_lab_has_text(lab);
+    const bool asks = read_request(&request, argc, argv) == PK_OK && request.prompt && !request.help &&
+                      cli_lab_has_text(lab) && check_solution(lab, &request) == PK_OK;
     char *folder = asks ? cli_model_folder(model_of(&request)) : NULL;
     const bool needs = folder && cli_is_folder(folder);
     free(folder);
@@ -216,25 +241,40 @@ static int run_program(const char *program, const text_request *request, const c
     return code;
 }
 
+static char *program_name(const cli_lab *lab, const text_request *request)
+{
+    return cli_format("%s_text%s", lab->id, request->solution ? "_solution" : "");
+}
+
 /* *code: the program's. A status other than PK_OK: it was not started. */
 static pk_status decode(const cli_lab *lab, const text_request *request, int *code)
 {
     if (!cli_lab_has_text(lab))
         return pk_fail(PK_USAGE, "lab %s decodes no text; leave out --prompt and --prompt-ids", lab->number);
-    char *program = cli_format("%s/bin/%s_text", cli_build(), lab->id);
+    char *name = program_name(lab, request), *program = cli_format("%s/bin/%s", cli_build(), name);
     char *folder = cli_model_folder(model_of(request)), *ids = NULL;
     const bool is_here = folder && cli_is_folder(folder);
-    pk_status status = PK_OK;
-    if (access(program, X_OK) != 0)
+    pk_status status = check_solution(lab, request);
+    if (status == PK_OK && access(program, X_OK) != 0)
         status = pk_fail(PK_USAGE, "%s is not built; ./lab run %s --prompt=... builds it", program, lab->number);
-    else if (request->prompt && !request->help)
+    if (status == PK_OK && request->prompt && !request->help)
         status = is_here ? ids_of(request, folder, &ids) : no_such_model(model_of(request));
     if (status == PK_OK)
         *code = run_program(program, request, folder ? folder : model_of(request), ids ? ids : request->ids);
     free(ids);
     free(folder);
     free(program);
+    free(name);
     return status;
+}
+
+char *cli_text_target(const cli_lab *lab, int argc, char **argv)
+{
+    text_request request;
+    const bool asks =
+        read_request(&request, argc, argv) == PK_OK && cli_lab_has_text(lab) && check_solution(lab, &request) == PK_OK;
+    free(request.rest);
+    return asks ? program_name(lab, &request) : NULL;
 }
 
 int cmd_text(int argc, char **argv)
@@ -256,16 +296,20 @@ int cmd_text(int argc, char **argv)
 
 /* ---- demo ---- */
 
-static const cli_lab *first_with_text(const cli_labs *labs)
+const cli_lab *cli_lab_that_speaks(const cli_labs *labs)
 {
-    for (size_t i = 0; i < labs->count; i++) {
-        char *program = cli_format("%s/bin/%s_text", cli_build(), labs->labs[i].id);
-        const bool built = cli_lab_has_text(&labs->labs[i]) && access(program, X_OK) == 0;
-        free(program);
-        if (built)
+    for (size_t i = 0; i < labs->count; i++)
+        if (cli_lab_has_text(&labs->labs[i]) && !is_of_rungs(&labs->labs[i]))
             return &labs->labs[i];
-    }
     return NULL;
+}
+
+static bool is_built(const cli_lab *lab)
+{
+    char *program = cli_format("%s/bin/%s_text", cli_build(), lab->id);
+    const bool built = access(program, X_OK) == 0;
+    free(program);
+    return built;
 }
 
 /* True when the model is here, afterwards. */
@@ -284,8 +328,8 @@ static bool fetch(const char *model)
 
 int cli_demonstrate_text(const cli_labs *labs)
 {
-    const cli_lab *lab = first_with_text(labs);
-    if (!lab)
+    const cli_lab *lab = cli_lab_that_speaks(labs);
+    if (!lab || !is_built(lab))
         return 0;
     static char model[] = "--model=" DEFAULT_MODEL;
     static char prompt[] = "--prompt=What is a GPU?";

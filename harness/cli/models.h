@@ -36,10 +36,16 @@ bool cli_wants_text(int argc, char **argv);
 /* Must a prompt in it be turned into tokens, and can it be, as far as models and labs go? */
 bool cli_text_needs_python(const cli_lab *lab, int argc, char **argv);
 
+/* What has to be built for it: lab04_text, of --solution lab07_text_solution; NULL: nothing. The caller frees it. */
+char *cli_text_target(const cli_lab *lab, int argc, char **argv);
+
+/* The lab whose text `demo` shows: the first whose program is all given; NULL: none has one. */
+const cli_lab *cli_lab_that_speaks(const cli_labs *labs);
+
 /* `run NN --prompt...`; argv[0] is "run". */
 int cmd_text(int argc, char **argv);
 
-/* At the end of `demo`: a real model speaks in the first lab that has such a program; nothing where none has. Fetches
+/* At the end of `demo`: a real model speaks in that lab; nothing where there is none. Fetches
  * the model if it can, and says so where it cannot. The exit code of what was run. */
 int cli_demonstrate_text(const cli_labs *labs);
 

@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "pk/steps.h"
-
 enum { MAX_TOKENS_KEPT = 256 }; /* a repetition */
 
 pk_status pk_contender_init(pk_contender *contender, pk_bench *bench, const pk_variant *variant, size_t result)
@@ -20,28 +18,28 @@ pk_status pk_contender_init(pk_contender *contender, pk_bench *bench, const pk_v
     return contender->run.token_us ? PK_OK : pk_out_of_memory(bench->lab->id);
 }
 
-/* Say which step of the variant is the first that is open: the one that called pk_todo may be a later one, since a step
- * in a kernel cannot call it. */
-static void say_first_open_step(const pk_report *report, pk_run *run)
+pk_status pk_find_open_step(pk_run *run, const pk_source *sources, size_t count)
 {
-    pk_steps steps = pk_find_steps(report->ladder_sources, report->ladder_source_count);
+    pk_steps steps = pk_find_steps(sources, count);
     const pk_step *first = NULL;
+    pk_status status = PK_OK;
     for (size_t i = 0; i < steps.count && !first; i++)
         if (steps.steps[i].open && pk_step_is_of(&steps.steps[i], run->variant->name))
             first = &steps.steps[i];
     if (first)
-        (void)pk_todo(run, first->id);
+        status = pk_todo(run, first->id);
     if (first && first->todo_left)
-        (void)pk_fail(PK_TODO,
-                      "step %s has code, and its pk_todo line still: delete that line when the code is complete",
-                      first->id);
+        status =
+            pk_fail(PK_TODO, "step %s has code, and its pk_todo line still: delete that line when the code is complete",
+                    first->id);
     pk_steps_free(&steps);
+    return status;
 }
 
 void pk_contender_fail(pk_report *report, pk_contender *contender, pk_status status)
 {
     if (status == PK_TODO)
-        say_first_open_step(report, &contender->run);
+        (void)pk_find_open_step(&contender->run, report->ladder_sources, report->ladder_source_count);
     pk_result *result = &report->results[contender->result];
     contender->active = false;
     result->status = status;

@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "pk/result.h"
+#include "pk/steps.h"
 #include "run.h"
 
 enum { PK_MAX_CONTENDERS = 32 };
@@ -23,6 +24,10 @@ typedef struct pk_contender {
 
 /* For the report's result of that index. PK_FAULT when memory is out. */
 pk_status pk_contender_init(pk_contender *contender, pk_bench *bench, const pk_variant *variant, size_t result);
+
+/* PK_TODO: the first of the variant's steps that is open, in the texts of its program's ladder. The one that called
+ * pk_todo may be a later one, since a step in a kernel cannot call it. */
+pk_status pk_find_open_step(pk_run *run, const pk_source *sources, size_t count);
 
 /* The contender leaves the race with `status` and the text of the last failure. */
 void pk_contender_fail(pk_report *report, pk_contender *contender, pk_status status);

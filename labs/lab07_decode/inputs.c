@@ -68,10 +68,8 @@ void lab07_teardown(pk_run *run)
         pk_run_set_reference(run, NULL);
     }
     if (lab) {
-        pk_device_free_mapped(lab->waits);
-        pk_device_free_mapped(lab->posts);
-        free(lab->heard);
-        pk_device_free(lab->arrivals);
+        lab07_close_waits(lab);
+        lab07_close_posts(lab);
         pk_decoder_close(&lab->decoder);
         free(lab);
         pk_run_set_lab_data(run, NULL);
@@ -138,6 +136,17 @@ static pk_status allocate_host(const lab07 *lab, lab07_expected *host)
     return pk_device_alloc(&host->kept_cache, host->cache_bytes);
 }
 
+void lab07_take_sizes(const pk_run *run, lab07 *lab)
+{
+    lab->how.fused = true;
+    lab->blocks = lab07_knob(run, "blocks");
+    lab->consumers = lab07_knob(run, "consumers");
+    lab->ring_bytes = KB * lab07_knob(run, "ring");
+    lab->chunk_bytes = KB * lab07_knob(run, "chunk");
+    lab->in_flight_bytes = KB * lab07_knob(run, "in-flight");
+    lab->share_keys = lab07_knob(run, "share-keys");
+}
+
 pk_status lab07_setup(pk_run *run)
 {
     lab07 *lab = calloc(1, sizeof *lab);
@@ -148,15 +157,9 @@ pk_status lab07_setup(pk_run *run)
         return pk_out_of_memory("lab07");
     lab->position = lab07_knob(run, "position");
     lab->tokens = lab07_knob(run, "tokens");
-    lab->blocks = lab07_knob(run, "blocks");
-    lab->how.fused = true;
-    lab->consumers = lab07_knob(run, "consumers");
-    lab->ring_bytes = KB * lab07_knob(run, "ring");
-    lab->chunk_bytes = KB * lab07_knob(run, "chunk");
-    lab->in_flight_bytes = KB * lab07_knob(run, "in-flight");
+    lab07_take_sizes(run, lab);
     lab->stamps = lab07_knob(run, "stamps");
     lab->stop_after = lab07_knob(run, "stop-after");
-    lab->share_keys = lab07_knob(run, "share-keys");
     pk_status status = open_decoder(run, lab, host);
     if (status == PK_OK)
         status = allocate_host(lab, host);
@@ -221,7 +224,7 @@ pk_status lab07_reset(pk_run *run)
     lab07_clear_posts(lab);
     pk_status status = pk_device_fill(d->arrivals, 0, (size_t)(d->config.heads + 1) * sizeof(unsigned), stream);
     if (status == PK_OK)
-        status = pk_device_upload(lab->arrivals, &lab->meeting, sizeof lab->meeting, stream);
+        status = lab07_clear_waits(lab, stream);
     if (status == PK_OK)
         status = pk_device_copy(d->layer[0].k_cache, host->kept_cache, host->cache_bytes, stream);
     return status == PK_OK ? pk_device_upload(d->state, &state, sizeof state, stream) : status;

@@ -47,6 +47,9 @@ typedef struct lab07_kernel_run {
 } lab07_kernel_run;
 enum { LAB07_MOST_RUNS = 32 }; /* that are prepared together; of more no waits are told */
 
+/* False: no further token is wanted. On the thread that hears it. */
+typedef bool lab07_listener(void *listens, int token);
+
 typedef struct lab07 {
     pk_decoder decoder;
     pk_decode_how how;         /* fused */
@@ -63,8 +66,11 @@ typedef struct lab07 {
     void *posts_device;        /* the same memory, for kernels; behind the posts the word that stops */
     int stop_after;            /* the host wants no further token when it has heard so many; 0: it wants all */
     int *heard;                /* host: [tokens]: of the words, in their order */
-    int heard_count;           /* -1: the variant posts nothing */
-    int consumers;             /* warps of a block that compute, beside the one that copies ahead */
+    int heard_count;           /* steps whose words were heard, and those before them; -1: the variant posts nothing */
+    int begins;                /* at this step: those before it were chosen otherwise, by a prefill */
+    lab07_listener *listener;  /* told of each token as it is heard; NULL: nobody */
+    void *listens;
+    int consumers; /* warps of a block that compute, beside the one that copies ahead */
     int ring_bytes, chunk_bytes, in_flight_bytes;
     bool stamps;    /* the last step's phases note when they begin and end, in each block */
     int share_keys; /* keys that a block is to have at least, where they are spread over blocks */

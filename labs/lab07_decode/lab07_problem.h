@@ -83,11 +83,15 @@ pk_status lab07_setup(pk_run *run);
 pk_status lab07_fill(pk_run *run, uint64_t seed);
 pk_status lab07_reset(pk_run *run);
 void lab07_teardown(pk_run *run);
+void lab07_take_sizes(const pk_run *run, lab07 *lab); /* how a step is to be done: of the knobs */
 
 /* waits.c */
 pk_status lab07_open_waits(const pk_run *run, lab07 *lab);
-pk_status lab07_open_posts(lab07 *lab); /* and lab07_teardown closes them */
-void lab07_clear_posts(lab07 *lab);     /* before a repetition */
+void lab07_close_waits(lab07 *lab);
+pk_status lab07_clear_waits(const lab07 *lab, void *stream); /* before a repetition, in stream order */
+pk_status lab07_open_posts(lab07 *lab);
+void lab07_close_posts(lab07 *lab);
+void lab07_clear_posts(lab07 *lab); /* before a repetition */
 void lab07_describe_stall(const pk_run *run, char *text, size_t bytes);
 
 /* judge.c */

@@ -27,6 +27,17 @@ pk_status lab07_open_waits(const pk_run *run, lab07 *lab)
     return status;
 }
 
+void lab07_close_waits(lab07 *lab)
+{
+    pk_device_free_mapped(lab->waits);
+    pk_device_free(lab->arrivals);
+}
+
+pk_status lab07_clear_waits(const lab07 *lab, void *stream)
+{
+    return pk_device_upload(lab->arrivals, &lab->meeting, sizeof lab->meeting, stream);
+}
+
 /* ---- tokens that a kernel posts ---- */
 
 pk_status lab07_open_posts(lab07 *lab)
@@ -43,6 +54,12 @@ pk_status lab07_open_posts(lab07 *lab)
     lab->posts_device = device;
     lab->stop = (unsigned *)(lab->posts + words);
     return PK_OK;
+}
+
+void lab07_close_posts(lab07 *lab)
+{
+    pk_device_free_mapped(lab->posts);
+    free(lab->heard);
 }
 
 void lab07_clear_posts(lab07 *lab)

@@ -168,6 +168,31 @@ expect_error '--chat is for a prompt in letters'
 run run 02 --prompt
 expect_error '--prompt needs a value'
 
+# Whose rungs make the text: where there are no kernels of its own, the student's or the solution's.
+run run 02 --prompt-ids=1 --solution
+expect_error "lab 02's text is made by what is given, and not by your program: leave out --solution"
+mkdir "$PK_LAB_SOURCE/labs/lab03_third" "$PK_LAB_SOURCE/solutions/lab03_third"
+: >"$PK_LAB_SOURCE/labs/lab03_third/text.c"
+cp "$PK_LAB_SOURCE"/labs/lab01_first/optimized.cu "$PK_LAB_SOURCE/labs/lab03_third/"
+cp "$PK_LAB_BUILD/bin/lab02_text" "$PK_LAB_BUILD/bin/lab03_text"
+run run 03 --prompt-ids=1 --solution
+expect_error 'there is no solution of lab 03 here'
+cp "$PK_LAB_SOURCE"/solutions/lab01_first/optimized.cu "$PK_LAB_SOURCE/solutions/lab03_third/"
+run run 03 --prompt-ids=1 --solution
+expect_error 'lab03_text_solution is not built'
+cp "$PK_LAB_BUILD/bin/lab02_text" "$PK_LAB_BUILD/bin/lab03_text_solution"
+run run 03 --prompt-ids=1 --solution --tokens=3
+expect 0 '[lab03_text_solution]' '[--prompt-ids=1] [--tokens=3]'
+run run 03 --prompt-ids=1
+expect 0 '[lab03_text]'
+for words in '--solution --prompt-ids=1:lab03_text_solution' '--prompt-ids=1:lab03_text' \
+    '--prompt=x --solution:lab03_text_solution @python'; do
+    # shellcheck disable=SC2086 # its words
+    run targets run 03 ${words%:*}
+    [[ $(flat) == "${words#*:} " ]] || fail "for '${words%:*}' not '${words#*:}'"
+done
+rm -r "$PK_LAB_SOURCE"/{labs,solutions}/lab03_third
+
 # ---- what ./lab has to prepare ----
 while IFS=: read -r command wanted; do
     read -ra words <<<"$command"
@@ -178,6 +203,7 @@ run 02 --prompt=x:lab02_text @python
 run 02 --prompt=x --model=none:lab02_text
 run 02 --prompt=x --model=/none:lab02_text
 run 02 --prompt=x --help:lab02_text
+run 02 --prompt=x --solution:
 run 02 --prompt-ids=1:lab02_text
 run 02 --tokens=1:lab02_optimized
 check 02:lab02_optimized
