@@ -267,6 +267,7 @@ static void set_defaults(pk_options *options, const pk_lab *lab)
     for (size_t i = 0; i < lab->knob_count; i++)
         if (!options->knob_given[i])
             options->knobs[i] = options->quick ? lab->knobs[i].quick : lab->knobs[i].value;
+    options->slow = ON_CPU_DEVICE && lab->slow_on_cpu && !options->quick;
     options->awkward |= options->timing;
     if (options->watchdog_s <= 0)
         options->watchdog_s = options->quick ? 10 : 60;

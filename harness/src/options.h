@@ -16,6 +16,7 @@ typedef struct pk_options {
     uint64_t seed;
     bool quick, timing, check, cold, list;
     bool print_plan; /* what variants plan is printed, and nothing timed */
+    bool slow;       /* such sizes take minutes here */
     bool awkward;    /* verify the lab's awkward sizes too: with timing, or asked for */
     pk_sweep_mode sweep;
     double time_limit_s; /* for each point, all variants together */

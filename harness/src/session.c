@@ -658,7 +658,11 @@ static int run_session(const pk_lab *lab, int argc, char **argv)
     if (!s->reserve)
         return report_error(&s->report, pk_out_of_memory(lab->id));
     /* Before the device: its runtime's threads must inherit the blocked signals. */
-    const pk_watchdog_calls calls = {.give_up = give_up, .describe = pk_repetition_describe};
+    const pk_watchdog_calls calls = {
+        .give_up = give_up,
+        .describe = pk_repetition_describe,
+        .slow = s->options.slow ? "the default sizes are for a GPU and may take minutes here: --quick takes seconds"
+                                : NULL};
     status = pk_watchdog_start(s->options.watchdog_s, &calls);
     if (status == PK_OK)
         status = pk_machine_open(&s->report, &s->stream);

@@ -21,6 +21,7 @@ enum {
 };
 
 static const double SAY_AFTER_US = 3e6;
+static const double SAY_SLOW_AFTER_US = 1e7;
 static const double LOOK_AFTER_US = 5e5; /* reading the schedule takes processor time, and most spells are shorter */
 
 static struct {
@@ -121,6 +122,15 @@ static void say_quiet(const quiet *q, double *said_since)
     pthread_mutex_unlock(&watchdog.lock);
 }
 
+/* Once, on standard error: what would be quicker. */
+static void say_slow(double since_us)
+{
+    if (!watchdog.calls.slow || pk_now_us() - since_us < SAY_SLOW_AFTER_US)
+        return;
+    (void)fprintf(stderr, "%s\n", watchdog.calls.slow);
+    watchdog.calls.slow = NULL;
+}
+
 static void end_hung(double quiet_s)
 {
     char how[64], text[3136];
@@ -145,7 +155,8 @@ static void *watch(void *unused)
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGTERM);
     double interrupted_at = 0, said_since = 0;
-    quiet q = {.looked_us = pk_now_us()};
+    const double began_us = pk_now_us();
+    quiet q = {.looked_us = began_us};
     while (!atomic_load_explicit(&watchdog.stop, memory_order_acquire)) {
         const struct timespec poll = {0, POLL_MS * 1000000L};
         int signal_number = sigtimedwait(&signals, NULL, &poll);
@@ -163,6 +174,7 @@ static void *watch(void *unused)
             end_interrupted("interrupted while the device was busy");
         count_quiet(&q);
         say_quiet(&q, &said_since);
+        say_slow(began_us);
         if (watchdog.limit_us > 0 && q.us > watchdog.limit_us)
             end_hung(q.us / 1e6);
     }

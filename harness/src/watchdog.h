@@ -10,6 +10,7 @@
 typedef struct pk_watchdog_calls {                    /* all on the watchdog's thread */
     void (*give_up)(pk_status why, const char *text); /* ends the process */
     void (*describe)(char *text, size_t bytes);       /* what the work that hangs holds; "" when that is not known */
+    const char *slow;                                 /* a line for a run that lasts long; NULL: none */
 } pk_watchdog_calls;
 
 /* Start the thread that owns SIGINT and SIGTERM. Before any other thread starts, so that all inherit the mask. */
