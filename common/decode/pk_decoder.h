@@ -197,6 +197,7 @@ struct pk_step_kernel;
 typedef struct pk_decode_how {
     bool fused; /* norm into the projection, rotation, append, activation and residual into its end */
     bool pdl;   /* programmatic dependent launches (PK_NEED_PDL) */
+    bool holds; /* in a full cache's last position a step follows the other: its key and value in place of the last */
     /* NULL, or what launches the matrix-vector kernels instead, with the grid and block given. */
     pk_status (*matvec)(const pk_matvec *matvec, unsigned blocks, unsigned threads, void *stream);
     /* NULL, or what is told each kernel of a fused step in place of its launch (pk_step.cuh), with `context`. */

@@ -384,6 +384,7 @@ static pk_status launch_choose(const pk_decoder *d, pk_decode_at at, const pk_de
     a.tokens = d->tokens;
     a.steps = d->shape.steps;
     a.capacity = d->shape.capacity;
+    a.holds = how->holds;
     a.best = d->best;
     a.arrivals = d->arrivals + d->config.heads;
     a.top_k = d->sampling.top_k;

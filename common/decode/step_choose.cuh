@@ -12,10 +12,10 @@ typedef struct choose_args {
     pk_decode_at at;
     const float *logits; /* [logit_rows][vocab] */
     int logit_rows, vocab;
-    int *tokens; /* [steps] */
-    int steps, capacity;
-    float *best;        /* [blocks][top_k][2] */
-    unsigned *arrivals; /* [1] */
+    int *tokens;                /* [steps] */
+    int steps, capacity, holds; /* holds: behind a full cache's last position comes that position again */
+    float *best;                /* [blocks][top_k][2] */
+    unsigned *arrivals;         /* [1] */
     int top_k;
     float temperature;
     uint64_t seed;
@@ -113,7 +113,7 @@ static __device__ inline void put_fault(pk_decode_state *state, int fault)
 static __device__ inline void move_on(const choose_args *a, int token, int step)
 {
     pk_decode_state *const state = a->at.state;
-    const int position = pk_at_position(&a->at) + 1;
+    const int next = pk_at_position(&a->at) + 1, position = a->holds && next == a->capacity ? next - 1 : next;
     state->step = step + 1;
     state->position = position;
     int done = state->done != 0 || step + 1 >= state->limit || state->fault != 0;

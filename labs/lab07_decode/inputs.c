@@ -19,7 +19,7 @@ static int positions(const pk_run *run)
 static int capacity(const pk_run *run)
 {
     const int given = lab07_knob(run, "capacity");
-    return given ? given : positions(run);
+    return given ? given : lab07_knob(run, "hold") ? lab07_knob(run, "position") + 1 : positions(run);
 }
 
 pk_status lab07_validate(const pk_run *run)
@@ -28,7 +28,12 @@ pk_status lab07_validate(const pk_run *run)
     pk_status status = lab07_model(run, &config);
     if (status != PK_OK)
         return status;
-    if (capacity(run) < positions(run))
+    if (lab07_knob(run, "hold") && capacity(run) <= lab07_knob(run, "position"))
+        return pk_fail(PK_USAGE,
+                       "lab07: %d positions are given, and a cache of %d has none for a step to stay at: raise "
+                       "--capacity or leave it out",
+                       lab07_knob(run, "position"), capacity(run));
+    if (!lab07_knob(run, "hold") && capacity(run) < positions(run))
         return pk_fail(PK_USAGE,
                        "lab07: the cache is full after %d positions, and those given and the tokens to decode are %d: "
                        "raise --capacity or leave it out (docs/troubleshooting.md#cache-full)",
@@ -158,6 +163,7 @@ pk_status lab07_setup(pk_run *run)
     lab->position = lab07_knob(run, "position");
     lab->tokens = lab07_knob(run, "tokens");
     lab07_take_sizes(run, lab);
+    lab->how.holds = lab07_knob(run, "hold");
     lab->stamps = lab07_knob(run, "stamps");
     lab->stop_after = lab07_knob(run, "stop-after");
     pk_status status = open_decoder(run, lab, host);
@@ -217,12 +223,16 @@ pk_status lab07_fill(pk_run *run, uint64_t seed)
 pk_status lab07_reset(pk_run *run)
 {
     lab07 *lab = pk_run_lab_data(run);
-    const lab07_expected *host = pk_run_reference(run);
+    lab07_expected *host = pk_run_reference(run);
     const pk_decoder *d = &lab->decoder;
     void *stream = pk_run_stream(run);
     const pk_decode_state state = {.position = lab->position, .token = host->first_token, .limit = lab->tokens};
+    size_t all_bytes;
     lab07_clear_posts(lab);
-    pk_status status = pk_device_fill(d->arrivals, 0, (size_t)(d->config.heads + 1) * sizeof(unsigned), stream);
+    pk_status status = pk_device_memory(&host->free_bytes, &all_bytes);
+    if (status != PK_OK)
+        return status;
+    status = pk_device_fill(d->arrivals, 0, (size_t)(d->config.heads + 1) * sizeof(unsigned), stream);
     if (status == PK_OK)
         status = lab07_clear_waits(lab, stream);
     if (status == PK_OK)

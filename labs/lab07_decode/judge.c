@@ -11,6 +11,8 @@
 
 #include "lab07_problem.h"
 
+enum { MOST_APART = 8 /* steps that are judged by themselves */ };
+
 /* In which order a variant's sums are made. */
 static int sums_of(const char *variant)
 {
@@ -35,38 +37,76 @@ static pk_decoded decoded(const lab07 *lab, int steps, const int *tokens, const 
 
 /* ---- the model in double ---- */
 
-/* How many steps there is time for. None: there are rungs of the same sums, whose bits are compared, and the measure
- * steps-in-double says that nothing else was. */
-static int steps_judged(const pk_run *run, const lab07 *lab, const pk_decoded *got)
+/* Which steps the model in double judges. */
+typedef struct sample {
+    int first, steps;
+    bool apart; /* each behind the given keys alone: steps that stay where the first one was */
+} sample;
+
+static double flops_of(const lab07 *lab, sample s)
+{
+    const double steps = s.steps, each = pk_judge_flops(&lab->decoder.config, 1, lab->position, 1);
+    return s.apart ? steps * each : pk_judge_flops(&lab->decoder.config, steps, steps * lab->position, steps);
+}
+
+/* As many as there is time for: the first ones, or, where none depends on keys of those before, of the last ones some.
+ * Steps that stay at a position where others were before are left to the bits of other rungs. None at all: likewise,
+ * and the measure steps-in-double says that nothing else was. */
+static sample steps_judged(const pk_run *run, const lab07 *lab, const pk_decoded *got)
 {
     const double budget = pk_judge_most_flops(pk_run_device(run)->is_gpu);
-    int steps = 0;
-    while (pk_judge_first_kept(got) == 0 && steps < got->steps &&
-           pk_judge_flops(&lab->decoder.config, steps + 1, (steps + 1.0) * lab->position, steps + 1) <= budget)
-        steps++;
-    return steps;
+    const int kept = pk_judge_first_kept(got), room = lab->decoder.shape.capacity - lab->position;
+    sample s = {.first = 0, .steps = 0, .apart = lab->how.holds && room == 1};
+    const int most = s.apart             ? (got->steps - kept < MOST_APART ? got->steps - kept : MOST_APART)
+                     : kept > 0          ? 0
+                     : got->steps < room ? got->steps
+                                         : room;
+    for (sample more = s; more.steps++ < most && flops_of(lab, more) <= budget;)
+        s.steps = more.steps;
+    s.first = s.apart ? got->steps - s.steps : 0;
+    return s;
+}
+
+/* What step `step` took in. */
+static int token_in(const lab07_expected *host, int step)
+{
+    return step == 0 ? host->first_token : host->tokens[step - 1];
 }
 
 /* Is what was computed that of these tokens? */
-static bool is_of(const lab07_double *model, int judged, int first_token, const int *tokens)
+static bool is_of(const lab07_expected *host, sample s)
 {
-    return model->judged >= judged && model->tokens[0] == first_token &&
-           memcmp(model->tokens + 1, tokens, (size_t)(judged - 1) * sizeof *tokens) == 0;
+    int step = 0;
+    while (step < s.steps && step < host->model.judged && host->model.tokens[step] == token_in(host, s.first + step))
+        step++;
+    return step == s.steps;
+}
+
+/* Logits of the sample's steps, [steps][vocab], behind the tokens that the model in double has. */
+static pk_status in_double(const pk_model *model, const pk_reference_cache *cache, const int *tokens, sample s,
+                           int passes, double *logits, double *bound)
+{
+    const int at_once = s.apart ? 1 : s.steps;
+    pk_status status = PK_OK;
+    for (int i = 0; i < s.steps && status == PK_OK; i += at_once)
+        status = pk_reference_bounds_after(model, cache, tokens + i, (size_t)at_once, passes, 1,
+                                           logits + (size_t)i * (size_t)model->config.vocab, bound + i);
+    return status;
 }
 
 /* How far the blocks' model is from the bf16 one that it was made of, behind the same tokens: both in double. */
-static pk_status compare_weights(const lab07 *lab, const pk_reference_cache *cache, size_t steps, lab07_double *m)
+static pk_status compare_weights(const lab07 *lab, const pk_reference_cache *cache, sample s, lab07_double *m)
 {
     const pk_model *model;
     const pk_model_config *config = &lab->decoder.config;
-    const size_t vocab = (size_t)config->vocab;
+    const size_t vocab = (size_t)config->vocab, steps = (size_t)s.steps;
     double *want = malloc(steps * vocab * sizeof *want), *bound = malloc(steps * sizeof *bound);
     float *got = malloc(vocab * sizeof *got);
     pk_status status = want && bound && got ? PK_OK : pk_out_of_memory("lab07's reference");
     if (status == PK_OK)
         status = pk_judge_model(config, LAB07_WEIGHTS_SEED, &model);
     if (status == PK_OK)
-        status = pk_reference_bounds_after(model, cache, m->tokens, steps, 1, 1, want, bound);
+        status = in_double(model, cache, m->tokens, s, 1, want, bound);
     m->weights_l2 = m->weights_kl = 0;
     for (size_t step = 0; step < steps && got && status == PK_OK; step++) {
         for (size_t i = 0; i < vocab; i++)
@@ -80,12 +120,12 @@ static pk_status compare_weights(const lab07 *lab, const pk_reference_cache *cac
     return status;
 }
 
-static pk_status compute(const lab07 *lab, lab07_expected *host, int judged)
+static pk_status compute(const lab07 *lab, lab07_expected *host, sample s)
 {
     const pk_model *model;
     const pk_model_config *config = &lab->decoder.config;
     lab07_double *const m = &host->model;
-    const size_t steps = (size_t)judged;
+    const size_t steps = (size_t)s.steps;
     const pk_reference_cache cache = {.positions = (size_t)lab->position,
                                       .capacity = (size_t)lab->decoder.shape.capacity,
                                       .keys = host->keys,
@@ -97,33 +137,31 @@ static pk_status compute(const lab07 *lab, lab07_expected *host, int judged)
     m->bound = calloc(steps, sizeof *m->bound);
     if (!m->logits || !m->bound)
         return pk_out_of_memory("lab07's reference");
-    m->tokens[0] = host->first_token;
-    memcpy(m->tokens + 1, host->tokens, (steps - 1) * sizeof *m->tokens);
+    for (int i = 0; i < s.steps; i++)
+        m->tokens[i] = token_in(host, s.first + i);
     pk_status status = pk_judge_quant_model(config, LAB07_WEIGHTS_SEED, lab->decoder.shape.weights, &model);
     if (status == PK_OK)
-        status = pk_reference_bounds_after(model, &cache, m->tokens, steps, PK_JUDGE_PASSES, 1, m->logits, m->bound);
+        status = in_double(model, &cache, m->tokens, s, PK_JUDGE_PASSES, m->logits, m->bound);
     if (status == PK_OK && lab->decoder.shape.weights != PK_QUANT_BF16)
-        status = compare_weights(lab, &cache, steps, m);
-    m->judged = status == PK_OK ? judged : 0;
+        status = compare_weights(lab, &cache, s, m);
+    m->judged = status == PK_OK ? s.steps : 0;
     return status;
 }
 
 static pk_status check_near(pk_run *run, const lab07 *lab, lab07_expected *host, const pk_decoded *got,
                             pk_verdict *verdict, pk_drift *drift)
 {
-    const int judged = steps_judged(run, lab, got);
-    if (judged == 0)
-        return PK_OK;
-    if (!is_of(&host->model, judged, host->first_token, host->tokens)) {
-        pk_status status = compute(lab, host, judged);
+    const sample s = steps_judged(run, lab, got);
+    if (s.steps > 0 && !is_of(host, s)) {
+        pk_status status = compute(lab, host, s);
         if (status != PK_OK)
             return status;
     }
-    for (int step = 0; step < judged; step++) {
-        const double *want = host->model.logits + (size_t)step * (size_t)got->vocab;
-        if (!pk_judge_near(got, step, want, host->model.bound[step], verdict))
+    for (int i = 0; i < s.steps; i++) {
+        const double *want = host->model.logits + (size_t)i * (size_t)got->vocab;
+        if (!pk_judge_near(got, s.first + i, want, host->model.bound[i], verdict))
             break;
-        pk_judge_drift(got, step, want, drift);
+        pk_judge_drift(got, s.first + i, want, drift);
     }
     return PK_OK;
 }
@@ -183,12 +221,18 @@ static void check_heard(const lab07 *lab, int steps, const int *tokens, pk_verdi
                  lab->stop_after, lab->tokens);
 }
 
+static int position_behind(const lab07 *lab, int steps)
+{
+    const int last = lab->decoder.shape.capacity - 1, next = lab->position + steps;
+    return lab->how.holds && next > last ? last : next;
+}
+
 /* The state is where the steps have brought it, and without a fault: a step more than was asked for has no place for a
  * token, and shows here alone. */
 static void check_state(const lab07 *lab, int steps, const pk_decode_state *state, pk_verdict *verdict)
 {
     verdict->checked++;
-    if (state->step == steps && state->position == lab->position + state->step && state->fault == 0)
+    if (state->step == steps && state->position == position_behind(lab, state->step) && state->fault == 0)
         return;
     verdict->wrong = 1;
     verdict->first_wrong = (uint64_t)state->step;
@@ -204,22 +248,31 @@ static void check_state(const lab07 *lab, int steps, const pk_decode_state *stat
         snprintf(verdict->note, sizeof verdict->note,
                  "the state stands at step %d, position %d, and not at step %d, position %d: a step that was not made, "
                  "or that did not move it on",
-                 state->step, state->position, steps, lab->position + steps);
+                 state->step, state->position, steps, position_behind(lab, steps));
 }
 
 /* For `./lab gate`. A variant that gave the same bits as another has drifted as far as that one. */
 static void say_measures(pk_run *run, const lab07_expected *host, const pk_drift *drift)
 {
+    const lab07 *lab = lab07_of(run);
+    size_t free_bytes, all_bytes;
     pk_run_measure(run, "buffer-bytes", (double)host->decoder_bytes);
     pk_run_measure(run, "model-kv-bytes", (double)host->model_kv_bytes);
-    if (lab07_of(run)->heard_count >= 0)
-        pk_run_measure(run, "tokens-heard", lab07_of(run)->heard_count);
+    if (lab->heard_count >= 0)
+        pk_run_measure(run, "tokens-heard", lab->heard_count);
+    if (lab->tenth_us[0] > 0) {
+        pk_run_measure(run, "first-tenth-us", lab->tenth_us[0]);
+        pk_run_measure(run, "last-tenth-us", lab->tenth_us[1]);
+        pk_run_measure(run, "last-over-first-tenth", lab->tenth_us[1] / lab->tenth_us[0]);
+    }
+    if (pk_device_memory(&free_bytes, &all_bytes) == PK_OK)
+        pk_run_measure(run, "memory-grown", (double)host->free_bytes - (double)free_bytes);
     pk_run_measure(run, "steps-in-double", drift->steps);
     if (drift->steps == 0)
         return;
     pk_run_measure(run, "logits-l2", drift->l2);
     pk_run_measure(run, "logits-kl", drift->kl);
-    if (lab07_of(run)->decoder.shape.weights != PK_QUANT_BF16) {
+    if (lab->decoder.shape.weights != PK_QUANT_BF16) {
         pk_run_measure(run, "weights-l2", host->model.weights_l2);
         pk_run_measure(run, "weights-kl", host->model.weights_kl);
     }

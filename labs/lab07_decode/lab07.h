@@ -52,7 +52,7 @@ typedef bool lab07_listener(void *listens, int token);
 
 typedef struct lab07 {
     pk_decoder decoder;
-    pk_decode_how how;         /* fused */
+    pk_decode_how how;         /* fused; holds, as the run says */
     int position;              /* P: keys and values that are in the cache before step 0 */
     int tokens;                /* T: steps of a repetition */
     int launched;              /* kernels that a step launches when each is launched */
@@ -70,7 +70,8 @@ typedef struct lab07 {
     int begins;                /* at this step: those before it were chosen otherwise, by a prefill */
     lab07_listener *listener;  /* told of each token as it is heard; NULL: nobody */
     void *listens;
-    int consumers; /* warps of a block that compute, beside the one that copies ahead */
+    double tenth_us[2]; /* a token, as the host heard the first tenth and the last one; 0: they were too few */
+    int consumers;      /* warps of a block that compute, beside the one that copies ahead */
     int ring_bytes, chunk_bytes, in_flight_bytes;
     bool stamps;    /* the last step's phases note when they begin and end, in each block */
     int share_keys; /* keys that a block is to have at least, where they are spread over blocks */

@@ -22,6 +22,7 @@ enum {
     LAB07_KNOB_ENDS,
     LAB07_KNOB_STAMPS,
     LAB07_KNOB_WEIGHTS,
+    LAB07_KNOB_HOLD,
     LAB07_KNOBS
 };
 extern const pk_knob lab07_knobs[LAB07_KNOBS];
@@ -58,7 +59,7 @@ typedef struct lab07_seen { /* what the first judged variant of a kind of sums g
 /* The model in double behind the given keys and values, for one sequence of tokens. */
 typedef struct lab07_double {
     int judged;                    /* steps that there was time for; 0: not computed */
-    int *tokens;                   /* [steps]: that went in */
+    int *tokens;                   /* [judged]: that went in */
     double *logits;                /* [judged][vocab] */
     double *bound;                 /* [judged] */
     double weights_l2, weights_kl; /* of quantised weights: how far from the bf16 model's logits, the worst step */
@@ -70,9 +71,10 @@ typedef struct lab07_expected {
     uint16_t *cache;                 /* as the repetition begins: what is behind the given positions is NaN */
     const uint16_t **keys, **values; /* [layers], into it */
     size_t cache_bytes, decoder_bytes, model_kv_bytes;
-    void *kept_cache; /* device: the same */
-    int *tokens;      /* [steps] as downloaded */
-    float *logits;    /* [logit_rows][vocab] as downloaded */
+    size_t free_bytes; /* of device memory, when the repetition began */
+    void *kept_cache;  /* device: the same */
+    int *tokens;       /* [steps] as downloaded */
+    float *logits;     /* [logit_rows][vocab] as downloaded */
     lab07_seen seen[LAB07_SUMS];
     lab07_double model;
 } lab07_expected;

@@ -7,12 +7,14 @@
 /* X(MISTAKE, function, "variant", "summary") */
 #define MISTAKES(X)                                                                                                    \
     X(RIGHT, right, "kernel-right", "as it should be")                                                                 \
+    X(WRAPS, wraps, "kernel-wraps", "the same; the count of arrivals passes 2^32")                                     \
     X(NO_BARRIER, no_barrier, "no-barrier", "nobody waits at the barriers")                                            \
     X(ONE_MORE, one_more, "one-more", "a barrier waits for a block more than there are")                               \
     X(BLOCK_LOST, block_lost, "block-lost", "the last block of each kernel is not done")                               \
     X(OWN_BLOCK_ONLY, own_block_only, "own-block-only", "a block does one block of each kernel, and no more")          \
     X(STALE_POSITION, stale_position, "stale-position", "the first step's position in every step")                     \
     X(ATTENDS_EARLY, attends_early, "attends-early", "attention before the token's own key is there")                  \
+    X(MOVES_ON, moves_on, "moves-on", "a step that is to stay at its position moves on")                               \
     X(STEP_LOST, step_lost, "step-lost", "a launch too few")                                                           \
     X(STEP_TOO_MANY, step_too_many, "step-too-many", "a launch too many")                                              \
     X(NO_WAIT, no_wait, "no-wait", "nobody waits for the last launch")                                                 \
@@ -81,6 +83,9 @@ static pk_status prepare(pk_run *run, enum mistake planted)
     for (int k = 0; k < plan->count && planted == STALE_POSITION; k++)
         if (plan->told[k].kind == PK_STEP_ATTEND)
             plan->told[k].args.attend.at.position = lab->position;
+    for (int k = 0; k < plan->count && planted == MOVES_ON; k++)
+        if (plan->told[k].kind == PK_STEP_CHOOSE)
+            plan->told[k].args.choose.holds = 0;
     return lab07_kernel_send(run);
 }
 
@@ -91,9 +96,11 @@ static pk_status execute(pk_run *run)
     const unsigned barriers = (unsigned)(plan->count - 1) * (unsigned)plan->blocks;
     const int planted = plan->view.planted;
     const int steps = lab->tokens + (planted == STEP_LOST ? -1 : planted == STEP_TOO_MANY ? 1 : 0);
+    const unsigned before = planted == WRAPS ? 0u - barriers - 2u : 0u; /* in step 1 */
     lab07_kernel_view view = plan->view;
+    PK_TRY(pk_device_upload(lab->arrivals, &before, sizeof before, pk_run_stream(run)));
     for (int step = 0; step < steps; step++) {
-        view.arrived = (unsigned)step * barriers;
+        view.arrived = before + (unsigned)step * barriers;
         PK_LAUNCH_COOPERATIVE(decode_step, (unsigned)plan->blocks, (unsigned)plan->threads, 0, lab07_stream(run), view);
     }
     if (planted == ONE_ULP || planted == WRITES_NAN)

@@ -9,6 +9,7 @@
 /* X(MISTAKE, function, "variant", hand, "summary") */
 #define MISTAKES(X)                                                                                                    \
     X(AHEAD_RIGHT, ahead_right, "ring-ahead-right", BARRIER, "blocks meet behind every phase, as it should be")        \
+    X(AHEAD_WRAPS, ahead_wraps, "ring-ahead-wraps", BARRIER, "the same; the count of arrivals passes 2^32")            \
     X(FLAG_RIGHT, flag_right, "ring-flag-right", FLAG, "blocks wait for outputs, as it should be")                     \
     X(SPREAD_RIGHT, spread_right, "ring-spread-right", FLAG, "all blocks share the keys, as it should be")             \
     X(REVERSED, reversed, "ring-spread-reversed", FLAG, "parts put together from the last to the first")               \
@@ -41,11 +42,13 @@
 /* Those of a launch of many steps; likewise, without the hand. */
 #define MISTAKES_OF_MANY(X)                                                                                            \
     X(MANY_RIGHT, many_right, "ring-many-right", "all steps in one launch, as it should be")                           \
+    X(MANY_SLOW, many_slow, "ring-many-slow", "the same, and slow: all tokens take longer than the watchdog waits")    \
     X(MANY_KEPT, many_kept, "ring-many-kept", "candidates of the other set are left as they were")                     \
     X(MANY_OUTPUTS_KEPT, many_outputs_kept, "ring-many-outputs-kept", "outputs of the other set, likewise")            \
     X(MANY_STALE, many_stale, "ring-many-stale", "the token that came in is told, not the one that was chosen")        \
     X(MANY_SOME, many_some, "ring-many-some", "a block does not see that a step is the last one")                      \
     X(MANY_LOST, many_lost, "ring-many-lost", "a block's candidate is not handed over")                                \
+    X(MANY_LOST_LATE, many_lost_late, "ring-many-lost-late", "the same, in step 30")                                   \
     X(MANY_POST_EARLY, many_post_early, "ring-many-post-early", "the token that came in is posted")                    \
     X(MANY_POST_LOST, many_post_lost, "ring-many-post-lost", "step 1's token is not posted")                           \
     X(MANY_POST_LATE, many_post_late, "ring-many-post-late", "nothing is posted before the last step")                 \
@@ -211,7 +214,8 @@ static __device__ inline void hand_candidate(const lab07_ring_view *v, const lab
         (void)pk_load_relaxed_device(v->arrivals); /* late, so that block 0 looks before */
     if (v->planted != MANY_KEPT)
         pk_store_relaxed_device(lab07_candidates(v, b, (int)blockIdx.x, 1) + k, LAB07_NO_WORD);
-    if (v->planted != MANY_LOST || blockIdx.x != 1)
+    const bool lost = v->planted == MANY_LOST || (v->planted == MANY_LOST_LATE && b->stands->step == 30);
+    if (!lost || blockIdx.x != 1)
         pk_store_release_device(lab07_candidates(v, b, (int)blockIdx.x, 0) + k, word);
 }
 
@@ -226,6 +230,8 @@ static __device__ inline void tell_token(const lab07_ring_view *v, const lab07_b
 static __device__ inline void post_token(const lab07_ring_view *v, const lab07_block *b, bool last, int token)
 {
     const int step = b->stands->step;
+    for (const long long begin = clock64(); v->planted == MANY_SLOW && clock64() - begin < 100 * 1000 * 1000;)
+        PK_SPIN_PAUSE();
     if (v->planted == MANY_GOES_ON)
         last = step + 1 >= v->state->limit;
     if (v->planted == MANY_POST_LOST && step == 1)
@@ -288,8 +294,10 @@ static pk_status execute(pk_run *run)
     lab07_ring_view view = plan->view;
     PK_TRY(lab07_ring_poison(run));
     const bool many = view.planted >= MANY_RIGHT;
+    const unsigned before = view.planted == AHEAD_WRAPS ? 0u - plan->barriers - 2u : 0u; /* in step 1 */
+    PK_TRY(pk_device_upload(lab07_of(run)->arrivals, &before, sizeof before, pk_run_stream(run)));
     for (int step = 0; step < (many ? 1 : lab07_of(run)->tokens); step++) {
-        view.arrived = (unsigned)step * plan->barriers;
+        view.arrived = before + (unsigned)step * plan->barriers;
         PK_LAUNCH_COOPERATIVE(stream_step, (unsigned)plan->blocks, (unsigned)plan->threads, plan->shared_bytes,
                               lab07_stream(run), view);
     }

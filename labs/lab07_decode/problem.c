@@ -35,6 +35,8 @@ const pk_knob lab07_knobs[LAB07_KNOBS] = {
                            lab07_off_on, 0},
     [LAB07_KNOB_WEIGHTS] = {"weights", "", "of matrices, as their rows allow it: ring-quant reads all", PK_QUANT_BF16,
                             PK_QUANT_BF16, 0, PK_QUANTS - 1, weights, 0},
+    [LAB07_KNOB_HOLD] = {"hold", "", "steps stay at a full cache's last position: on or off", 0, 0, 0, 1, lab07_off_on,
+                         0},
 };
 
 static double tokens(const pk_run *run)
@@ -42,12 +44,14 @@ static double tokens(const pk_run *run)
     return lab07_knob(run, "tokens");
 }
 
-/* What must be read at least: weights once a token, and the keys and values before it. */
+/* What must be read at least: weights once a token, and the keys and values before it. Of a token on average; of those
+ * that are held the last step's. */
 static double bytes_per_token(const pk_run *run)
 {
     const lab07 *lab = pk_run_lab_data(run);
+    const double all = lab->tokens, room = lab->decoder.shape.capacity - lab->position, grow = fmin(all, room);
     return pk_decode_step_bytes_of(&lab->decoder.config, lab->decoder.shape.weights,
-                                   lab->position + (lab->tokens - 1) / 2.0);
+                                   lab->position + (grow - 1) / 2 * grow / all + (grow - 1) * (all - grow) / all);
 }
 
 static double flops_per_token(const pk_run *run)

@@ -67,6 +67,7 @@ void lab07_clear_posts(lab07 *lab)
     memset(lab->posts, 0xff, (size_t)lab->tokens * sizeof *lab->posts);
     *lab->stop = 0;
     lab->heard_count = -1;
+    lab->tenth_us[0] = lab->tenth_us[1] = 0;
 }
 
 /* ---- waits ---- */

@@ -228,7 +228,7 @@ typedef struct pk_measured {
     char name[24];
     double value;
 } pk_measured;
-enum { PK_MAX_MEASURES = 8 };
+enum { PK_MAX_MEASURES = 16 };
 
 /* One measured point, as a lab's analysis sees it. */
 typedef struct pk_point {
