@@ -14,7 +14,10 @@
 #include "memory.h"
 #include "symbols.h"
 
-enum { OBJECTS = 64, NO_THREAD = 0xffff };
+enum {
+    OBJECTS = 1024, /* a barrier for each stage of a long ring, and more */
+    NO_THREAD = 0xffff
+};
 
 struct access {
     uint32_t epoch, clock;
@@ -31,7 +34,7 @@ struct cell { /* of one byte */
 
 struct object { /* something that threads release and acquire */
     const void *address;
-    uint32_t *clocks;
+    uint32_t *clocks; /* [max_threads]; null: not used yet */
 };
 
 struct pk_shadow {
@@ -217,7 +220,7 @@ static void fit_shadow(struct pk_shadow *shadow, const struct pk_cpu_block *bloc
         shadow->max_threads = block->n_threads;
         for (unsigned i = 0; i < OBJECTS; ++i) {
             free(shadow->objects[i].clocks);
-            shadow->objects[i].clocks = (uint32_t *)zeroed(block->n_threads * sizeof(uint32_t));
+            shadow->objects[i].clocks = nullptr;
         }
     }
 }
@@ -271,6 +274,8 @@ static struct object *object_of(struct pk_shadow *shadow, const void *address)
             return &shadow->objects[i];
     struct object *object = &shadow->objects[shadow->n_objects < OBJECTS ? shadow->n_objects++ : 0];
     object->address = address;
+    if (!object->clocks)
+        object->clocks = (uint32_t *)zeroed(shadow->max_threads * sizeof(uint32_t));
     memset(object->clocks, 0, shadow->n_threads * sizeof(uint32_t));
     return object;
 }
