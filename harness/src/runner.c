@@ -136,6 +136,19 @@ void pk_run_span(pk_run *run, const char *name, double us)
     phase_named(run, run->spans, &run->span_count, name)->us = us;
 }
 
+bool pk_run_is_traced(const pk_run *run)
+{
+    return run->trace != NULL;
+}
+
+void pk_run_block_span(pk_run *run, unsigned block, const char *name, uint64_t begin_ns, uint64_t end_ns)
+{
+    const pk_trace_event span = {
+        .kind = PK_TRACE_SPAN, .name = name, .begin_ns = begin_ns, .end_ns = end_ns, .stream = PK_TRACE_BLOCKS + block};
+    if (run->trace)
+        pk_trace_add(run->trace, &span);
+}
+
 void pk_run_measure(pk_run *run, const char *name, double value)
 {
     if (pk_measure_note(run->measures, &run->measure_count, name, value))

@@ -94,7 +94,7 @@ static void keep(pk_trace *trace, const pk_trace_event *event)
 void pk_trace_add(pk_trace *trace, const pk_trace_event *event)
 {
     (void)pthread_mutex_lock(&trace->lock);
-    if (event->begin_ns >= trace->begin_ns) /* else of the repetition that went ahead */
+    if (event->kind == PK_TRACE_SPAN || event->begin_ns >= trace->begin_ns) /* else of the repetition that went ahead */
         keep(trace, event);
     (void)pthread_mutex_unlock(&trace->lock);
 }
@@ -319,8 +319,32 @@ static void give_lanes(pk_trace *trace)
     }
 }
 
+/* All spans together, moved so that the last one ends with the last kernel: they are of the repetition's last kernel,
+ * and by a clock of which only differences are known. */
+static void place_spans(pk_trace *trace)
+{
+    uint64_t last = 0, end = 0;
+    for (size_t i = 0; i < trace->count; i++) {
+        const pk_trace_event *event = &trace->events[i];
+        if (event->kind == PK_TRACE_SPAN)
+            last = event->end_ns > last ? event->end_ns : last;
+        else if (event->kind == PK_TRACE_KERNEL && event->begin_ns <= trace->end_ns)
+            end = event->end_ns > end ? event->end_ns : end;
+    }
+    end = end ? end : trace->end_ns; /* a source that tells of no kernel */
+    for (size_t i = 0; i < trace->count; i++) {
+        pk_trace_event *event = &trace->events[i];
+        if (event->kind != PK_TRACE_SPAN)
+            continue;
+        const uint64_t ahead = last - event->end_ns, length = event->end_ns - event->begin_ns;
+        event->end_ns = end > ahead ? end - ahead : 0;
+        event->begin_ns = event->end_ns > length ? event->end_ns - length : 0;
+    }
+}
+
 void pk_trace_settle(pk_trace *trace)
 {
+    place_spans(trace);
     size_t kept = 0;
     for (size_t i = 0; i < trace->count; i++)
         if (trace->events[i].begin_ns <= trace->end_ns)

@@ -12,6 +12,9 @@
  * evenly. What comes beyond is counted, and the file says how much it was. */
 enum { PK_TRACE_MOST_EVENTS = 1 << 18 };
 
+/* A block's track is that of a stream beyond all streams. */
+static const uint64_t PK_TRACE_BLOCKS = (uint64_t)1 << 62;
+
 typedef enum pk_trace_kind {
     PK_TRACE_LAUNCH, /* from here on: the host is in a call that hands over a kernel */
     PK_TRACE_REPLAY, /* or a graph */
@@ -23,18 +26,20 @@ typedef enum pk_trace_kind {
     PK_TRACE_KERNEL, /* from here on: the device works */
     PK_TRACE_COPY,
     PK_TRACE_FILL,
-    PK_TRACE_HOST_FUNCTION
+    PK_TRACE_HOST_FUNCTION,
+    PK_TRACE_SPAN /* what a block of a kernel did, as the variant's own stamps tell it */
 } pk_trace_kind;
 
 typedef struct pk_trace_event {
     pk_trace_kind kind;
     uint32_t lane; /* of the device's: which of the tracks that its stream needs, since work in a stream may overlap */
     const char *name;          /* the trace's own; "" for none */
-    uint64_t begin_ns, end_ns; /* by the source's clock, which is one for host and device */
+    uint64_t begin_ns, end_ns; /* by the source's clock, which is one for host and device; SPAN: by a clock of its own
+                                  until pk_trace_settle */
     uint64_t call;   /* of the host: the call's number; of the device: of the call that handed it over. 0: not known.
                         TOKEN: its number */
     uint64_t thread; /* of the host, as the system numbers it; 0: not known */
-    uint64_t stream; /* of the device, as the source numbers it */
+    uint64_t stream; /* of the device, as the source numbers it; SPAN: PK_TRACE_BLOCKS and its block */
     uint64_t graph, node;       /* of the device: the graph that ran it; 0: none, or not known */
     uint32_t grid[3], block[3]; /* KERNEL, and LAUNCH where only the launch macro tells; 0: not known */
     uint64_t bytes;             /* COPY, FILL */

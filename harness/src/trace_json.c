@@ -99,8 +99,11 @@ static void give_tracks(writer *w)
         const bool first = !before || of_device != pk_trace_is_of_device(before->kind);
         if (of_device && (first || before->stream != event->stream || before->lane != event->lane)) {
             stream++;
-            (void)snprintf(name, sizeof name, event->lane ? "stream %" PRIu64 ", beside (%u)" : "stream %" PRIu64,
-                           event->stream, event->lane);
+            if (event->kind == PK_TRACE_SPAN)
+                (void)snprintf(name, sizeof name, "block %" PRIu64, event->stream - PK_TRACE_BLOCKS);
+            else
+                (void)snprintf(name, sizeof name, event->lane ? "stream %" PRIu64 ", beside (%u)" : "stream %" PRIu64,
+                               event->stream, event->lane);
             name_track(w, stream, name);
         } else if (!of_device && (first || (before->thread != event->thread && before->thread != 0))) {
             host++;
@@ -141,7 +144,8 @@ static const char *category(pk_trace_kind kind)
                                         [PK_TRACE_KERNEL] = "kernel",
                                         [PK_TRACE_COPY] = "copy",
                                         [PK_TRACE_FILL] = "fill",
-                                        [PK_TRACE_HOST_FUNCTION] = "host function"};
+                                        [PK_TRACE_HOST_FUNCTION] = "host function",
+                                        [PK_TRACE_SPAN] = "phase"};
     return words[kind];
 }
 
@@ -164,6 +168,10 @@ static void put_extent(FILE *out, const char *name, const uint32_t extent[3])
 
 static void put_arguments(FILE *out, const pk_trace_event *event, const call *by)
 {
+    if (event->kind == PK_TRACE_SPAN) {
+        fprintf(out, ",\"args\":{\"block\":%" PRIu64 "}", event->stream - PK_TRACE_BLOCKS);
+        return;
+    }
     fprintf(out, ",\"args\":{\"correlation\":%" PRIu64, event->call);
     if (pk_trace_is_of_device(event->kind))
         fprintf(out, ",\"stream\":%" PRIu64, event->stream);

@@ -138,6 +138,36 @@ static void record_two_replays(pk_trace *trace, const uint64_t numbers[2])
     pk_trace_pair_replays(trace);
 }
 
+/* By a clock that began anywhere, before the repetition or long behind it. */
+static void spans_from(uint64_t clock)
+{
+    pk_trace trace;
+    pk_trace_init(&trace, 100);
+    pk_trace_begin_at(&trace, 1000);
+    pk_trace_event span = {
+        .kind = PK_TRACE_SPAN, .name = "o", .begin_ns = clock, .end_ns = clock + 30, .stream = PK_TRACE_BLOCKS + 1};
+    add(&trace, span);
+    span.stream = PK_TRACE_BLOCKS;
+    span.end_ns = clock + 100;
+    add(&trace, span);
+    add(&trace, work(7, 1200, 2000));
+    add(&trace, work(7, 3000, 4000)); /* of another repetition */
+    trace.end_ns = 2500;
+    pk_trace_settle(&trace);
+    cr_assert_eq(trace.count, (size_t)3);
+    cr_assert(trace.events[0].kind == PK_TRACE_KERNEL && trace.events[0].begin_ns == 1200, "kernels stay");
+    cr_assert(trace.events[1].begin_ns == 1900 && trace.events[1].end_ns == 2000, "the last one ends with the kernel");
+    cr_assert(trace.events[2].begin_ns == 1900 && trace.events[2].end_ns == 1930, "the others stand as they stood");
+    pk_trace_free(&trace);
+}
+
+Test(trace, puts_blocks_spans_where_the_last_kernel_ends)
+{
+    spans_from(0);
+    spans_from(500);
+    spans_from((uint64_t)1 << 60);
+}
+
 Test(trace, leaves_the_pairs_of_replays_and_nodes_that_a_source_tells)
 {
     pk_trace trace;

@@ -265,7 +265,7 @@ static void say_measures(pk_run *run, const lab07_expected *host, const pk_drift
         pk_run_measure(run, "last-tenth-us", lab->tenth_us[1]);
         pk_run_measure(run, "last-over-first-tenth", lab->tenth_us[1] / lab->tenth_us[0]);
     }
-    if (pk_device_memory(&free_bytes, &all_bytes) == PK_OK)
+    if (host->free_bytes > 0 && pk_device_memory(&free_bytes, &all_bytes) == PK_OK)
         pk_run_measure(run, "memory-grown", (double)host->free_bytes - (double)free_bytes);
     pk_run_measure(run, "steps-in-double", drift->steps);
     if (drift->steps == 0)

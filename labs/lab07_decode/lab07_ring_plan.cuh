@@ -383,13 +383,54 @@ static inline pk_status lab07_ticks(const lab07_ring_plan *plan, double *us)
     return PK_OK;
 }
 
+enum { LAB07_PHASE_NAMES = (int)LAB07_PHASES + (int)LAB07_LAST_PHASES };
+
+/* Phase `phase` of a step's among the names: of a layer, or behind all of them. */
+static inline int lab07_named(const lab07_ring_plan *plan, int phase)
+{
+    const int behind = phase - plan->view.layers * LAB07_PHASES;
+    return behind < 0 ? phase % LAB07_PHASES : LAB07_PHASES + behind;
+}
+
+static inline const char *lab07_phase_name(int named)
+{
+    static const char *const names[LAB07_PHASE_NAMES] = {"qkv",     "attend", "merge",  "o",
+                                                         "gate-up", "down",   "logits", "choose"};
+    return names[named];
+}
+
+/* For --trace: a block's phases of the stamped step, and what it waits in them. us: a tick of its clock. */
+static inline void lab07_trace_block(pk_run *run, const lab07_ring_plan *plan, int block, double us)
+{
+    const int phases = lab07_phases_of(plan->view.layers);
+    const long long *const at = plan->stamp + (size_t)block * (size_t)lab07_stamps_of(plan->view.layers);
+    const long long begin_ns = at[(size_t)phases * LAB07_STAMPS];
+    for (int phase = 0; phase < phases; phase++) {
+        const long long *const stamp = at + (size_t)phase * LAB07_STAMPS;
+        char name[64], waits[72];
+        uint64_t ns[LAB07_STAMPS];
+        for (int i = 0; i < LAB07_STAMPS; i++)
+            ns[i] = (uint64_t)begin_ns + (uint64_t)(1e3 * us * (double)(stamp[i] - at[0]) + 0.5);
+        if (phase < plan->view.layers * LAB07_PHASES)
+            (void)snprintf(name, sizeof name, "%s, layer %d", lab07_phase_name(lab07_named(plan, phase)),
+                           phase / LAB07_PHASES);
+        else
+            (void)snprintf(name, sizeof name, "%s", lab07_phase_name(lab07_named(plan, phase)));
+        (void)snprintf(waits, sizeof waits, "waits: %s", name);
+        if (ns[LAB07_HAS] > ns[LAB07_BEGINS])
+            pk_run_block_span(run, (unsigned)block, waits, ns[LAB07_BEGINS], ns[LAB07_HAS]);
+        pk_run_block_span(run, (unsigned)block, name, ns[LAB07_HAS], ns[LAB07_DONE]);
+        if (ns[LAB07_ENDS] > ns[LAB07_DONE])
+            pk_run_block_span(run, (unsigned)block, waits, ns[LAB07_DONE], ns[LAB07_ENDS]);
+    }
+}
+
 /* Behind a repetition: of each phase, by name, what blocks took on average, of it what they waited, and the slowest
  * block's work; of the stamped step. */
 static inline pk_status lab07_tell_stamps(pk_run *run)
 {
-    static const char *const names[] = {"qkv", "attend", "merge", "o", "gate-up", "down", "logits", "choose"};
     lab07_ring_plan *const plan = lab07_ring_plan_of(run);
-    lab07_phase_time sums[PK_COUNT(names)] = {};
+    lab07_phase_time sums[LAB07_PHASE_NAMES] = {};
     if (!plan->stamp)
         return PK_OK;
     double *const us = (double *)malloc((size_t)plan->blocks * sizeof *us);
@@ -403,17 +444,17 @@ static inline pk_status lab07_tell_stamps(pk_run *run)
         status = lab07_check_stamps(plan);
     if (status == PK_OK)
         status = lab07_ticks(plan, us);
-    for (int phase = 0; phase < lab07_phases_of(plan->view.layers) && status == PK_OK; phase++) {
-        const int behind = phase - plan->view.layers * LAB07_PHASES;
-        lab07_add_phase(plan, phase, us, &sums[behind < 0 ? phase % LAB07_PHASES : LAB07_PHASES + behind]);
-    }
+    for (int phase = 0; phase < lab07_phases_of(plan->view.layers) && status == PK_OK; phase++)
+        lab07_add_phase(plan, phase, us, &sums[lab07_named(plan, phase)]);
+    for (int b = 0; b < plan->blocks && status == PK_OK && pk_run_is_traced(run); b++)
+        lab07_trace_block(run, plan, b, us[b]);
     free(us);
-    for (size_t i = 0; i < PK_COUNT(names) && status == PK_OK; i++) {
+    for (int i = 0; i < LAB07_PHASE_NAMES && status == PK_OK; i++) {
         char name[PK_PHASE_NAME];
-        pk_run_span(run, names[i], sums[i].mean);
-        (void)snprintf(name, sizeof name, "%s-waits", names[i]);
+        pk_run_span(run, lab07_phase_name(i), sums[i].mean);
+        (void)snprintf(name, sizeof name, "%s-waits", lab07_phase_name(i));
         pk_run_span(run, name, sums[i].waits);
-        (void)snprintf(name, sizeof name, "%s-slowest", names[i]);
+        (void)snprintf(name, sizeof name, "%s-slowest", lab07_phase_name(i));
         pk_run_span(run, name, sums[i].slowest);
     }
     return status;

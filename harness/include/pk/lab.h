@@ -118,6 +118,12 @@ void pk_run_phase(pk_run *run, const char *name, double us);
  * name. */
 void pk_run_span(pk_run *run, const char *name, double us);
 
+/* For --trace, behind the repetition's last kernel: what block `block` of it did, in nanoseconds by a clock that all
+ * its blocks share, from any beginning. Each block has a track; the last of all spans is put where the kernel ends.
+ * Nothing in a repetition that is not traced. The name is copied. */
+bool pk_run_is_traced(const pk_run *run);
+void pk_run_block_span(pk_run *run, unsigned block, const char *name, uint64_t begin_ns, uint64_t end_ns);
+
 /* Results are looked at as they are reported in this repetition, and now is a time to look: in verified repetitions
  * only, at the first tokens and at a sample of the others; at every one when the CPU device's order is chosen
  * (PK_CPU_SCHEDULE, as under --explore). Never under ThreadSanitizer: a completion need not order the host's look. */
