@@ -107,7 +107,22 @@ static pk_status remember(const char *path, const char *progress, const char *st
 
 /* ---- the command ---- */
 
-/* The step that "01.2", "lab01.2" or "01" (its first open step) means: "lab01.2" in new memory; NULL with an error. */
+/* The first step whose rung hangs, faults or is wrong, in new memory; NULL where there is none. */
+static char *first_bad_step(const cli_lab *lab)
+{
+    cli_progress progress = cli_progress_of(lab);
+    char *id = NULL;
+    for (size_t i = 0; i < progress.steps.count && !id; i++) {
+        const cli_state state = progress.states[i];
+        if (state == CLI_HANGS || state == CLI_FAULTS || state == CLI_WRONG)
+            id = cli_copy(progress.steps.steps[i].id, strlen(progress.steps.steps[i].id));
+    }
+    cli_progress_free(&progress);
+    return id;
+}
+
+/* The step that "01.2", "lab01.2" or "01" (its first open step, else its first bad one) means: "lab01.2" in new memory;
+ * NULL with an error. */
 static char *step_named(const cli_lab *lab, const char *word)
 {
     const char *dot = strchr(word, '.');
@@ -123,10 +138,10 @@ static char *step_named(const cli_lab *lab, const char *word)
         id = cli_copy(chosen->id, strlen(chosen->id));
     else if (!steps.count)
         pk_fail(PK_USAGE, "no steps are marked in %s; ./lab reset %s restores them", files, lab->number);
-    else if (!dot)
+    else if (!dot && (id = first_bad_step(lab)) == NULL)
         pk_fail(PK_USAGE, "no step of %s is open; name the one that you mean: ./lab hint %s", lab->id,
                 steps.steps[0].id + strlen("lab"));
-    else
+    else if (dot)
         pk_fail(PK_USAGE, "%s has no step '%s'; its steps are %s to %s", lab->id, word, steps.steps[0].id + 3,
                 steps.steps[steps.count - 1].id + 3);
     pk_steps_free(&steps);

@@ -83,6 +83,14 @@ static bool has_time(const cli_point *point)
     return cli_passed(point) && !strcmp(point->cache, "hot") && point->us_per_token > 0 && !point->is_repeat;
 }
 
+static bool has_times(const cli_result *result)
+{
+    for (size_t i = 0; i < result->point_count; i++)
+        if (has_time(&result->points[i]))
+            return true;
+    return false;
+}
+
 /* The first of a variant's points is what its row shows: the default one, where it has that. */
 static pk_status add_point(lab_prediction *lab, const predict_model *model, const cli_point *point)
 {
@@ -130,6 +138,12 @@ static pk_status predict_file(prediction *all, const char *path, const char *dev
     predict_model model = {NULL, NULL, 0};
     bool there = false;
     pk_status status = cli_result_load(&lab.result, path);
+    if (status == PK_OK && !has_times(&lab.result)) {
+        cli_say(2, "%s: no times in %s; ./lab run %s measures some", lab.result.lab, cli_relative(path),
+                lab.result.lab + strlen("lab"));
+        free_lab(&lab);
+        return PK_OK;
+    }
     if (status == PK_OK)
         status = choose_calibration(&lab, device);
     if (status == PK_OK)
@@ -411,7 +425,8 @@ int cmd_predict(int argc, char **argv)
     if (status == PK_OK && all.labs)
         print_all(&all);
     else if (status == PK_OK)
-        status = pk_fail(PK_USAGE, "none of these labs has a model; write one, labs/labNN_name/predict.txt");
+        status = pk_fail(PK_USAGE,
+                         "none of these results has times, of a lab that has a model (labs/labNN_name/predict.txt)");
     if (status == PK_OK && asked.out && all.labs)
         status = draw(&all, asked.out);
     for (size_t i = 0; i < all.count; i++)

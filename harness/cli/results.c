@@ -662,13 +662,22 @@ void cli_visit_students(const char *lab_id, bool (*visit)(const cli_result *resu
 
 /* ---- which of a lab's results a command shows that was given none ---- */
 
-/* Better is more: a program of the student's before all others, a full run before a quick one. */
+static bool is_timed(const cli_result *result)
+{
+    for (size_t i = 0; i < result->point_count; i++)
+        if (isfinite(result->points[i].us_per_token))
+            return true;
+    return false;
+}
+
+/* Better is more: a program of the student's before all others, a timed run before one without times, a full run before
+ * a quick one. */
 static int worth(const cli_result *result)
 {
     const bool solution = strstr(result->program, "_solution") != NULL;
-    return (cli_is_students(result) ? 4 : solution ? 2 : 0) + !result->is_quick;
+    return (cli_is_students(result) ? 8 : solution ? 4 : 0) + 2 * is_timed(result) + !result->is_quick;
 }
-enum { BEST = 5 };
+enum { BEST = 11 };
 
 static const char *whose(const cli_result *result)
 {
@@ -678,7 +687,8 @@ static const char *whose(const cli_result *result)
 /* "a quick run of the solution's, 2026-01-31T23:59:59Z" */
 static char *described(const cli_result *result)
 {
-    return cli_format("a %s%s, %s", result->is_quick ? "quick run of " : "run of ", whose(result), result->started_utc);
+    return cli_format("a %s%s%s, %s", result->is_quick ? "quick run of " : "run of ", whose(result),
+                      is_timed(result) ? "" : " without times", result->started_utc);
 }
 
 /* "NAME: PATH, WHAT. Passed over: WHAT; WHAT; and 3 more." In new memory; `chosen` is an index into both lists. */

@@ -227,9 +227,9 @@ void cli_visit_students(const char *lab_id, bool (*visit)(const cli_result *resu
 /* The newest result file of one lab ("lab01") that `wanted` (NULL: any) is true of, or NULL. The caller frees it. */
 char *cli_newest_result(const char *lab_id, bool (*wanted)(const cli_result *result));
 
-/* Which of a lab's results a command shows that was given none: the newest full run of the student's program; where
- * there is none, the newest quick one; then the solution's, full and quick; then any. Both NULL where there are no
- * results. */
+/* Which of a lab's results a command shows that was given none: the newest full run of the student's program that has
+ * times; where there is none, the newest quick one; then those without times; then the solution's, likewise; then any.
+ * Both NULL where there are no results. */
 typedef struct cli_choice {
     char *path;
     char *said; /* a line: which run, whose, when, and what else there was that is newer or worth as much */

@@ -123,7 +123,7 @@ run predict "$r"
 expect_error "line 1: 'a' is no name here"
 rm "$model"
 run predict "$r"
-expect 2 'lab01 has no model' 'none of these labs has a model'
+expect 2 'lab01 has no model' 'none of these results has times, of a lab that has a model'
 
 # What is shipped can be read, and fits the labs' knobs.
 for file in "$repository"/labs/lab*/predict.txt; do

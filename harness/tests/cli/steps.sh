@@ -80,6 +80,9 @@ expect 0 '0 of 3 wrong'
 expect 0 'wrong, 2026-03-01' 'Next: stream is wrong. The first step to look at is lab01.1' 'Stuck? ./lab hint 01.1'
 of_run passed wrong wrong -- wrong stream=pass pdl=wrong
 expect 0 '1 of 3' 'Next: pdl is wrong. The first step to look at is lab01.2' './lab hint 01.2, ./lab hint 01.3'
+run hint 01
+expect 0 'lab01.2, hint 1 of 1'
+rm "$PK_LAB_SOURCE/.lab-progress"
 of_run passed hangs hangs -- timeout stream=pass pdl=timeout
 expect 0 'pdl hangs' 'docs/troubleshooting.md#watchdog'
 of_run faults faults faults -- fault stream=fault pdl=fault
