@@ -1,20 +1,24 @@
-# Lab 07: the time of a token over what its bytes take at B_read: lab 04's best graph and the fastest rung, at each model
-# and context that was measured.
+# Lab 07: the time of a token over what its bytes take at B_read: lab 04's best graph, which reads bf16, and the fastest
+# rung, at each model and context that was measured, and with weights in blocks.
 if (is_cpu) {
     print 'the CPU device has no memory of its own: its time over that of its bytes means nothing'
     exit status 77
 }
 load plots . 'lab07.gp'
 load plots . 'groups.gp'
-# A place: model, position, tokens. Those of the sweeps behind the default point's.
-in_place(model, position, tokens) = (strcol(1) ne 'NaN' && usual(0) && column(column_model) == model && \
-    column(column_position) == position && column(column_tokens) == tokens)
-places = sprintf('%d/%d/%d ', headline_model, headline_position, headline_tokens)
+# A place: model, position, tokens, weights. Those of the sweeps behind the default point's; other weights at its context.
+in_place(model, position, tokens, weights) = (strcol(1) ne 'NaN' && usual_of_any(0) && column(column_model) == model && \
+    column(column_position) == position && column(column_tokens) == tokens && column(column_weights) == weights)
+places = sprintf('%d/%d/%d/%d ', headline_model, headline_position, headline_tokens, headline_weights)
 tables = 'default.dat points.dat'
 do for [m in values_model] { do for [p in values_position] { do for [t in values_tokens] {
-    place = m . '/' . p . '/' . t
+    place = sprintf('%s/%s/%s/%d', m, p, t, headline_weights)
     if (!word_index(place, places)) { places = places . place . ' ' }
 } } }
+do for [w in values_weights] { do for [m in sprintf('%d %s', headline_model, values_model)] {
+    place = sprintf('%s/%d/%d/%s', m, headline_position, headline_tokens, w)
+    if (!word_index(place, places)) { places = places . place . ' ' }
+} }
 part(place, k) = int(system_word(place, k))
 system_word(place, k) = word(slashes_to_blanks(place), k)
 slashes_to_blanks(s) = (strstrt(s, '/') ? s[1:strstrt(s, '/') - 1] . ' ' . slashes_to_blanks(s[strstrt(s, '/') + 1:*]) : s)
@@ -25,6 +29,7 @@ do for [place in places] {
     model = part(place, 1)
     position = part(place, 2)
     tokens = part(place, 3)
+    weights = part(place, 4)
     graph_line = ''
     rung_line = ''
     rung_us = 0
@@ -32,7 +37,7 @@ do for [place in places] {
         is_rung = !word_index(v, baselines)
         if (word_index(v, drawn) && (is_rung || v eq 'graph-pdl')) {
             do for [table in tables] {
-                stats table index block_of(v) using (in_place(model, position, tokens) ? (us = column(1), limit = limit_us(0), \
+                stats table index block_of(v) using (in_place(model, position, tokens, weights) ? (us = column(1), limit = limit_us(0), \
                     low = column(2), high = column(3), \
                     line = bar(is_rung ? 1 : 2, v, us / limit, low / limit, high / limit, sprintf('%.2f  %s', us / limit, time_text(us))), \
                     is_rung ? (rung_us == 0 || us < rung_us ? (rung_us = us, ratio = us / limit, rung_line = line, 1) : 0) \
@@ -41,7 +46,8 @@ do for [place in places] {
         }
     }
     if (strlen(rung_line)) {
-        print heading(sprintf('%s, position %d%s', name_of(names_model, model), position, \
+        print heading(sprintf('%s%s, position %d%s', name_of(names_model, model), \
+            weights == headline_weights ? '' : ' ' . name_of(names_weights, weights), position, \
             tokens == headline_tokens ? '' : sprintf(' to %d', position + tokens - 1)))
         if (strlen(graph_line)) { print graph_line }
         print rung_line

@@ -39,7 +39,7 @@ static const pk_sweep_axis long_axes[] = {PK_AXIS("model", long_model), PK_AXIS(
                                           PK_AXIS("tokens", long_tokens)};
 
 /* Weights in blocks. */
-static const long long blocks[] = {PK_QUANT_Q8_0, PK_QUANT_Q4_K}, blocks_model[] = {QWEN_3_8B};
+static const long long blocks[] = {PK_QUANT_Q8_0, PK_QUANT_Q4_K}, blocks_model[] = {QWEN_3_8B, LLAMA_3_2};
 static const long long blocks_model_quick[] = {TINY_256};
 static const pk_sweep_axis weights_axes[] = {PK_AXIS("weights", blocks), PK_AXIS("model", blocks_model)};
 static const pk_sweep_axis weights_axes_quick[] = {PK_AXIS("weights", blocks), PK_AXIS("model", blocks_model_quick)};
