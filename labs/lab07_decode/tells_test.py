@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""Stamps of lab 07 in a timeline: python3 stamps_test.py SOLUTION
+"""What lab 07's rungs tell beside their results: python3 tells_test.py SOLUTION
 
-Of each rung that streams, every block has a track: each phase of the last step once, in order, nothing over another,
-and the last of all where the last kernel ends. Without --stamps there is none. Exit 0 right, 1 wrong, 77 no device."""
+Stamps in a timeline: of each rung that streams, every block has a track, each phase of the last step once, in order,
+nothing over another, and the last of all where the last kernel ends. Without --stamps there is none. Measures: of a
+launch of many steps that stay where they are, how many tokens the host heard, the time of its first and last tenth, that
+memory is what it was, and how many steps were judged in double. Exit 0 right, 1 wrong, 77 no device."""
 from __future__ import annotations
 
 import json
@@ -70,6 +72,24 @@ def check_rung(trace: dict[str, Any], about: dict[str, Any]) -> None:
         expect(abs(end - ends) <= SLACK_US, f"{rung}: the last span ends at {ends}, and the last kernel at {end}")
 
 
+def check_measures(program: str, folder: pathlib.Path) -> None:
+    """Of as many steps as have a tenth, and of too few."""
+    path = folder / "result.json"
+    for tokens in (30, 9):
+        done = subprocess.run([program, "--quick", "--no-timing", "--variant=ring-many", "--hold=on", "--position=7",
+                               f"--tokens={tokens}", f"--json={path}"], capture_output=True, text=True, timeout=300,
+                              check=False)
+        expect(done.returncode == 0, f"{tokens} tokens: exit code {done.returncode}: {done.stdout}{done.stderr}")
+        results = json.loads(path.read_text(encoding="utf-8"))["results"]
+        told = next(result["measures"] for result in results if result["variant"] == "ring-many")
+        expect(told["tokens-heard"] == tokens, f"{tokens} tokens: {told['tokens-heard']} heard")
+        expect(told["memory-grown"] == 0, f"{tokens} tokens: memory has grown by {told['memory-grown']} bytes")
+        expect(told["steps-in-double"] == 8, f"{tokens} tokens: {told['steps-in-double']} judged in double")
+        tenths = [told.get(name, 0) for name in ("first-tenth-us", "last-tenth-us", "last-over-first-tenth")]
+        expect(all(tenth > 0 for tenth in tenths) == (tokens >= 10), f"{tokens} tokens: tenths of {tenths}")
+        expect(sum(tenths[:2]) < 1e6, f"{tokens} tokens: tenths of {tenths} us a token")
+
+
 def main(program: str) -> int:
     """The test."""
     with tempfile.TemporaryDirectory() as name:
@@ -77,6 +97,7 @@ def main(program: str) -> int:
         without = traced(program, pathlib.Path(name), "--variant=ring-many") if not isinstance(trace, int) else trace
         if isinstance(trace, int) or isinstance(without, int):
             return trace if isinstance(trace, int) else int(without)
+        check_measures(program, pathlib.Path(name))
     seen = [about for about in trace["otherData"]["variants"] if about["variant"] in RUNGS]
     expect(len(seen) == len(RUNGS), f"the timeline has {[about['variant'] for about in seen]}")
     for about in seen:
