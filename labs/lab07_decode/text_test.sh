@@ -10,7 +10,9 @@ program=$1
 # A rung that is open says which step is the first, and where there is text meanwhile; a device, what it lacks.
 "$program" --model=tiny --prompt-ids=1 --tokens=1 >"$output" 2>"$errors"
 if [ $? -eq 77 ]; then
-    told | grep -Eq "step lab07[.][0-9]+ is open: .*; with --solution the solution makes the text|ring-many is not for this device: .*; ./lab run 04 --prompt=TEXT works without|no device" ||
+    open="step lab07[.][0-9]+ is open: .*; with --solution the solution makes the text"
+    lacks="ring-many is not for this device: .*; ./lab run 04 --prompt=TEXT works without"
+    told | grep -Eq "$open|$lacks|no usable GPU: " ||
         fail "exit code 77, and it does not say why: $(cat "$errors")"
     [ -s "$output" ] && fail "exit code 77, and it printed $(cat "$output")"
     [ "$failed" -eq 0 ] && exit 77
