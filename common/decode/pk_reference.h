@@ -43,8 +43,9 @@ typedef struct pk_reference_cache {
 } pk_reference_cache;
 
 /* As pk_reference_bounds, of `count` tokens behind those of the cache, and of the logits after each of them: logits
- * [count][vocab], bound [count]. Keys and values that join those of the cache are rounded to bf16. Time: by the tokens,
- * and by the keys for attention alone. */
+ * [count][vocab], bound [count]. Keys and values that join those of the cache are rounded to bf16, and positions turned
+ * by a table, as pk_decoder's: behind 2^17 keys angles that are products in float would err by 1/64. Time: by the
+ * tokens, and by the keys for attention alone. */
 pk_status pk_reference_bounds_after(const pk_model *model, const pk_reference_cache *cache, const int *tokens,
                                     size_t count, int passes, uint64_t seed, double *logits, double *bound);
 

@@ -549,7 +549,8 @@ static void embed(void *context, size_t tile, double *scratch)
 }
 
 /* The angles' cosines and sines. A kernel that multiplies position and frequency in float has two roundings in the
- * angle, and those of sine and cosine, which turn by as much. */
+ * angle, and those of sine and cosine, which turn by as much. Where keys are given, as pk_decoder has them, cosines and
+ * sines are from its table, made in double, and have the last ones alone. */
 static void prepare_rotation(const pass *p, double *frequency)
 {
     const size_t half = p->head_dim / 2;
@@ -560,7 +561,7 @@ static void prepare_rotation(const pass *p, double *frequency)
         for (size_t i = 0; i < half; i++) {
             double angle = (double)position * frequency[i];
             if (key != 0)
-                angle += (2 * angle + 2) * 0x1p-24 * pk_noise_uniform(key, i, position);
+                angle += (p->cache ? 2 : 2 * angle + 2) * 0x1p-24 * pk_noise_uniform(key, i, position);
             const size_t at = (row / LANES * half + i) * LANES + row % LANES;
             p->cosine[at] = cos(angle);
             p->sine[at] = sin(angle);
