@@ -77,11 +77,22 @@ while IFS= read -r page; do
         check "$target" " in $page"
     done < <(links "$page")
 done < <(all_pages)
+# in_words TIME: "3.5 h", as a page has it: "three and a half hours".
+in_words() {
+    local -ra words=(no one two three four five six seven eight nine ten)
+    case $1 in
+    '45 min') echo 'three quarters of an hour' ;;
+    '1 h') echo 'an hour' ;;
+    [2-9].5\ h) echo "${words[${1%%.*}]} and a half hours" ;;
+    [2-9]\ h) echo "${words[${1% h}]} hours" ;;
+    *) echo "${1/%min/minutes}" ;;
+    esac
+}
 # The course's times are those that the labs' pages say.
 while IFS='|' read -r _ link time _; do
     page=${link#*\(../} time=$(xargs <<<"$time")
     page=${page%%\)*}
-    tr -s '\n ' ' ' <"$page" | grep -qi -- "$time" || fail "docs/course.md says $time of $page, and it says another"
+    tr -s '\n ' ' ' <"$page" | grep -qi -- "about $(in_words "$time")" || fail "docs/course.md says $time of $page, and it says another"
 done < <(grep -E '^\| \[[^]]*\]\(\.\./labs/' docs/course.md)
 
 echo "$count references and links, $pages pages"
