@@ -88,7 +88,7 @@ static pk_status run_sequence(const pk_model *model, const pk_golden_sequence *s
     const size_t vocab = (size_t)model->config.vocab, steps = s->count - s->prompt;
     const pk_decoder_shape shape = {(int)s->count, (int)s->prompt, (int)steps, (int)steps, PK_QUANT_BF16};
     const pk_sampling greedy = {1, 1, 0, false};
-    const pk_decode_how how = {fused, false, NULL, NULL, NULL};
+    const pk_decode_how how = {fused, false, false, NULL, NULL, NULL};
     compared c = {(int *)malloc(steps * sizeof(int)), (float *)malloc(steps * vocab * sizeof(float)),
                   (double *)malloc(steps * vocab * sizeof(double)), (double *)malloc(steps * sizeof(double))};
     if (!c.tokens || !c.logits || !c.want || !c.bound)

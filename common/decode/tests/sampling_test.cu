@@ -37,7 +37,7 @@ static pk_status open_chooser(decoder_bench *b, int vocab, int top_k, float temp
 
 static pk_status choose_at(decoder_bench *b, const float *logits, pk_decode_at at, int step, int *token)
 {
-    const pk_decode_how how = {true, false, bench_no_matvec, NULL, NULL};
+    const pk_decode_how how = {true, false, false, bench_no_matvec, NULL, NULL};
     PK_TRY(bench_write(b, b->d.logits, logits, (size_t)b->d.config.vocab * sizeof *logits));
     PK_TRY(pk_decode_logits_and_choose(&b->d, b->d.x, at, &how, b->stream));
     return bench_read(b, token, b->d.tokens + step, sizeof *token);

@@ -298,7 +298,7 @@ static pk_status all_attention(bool few)
     static const int layouts[][2] = {{64, 128}, {64, 32}, {3, 512}, {1, 64}}; /* processors, threads */
     for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; s++)
         for (int l = few ? (int)s / 2 : 0; l < (few ? (int)s / 2 + 1 : 4); l++) {
-            const pk_decode_how how = {(l + (int)s) % 2 == 0, false, bench_no_matvec, NULL, NULL};
+            const pk_decode_how how = {(l + (int)s) % 2 == 0, false, false, bench_no_matvec, NULL, NULL};
             pk_model_config config;
             PK_TRY(pk_model_config_named("tiny-qwen3", &config));
             config.layers = 1;
@@ -519,7 +519,7 @@ static pk_status no_number(decoder_bench *b, setting at, left *scratch)
 /* A step that chooses `token`, from a state of this step, limit and done. */
 static pk_status choose_token(decoder_bench *b, int token, pk_decode_state state, int step, pk_decode_state *after)
 {
-    const pk_decode_how how = {true, false, bench_no_matvec, NULL, NULL};
+    const pk_decode_how how = {true, false, false, bench_no_matvec, NULL, NULL};
     const pk_decode_at where = {b->d.state, step < 0 ? -1 : state.position, -1, step};
     const float high = 1;
     PK_TRY(bench_write(b, b->d.state, &state, sizeof state));
@@ -545,7 +545,7 @@ static pk_status ends(bool stops)
     config.end_count = PK_MODEL_MOST_ENDS;
     for (int i = 0; i < PK_MODEL_MOST_ENDS; i++)
         config.end_tokens[i] = 10 + 3 * i;
-    const setting at = {stops ? "ends" : "ends that do not count", {true, false, NULL, NULL, NULL}, 2};
+    const setting at = {stops ? "ends" : "ends that do not count", {true, false, false, NULL, NULL, NULL}, 2};
     pk_status status = open_loaded(&b, &config, &shape, 4, 32, stops);
     for (int token = 0; token < 40 && status == PK_OK; token++) {
         const bool is_end = token >= 10 && (token - 10) % 3 == 0 && token < 10 + 3 * PK_MODEL_MOST_ENDS;
@@ -678,7 +678,7 @@ static pk_status counted_at_24_layers(void)
     PK_TRY(pk_model_config_named("qwen2.5-0.5b", &config));
     PK_TRY(pk_decoder_open(&d, &config, &shape, &greedy, 132, 512, &none));
     for (int fused = 0; fused < 2; fused++) {
-        const setting at = {config.name, {fused != 0, false, NULL, NULL, NULL}, 0};
+        const setting at = {config.name, {fused != 0, false, false, NULL, NULL, NULL}, 0};
         const int want = fused ? 123 : 364, said = pk_decode_step_launches(&d, &at.how);
         if (said != want || expected_kernels(&config, fused != 0) != want)
             wrong(&at, "%d kernels said, where %d belong", said, want);
@@ -700,7 +700,7 @@ static pk_status bytes_of_models(void)
         const size_t norms = 2 * hidden + (c.qk_norm ? 2 * (size_t)c.head_dim : 0), bias = c.qkv_bias ? q + 2 * kv : 0;
         const size_t layer = (q + 2 * kv) * hidden + bias + hidden * q + 3 * ffn * hidden + norms;
         const size_t weights = layers * layer + hidden + (size_t)c.vocab * hidden;
-        const setting at = {c.name, {false, false, NULL, NULL, NULL}, 99};
+        const setting at = {c.name, {false, false, false, NULL, NULL, NULL}, 99};
         const double want = 2.0 * (double)(weights + 2 * layers * kv * 100), got = pk_decode_step_bytes(&c, 99);
         if (got != want || pk_decode_step_bytes(&c, -1) != 2.0 * (double)weights)
             wrong(&at, "a step moves %.0f bytes, and %.0f are said", want, got);
@@ -741,7 +741,7 @@ static pk_status one_model(const char *name, const pk_device_info *device)
     if (status == PK_OK)
         status = open_left(&b, &got);
     for (int form = 0; form < 2 * pdl && status == PK_OK; form++) {
-        const setting at = {name, {form % 2 == 1, form >= 2, NULL, NULL, NULL}, 0};
+        const setting at = {name, {form % 2 == 1, form >= 2, false, NULL, NULL, NULL}, 0};
         status = one_form(&b, at, &want, &got);
     }
     close_left(&want);
@@ -817,7 +817,7 @@ static pk_status long_contexts(const char *name)
     if (status == PK_OK)
         status = l.logits && l.want ? pk_model_random(&config, SEED, &model) : pk_out_of_memory("step_test");
     for (int fused = 0; fused < 2 && status == PK_OK; fused++) {
-        const setting at = {name, {fused != 0, false, NULL, NULL, NULL}, 0};
+        const setting at = {name, {fused != 0, false, false, NULL, NULL, NULL}, 0};
         status = run_long(&b, at, &model, &l);
     }
     pk_model_close(&model);
