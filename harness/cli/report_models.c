@@ -68,7 +68,7 @@ static void put_predictions(page *to, const report_files *files, const cli_calib
     if (count)
         page_text(to,
                   "At each lab's default point, by its model and the figures above; no time of a result is in them. "
-                  "Median error: %.0f%% over %zu rungs.%s",
+                  "Median error: %.0f%% over %zu rungs. The figure has those of a lab's other work, too.%s",
                   pk_median(errors, count), count,
                   cli_calibration_is_cpu(calibration) ? " CPU device: its errors say nothing about a GPU." : "");
     else
@@ -78,6 +78,13 @@ static void put_predictions(page *to, const report_files *files, const cli_calib
 }
 
 /* ---- the calibration ---- */
+
+static void put_number(page *to, double value, const char *unit)
+{
+    char *text = report_number("%.4g", value);
+    page_cell(to, "%s%s%s", text, *unit ? " " : "", unit);
+    free(text);
+}
 
 void report_calibration(page *to, const report_files *files, const char *folder)
 {
@@ -96,9 +103,9 @@ void report_calibration(page *to, const report_files *files, const char *folder)
             if (!isfinite(figure->median))
                 continue;
             page_cell(to, "%s", figure->what);
-            page_cell(to, "%.4g %s", figure->median, figure->unit);
-            page_cell(to, "%.4g", figure->p10);
-            page_cell(to, "%.4g", figure->p90);
+            put_number(to, figure->median, figure->unit);
+            put_number(to, figure->p10, "");
+            put_number(to, figure->p90, "");
         }
         put_drawn(to, folder, "calibration.svg", "What the machine can do");
         put_predictions(to, files, &calibration, folder);

@@ -12,6 +12,8 @@ char *report_number(const char *format, double value)
     char text[64] = "-";
     if (isfinite(value))
         (void)snprintf(text, sizeof text, format, value);
+    if (strchr(text, 'e') && fabs(value) >= 1 && fabs(value) < 1e7)
+        (void)snprintf(text, sizeof text, "%.0f", value);
     return cli_copy(text, strlen(text));
 }
 

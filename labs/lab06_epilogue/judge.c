@@ -28,15 +28,23 @@ static double value_at(const lab06 *lab, const void *matrix, size_t index)
                                    : (double)((const float *)matrix)[index];
 }
 
+/* What was written lies from *low to *high. */
+static void rounded_ends(const lab06 *lab, const judged *e, double want, double *low, double *high)
+{
+    const double off = e->slack + fabs(want) * 0x1p-52; /* `want` is a sum of doubles */
+    *low = (double)lab06_rounded(lab->type, want - off);
+    *high = (double)lab06_rounded(lab->type, want + off);
+}
+
 static bool is_right(const lab06 *lab, const judged *e, double want)
 {
     if (isnan(want))
         return isnan(e->got);
     if (isinf(want))
         return e->got == want;
-    const double off = e->slack + fabs(want) * 0x1p-52; /* `want` is a sum of doubles */
-    return e->got >= (double)lab06_rounded(lab->type, want - off) &&
-           e->got <= (double)lab06_rounded(lab->type, want + off);
+    double low, high;
+    rounded_ends(lab, e, want, &low, &high);
+    return e->got >= low && e->got <= high;
 }
 
 /* ---- what a wrong element looks like ---- */
@@ -144,8 +152,10 @@ static void judge(const lab06 *lab, const judged *e, bench *b)
     if (!(fabs(want) <= ORDINARY))
         return;
     if (isnan(error) || error > b->verdict->worst_error) {
+        double low, high;
+        rounded_ends(lab, e, want, &low, &high);
         b->verdict->worst_error = error;
-        b->verdict->bound = e->slack;
+        b->verdict->bound = e->got < want ? want - low : high - want;
     }
 }
 
