@@ -36,7 +36,7 @@ set multiplot
 set tmargin at screen 0.75
 set bmargin at screen 0.48
 set format x ''
-set ylabel 'latency (µs)' offset 0, 0
+set ylabel 'latency (µs)'
 plot for [v in shown] 'points.dat' index block_of(v) using (column(column_in_flight) * beside(v)):(latency(column_p50)):(0):(latency(column_p99) - latency(column_p50)) \
          with vectors nohead linetype style(v) dashtype 1 notitle, \
      for [v in shown] 'points.dat' index block_of(v) using (column(column_in_flight) * beside(v)):(latency(column_p50)) \

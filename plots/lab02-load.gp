@@ -14,7 +14,7 @@ p50 = STATS_max
 stats 'points.dat' index block_of(word(shown, words(shown))) using (at_most(column_p99)) nooutput
 p99 = STATS_max
 set xlabel 'load (% of what the variant can do)'
-set ylabel 'latency of a step (µs)' offset 0, 0
+set ylabel 'latency of a step (µs)'
 set logscale y
 set xrange [25:100]
 set xtics (30, 50, 65, 80, '' 90, 95)

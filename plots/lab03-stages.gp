@@ -13,7 +13,7 @@ stats 'points.dat' using (chosen(0) ? column(column_stages) : NaN) nooutput
 set xrange [STATS_min - 0.3 : STATS_max + 0.3]
 set xtics 1
 set yrange [0 : top * 1.05]
-if (read_is_near) { set label 1 'B_{read}' at graph 0.98, first read_rate right offset 0, -0.6 }
+if (read_is_near) { set label 1 'B_{read}' at graph 0.98, first read_rate right offset 0, 0.6 }
 
 of(k) = (chosen(0) && column(column_block_k) == k ? column(column_stages) : NaN)
 load plots . 'lab03_apart.gp'

@@ -58,7 +58,7 @@ about = sprintf('%s, idle %s', subject, time_text(idle))
 note = sprintf('along a line: %d to %d chunks; dashed: 1.25x, 85%%', fewest, largest)
 eval titles
 set xlabel sprintf('throughput of prefill (%% of %s)', plain) noenhanced
-set ylabel "decode's p99 (x idle)" noenhanced
+set ylabel "decode's p99 (x idle)" noenhanced offset 1.8, 0
 set logscale y 2
 set xrange [0.92 * lowest : 108]
 set yrange [0.9 : highest * 1.3]
