@@ -28,10 +28,9 @@ pk_status plot_read_formats(const char *text, plot_wanted *wanted)
         while (format < PLOT_FORMATS && strcmp(word, format_names[format]) != 0)
             format++;
         if (format == PLOT_FORMATS) {
-            pk_fail(PK_USAGE,
-                    "--format: '%s' is none of svg, png, pdf and tex%s%s%s; --format=svg,png is what it is "
-                    "without",
-                    word, nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
+            pk_fail(PK_USAGE, "--format: '%s' is none of svg, png, pdf and tex; %s%s%s", word,
+                    nearest ? "did you mean '" : "", nearest ? nearest : "--format=svg,png is what it is without",
+                    nearest ? "'?" : "");
             free(word);
             return PK_USAGE;
         }
