@@ -26,8 +26,9 @@ enum {
     LAB07_WAITS_FOR_TOKEN
 };
 
-/* A block's words: who computes waits for other blocks; for a chunk, which warps may do beside it; who copies waits. */
-enum { LAB07_TELLS_OTHERS, LAB07_TELLS_CHUNK, LAB07_TELLS_COPIES, LAB07_WORDS };
+/* A block's words: who computes waits for other blocks; for a chunk, which warps may do beside it; the warp that makes
+ * outputs waits for candidates; who copies waits. */
+enum { LAB07_TELLS_OTHERS, LAB07_TELLS_CHUNK, LAB07_TELLS_CANDIDATES, LAB07_TELLS_COPIES, LAB07_WORDS };
 
 /* In device memory, from the count that blocks meet at on. */
 typedef struct lab07_meeting {

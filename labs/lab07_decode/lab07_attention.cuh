@@ -15,8 +15,9 @@
 #endif
 
 enum {
-    LAB07_MOST_TURNS = MOST_HEAD_DIM / 2 / PK_LANES,  /* pairs of a head that a lane has */
-    LAB07_MOST_OF_PART = MOST_HEAD_DIM / PK_LANES + 1 /* floats of a head's part */
+    LAB07_MOST_TURNS = MOST_HEAD_DIM / 2 / PK_LANES,   /* pairs of a head that a lane has */
+    LAB07_MOST_OF_PART = MOST_HEAD_DIM / PK_LANES + 1, /* floats of a head's part */
+    LAB07_MOST_LANES_LOG = 5                           /* MOST_HEAD_DIM is 8 << 5 */
 };
 
 typedef struct lab07_pairs { /* a lane's pairs (i, i + head_dim / 2) of a head, i = lane, lane + 32, ... */
@@ -34,51 +35,70 @@ static __device__ inline void take_key(const lab07_ring_view *v, float score, bo
 static __device__ inline float merge_parts_in_order(const lab07_ring_view *v, const float *parts, int count, int stride,
                                                     int i, float *top, float *weight);
 
-/* N outputs of a lane, those of NULL 0: all asked for before any is waited for, and then, together, those that lack. */
-template <int HAND, int N>
-static __device__ inline void lab07_get_each(const lab07_ring_view *v, const float *const *from, float *got)
+/* N outputs of a lane, from[at[i]] or, where at[i] < 0, 0: asks for all. */
+template <int N> static __device__ inline void lab07_ask_each(const float *from, const int at[N], float got[N])
 {
-    unsigned polls = 0;
-    bool lacks = HAND == LAB07_FLAG;
 #pragma unroll
     for (int i = 0; i < N; i++)
-        got[i] = from[i] ? lab07_load(from[i]) : 0;
-    while (lacks) {
-        lacks = false;
+        got[i] = at[i] >= 0 ? lab07_load(from + at[i]) : 0;
+}
+
+/* And waits for those that lack, together. */
+template <int HAND, int N>
+static __device__ inline void lab07_wait_each(const lab07_ring_view *v, const float *from, const int at[N],
+                                              float got[N])
+{
+    unsigned polls = 0;
+    int lacks;
+    do {
+        lacks = -1;
 #pragma unroll
         for (int i = 0; i < N; i++)
-            lacks |= lab07_is_poison(got[i]);
-        if (!lacks)
-            break;
-        PK_SPIN_PAUSE();
-        const bool lasts = lab07_lasts(&polls);
-#pragma unroll
-        for (int i = 0; i < N; i++)
-            if (lab07_is_poison(got[i])) {
-                got[i] = lab07_load(from[i]);
-                if (lasts)
-                    lab07_tell_output(v, from[i]);
+            if (HAND == LAB07_FLAG && lab07_is_poison(got[i])) {
+                lacks = at[i];
+                got[i] = lab07_load(from + at[i]);
             }
-    }
+        if (lacks >= 0) {
+            PK_SPIN_PAUSE();
+            lab07_waits_for_output(v, from + lacks, &polls);
+        }
+    } while (lacks >= 0);
+}
+
+enum { LAB07_OF_HEAD = 2 * LAB07_MOST_TURNS };
+
+typedef struct lab07_head { /* a lane's part of a head that has been asked for */
+    const float *from;
+    float got[LAB07_OF_HEAD];
+} lab07_head;
+
+static __device__ inline void lab07_places_of_head(const lab07_ring_view *v, int at[LAB07_OF_HEAD])
+{
+    const int half = v->head_dim / 2;
+#pragma unroll
+    for (int t = 0; t < LAB07_OF_HEAD; t++)
+        at[t] = lab07_lane() + t / 2 * PK_LANES < half ? lab07_lane() + t / 2 * PK_LANES + t % 2 * half : -1;
+}
+
+static __device__ inline void lab07_ask_head(const lab07_ring_view *v, const float *from, lab07_head *h)
+{
+    int at[LAB07_OF_HEAD];
+    lab07_places_of_head(v, at);
+    h->from = from;
+    lab07_ask_each<LAB07_OF_HEAD>(from, at, h->got);
 }
 
 template <int HAND>
-static __device__ inline void lab07_read_head(const lab07_ring_view *v, const float *from, lab07_pairs *p)
+static __device__ inline void lab07_wait_head(const lab07_ring_view *v, lab07_head *h, lab07_pairs *p)
 {
-    const int half = v->head_dim / 2;
-    const float *each[2 * LAB07_MOST_TURNS];
-    float got[2 * LAB07_MOST_TURNS];
+    int at[LAB07_OF_HEAD];
+    lab07_places_of_head(v, at);
+    lab07_wait_each<HAND, LAB07_OF_HEAD>(v, h->from, at, h->got);
+    __syncwarp();
 #pragma unroll
     for (int t = 0; t < LAB07_MOST_TURNS; t++) {
-        const int i = lab07_lane() + t * PK_LANES;
-        each[2 * t] = i < half ? from + i : NULL;
-        each[2 * t + 1] = i < half ? from + half + i : NULL;
-    }
-    lab07_get_each<HAND, 2 * LAB07_MOST_TURNS>(v, each, got);
-#pragma unroll
-    for (int t = 0; t < LAB07_MOST_TURNS; t++) {
-        p->low[t] = got[2 * t];
-        p->high[t] = got[2 * t + 1];
+        p->low[t] = h->got[2 * t];
+        p->high[t] = h->got[2 * t + 1];
     }
 }
 
@@ -90,8 +110,11 @@ typedef struct lab07_seat {
 
 static __device__ inline lab07_seat lab07_seat_of(const lab07_ring_view *v)
 {
-    const int kind = v->consumers > v->group ? lab07_warp() / v->group : 0;
-    const lab07_seat seat = {kind < v->kinds ? lab07_warp() - kind * v->group : v->group, kind, v->kinds};
+    lab07_seat seat = {lab07_warp(), 0, v->kinds};
+    for (; v->kinds > 1 && seat.first >= v->group && seat.kind < v->kinds; seat.kind++)
+        seat.first -= v->group;
+    if (seat.kind == v->kinds) /* warps that are left over */
+        seat.first = v->group;
     return seat;
 }
 
@@ -108,17 +131,17 @@ static __device__ inline void lab07_make_query(const lab07_ring_view *v, const l
                                                int head, float q[8])
 {
     float *const mine = lab07_of_query(v, b) + lab07_warp() * v->head_dim;
-    const float scale = 1.4426950408889634f / sqrtf((float)v->head_dim); /* log2(e): weights are powers of two */
-    const int lane = lab07_lane() % v->lanes;
+    const int lane = lab07_lane() & ((1 << v->lanes_log) - 1);
     lab07_pairs p;
-    lab07_read_head<HAND>(v, lab07_outputs(v, b, at->layer, 0) + v->at.qkv + (size_t)head * v->head_dim, &p);
-    __syncwarp();
+    lab07_head of_head;
+    lab07_ask_head(v, lab07_outputs(v, b, at->layer, 0) + v->at.qkv + head * v->head_dim, &of_head);
+    lab07_wait_head<HAND>(v, &of_head, &p);
     turn_head(v, lab07_of_layer(v, b)[at->layer].q_norm, lab07_of_turn(v, b), &p);
 #pragma unroll
     for (int t = 0, i; t < LAB07_MOST_TURNS; t++)
         if (lab07_pair_at(v, t, &i)) {
-            mine[i] = scale * p.low[t];
-            mine[v->head_dim / 2 + i] = scale * p.high[t];
+            mine[i] = v->scale * p.low[t];
+            mine[v->head_dim / 2 + i] = v->scale * p.high[t];
         }
     __syncwarp();
 #pragma unroll
@@ -128,89 +151,103 @@ static __device__ inline void lab07_make_query(const lab07_ring_view *v, const l
 }
 
 /* The token's own key and value as the cache has them: into the warp's place, and by one warp appended, unless the
- * cache is full, which the choice of the token will say. */
+ * cache is full, which the choice of the token will say. They have been asked for: `newest`, key and value. */
 template <int HAND>
 static __device__ inline void lab07_make_newest(const lab07_ring_view *v, const lab07_block *b, const lab07_at *at,
-                                                int head, bool appends)
+                                                int head, bool appends, lab07_head newest[2])
 {
     const pk_device_layer *const layer = &lab07_of_layer(v, b)[at->layer];
-    const float *const qkv = lab07_outputs(v, b, at->layer, 0) + v->at.qkv;
     const size_t row = ((size_t)head * v->capacity + b->stands->position) * v->head_dim;
     const int half = v->head_dim / 2;
+#pragma unroll
     for (int value = 0; value < 2; value++) {
-        uint16_t *const newest = lab07_of_newest(v, b) + (2 * lab07_warp() + value) * v->head_dim;
+        uint16_t *const mine = lab07_of_newest(v, b) + (2 * lab07_warp() + value) * v->head_dim;
         uint16_t *const to = (value ? layer->v_cache : layer->k_cache) + row;
         lab07_pairs p;
-        lab07_read_head<HAND>(v, qkv + (size_t)(v->heads + value * v->kv_heads + head) * v->head_dim, &p);
-        __syncwarp();
+        lab07_wait_head<HAND>(v, &newest[value], &p);
         if (!value)
             turn_head(v, layer->k_norm, lab07_of_turn(v, b), &p);
 #pragma unroll
         for (int t = 0, i; t < LAB07_MOST_TURNS; t++)
             if (lab07_pair_at(v, t, &i)) {
-                newest[i] = pk_model_to_bf16(p.low[t]);
-                newest[half + i] = pk_model_to_bf16(p.high[t]);
+                mine[i] = pk_model_to_bf16(p.low[t]);
+                mine[half + i] = pk_model_to_bf16(p.high[t]);
                 if (appends) {
-                    to[i] = newest[i];
-                    to[half + i] = newest[half + i];
+                    to[i] = mine[i];
+                    to[half + i] = mine[half + i];
                 }
             }
     }
     __syncwarp();
 }
 
+/* The sum over the lanes that share a key, in each of them. */
+static __device__ inline float lab07_sum_of_key(const lab07_ring_view *v, float dot)
+{
+#pragma unroll
+    for (int log = LAB07_MOST_LANES_LOG; log > 0; log--)
+        if (v->lanes_log >= log)
+            dot += __shfl_xor_sync(PK_ALL_LANES, dot, 1 << log >> 1);
+    return dot;
+}
+
 /* Of `count` keys and values in shared memory every kinds-th lot, from number `kind` on. A lot: as many keys as lanes
- * can share. */
+ * can share. Two lots at once, where there are registers for it: one's shuffles while the other's are under way. */
 template <int G>
 static __device__ inline void lab07_take_keys(const lab07_ring_view *v, const lab07_seat *seat, const uint16_t *keys,
                                               const uint16_t *values, int count, int kind, const float (*q)[8],
                                               softmax_sum *s)
 {
-    const int each = PK_LANES / v->lanes, lane = lab07_lane() % v->lanes;
-    const bool has = 8 * lane < v->head_dim;
-    for (int from = kind * each; from < count; from += seat->kinds * each) {
-        const int key = from + lab07_lane() / v->lanes;
-        const size_t at = (size_t)(key < count ? key : from) * v->head_dim + (has ? 8 * lane : 0);
-        float k[8], value[8];
-        pk_unpack_bf16(*(const uint4 *)(keys + at), k);
-        pk_unpack_bf16(*(const uint4 *)(values + at), value);
+    enum { LOTS = G == 1 ? 2 : 1 };
+    const int each = PK_LANES >> v->lanes_log, stride = seat->kinds * each;
+    const int lane = lab07_lane() & ((1 << v->lanes_log) - 1);
+    const int offset = 8 * lane < v->head_dim ? 8 * lane : 0;
+#pragma unroll 1
+    for (int from = kind * each; from < count; from += LOTS * stride) {
+        uint4 k[LOTS], value[LOTS];
+        bool there[LOTS];
+#pragma unroll
+        for (int l = 0; l < LOTS; l++) {
+            const int key = from + l * stride + (lab07_lane() >> v->lanes_log);
+            const int at = (key < count ? key : from) * v->head_dim + offset;
+            there[l] = key < count;
+            k[l] = *(const uint4 *)(keys + at);
+            value[l] = *(const uint4 *)(values + at);
+        }
 #pragma unroll
         for (int g = 0; g < G; g++) {
+            float dot[LOTS], of[8];
             if (seat->first + g * v->consumers >= v->group)
                 break;
-            float dot = 0;
 #pragma unroll
-            for (int i = 0; i < 8; i++)
-                dot = fmaf(q[g][i], k[i], dot);
-            for (int bit = v->lanes / 2; bit > 0; bit /= 2)
-                dot += __shfl_xor_sync(PK_ALL_LANES, dot, bit);
-            take_key(v, dot, key < count, value, &s[g]);
+            for (int l = 0; l < LOTS; l++)
+                dot[l] = pk_dot_chunk(k[l], q[g], 0);
+#pragma unroll
+            for (int l = 0; l < LOTS; l++)
+                dot[l] = lab07_sum_of_key(v, dot[l]);
+#pragma unroll
+            for (int l = 0; l < LOTS; l++) {
+                pk_unpack_bf16(value[l], of);
+                take_key(v, dot[l], there[l], of, &s[g]);
+            }
         }
     }
 }
 
-/* The segment's keys: those of the cache as they land, then the token's own. */
+/* The segment's keys that the cache has, as they land. */
 template <int G>
 static __device__ inline void lab07_take_segment(const lab07_ring_view *v, const lab07_block *b, lab07_at *at,
                                                  const lab07_seat *seat, const lab07_segment *segment,
                                                  const float (*q)[8], softmax_sum *s)
 {
-    const int most = lab07_chunk_keys(v), end = segment->end < b->stands->position ? segment->end : b->stands->position;
+    const int most = v->chunk_keys, end = segment->end < b->stands->position ? segment->end : b->stands->position;
     for (int first = segment->first; first < end; first += most) {
-        const pk_ring_turn keys = at->turn, values = pk_ring_next(keys, v->stages);
-        lab07_wait_for(v, b, LAB07_WAITS_FOR_CHUNK, &lab07_of_full(v, b)[keys.stage], keys.parity);
-        lab07_wait_for(v, b, LAB07_WAITS_FOR_CHUNK, &lab07_of_full(v, b)[values.stage], values.parity);
+        const uint16_t *const keys = (const uint16_t *)lab07_wait_chunk(v, b, at);
+        const int count = end - first < most ? end - first : most;
         if (seat->first < v->group)
-            lab07_take_keys<G>(v, seat, (const uint16_t *)(lab07_of_stages(v, b) + (size_t)keys.stage * v->stage_bytes),
-                               (const uint16_t *)(lab07_of_stages(v, b) + (size_t)values.stage * v->stage_bytes),
-                               end - first < most ? end - first : most, seat->kind, q, s);
-        lab07_give_back(v, b, at);
+            lab07_take_keys<G>(v, seat, keys, keys + count * v->head_dim, count, seat->kind, q, s);
         lab07_give_back(v, b, at);
     }
-    const uint16_t *const newest = lab07_of_newest(v, b) + 2 * lab07_warp() * v->head_dim;
-    if (segment->end > b->stands->position && seat->first < v->group && seat->kind == seat->kinds - 1 &&
-        LAB07_TAKES_NEWEST(v))
-        lab07_take_keys<G>(v, seat, newest, newest + v->head_dim, 1, 0, q, s);
 }
 
 /* Where a head's part of a block's segment is. */
@@ -226,21 +263,22 @@ static __device__ inline void lab07_put_segment(const lab07_ring_view *v, const 
 {
     const int stride = v->head_dim + 2;
     float *const out = lab07_outputs(v, b, at->layer, 0);
-    for (int i = lab07_thread(); i < v->group * v->head_dim; i += v->consumers * PK_LANES) {
-        const int head = i / v->head_dim, component = i % v->head_dim;
-        float top, weight;
-        const float sum = merge_parts_in_order(v, lab07_of_merge(v, b) + head * v->kinds * stride, v->kinds, stride,
-                                               component, &top, &weight);
-        if (lab07_is_whole(&b->stands->spread)) {
-            lab07_put<HAND>(v, b, at->layer, v->at.heads + (segment->head * v->group + head) * v->head_dim + component,
-                            sum / weight);
-            continue;
-        }
+    for (int head = lab07_warp(); head < v->group; head += v->consumers) {
+        const float *const parts = lab07_of_merge(v, b) + head * v->kinds * stride;
         float *const part = out + lab07_partial(v, (int)blockIdx.x, number, head);
-        lab07_store(part + component, sum);
-        if (component == 0) {
-            lab07_store(part + v->head_dim, top);
-            lab07_store(part + v->head_dim + 1, weight);
+        for (int i = lab07_lane(); i < v->head_dim; i += PK_LANES) {
+            float top, weight;
+            const float sum = merge_parts_in_order(v, parts, v->kinds, stride, i, &top, &weight);
+            if (lab07_is_whole(&b->stands->spread)) {
+                lab07_put<HAND>(v, b, at->layer, v->at.heads + (segment->head * v->group + head) * v->head_dim + i,
+                                sum / weight);
+                continue;
+            }
+            lab07_store(part + i, sum);
+            if (i == 0) {
+                lab07_store(part + v->head_dim, top);
+                lab07_store(part + v->head_dim + 1, weight);
+            }
         }
     }
 }
@@ -256,9 +294,9 @@ static __device__ inline void lab07_poison_parts(const lab07_ring_view *v, const
 /* A lane's sums of one head, with those of the lanes that have other keys: into the warp's part. */
 static __device__ inline void lab07_keep_part(const lab07_ring_view *v, softmax_sum *s, float *mine)
 {
-    const int lane = lab07_lane() % v->lanes;
-    merge_lanes(s, v->lanes);
-    if (lab07_lane() >= v->lanes || 8 * lane >= v->head_dim)
+    const int lanes = 1 << v->lanes_log, lane = lab07_lane() & (lanes - 1);
+    merge_lanes(s, lanes);
+    if (lab07_lane() >= lanes || 8 * lane >= v->head_dim)
         return;
 #pragma unroll
     for (int i = 0; i < 8; i++)
@@ -275,22 +313,36 @@ static __device__ inline void lab07_attend(const lab07_ring_view *v, const lab07
 {
     const lab07_seat seat = lab07_seat_of(v);
     lab07_segment segment;
-    for (int number = 0; lab07_segment_of(&b->stands->spread, (int)blockIdx.x, number, &segment); number++) {
+    if (HAND == LAB07_FLAG)
+        lab07_poison_parts(v, b, at);
+    for (int number = 0; lab07_next_segment(b, number, &segment); number++) {
+        const bool has_newest =
+            segment.end > b->stands->position && seat.first < v->group && seat.kind == seat.kinds - 1;
         softmax_sum s[G];
         float q[G][8];
+        lab07_head newest[2];
+        if (has_newest)
 #pragma unroll
-        for (int g = 0; g < G; g++)
-            s[g] = softmax_sum{LOWEST, 0, {0, 0, 0, 0, 0, 0, 0, 0}};
+            for (int value = 0; value < 2; value++)
+                lab07_ask_head(v,
+                               lab07_outputs(v, b, at->layer, 0) + v->at.qkv +
+                                   (v->heads + value * v->kv_heads + segment.head) * v->head_dim,
+                               &newest[value]);
 #pragma unroll
         for (int g = 0; g < G; g++) {
             const int head = seat.first + g * v->consumers;
+            s[g] = softmax_sum{LOWEST, 0, {0, 0, 0, 0, 0, 0, 0, 0}};
             if (head < v->group)
                 lab07_make_query<HAND>(v, b, at, segment.head * v->group + head, q[g]);
         }
-        if (segment.end > b->stands->position && seat.first < v->group && seat.kind == seat.kinds - 1)
-            lab07_make_newest<HAND>(v, b, at, segment.head, b->stands->appends && seat.first == 0);
         lab07_stamp(v, b, at->layer, LAB07_PHASE_ATTEND, LAB07_HAS);
         lab07_take_segment<G>(v, b, at, &seat, &segment, q, s);
+        if (has_newest) {
+            const uint16_t *const key = lab07_of_newest(v, b) + 2 * lab07_warp() * v->head_dim;
+            lab07_make_newest<HAND>(v, b, at, segment.head, b->stands->appends && seat.first == 0, newest);
+            if (LAB07_TAKES_NEWEST(v))
+                lab07_take_keys<G>(v, &seat, key, key + v->head_dim, 1, 0, q, s);
+        }
         if (number > 0)
             lab07_sync(v, b); /* the segment's before has been read */
 #pragma unroll
@@ -302,8 +354,6 @@ static __device__ inline void lab07_attend(const lab07_ring_view *v, const lab07
         lab07_sync(v, b);
         lab07_put_segment<HAND>(v, b, at, &segment, number);
     }
-    if (HAND == LAB07_FLAG)
-        lab07_poison_parts(v, b, at);
 }
 
 /* ---- parts of several blocks ---- */
@@ -314,18 +364,17 @@ static __device__ inline void lab07_fetch_part(const lab07_ring_view *v, const l
                                                int head, int block, float *to)
 {
     const float *const from = lab07_outputs(v, b, at->layer, 0) + lab07_partial(v, block, 0, head % v->group);
-    const float *each[LAB07_MOST_OF_PART];
+    int place[LAB07_MOST_OF_PART];
     float got[LAB07_MOST_OF_PART];
 #pragma unroll
-    for (int t = 0; t < LAB07_MOST_OF_PART; t++) {
-        const int i = lab07_lane() + t * PK_LANES;
-        each[t] = i < v->head_dim + 2 ? from + i : NULL;
-    }
-    lab07_get_each<HAND, LAB07_MOST_OF_PART>(v, each, got);
+    for (int t = 0; t < LAB07_MOST_OF_PART; t++)
+        place[t] = lab07_lane() + t * PK_LANES < v->head_dim + 2 ? lab07_lane() + t * PK_LANES : -1;
+    lab07_ask_each<LAB07_MOST_OF_PART>(from, place, got);
+    lab07_wait_each<HAND, LAB07_MOST_OF_PART>(v, from, place, got);
 #pragma unroll
     for (int t = 0; t < LAB07_MOST_OF_PART; t++)
-        if (each[t])
-            to[lab07_lane() + t * PK_LANES] = got[t];
+        if (place[t] >= 0)
+            to[place[t]] = got[t];
 }
 
 /* One head's parts, in the order of their blocks. */
@@ -350,14 +399,10 @@ static __device__ inline void lab07_merge_head(const lab07_ring_view *v, const l
 template <int HAND>
 static __device__ inline void lab07_merge(const lab07_ring_view *v, const lab07_block *b, const lab07_at *at)
 {
-    const int blocks = (int)gridDim.x, me = (int)blockIdx.x;
     if (lab07_is_whole(&b->stands->spread))
         return;
-    for (int head = (me * v->heads + blocks - 1) / blocks; head < v->heads; head++) {
-        if (lab07_merger_of(head, v->heads, blocks) != me)
-            return;
+    for (int head = b->merges; head < b->merges_end; head++)
         lab07_merge_head<HAND>(v, b, at, head);
-    }
 }
 
 #endif

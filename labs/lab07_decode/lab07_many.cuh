@@ -9,8 +9,9 @@
  *   - in step t + 1 a block waits in a set that was poisoned in step t, and finds no output of step t - 1 there;
  *   - keys that were appended in step t are read in step t + 1, by copies: which takes a fence of its own, see below;
  *   - the candidates are in two sets likewise.
- * The word of step t is not written over before all have read it: block 0 has candidates of step t + 1 by then, which a
- * block makes when it knows the token of step t.
+ * Greedy, the warp that makes outputs hands the candidate over: it has the sums of all warps by then, which they make
+ * of what they have read. The word of step t is not written over before all have read it: block 0 has candidates of
+ * step t + 1 by then, which a block makes when it knows the token of step t.
  *
  * The host reads each token as it is chosen, and may stop the kernel. Block 0 alone looks at its word, and what it has
  * seen is in the token's word for all: blocks that looked themselves would end at different steps.
@@ -107,12 +108,22 @@ static __device__ inline candidate lab07_wait_for_candidate(const lab07_ring_vie
         PK_SPIN_PAUSE();
         if (lab07_lasts(&polls))
             lab07_tell(
-                v->arrivals, LAB07_TELLS_OTHERS,
+                v->arrivals, LAB07_TELLS_CANDIDATES,
                 lab07_word(LAB07_WAITS_FOR_CANDIDATE, (unsigned)b->stands->step, (unsigned)(i / v->choose.top_k)));
         word = pk_load_acquire_device(from);
     }
     const candidate c = {__int_as_float((int)(word >> 32)), (int)(unsigned)word};
     return c;
+}
+
+/* By one thread of block 0, of the candidates found: the token, for all. `stops`: the host wants no further one. */
+static __device__ inline void lab07_tell_choice(const lab07_ring_view *v, const lab07_block *b, const candidate *found,
+                                                int count, bool stops)
+{
+    put_token(&v->choose, count == 0 ? -1 : draw(&v->choose, found, count, b->stands->step), b->stands->step);
+    const bool last = v->state->done != 0 || stops;
+    post_token(v, b, last, v->state->token);
+    tell_token(v, b, last, v->state->token);
 }
 
 /* By all consumers of block 0: the token, as choose_block has it of the same logits. */
@@ -136,24 +147,41 @@ static __device__ inline void lab07_choose_of_all(const lab07_ring_view *v, cons
         if (lab07_thread() == 0)
             found[count] = best;
     }
-    if (lab07_thread() > 0)
-        return;
-    put_token(&v->choose, count == 0 ? -1 : draw(&v->choose, found, count, b->stands->step), b->stands->step);
-    const bool last = v->state->done != 0 || host_stops(v);
-    post_token(v, b, last, v->state->token);
-    tell_token(v, b, last, v->state->token);
+    if (lab07_thread() == 0)
+        lab07_tell_choice(v, b, found, count, host_stops(v));
 }
 
-/* By one thread: what the step has chosen, when block 0 has. Acquire; pairs with tell_token's release. */
-static __device__ inline unsigned long long lab07_wait_for_token(const lab07_ring_view *v, const lab07_block *b)
+/* Greedy, the warp that makes the logits does all of it: `mine`, the best that each lane has seen. Its block's warps
+ * have read what they were to read before it had their sums. */
+static __device__ inline void lab07_choose_best(const lab07_ring_view *v, const lab07_block *b, candidate mine,
+                                                bool stops)
+{
+    candidate best = best_of_lanes(mine);
+    if (lab07_lane() == 0)
+        hand_candidate(v, b, 0, lab07_word_of(best));
+    if (blockIdx.x > 0)
+        return;
+    for (int i = lab07_lane(); i < (int)gridDim.x; i += PK_LANES) {
+        const candidate c = lab07_wait_for_candidate(v, b, i);
+        if (comes_before(c, best))
+            best = c;
+    }
+    __syncwarp(); /* what each lane has acquired, lane 0 releases */
+    best = best_of_lanes(best);
+    if (lab07_lane() == 0)
+        lab07_tell_choice(v, b, &best, best.token >= 0, stops);
+}
+
+/* By one thread: what step `step` has chosen, when block 0 has. Acquire; pairs with tell_token's release. */
+static __device__ inline unsigned long long lab07_wait_for_token(const lab07_ring_view *v, int step)
 {
     unsigned polls = 0;
     unsigned long long word = pk_load_acquire_device(v->next);
-    while ((unsigned)(word >> 32) != (unsigned)b->stands->step) {
+    while ((unsigned)(word >> 32) != (unsigned)step) {
         PK_SPIN_PAUSE();
         if (lab07_lasts(&polls))
             lab07_tell(v->arrivals, lab07_warp() < 0 ? LAB07_TELLS_COPIES : LAB07_TELLS_OTHERS,
-                       lab07_word(LAB07_WAITS_FOR_TOKEN, (unsigned)b->stands->step, 0));
+                       lab07_word(LAB07_WAITS_FOR_TOKEN, (unsigned)step, 0));
         word = pk_load_acquire_device(v->next);
     }
     return word;
@@ -165,60 +193,92 @@ static __device__ inline bool lab07_was_last(const lab07_ring_view *v, unsigned 
     return ((word & (1u << 31)) && LAB07_SEES_LAST(v)) || LAB07_STOPS_ALONE(v);
 }
 
-/* On to the step behind. */
-static __device__ inline void lab07_go_on(const lab07_ring_view *v, const lab07_block *b, unsigned long long word)
+/* Where the step behind stands. By one thread; nobody looks at it yet. */
+static __device__ inline lab07_stands *lab07_next_stands(const lab07_block *b)
 {
-    lab07_stand(v, b, b->stands->step + 1, b->stands->position + 1, (int)(unsigned)word);
+    lab07_stands *const of_two = b->stands - (b->stands->step & 1);
+    return of_two + !(b->stands->step & 1);
 }
 
-template <int G> static __device__ inline void lab07_consume_many(const lab07_ring_view *v, const lab07_block *b)
+/* By all consumers, and the warp that makes outputs; thread 0 of them waits for the token. Where the step behind stands
+ * has been made up to there. False: there is none. */
+static __device__ inline bool lab07_go_on(const lab07_ring_view *v, lab07_block *b)
 {
-    __shared__ unsigned long long known; /* written again behind a step's meetings of all who read it */
-    lab07_at at = {0, 0, 0, 0, {0, 0}, 0};
-    for (;;) {
-        lab07_consume<LAB07_FLAG, G, false>(v, b, &at);
-        lab07_phase_begins(v, b, v->layers, LAB07_PHASE_CHOOSE);
-        lab07_sync(v, b);
-        lab07_stamp(v, b, v->layers, LAB07_PHASE_CHOOSE, LAB07_HAS);
-        lab07_hand_candidates(v, b);
-        if (blockIdx.x == 0)
-            lab07_choose_of_all(v, b);
-        lab07_stamp(v, b, v->layers, LAB07_PHASE_CHOOSE, LAB07_DONE);
-        if (lab07_thread() == 0)
-            known = lab07_wait_for_token(v, b);
-        lab07_sync(v, b);
-        lab07_stamp(v, b, v->layers, LAB07_PHASE_CHOOSE, LAB07_ENDS);
-        lab07_stamp_ns(v, b, true);
-        if (lab07_was_last(v, known))
-            return;
-        lab07_sync(v, b); /* all know it, and have done with where the step stood */
-        if (lab07_thread() == 0)
-            lab07_go_on(v, b, known);
-        lab07_sync(v, b);
+    lab07_stands *const next = lab07_next_stands(b);
+    if (lab07_thread() == 0) {
+        lab07_stand(v, next, b->stands->step + 1, b->stands->position + 1);
+        const unsigned long long word = lab07_wait_for_token(v, b->stands->step);
+        lab07_take_token(v, next, (int)(unsigned)word);
+        b->stands->last = lab07_was_last(v, word);
     }
+    lab07_sync_all(v, b);
+    lab07_stamp(v, b, v->layers, LAB07_PHASE_CHOOSE, LAB07_ENDS);
+    lab07_stamp_ns(v, b, true);
+    const bool last = b->stands->last;
+    b->stands = next; /* what the step stood at is written again when all have come through the next one */
+    return !last;
 }
 
-/* By the lane that copies. Nothing is under way when it ends: it asks for nothing of a step that may not be. */
+template <int G, int FORM> static __device__ inline void lab07_consume_many(const lab07_ring_view *v, lab07_block *b)
+{
+    lab07_at at = {0, 0, 0, {0, 0}, 0};
+    do {
+        lab07_consume<LAB07_FLAG, G, FORM>(v, b, &at);
+        lab07_phase_begins(v, b, v->layers, LAB07_PHASE_CHOOSE);
+        if (v->choose.top_k > 1) {
+            lab07_sync_all(v, b); /* the logits are there */
+            lab07_hand_candidates(v, b);
+            if (blockIdx.x == 0)
+                lab07_choose_of_all(v, b);
+        }
+        lab07_stamp(v, b, v->layers, LAB07_PHASE_CHOOSE, LAB07_DONE);
+    } while (lab07_go_on(v, b));
+}
+
+static __device__ inline void lab07_finish_many(const lab07_ring_view *v, lab07_block *b)
+{
+    lab07_at at = {0, 0, 0, {0, 0}, 0};
+    do {
+        const bool stops = blockIdx.x == 0 && v->choose.top_k == 1 && host_stops(v); /* long before it is needed */
+        const candidate best = lab07_finish_step<LAB07_FLAG>(v, b, &at);
+        if (v->choose.top_k == 1)
+            lab07_choose_best(v, b, best, stops);
+        else
+            lab07_sync_all(v, b);
+    } while (lab07_go_on(v, b));
+}
+
+/* The lane that copies has gone on before it was known whether there is a step behind: to what does not depend on it.
+ * Its keys do. */
+static __device__ inline void lab07_make_sure(const lab07_ring_view *v, const lab07_block *b, lab07_asking *at)
+{
+    at->unsure = false;
+    at->over = lab07_was_last(v, lab07_wait_for_token(v, b->stands->step - 1));
+    pk_async_fence(); /* other blocks' keys, written by plain stores, are there for copies too */
+}
+
+/* By the lane that copies. Nothing is under way when it ends. */
 static __device__ inline void lab07_produce_many(const lab07_ring_view *v, const lab07_block *b)
 {
-    lab07_asking at = {0, 0, {0, 0}, {0, 0}};
-    for (;;) {
+    lab07_asking at = {};
+    do {
         lab07_produce(v, b, &at);
-        const unsigned long long word = lab07_wait_for_token(v, b);
-        if (lab07_was_last(v, word))
-            return;
-        lab07_go_on(v, b, word);
-        pk_async_fence(); /* other blocks' keys, written by plain stores, are there for copies too */
-    }
+        lab07_stand(v, b->stands, b->stands->step + 1, b->stands->position + 1);
+        at.unsure = true;
+    } while (!at.over);
+    while (at.copies > 0)
+        lab07_wait_landed(v, b, &at);
 }
 
-template <int G>
+template <int G, int FORM>
 static __global__ void __launch_bounds__(LAB07_MOST_THREADS, 1) stream_many(const PK_GRID_CONSTANT lab07_ring_view v)
 {
     PK_DYNAMIC_SHARED(unsigned char, shared);
-    const lab07_block b = lab07_begin(&v, shared);
-    if (lab07_warp() >= 0)
-        lab07_consume_many<G>(&v, &b);
+    lab07_block b = lab07_begin(&v, shared);
+    if (lab07_warp() == v.consumers)
+        lab07_finish_many(&v, &b);
+    else if (lab07_warp() >= 0)
+        lab07_consume_many<G, FORM>(&v, &b);
     else if (lab07_lane() == 0)
         lab07_produce_many(&v, &b);
 }

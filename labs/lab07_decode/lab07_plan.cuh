@@ -17,28 +17,19 @@ typedef struct lab07_matrix {
     pk_quant format; /* of its rows */
     int pitch;       /* bytes from one row to the next */
     int units;       /* of a row: 16 bytes, in bf16 8 columns */
-    int chunk_rows;  /* 1, 2 or 4 rows are a chunk, */
+    int chunk_rows;  /* rows of a chunk: some of each team, */
+    int team_rows;   /* so many; and no more than one where they are long */
     int pieces;      /* or one row is so many chunks, */
     int piece_units; /* of so many units, whole blocks; the last may have fewer */
     int runs;        /* 2: a row is two, `rows` apart */
-    int team_warps;  /* of the consumers, that share a row; each team of them has every so many-th chunk */
+    int team_warps;  /* of the consumers, that share a row, */
+    int team_part;   /* and 2^16 / team_warps, rounded up */
     int teams;       /* warps may be left over */
     int own;         /* times 8 columns of a row that a thread has, at most: 1, 2, 4 or 8 */
-    int group_rows;  /* of a run, whose sums the teams' warps put together at once */
+    int group_rows;  /* of a run, of which outputs are made together; no more than a warp has lanes */
 } lab07_matrix;
 
-/* A thread that has more than so many of them has a row a chunk. */
-#define LAB07_FEW_OWN(bf16) ((bf16) ? 2 : 1)
-
 enum { LAB07_UNIT = 32 }; /* columns of a row of blocks that a thread takes at once; of bf16 it is 8 */
-
-/* Sums that a team has under way at once. A chunk of one row takes longer, so fewer do. */
-enum { LAB07_SUMS = 16, LAB07_SUMS_OF_LONG = 8 };
-
-static __host__ __device__ inline int lab07_sums_of(int chunk_rows)
-{
-    return chunk_rows == 1 ? LAB07_SUMS_OF_LONG : LAB07_SUMS;
-}
 
 static __host__ __device__ inline int lab07_group_rows(const lab07_matrix *m, int left)
 {
@@ -109,10 +100,10 @@ static __host__ __device__ inline int lab07_most_segments(int kv_heads, int bloc
     return (kv_heads + blocks - 1) / blocks;
 }
 
-/* The block that puts together the parts of query head `head`. */
-static __host__ __device__ inline int lab07_merger_of(int head, int heads, int blocks)
+/* Block b puts together the parts of query heads from this one to that of block b + 1. */
+static __host__ __device__ inline int lab07_first_merged(int block, int heads, int blocks)
 {
-    return (int)((long long)head * blocks / heads);
+    return (block * heads + blocks - 1) / blocks;
 }
 
 #endif

@@ -1,6 +1,6 @@
 /* Lab 07, given: what a block of a kernel that streams has. One warp copies weights, keys and values ahead into a ring
- * in shared memory; the others compute. The ring is lab 05's: a copy waits for an empty stage, and until no more than
- * `limit` bytes are under way with it. */
+ * in shared memory; others compute; and one makes outputs of their sums. The ring is lab 05's: a copy waits for an
+ * empty stage, and until no more than `limit` bytes are under way with it. */
 #ifndef LAB07_RING_CUH
 #define LAB07_RING_CUH
 
@@ -17,10 +17,14 @@ enum {
     LAB07_MOST_OWN_UNITS = 2, /* or units of a row of blocks */
     LAB07_MOST_GROUP = 8,     /* query heads to a key/value head */
     LAB07_SETS = 2,           /* of hand-over memory: step t's is t mod 2 */
-    LAB07_MOST_CONSUMERS = 11,
-    LAB07_MOST_THREADS = (LAB07_MOST_CONSUMERS + 1) * PK_LANES,
-    LAB07_POISON = -1 /* bits of an output that is not there yet */
+    LAB07_MOST_CONSUMERS = 10,
+    LAB07_MOST_THREADS = (LAB07_MOST_CONSUMERS + 2) * PK_LANES, /* with the warps that copy and that make outputs */
+    LAB07_POISON = -1                                           /* bits of an output that is not there yet */
 };
+
+/* What a kernel has instances of products for: of rows that a thread has 8 columns of, or four times as many; of all of
+ * bf16; of blocks too. The less there is in a kernel, the fewer registers are spilled. */
+enum { LAB07_NARROW, LAB07_WIDE, LAB07_BLOCKS };
 
 /* How a phase learns that what it reads is there. */
 enum { LAB07_BARRIER /* all blocks meet behind every phase */, LAB07_FLAG /* from the values themselves */ };
@@ -44,7 +48,9 @@ typedef struct lab07_places {
     X(float, query, v->consumers * v->head_dim, "[warp][head_dim]: of the head under way, turned and scaled")          \
     X(pk_async_barrier, full, v->stages, "a chunk has landed")                                                         \
     X(pk_async_barrier, empty, v->stages, "all consumers have done with it")                                           \
-    X(pk_async_barrier, meet, 1, "of the consumers")                                                                   \
+    X(pk_async_barrier, summed, 2, "sums of a group of rows are there")                                                \
+    X(pk_async_barrier, finished, 2, "they have been read")                                                            \
+    X(pk_async_barrier, meet, 2, "of the consumers; and of them with the warp that makes outputs")                     \
     X(pk_device_layer, layer, v->layers, "v->layer's")                                                                 \
     X(lab07_part, part, LAB07_MATRICES, "the block's rows")                                                            \
     X(float, sums, 2 * v->sums, "[2][v->sums]: of rows, by each warp of a team")                                       \
@@ -64,8 +70,11 @@ typedef struct lab07_lie { /* where it lies: bytes from the beginning; and all o
 
 typedef struct lab07_ring_view { /* what the kernel is given, by value; pointers are device memory */
     int layers, hidden, heads, kv_heads, head_dim, capacity, ffn, vocab;
-    int group, lanes; /* query heads to a key/value head; lanes that share a key: a power of two */
-    int kinds;        /* of warps in attention: how many share the keys of one query head */
+    int group;      /* query heads to a key/value head */
+    int lanes_log;  /* 2^lanes_log lanes share a key */
+    int kinds;      /* of warps in attention: how many share the keys of one query head */
+    int chunk_keys; /* whose keys and values are a chunk */
+    float scale;    /* of scores: log2(e) / sqrt(head_dim), as weights are powers of two */
     pk_activation activation;
     float eps;
     const pk_device_layer *layer; /* [layers] */
@@ -146,12 +155,16 @@ typedef struct lab07_stands {
     int position, step, token; /* in a full cache the last position */
     bool appends;              /* the cache is not full */
     bool noted;                /* stamps of this step are taken */
+    bool last;                 /* there is none behind it */
     lab07_spread spread;
+    lab07_segment segment; /* the block's first */
+    bool has_segment;
 } lab07_stands;
 
 typedef struct lab07_block {
     unsigned char *shared;
     lab07_stands *stands;
+    int merges, merges_end; /* the query heads whose parts the block puts together */
 } lab07_block;
 
 /* lab07_of_stages(v, b) and so on. */
@@ -190,26 +203,45 @@ static __device__ inline int lab07_lane(void)
     return (int)threadIdx.x % PK_LANES;
 }
 
-/* The step that begins takes in `token` at `position`. By one thread; others look at it when they have met. */
-static __device__ inline void lab07_stand(const lab07_ring_view *v, const lab07_block *b, int step, int position,
-                                          int token)
+/* Where step `step` stands, but for its token. By one thread; others look at it when they have met. */
+static __device__ inline void lab07_stand(const lab07_ring_view *v, lab07_stands *s, int step, int position)
 {
-    lab07_stands *const s = b->stands;
     s->step = step;
-    s->token = token >= 0 && token < v->vocab ? token : 0;
+    s->last = false;
     s->appends = position < v->capacity;
     s->position = s->appends ? position : v->capacity - 1;
     s->noted = v->stamps && step == v->stamped;
     s->spread = lab07_spread_of(v->kv_heads, s->position + 1, (int)gridDim.x, v->share_keys);
+    s->has_segment = lab07_segment_of(&s->spread, (int)blockIdx.x, 0, &s->segment);
+}
+
+static __device__ inline void lab07_take_token(const lab07_ring_view *v, lab07_stands *s, int token)
+{
+    s->token = token >= 0 && token < v->vocab ? token : 0;
+}
+
+/* The next segment of the block, which has had `number` of them. Mostly it has one, and that is known. */
+static __device__ inline bool lab07_next_segment(const lab07_block *b, int number, lab07_segment *segment)
+{
+    const lab07_stands *const s = b->stands;
+    if (number > 0)
+        return number * s->spread.blocks < s->spread.heads &&
+               lab07_segment_of(&s->spread, (int)blockIdx.x, number, segment);
+    *segment = s->segment;
+    return s->has_segment;
 }
 
 /* By all threads, before anything else. */
 static __device__ inline lab07_block lab07_begin(const lab07_ring_view *v, unsigned char *shared)
 {
-    __shared__ lab07_stands stands[2];
-    lab07_block b = {shared, &stands[lab07_warp() < 0]};
-    if (threadIdx.x == 0 || threadIdx.x == PK_LANES)
-        lab07_stand(v, &b, v->state->step, v->state->position, v->state->token);
+    __shared__ lab07_stands stands[3]; /* of the lane that copies; of the others this step's and the next one's */
+    lab07_block b = {shared, &stands[lab07_warp() < 0 ? 0 : 1 + (v->state->step & 1)], 0, 0};
+    b.merges = lab07_first_merged((int)blockIdx.x, v->heads, (int)gridDim.x);
+    b.merges_end = lab07_first_merged((int)blockIdx.x + 1, v->heads, (int)gridDim.x);
+    if (threadIdx.x == 0 || threadIdx.x == PK_LANES) {
+        lab07_stand(v, b.stands, v->state->step, v->state->position);
+        lab07_take_token(v, b.stands, v->state->token);
+    }
     for (int i = (int)threadIdx.x; i < v->layers; i += (int)blockDim.x)
         lab07_of_layer(v, &b)[i] = v->layer[i];
     for (int i = (int)threadIdx.x; i < LAB07_MATRICES; i += (int)blockDim.x)
@@ -223,7 +255,11 @@ static __device__ inline lab07_block lab07_begin(const lab07_ring_view *v, unsig
             pk_async_barrier_init(&lab07_of_full(v, &b)[i], 1);
             pk_async_barrier_init(&lab07_of_empty(v, &b)[i], (unsigned)(v->consumers * PK_LANES));
         }
-        pk_async_barrier_init(lab07_of_meet(v, &b), (unsigned)(v->consumers * PK_LANES));
+        for (int i = 0; i < 2; i++) {
+            pk_async_barrier_init(&lab07_of_summed(v, &b)[i], (unsigned)(v->consumers * PK_LANES));
+            pk_async_barrier_init(&lab07_of_finished(v, &b)[i], PK_LANES);
+            pk_async_barrier_init(&lab07_of_meet(v, &b)[i], (unsigned)((v->consumers + i) * PK_LANES));
+        }
         pk_async_barrier_init_fence();
     }
     __syncthreads();
@@ -241,7 +277,7 @@ static __device__ PK_APART void lab07_note(long long *stamps, int each, int cons
 static __device__ inline void lab07_stamp(const lab07_ring_view *v, const lab07_block *b, int layer, int phase,
                                           int event)
 {
-    if (v->stamps && b->stands->noted)
+    if (v->stamps && b->stands->noted) /* the first is known without a load */
         lab07_note(v->stamps, lab07_stamps_of(v->layers), v->consumers,
                    (layer * LAB07_PHASES + phase) * LAB07_STAMPS + event, clock64());
 }
@@ -311,26 +347,55 @@ typedef struct lab07_asking {
     unsigned bytes;      /* of them */
     pk_ring_turn turn;   /* where the next copy goes */
     pk_ring_turn behind; /* where the earliest of them went */
+    bool unsure, over;   /* of a launch of many steps: it is not known yet whether there is this one; there is none */
 } lab07_asking;
 
-/* By one lane. Waits for buffers and for copies, and never for what another block computes. */
+/* See lab07_many.cuh. */
+static __device__ inline void lab07_make_sure(const lab07_ring_view *v, const lab07_block *b, lab07_asking *at);
+
+/* The earliest of the copies under way has landed. What it had is looked up while it has not. */
+static __device__ inline void lab07_wait_landed(const lab07_ring_view *v, const lab07_block *b, lab07_asking *at)
+{
+    const unsigned bytes = at->bytes - lab07_of_asked(v, b)[at->behind.stage];
+    const pk_ring_turn behind = at->behind;
+    at->copies--;
+    at->behind = pk_ring_next(behind, v->stages);
+    lab07_wait_for(v, b, LAB07_WAITS_FOR_LIMIT, &lab07_of_full(v, b)[behind.stage], behind.parity);
+    at->bytes = bytes;
+}
+
+/* By one lane. Waits for buffers and for copies, and never for what another block computes. All else is done before it
+ * waits for a copy to land: until the next is under way the memory has less to do. `second`: as much more, that lies
+ * behind it in the chunk; or NULL. */
+static __device__ inline void lab07_ask_two(const lab07_ring_view *v, const lab07_block *b, lab07_asking *at,
+                                            const void *from, const void *second, unsigned each)
+{
+    const unsigned bytes = second ? 2 * each : each;
+    while (at->copies == v->stages)
+        lab07_wait_landed(v, b, at);
+    if (at->unsure && !pk_async_barrier_test(&lab07_of_empty(v, b)[at->turn.stage], at->turn.parity ^ 1u))
+        lab07_make_sure(v, b, at); /* there may be nobody who makes room */
+    if (at->over)
+        return;
+    pk_async_barrier *const full = &lab07_of_full(v, b)[at->turn.stage];
+    unsigned char *const to = lab07_of_stages(v, b) + (unsigned)at->turn.stage * v->stage_bytes;
+    lab07_wait_for(v, b, LAB07_WAITS_FOR_ROOM, &lab07_of_empty(v, b)[at->turn.stage], at->turn.parity ^ 1u);
+    lab07_of_asked(v, b)[at->turn.stage] = bytes;
+    at->turn = pk_ring_next(at->turn, v->stages);
+    while (at->bytes + bytes > v->limit)
+        lab07_wait_landed(v, b, at);
+    pk_async_barrier_arrive_expect(full, bytes);
+    pk_bulk_copy(to, from, each, full);
+    if (second)
+        pk_bulk_copy(to + each, second, each, full);
+    at->copies++;
+    at->bytes += bytes;
+}
+
 static __device__ inline void lab07_ask(const lab07_ring_view *v, const lab07_block *b, lab07_asking *at,
                                         const void *from, unsigned bytes)
 {
-    while (at->bytes + bytes > v->limit || at->copies == v->stages) {
-        lab07_wait_for(v, b, LAB07_WAITS_FOR_LIMIT, &lab07_of_full(v, b)[at->behind.stage], at->behind.parity);
-        at->copies--;
-        at->bytes -= lab07_of_asked(v, b)[at->behind.stage];
-        at->behind = pk_ring_next(at->behind, v->stages);
-    }
-    at->copies++;
-    at->bytes += bytes;
-    lab07_wait_for(v, b, LAB07_WAITS_FOR_ROOM, &lab07_of_empty(v, b)[at->turn.stage], at->turn.parity ^ 1u);
-    lab07_of_asked(v, b)[at->turn.stage] = bytes;
-    pk_async_barrier_arrive_expect(&lab07_of_full(v, b)[at->turn.stage], bytes);
-    pk_bulk_copy(lab07_of_stages(v, b) + (size_t)at->turn.stage * v->stage_bytes, from, bytes,
-                 &lab07_of_full(v, b)[at->turn.stage]);
-    at->turn = pk_ring_next(at->turn, v->stages);
+    lab07_ask_two(v, b, at, from, NULL, bytes);
 }
 
 /* The block's rows of a matrix: group by group, run by run, chunk by chunk, as the consumers use them. */
@@ -357,27 +422,22 @@ static __device__ inline void lab07_ask_rows(const lab07_ring_view *v, const lab
     }
 }
 
-static __host__ __device__ inline int lab07_chunk_keys(const lab07_ring_view *v)
-{
-    return (int)(v->stage_bytes / ((unsigned)v->head_dim * (unsigned)sizeof(uint16_t)));
-}
-
-/* The block's keys and values of the cache: a chunk of keys, then the values that go with them. The token's own are not
- * among them. */
+/* The block's keys and values of the cache: some keys and the values that go with them are a chunk. The token's own are
+ * not among them. */
 static __device__ inline void lab07_ask_keys(const lab07_ring_view *v, const lab07_block *b, lab07_asking *at,
                                              const pk_device_layer *layer)
 {
-    const int most = lab07_chunk_keys(v);
     lab07_segment s;
+    if (at->unsure)
+        lab07_make_sure(v, b, at);
     lab07_of_now(v, b)[2] = LAB07_PHASE_ATTEND;
-    for (int i = 0; lab07_segment_of(&b->stands->spread, (int)blockIdx.x, i, &s); i++) {
+    for (int i = 0; lab07_next_segment(b, i, &s); i++) {
         const int end = s.end < b->stands->position ? s.end : b->stands->position;
-        for (int key = s.first; key < end; key += most) {
-            const int keys = end - key < most ? end - key : most;
+        for (int key = s.first; key < end; key += v->chunk_keys) {
+            const int keys = end - key < v->chunk_keys ? end - key : v->chunk_keys;
             const size_t from = ((size_t)s.head * v->capacity + key) * v->head_dim;
-            const unsigned bytes = (unsigned)(keys * v->head_dim) * (unsigned)sizeof(uint16_t);
-            lab07_ask(v, b, at, layer->k_cache + from, bytes);
-            lab07_ask(v, b, at, layer->v_cache + from, bytes);
+            lab07_ask_two(v, b, at, layer->k_cache + from, layer->v_cache + from,
+                          (unsigned)(keys * v->head_dim) * (unsigned)sizeof(uint16_t));
         }
     }
 }
@@ -388,6 +448,20 @@ static __device__ inline void lab07_ask_keys(const lab07_ring_view *v, const lab
 static __device__ inline void lab07_sync(const lab07_ring_view *v, const lab07_block *b)
 {
     pk_warps_sync(lab07_of_meet(v, b), 1, (unsigned)(v->consumers * PK_LANES));
+}
+
+/* And the warp that makes outputs. */
+static __device__ inline void lab07_sync_all(const lab07_ring_view *v, const lab07_block *b)
+{
+    pk_warps_sync(lab07_of_meet(v, b) + 1, 2, (unsigned)((v->consumers + 1) * PK_LANES));
+}
+
+/* The barrier's phase for group `group` of rows, of which it has every other one: has it ended, or (`before`) the one
+ * before it? Between warps of a block: a wait that lasts has its cause elsewhere, and that is what is told. */
+static __device__ inline void lab07_wait_group(pk_async_barrier *barrier, unsigned group, bool before)
+{
+    while (!pk_async_barrier_try(barrier, (group / 2 & 1u) ^ (before ? 1u : 0u))) {
+    }
 }
 
 /* Where a thread is among the teams of a matrix. */
@@ -401,15 +475,14 @@ static __device__ inline lab07_team lab07_team_of(const lab07_matrix *m)
     lab07_team t;
     t.warps = m->team_warps;
     t.count = m->teams;
-    t.number = lab07_warp() / t.warps;
+    t.number = lab07_warp() * m->team_part >> 16;
     t.thread = lab07_thread() - t.number * t.warps * PK_LANES;
     return t;
 }
 
 typedef struct lab07_at { /* where the consumers are */
     int layer;
-    int group, phase; /* groups of rows, and phases that had some, from 0 on through all of them */
-    int finisher;     /* the warp that makes a group's outputs, or the first of them */
+    unsigned group, phase; /* groups of rows, and phases that had some, from 0 on through all of them */
     pk_ring_turn turn;
     unsigned arrived; /* of all blocks, when the next barrier is over: less the grid */
 } lab07_at;
@@ -421,6 +494,14 @@ static __device__ inline void lab07_give_back(const lab07_ring_view *v, const la
     __syncwarp();
     pk_async_barrier_arrive(&lab07_of_empty(v, b)[at->turn.stage]);
     at->turn = pk_ring_next(at->turn, v->stages);
+}
+
+/* The next chunk, when it has landed. */
+static __device__ inline const unsigned char *lab07_wait_chunk(const lab07_ring_view *v, const lab07_block *b,
+                                                               const lab07_at *at)
+{
+    lab07_wait_for(v, b, LAB07_WAITS_FOR_CHUNK, &lab07_of_full(v, b)[at->turn.stage], at->turn.parity);
+    return lab07_of_stages(v, b) + (unsigned)at->turn.stage * v->stage_bytes;
 }
 
 /* A layer's outputs in the step's set, or in the other one. */

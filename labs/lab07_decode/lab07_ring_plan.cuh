@@ -30,20 +30,21 @@ typedef struct lab07_ring_plan { /* a variant's launch, made by its prepare */
  * those before. */
 typedef void (*lab07_shares)(const lab07_matrix *matrix, int blocks, double fair, const double *had, int *ends);
 
-/* The instance for the model: whether there is a warp for each of the heads that share keys. */
+/* The instance for the model: of rows as wide as its, and with a warp for each of the heads that share keys. */
 #define LAB07_RING_KERNEL(run, hand)                                                                                   \
-    (lab07_has_seats(run) ? stream_step<hand, 1, false> : stream_step<hand, LAB07_MOST_GROUP, false>)
+    lab07_instance(run, stream_step<hand, 1, LAB07_NARROW>, stream_step<hand, 1, LAB07_WIDE>,                          \
+                   stream_step<hand, LAB07_MOST_GROUP, LAB07_WIDE>)
 /* The same, which reads any of pk_quant's formats. */
 #define LAB07_QUANT_KERNEL(run, hand)                                                                                  \
-    (lab07_has_seats(run) ? stream_step<hand, 1, true> : stream_step<hand, LAB07_MOST_GROUP, true>)
+    lab07_instance(run, stream_step<hand, 1, LAB07_BLOCKS>, stream_step<hand, 1, LAB07_BLOCKS>,                        \
+                   stream_step<hand, LAB07_MOST_GROUP, LAB07_BLOCKS>)
 
-#define LAB07_MANY_KERNEL(run) (lab07_has_seats(run) ? stream_many<1> : stream_many<LAB07_MOST_GROUP>)
+#define LAB07_MANY_KERNEL(run)                                                                                         \
+    lab07_instance(run, stream_many<1, LAB07_NARROW>, stream_many<1, LAB07_WIDE>,                                      \
+                   stream_many<LAB07_MOST_GROUP, LAB07_WIDE>)
 
-static inline bool lab07_has_seats(const pk_run *run)
-{
-    const pk_model_config *const c = &lab07_of(run)->decoder.config;
-    return c->heads / c->kv_heads <= lab07_of(run)->consumers;
-}
+static inline lab07_ring_kernel lab07_instance(const pk_run *run, lab07_ring_kernel narrow, lab07_ring_kernel wide,
+                                               lab07_ring_kernel many_heads);
 
 static inline lab07_ring_plan *lab07_ring_plan_of(const pk_run *run)
 {
@@ -95,30 +96,32 @@ static inline void lab07_lay_out(lab07_ring_view *v, int blocks)
     at->x = lab07_take_place(&at->floats, v->hidden);
 }
 
-/* The consumers' teams. */
-static inline void lab07_make_teams(lab07_matrix *m, int consumers)
+/* The consumers' teams, and what a team has of a chunk of `fit` rows at most; 0: not even one. The more columns a
+ * thread has, the fewer rows. */
+static inline void lab07_make_teams(lab07_matrix *m, int consumers, int fit)
 {
     const bool bf16 = m->format == PK_QUANT_BF16;
-    const int units = m->columns / (bf16 ? 8 : LAB07_UNIT), most = bf16 ? LAB07_MOST_OWN : LAB07_MOST_OWN_UNITS;
-    m->own = m->team_warps = m->teams = 0;
-    for (int own = 1; own <= most && (own <= 2 || m->own == 0); own *= 2) {
-        const int warps = (units + own * PK_LANES - 1) / (own * PK_LANES), teams = consumers / warps;
-        if (teams == 0 || (m->own > 0 && teams * m->own < 2 * own * m->teams)) /* each team reads all of x */
-            continue;
-        m->own = own;
-        m->team_warps = warps;
-        m->teams = teams;
-    }
-    if (m->own == 0) /* lab07_ring_fits refuses it */
-        m->own = m->team_warps = m->teams = 1;
-    if (m->own > LAB07_FEW_OWN(bf16)) /* so many columns a thread are enough of one row */
-        m->chunk_rows = 1;
-    m->own *= bf16 ? 1 : LAB07_UNIT / 8;
-    m->group_rows = m->teams * lab07_sums_of(m->chunk_rows) / m->runs;
+    const int units = m->columns / (bf16 ? 8 : LAB07_UNIT),
+              own = (units + consumers * PK_LANES - 1) / consumers / PK_LANES;
+    const int most_rows = own > 2 || (!bf16 && own > 1) ? 1 : bf16 && own == 1 ? 4 : 2;
+    m->team_warps = (units + own * PK_LANES - 1) / (own * PK_LANES);
+    m->team_part = ((1 << 16) + m->team_warps - 1) / m->team_warps;
+    m->teams = consumers / m->team_warps;
+    m->teams = m->teams < fit ? m->teams : fit > 1 ? fit : 1;
+    for (m->team_rows = most_rows; m->team_rows > 1 && m->team_rows * m->teams > fit;)
+        m->team_rows /= 2;
+    if (m->team_rows * m->teams > PK_LANES)
+        m->teams = PK_LANES / m->team_rows;
+    /* Of the kernel's instances the least that has as many columns, and as many rows. */
+    m->own = m->team_rows == 4 ? 1 : m->team_rows == 2 ? 2 : own <= 4 ? 4 : 8;
+    if (!bf16)
+        m->own = m->team_rows == 2 ? 4 : 8;
+    m->chunk_rows = m->teams * m->team_rows;
+    m->group_rows = PK_LANES / m->chunk_rows * m->chunk_rows;
 }
 
-/* The chunks of a row in chunks of at most so many bytes: 4, 2 or 1 rows, or a row in pieces of whole blocks. Of Q8_0
- * that is eight blocks, which are a multiple of 16 bytes together. */
+/* The chunks of a matrix, of at most so many bytes: some rows, or a row in pieces of whole blocks. Of Q8_0 that is
+ * eight blocks, which are a multiple of 16 bytes together. */
 static inline lab07_matrix lab07_cut(const lab07 *lab, int rows, int columns, int runs)
 {
     static const int whole[PK_QUANTS] = {1, 8 * PK_Q8_0_BYTES / (int)sizeof(uint4), PK_Q4_K_BYTES / (int)sizeof(uint4)};
@@ -129,12 +132,35 @@ static inline lab07_matrix lab07_cut(const lab07 *lab, int rows, int columns, in
     m.format = pk_quant_of(lab->decoder.shape.weights, (size_t)columns);
     m.pitch = (int)pk_quant_pitch(m.format, (size_t)columns);
     m.units = m.pitch / (int)sizeof(uint4);
-    m.chunk_rows = 4 * m.pitch <= lab->chunk_bytes ? 4 : 2 * m.pitch <= lab->chunk_bytes ? 2 : 1;
+    lab07_make_teams(&m, lab->consumers, lab->chunk_bytes / m.pitch);
     const int least = whole[m.format], fit = lab->chunk_bytes / (int)sizeof(uint4) / least * least;
     m.pieces = m.pitch <= lab->chunk_bytes ? 1 : fit ? (m.units + fit - 1) / fit : (m.units + least - 1) / least;
-    lab07_make_teams(&m, lab->consumers);
     m.piece_units = m.pieces == 1 ? m.units : ((m.units + m.pieces - 1) / m.pieces + least - 1) / least * least;
     return m;
+}
+
+static inline void lab07_cut_all(const lab07 *lab, lab07_matrix matrix[LAB07_MATRICES])
+{
+    const pk_model_config *const c = &lab->decoder.config;
+    matrix[LAB07_QKV] = lab07_cut(lab, (c->heads + 2 * c->kv_heads) * c->head_dim, c->hidden, 1);
+    matrix[LAB07_O] = lab07_cut(lab, c->hidden, c->heads * c->head_dim, 1);
+    matrix[LAB07_GATE_UP] = lab07_cut(lab, c->ffn, c->hidden, 2);
+    matrix[LAB07_DOWN] = lab07_cut(lab, c->hidden, c->ffn, 1);
+    matrix[LAB07_LOGITS] = lab07_cut(lab, c->vocab, c->hidden, 1);
+}
+
+static inline lab07_ring_kernel lab07_instance(const pk_run *run, lab07_ring_kernel narrow, lab07_ring_kernel wide,
+                                               lab07_ring_kernel many_heads)
+{
+    const lab07 *const lab = lab07_of(run);
+    lab07_matrix matrix[LAB07_MATRICES];
+    bool is_narrow = true;
+    lab07_cut_all(lab, matrix);
+    for (int i = 0; i < LAB07_MATRICES; i++)
+        is_narrow = is_narrow && (matrix[i].own == 1 || matrix[i].own == 4);
+    if (lab->decoder.config.heads / lab->decoder.config.kv_heads > lab->consumers)
+        return many_heads;
+    return is_narrow ? narrow : wide;
 }
 
 static inline void lab07_shape_view(const lab07 *lab, lab07_ring_view *v)
@@ -145,8 +171,9 @@ static inline void lab07_shape_view(const lab07 *lab, lab07_ring_view *v)
     v->heads = c->heads, v->kv_heads = c->kv_heads, v->head_dim = c->head_dim;
     v->capacity = d->shape.capacity;
     v->group = c->heads / c->kv_heads;
-    for (v->lanes = 2; v->lanes * 8 < c->head_dim;)
-        v->lanes *= 2;
+    for (v->lanes_log = 1; 8 << v->lanes_log < c->head_dim;)
+        v->lanes_log++;
+    v->scale = 1.4426950408889634f / sqrtf((float)c->head_dim);
     v->activation = c->activation;
     v->eps = (float)c->rms_eps;
     v->embedding = d->embedding, v->final_norm = d->final_norm, v->logits_weight = d->logits_weight;
@@ -156,19 +183,17 @@ static inline void lab07_shape_view(const lab07 *lab, lab07_ring_view *v)
     v->logit_rows = d->shape.logit_rows;
     v->part_floats = (c->head_dim + 2 + 3) / 4 * 4;
     v->arrivals = lab->arrivals;
-    v->matrix[LAB07_QKV] = lab07_cut(lab, (c->heads + 2 * c->kv_heads) * c->head_dim, c->hidden, 1);
-    v->matrix[LAB07_O] = lab07_cut(lab, c->hidden, c->heads * c->head_dim, 1);
-    v->matrix[LAB07_GATE_UP] = lab07_cut(lab, c->ffn, c->hidden, 2);
-    v->matrix[LAB07_DOWN] = lab07_cut(lab, c->hidden, c->ffn, 1);
-    v->matrix[LAB07_LOGITS] = lab07_cut(lab, c->vocab, c->hidden, 1);
+    lab07_cut_all(lab, v->matrix);
     for (int i = 0; i < LAB07_MATRICES; i++) {
         const lab07_matrix *const m = &v->matrix[i];
         const unsigned bytes = (unsigned)(m->chunk_rows * m->piece_units) * (unsigned)sizeof(uint4);
-        const int sums = m->teams * lab07_sums_of(m->chunk_rows) * (m->team_warps | 1);
+        const int sums = m->group_rows * m->runs * (m->team_warps | 1);
         v->stage_bytes = bytes > v->stage_bytes ? bytes : v->stage_bytes;
         v->sums = sums > v->sums ? sums : v->sums;
     }
-    v->stage_bytes = (v->stage_bytes + 127) / 128 * 128;
+    const unsigned of_key = 2 * (unsigned)c->head_dim * (unsigned)sizeof(uint16_t);
+    v->stage_bytes = v->stage_bytes > of_key ? (v->stage_bytes + 127) / 128 * 128 : of_key;
+    v->chunk_keys = (int)(v->stage_bytes / of_key);
 }
 
 /* ---- whose rows ---- */
@@ -283,8 +308,8 @@ static inline void lab07_print_plan(const pk_run *run, const lab07_ring_plan *pl
     const lab07_ring_view *const v = &plan->view;
     const int position = lab07_of(run)->position;
     const lab07_spread spread = lab07_spread_of(v->kv_heads, position + 1, plan->blocks, v->share_keys);
-    pk_run_plan(run, "%s: %d blocks of 1 + %d warps, rings of %d x %u bytes, %u under way", pk_run_variant(run)->name,
-                plan->blocks, plan->threads / PK_LANES - 1, v->stages, v->stage_bytes, v->limit);
+    pk_run_plan(run, "%s: %d blocks of 2 + %d warps, rings of %d x %u bytes, %u under way", pk_run_variant(run)->name,
+                plan->blocks, plan->threads / PK_LANES - 2, v->stages, v->stage_bytes, v->limit);
     if (lab07_of(run)->decoder.shape.weights != PK_QUANT_BF16)
         pk_run_plan(run, "Weights: qkv, gate and up, logits %s, o %s, down %s",
                     pk_quant_name(v->matrix[LAB07_QKV].format), pk_quant_name(v->matrix[LAB07_O].format),
@@ -646,7 +671,7 @@ static inline pk_status lab07_quant_prepare(pk_run *run, lab07_ring_kernel kerne
     pk_run_set_variant_data(run, plan);
     lab07_ring_view *const v = &plan->view;
     plan->kernel = kernel;
-    plan->threads = (lab->consumers + 1) * PK_LANES;
+    plan->threads = (lab->consumers + 2) * PK_LANES;
     plan->blocks = lab->blocks ? lab->blocks : pk_run_device(run)->processors;
     plan->barriers = barriers * (unsigned)plan->blocks;
     v->consumers = lab->consumers;

@@ -1,8 +1,8 @@
 /* Lab 07, given: a matrix's rows by the warps that compute. Warps are in teams, each as many as a row has use for: of
  * 2048 columns eight. A thread has the same columns of every row, 8 or some times 8, and of x the same components, in
- * registers. A team has every so many-th chunk. A row's sum is spread over its team: lanes add up by shuffles, warps
- * through shared memory, many rows together, and meet once for that. Of rows of blocks a unit is 32 columns, four times
- * 8: lab07_blocks.cuh.
+ * registers. Of each chunk a team has some rows. A row's sum is spread over its team: lanes add up by shuffles, warps
+ * through shared memory, many rows together; and one more warp makes outputs of these sums while the others go on. Of
+ * rows of blocks a unit is 32 columns, four times 8: lab07_blocks.cuh.
  *
  * wait_for_four, write_output and finish_row are the including file's. */
 #ifndef LAB07_ROWS_CUH
@@ -19,8 +19,9 @@ typedef struct lab07_task { /* a matrix at work */
     int place;              /* of the outputs in the layer's */
 } lab07_task;
 
-/* Steps. Four outputs, when another block has written each of them. */
-static __device__ inline float4 wait_for_four(const lab07_ring_view *v, const float *from);
+/* Steps. Fours of outputs, loaded once from x + at[i]: when other blocks have written all of them. */
+template <int N>
+static __device__ inline void wait_for_fours(const lab07_ring_view *v, const float *x, const int at[N], float4 got[N]);
 /* Output `place` of the layer, that is its own flag. */
 static __device__ inline void write_output(const lab07_ring_view *v, const lab07_block *b, int layer, int place,
                                            float value);
@@ -72,95 +73,144 @@ static __device__ inline void lab07_put_four(float *of, float4 four)
     of[0] = four.x, of[1] = four.y, of[2] = four.z, of[3] = four.w;
 }
 
-/* Asks for everything before it waits for anything: gains, which nobody writes, and then x. */
-template <int HAND, int U, int F>
-static __device__ inline float lab07_read_x(const lab07_ring_view *v, const lab07_task *task, int units,
-                                            lab07_slice<U> *slice)
+/* Slots `first` to `first` + N - 1 of x, when they are there; behind the row's end 0. Returns the sum of their squares.
+ * Everything is asked for before anything is waited for: gains, which nobody writes, and x. A slot behind the row's end
+ * waits for what the first thread has. */
+template <int HAND, int N, int F>
+static __device__ inline float lab07_read_slots(const lab07_ring_view *v, const lab07_task *task, int units,
+                                                const lab07_team *team, int first, float (*of)[8])
 {
-    uint4 gain[U];
+    uint4 gain[N];
+    float4 got[2 * N];
+    int at[2 * N];
     float squares = 0;
 #pragma unroll
-    for (int i = 0; i < U; i++) {
-        const int unit = lab07_slot<F>(&slice->team, i);
-        gain[i] = make_uint4(0, 0, 0, 0);
-        if (task->gain && unit < units)
-            gain[i] = ((const uint4 *)task->gain)[unit];
+    for (int i = 0; i < N; i++) {
+        const int unit = lab07_slot<F>(team, first + i);
+        at[2 * i] = unit < units ? 8 * unit : 0;
+        at[2 * i + 1] = at[2 * i] + 4;
+        if (task->gain && N <= 2)
+            gain[i] = *(const uint4 *)(task->gain + at[2 * i]);
+    }
+    if (task->x) {
+#pragma unroll
+        for (int i = 0; i < 2 * N; i++)
+            got[i] = lab07_load_4(task->x + at[i]);
+        if (HAND == LAB07_FLAG)
+            wait_for_fours<2 * N>(v, task->x, at, got);
+#pragma unroll
+        for (int i = 0; i < 2 * N; i++)
+            lab07_put_four(of[i / 2] + i % 2 * 4, got[i]);
+    } else {
+#pragma unroll
+        for (int i = 0; i < N; i++)
+            pk_unpack_bf16(*(const uint4 *)(task->row + at[2 * i]), of[i]);
     }
 #pragma unroll
-    for (int i = 0; i < U; i++) {
-        const int unit = lab07_slot<F>(&slice->team, i);
-        float4 low = make_float4(0, 0, 0, 0), high = low;
-        uint4 row = make_uint4(0, 0, 0, 0);
-        if (task->x && unit < units) {
-            low = lab07_load_4(task->x + 8 * unit);
-            high = lab07_load_4(task->x + 8 * unit + 4);
-        } else if (unit < units)
-            row = ((const uint4 *)task->row)[unit];
-        if (!task->x)
-            pk_unpack_bf16(row, slice->of[i]);
-        else {
-            lab07_put_four(slice->of[i], low);
-            lab07_put_four(slice->of[i] + 4, high);
+    for (int i = 0; i < N; i++) {
+        const bool has = lab07_slot<F>(team, first + i) < units;
+        float weight[8];
+        if (task->gain) {
+            if (N > 2) /* where there are few registers to keep it in; and such rows are seldom normed */
+                gain[i] = *(const uint4 *)(task->gain + at[2 * i]);
+            pk_unpack_bf16(gain[i], weight);
         }
-    }
-#pragma unroll
-    for (int i = 0; i < U; i++) {
-        const int unit = lab07_slot<F>(&slice->team, i);
-        float *const of = slice->of[i], weight[8];
-        if (HAND == LAB07_FLAG && task->x && unit < units) {
-            if (lab07_lacks(make_float4(of[0], of[1], of[2], of[3])))
-                lab07_put_four(of, wait_for_four(v, task->x + 8 * unit));
-            if (lab07_lacks(make_float4(of[4], of[5], of[6], of[7])))
-                lab07_put_four(of + 4, wait_for_four(v, task->x + 8 * unit + 4));
-        }
-        if (!task->gain)
-            continue;
-        pk_unpack_bf16(gain[i], weight);
 #pragma unroll
         for (int j = 0; j < 8; j++) {
-            squares = fmaf(of[j], of[j], squares);
-            of[j] *= weight[j];
+            const float x = has ? of[i][j] : 0;
+            squares = fmaf(x, x, squares);
+            of[i][j] = task->gain ? x * weight[j] : x;
         }
     }
     return squares;
 }
 
-/* Rows of a piece, bf16: `units` of N rows at most, from `first` on. All is loaded before any of it is used. Where
- * there are few rows, a row's sum is made of several. */
-template <int U, int N>
-static __device__ inline void lab07_dot_units(const uint4 *chunk, const lab07_slice<U> *x, int rows, int first,
-                                              int units, float *sum)
+/* No more of them at once than there are registers for. */
+template <int HAND, int U, int F>
+static __device__ inline float lab07_read_x(const lab07_ring_view *v, const lab07_task *task, int units,
+                                            lab07_slice<U> *slice)
 {
-    enum { SUMS = U < 4 / N ? U : N < 4 ? 4 / N : 1 };
-    uint4 weights[U][N];
-    float of[N][SUMS] = {};
+    enum { AT_ONCE = U < 4 ? U : U == 4 ? 4 : 2 };
+    float squares = 0;
+#pragma unroll
+    for (int first = 0; first < U; first += AT_ONCE)
+        squares += lab07_read_slots<HAND, AT_ONCE, F>(v, task, units, &slice->team, first, slice->of + first);
+    return squares;
+}
+
+/* What a thread has of its team's N rows of a chunk, bf16. All is loaded before any of it is used, and the chunk given
+ * back as soon as it is. Behind the matrix's last row, and behind a row's end, it loads what is of no account: nobody
+ * looks at the first, and x is 0 at the second. */
+template <int U, int N>
+static __device__ inline void lab07_load_rows(const lab07_ring_view *v, const lab07_block *b, const lab07_matrix *m,
+                                              lab07_at *at, const lab07_team *team, uint4 weights[U][N])
+{
+    const unsigned char *const rows = lab07_wait_chunk(v, b, at) + (unsigned)(team->number * N) * (unsigned)m->pitch;
 #pragma unroll
     for (int i = 0; i < U; i++) {
-        const int unit = lab07_slot<PK_QUANT_BF16>(&x->team, i) - first;
-        const bool has = (unsigned)unit < (unsigned)units;
+        const int unit = lab07_slot<PK_QUANT_BF16>(team, i);
+        const uint4 *const from = (const uint4 *)rows + (unit < m->units ? unit : 0);
 #pragma unroll
-        for (int j = 0; j < N; j++) {
-            weights[i][j] = make_uint4(0, 0, 0, 0);
-            if (has && (N == 1 || j < rows))
-                weights[i][j] = chunk[j * units + unit];
-        }
+        for (int j = 0; j < N; j++)
+            weights[i][j] = from[j * m->units];
     }
+    lab07_give_back(v, b, at);
+}
+
+/* Sums of a thread's products of N rows. Where there are few rows, a row's sum is made of several. */
+template <int U, int N>
+static __device__ inline void lab07_dot_rows(const uint4 weights[U][N], const lab07_slice<U> *x, float *sum)
+{
+    enum { SUMS = U < 4 / N ? U : N < 4 ? 4 / N : 1 };
+    float of[N][SUMS] = {};
 #pragma unroll
     for (int i = 0; i < U; i++)
 #pragma unroll
         for (int j = 0; j < N; j++)
             of[j][i % SUMS] = pk_dot_chunk(weights[i][j], x->of[i], of[j][i % SUMS]);
 #pragma unroll
-    for (int j = 0; j < N; j++)
+    for (int j = 0; j < N; j++) {
+        sum[j] = of[j][0];
 #pragma unroll
-        for (int i = 0; i < SUMS; i++)
+        for (int i = 1; i < SUMS; i++)
             sum[j] += of[j][i];
+    }
 }
 
-/* The same of blocks. `first` and `units` count 16 bytes, of which so many are eight units. */
+/* A long row, or one in pieces, each a chunk: products as it is loaded, some at a time. */
+template <int U>
+static __device__ inline void lab07_dot_pieces(const lab07_ring_view *v, const lab07_block *b, const lab07_matrix *m,
+                                               lab07_at *at, const lab07_slice<U> *x, float *sum)
+{
+    enum { AT_ONCE = U < 4 ? U : 4 };
+    float of[AT_ONCE] = {};
+    for (int first = 0; first < m->units; first += m->piece_units) {
+        const uint4 *const piece = (const uint4 *)lab07_wait_chunk(v, b, at);
+        const int units = m->units - first < m->piece_units ? m->units - first : m->piece_units;
+#pragma unroll
+        for (int some = 0; some < U; some += AT_ONCE) {
+            uint4 weights[AT_ONCE];
+#pragma unroll
+            for (int i = 0; i < AT_ONCE; i++) {
+                const int unit = lab07_slot<PK_QUANT_BF16>(&x->team, some + i) - first;
+                weights[i] = (unsigned)unit < (unsigned)units ? piece[unit] : make_uint4(0, 0, 0, 0);
+            }
+#pragma unroll
+            for (int i = 0; i < AT_ONCE; i++)
+                of[i] = pk_dot_chunk(weights[i], x->of[some + i], of[i]);
+        }
+        lab07_give_back(v, b, at);
+    }
+    *sum = 0;
+#pragma unroll
+    for (int i = 0; i < AT_ONCE; i++)
+        *sum += of[i];
+}
+
+/* Of blocks, from shared memory right away. `first` and `units` count 16 bytes, of which so many are eight units. */
 template <int U, int N, int F>
 static __device__ inline void lab07_dot_blocks(const lab07_ring_view *v, const lab07_matrix *m, const uint4 *chunk,
-                                               const lab07_slice<U> *x, int rows, int first, int units, float *sum)
+                                               const lab07_slice<U> *x, int first, int units, float *sum)
 {
     const int whole = F == PK_QUANT_Q4_K ? PK_Q4_K_BYTES / 16 : 8 * PK_Q8_0_BYTES / 16;
     const int all = m->columns / LAB07_UNIT, before = first / whole * 8, most = units / whole * 8;
@@ -173,112 +223,81 @@ static __device__ inline void lab07_dot_blocks(const lab07_ring_view *v, const l
 #pragma unroll
         for (int j = 0; j < N; j++) {
             const unsigned char *const row = (const unsigned char *)(chunk + j * units);
-            if (N > 1 && j >= rows)
-                continue;
             sum[j] = F == PK_QUANT_Q4_K ? lab07_unit_q4_k(v, row, unit, &x->of[4 * i], &x->pair[2 * i], sum[j])
                                         : lab07_unit_q8_0(v, row, unit, &x->of[4 * i], sum[j]);
         }
     }
 }
 
-/* One chunk, or those that are one row: when it has landed, sums of its rows, N at most, if the chunk is `mine`. Then
- * the stage is given back. Who has nothing of it to do waits for it too: so no warp is ever a turn of the ring behind,
- * or ahead, of what a stage's barriers tell apart. */
+/* Sums of the team's N rows of a chunk of blocks: sum[j] is 0 before. */
 template <int U, int N, int F>
-static __device__ inline void lab07_use_chunk(const lab07_ring_view *v, const lab07_block *b, const lab07_matrix *m,
-                                              lab07_at *at, const lab07_slice<U> *x, bool mine, int rows, float sum[N])
+static __device__ inline void lab07_dot_chunk(const lab07_ring_view *v, const lab07_block *b, const lab07_matrix *m,
+                                              lab07_at *at, const lab07_slice<U> *x, float *sum)
 {
-    for (int unit = 0; unit < m->units; unit += m->piece_units) {
-        const int units = m->units - unit < m->piece_units ? m->units - unit : m->piece_units;
-        const uint4 *const chunk = (const uint4 *)(lab07_of_stages(v, b) + (size_t)at->turn.stage * v->stage_bytes);
-        lab07_wait_for(v, b, LAB07_WAITS_FOR_CHUNK, &lab07_of_full(v, b)[at->turn.stage], at->turn.parity);
-        if (mine && F == PK_QUANT_BF16)
-            lab07_dot_units<U, N>(chunk, x, rows, unit, units, sum);
-        else if (mine)
-            lab07_dot_blocks<U, N, F>(v, m, chunk, x, rows, unit, units, sum);
+    for (int first = 0; first < m->units; first += m->piece_units) {
+        const int units = m->units - first < m->piece_units ? m->units - first : m->piece_units;
+        const uint4 *const chunk = (const uint4 *)lab07_wait_chunk(v, b, at);
+        lab07_dot_blocks<U, N, F>(v, m, chunk + (size_t)(x->team.number * N) * units, x, first, units, sum);
         lab07_give_back(v, b, at);
     }
 }
 
-/* Sums of the team's chunks of a group: into sums[row of the group's chunks][warp of the team]. Lanes add up in two
- * rounds, the first at once, so that of a chunk's sums a lane keeps one. */
+/* By a warp that no team has: it waits for chunks too, and gives them back. So no warp is ever a turn of the ring
+ * behind, or ahead, of what a stage's barriers tell apart. */
+static __device__ inline void lab07_pass_chunks(const lab07_ring_view *v, const lab07_block *b, const lab07_matrix *m,
+                                                lab07_at *at, int chunks)
+{
+#pragma unroll 1
+    for (int chunk = 0; chunk < chunks * m->pieces; chunk++) {
+        (void)lab07_wait_chunk(v, b, at);
+        lab07_give_back(v, b, at);
+    }
+}
+
+/* The team's rows of a group's chunks: into sums[row of the chunks][warp of the team]. bf16 of two chunks together,
+ * where they are not too much to have at once: what takes long of one is done while the other is. */
 template <int U, int N, int F>
 static __device__ inline void lab07_sum_group(const lab07_ring_view *v, const lab07_block *b, const lab07_matrix *m,
-                                              lab07_at *at, const lab07_slice<U> *x, int rows, float *sums)
+                                              lab07_at *at, const lab07_slice<U> *x, int chunks, float *sums)
 {
-    enum { SUMS = N == 1 ? LAB07_SUMS_OF_LONG : LAB07_SUMS, CHUNKS = SUMS / N };
-    const lab07_team team = x->team;
-    const int of_run = (rows + N - 1) / N, chunks = of_run * m->runs;
-    float kept[CHUNKS] = {};
-    int k = 0, next = team.number; /* of the team's chunks, and of all */
+    enum { BF16 = F == PK_QUANT_BF16, CHUNKS = BF16 && U * N <= 4 ? 2 : 1, ROWS = CHUNKS * N };
+    const lab07_team *const team = &x->team;
 #pragma unroll 1
-    for (int chunk = 0; chunk < chunks; chunk++) {
-        const int left = rows - (chunk < of_run ? chunk : chunk - of_run) * N;
-        float sum[N] = {};
-        lab07_use_chunk<U, N, F>(v, b, m, at, x, chunk == next, left < N ? left : N, sum);
-        if (chunk != next)
-            continue;
-        pk_fold<N>::run(sum);
+    for (int chunk = 0; chunk < chunks; chunk += CHUNKS) {
+        float sum[ROWS] = {};
+        if (BF16 && N == 1 && (U == LAB07_MOST_OWN || m->pieces > 1)) {
+            lab07_dot_pieces<U>(v, b, m, at, x, sum);
+            if (CHUNKS == 2 && chunk + 1 < chunks)
+                lab07_dot_pieces<U>(v, b, m, at, x, sum + CHUNKS - 1);
+        } else if (BF16) {
+            uint4 weights[CHUNKS][U][N] = {};
 #pragma unroll
-        for (int i = 0; i < CHUNKS; i++)
-            kept[i] = i == k ? sum[0] : kept[i];
-        k++;
-        next += team.count;
-    }
-    pk_fold<CHUNKS, N>::run(kept);
+            for (int c = 0; c < CHUNKS; c++)
+                if (c == 0 || chunk + c < chunks)
+                    lab07_load_rows<U, N>(v, b, m, at, team, weights[c]);
 #pragma unroll
-    for (int bit = SUMS; bit < PK_LANES; bit *= 2)
-        kept[0] += __shfl_xor_sync(PK_ALL_LANES, kept[0], bit);
-    const int chunk = lab07_lane() / N * team.count + team.number;
-    if (team.number < team.count && lab07_lane() < SUMS && chunk < chunks)
-        sums[(chunk * N + lab07_lane() % N) * (team.warps | 1) + team.thread / PK_LANES] = kept[0];
-}
-
-static __device__ inline float lab07_sum_warps(const float *of_warp, int warps)
-{
-    float sum = 0;
-#pragma unroll 4
-    for (int i = 0; i < warps; i++)
-        sum += of_warp[i];
-    return sum;
-}
-
-/* The rows' outputs, when all warps have put their sums: a row a lane, by a warp or some, in turn. The sums of the
- * group after the next go to the same place: a warp is there only when these have come to the next meeting. */
-template <int HAND>
-static __device__ inline void lab07_finish(const lab07_ring_view *v, const lab07_block *b, const lab07_at *at,
-                                           const lab07_task *task, const float *sums, int rows, int own, int first)
-{
-    const lab07_matrix *const m = &v->matrix[task->which];
-    lab07_sync(v, b);
-    const int turn = lab07_warp() - at->finisher;
-    const int row = (turn < 0 ? turn + v->consumers : turn) * PK_LANES + lab07_lane();
-    if (row >= rows)
-        return;
-    const int to_second = (rows + m->chunk_rows - 1) / m->chunk_rows * m->chunk_rows, stride = m->team_warps | 1;
-    const float sum = lab07_sum_warps(sums + row * stride, m->team_warps);
-    const float second = m->runs == 2 ? lab07_sum_warps(sums + (to_second + row) * stride, m->team_warps) : 0;
-    float factor = 1;
-    if (task->gain) {
-        const float squares = lab07_sum_warps(lab07_of_squares(v, b) + (at->phase & 1) * v->consumers, m->team_warps);
-        factor = rsqrtf(squares / (float)m->columns + v->eps);
+            for (int c = 0; c < CHUNKS; c++)
+                lab07_dot_rows<U, N>(weights[c], x, sum + c * N);
+        } else
+            lab07_dot_chunk<U, N, F>(v, b, m, at, x, sum);
+        pk_fold<ROWS>::run(sum);
+#pragma unroll
+        for (int bit = ROWS; bit < PK_LANES; bit *= 2)
+            sum[0] += __shfl_xor_sync(PK_ALL_LANES, sum[0], bit);
+        const int of = chunk + lab07_lane() / N, row = of * m->chunk_rows + team->number * N + lab07_lane() % N;
+        if (lab07_lane() < ROWS && of < chunks)
+            sums[row * (team->warps | 1) + team->thread / PK_LANES] = sum[0];
     }
-    const float value = finish_row(v, b, task, factor, sum, second, first + row, own + row);
-    if (task->which == LAB07_LOGITS)
-        v->logits[(size_t)(b->stands->step % v->logit_rows) * v->vocab + first + row] = value;
-    else
-        lab07_put<HAND>(v, b, at->layer, task->place + first + row, value);
 }
 
-/* The block's rows of a matrix: x read, products, outputs. A thread has U times 8 columns; F: the format. */
-template <int HAND, int U, int F>
+/* The block's rows of a matrix: x read, and products. A thread has U times 8 columns of N rows at once; F: the format.
+ * What comes of the sums is another warp's: lab07_finish. */
+template <int HAND, int U, int N, int F>
 static __device__ inline void lab07_product_of(const lab07_ring_view *v, const lab07_block *b, lab07_at *at,
                                                const lab07_task *task)
 {
-    /* Whether such a long row is a chunk by itself: lab07_make_teams. */
-    enum { ONE = U > LAB07_FEW_OWN(F == PK_QUANT_BF16) * (F == PK_QUANT_BF16 ? 1 : LAB07_UNIT / 8) };
     const lab07_matrix *const m = &v->matrix[task->which];
-    const lab07_part part = lab07_of_part(v, b)[task->which];
+    const int all = lab07_of_part(v, b)[task->which].rows;
     lab07_slice<U> x;
     x.team = lab07_team_of(m);
     const float squares = lab07_read_x<HAND, U, F>(v, task, m->columns / 8, &x);
@@ -286,52 +305,104 @@ static __device__ inline void lab07_product_of(const lab07_ring_view *v, const l
     lab07_stamp(v, b, at->layer, lab07_phase_of(task->which), LAB07_HAS);
     if (F != PK_QUANT_BF16)
         lab07_sum_pairs<U>(&x);
-    for (int first = 0; first < part.rows; first += m->group_rows, at->group++) {
-        const int rows = lab07_group_rows(m, part.rows - first);
-        float *const sums = lab07_of_sums(v, b) + (at->group & 1) * v->sums;
-        if (ONE || m->chunk_rows == 1)
-            lab07_sum_group<U, 1, F>(v, b, m, at, &x, rows, sums);
-        else if (m->chunk_rows == 2)
-            lab07_sum_group<U, ONE ? 1 : 2, F>(v, b, m, at, &x, rows, sums);
+    for (int first = 0; first < all; first += m->group_rows, at->group++) {
+        const int chunks = (lab07_group_rows(m, all - first) + m->chunk_rows - 1) / m->chunk_rows * m->runs;
+        const int half = (int)(at->group & 1);
+        lab07_wait_group(&lab07_of_finished(v, b)[half], at->group, true);
+        if (x.team.number < x.team.count)
+            lab07_sum_group<U, N, F>(v, b, m, at, &x, chunks, lab07_of_sums(v, b) + half * v->sums);
         else
-            lab07_sum_group<U, ONE ? 1 : 4, F>(v, b, m, at, &x, rows, sums);
-        /* Each team has all of x; the first group's end is soon enough. */
-        if (first == 0 && task->gain && x.team.number == 0) {
+            lab07_pass_chunks(v, b, m, at, chunks);
+        if (first == 0 && task->gain && x.team.number == 0) { /* each team has all of x */
             const float of_warp = pk_sum_lanes(squares);
             if (lab07_lane() == 0)
-                lab07_of_squares(v, b)[(at->phase & 1) * v->consumers + lab07_warp()] = of_warp;
+                lab07_of_squares(v, b)[(int)(at->phase & 1) * v->consumers + lab07_warp()] = of_warp;
+            __syncwarp();
         }
-        lab07_finish<HAND>(v, b, at, task, sums, rows, first, part.first + first);
-        at->finisher = at->finisher + 1 < v->consumers ? at->finisher + 1 : 0;
+        pk_async_barrier_arrive(&lab07_of_summed(v, b)[half]);
     }
-    at->phase++; /* that a warp is two phases on means that all have met since this one's last squares were read */
+    at->phase++;
 }
 
-/* QUANT: of any format, not of bf16 alone. */
-template <int HAND, bool QUANT>
+static __device__ inline float lab07_sum_warps(const float *of_warp, int warps)
+{
+    float sum = 0;
+#pragma unroll 8
+    for (int i = 0; i < warps; i++)
+        sum += of_warp[i];
+    return sum;
+}
+
+/* By the warp that makes outputs: those of a matrix's rows, a row a lane, when all warps have put their sums. Sums, and
+ * squares, are written again behind two groups' giving back, which this one does when it has read them. `best`: of the
+ * lane's logits. */
+template <int HAND>
+static __device__ inline void lab07_finish(const lab07_ring_view *v, const lab07_block *b, lab07_at *at,
+                                           const lab07_task *task, candidate *best)
+{
+    const lab07_matrix *const m = &v->matrix[task->which];
+    const lab07_part part = lab07_of_part(v, b)[task->which];
+    const int stride = m->team_warps | 1;
+    if (part.rows == 0)
+        return;
+    for (int first = 0; first < part.rows; first += m->group_rows, at->group++) {
+        const int rows = lab07_group_rows(m, part.rows - first), half = (int)(at->group & 1), row = lab07_lane();
+        const int to_second = (rows + m->chunk_rows - 1) / m->chunk_rows * m->chunk_rows;
+        const float *const sums = lab07_of_sums(v, b) + half * v->sums + row * stride;
+        float sum = 0, second = 0, factor = 1;
+        lab07_wait_group(&lab07_of_summed(v, b)[half], at->group, false);
+        if (row < rows) {
+            sum = lab07_sum_warps(sums, m->team_warps);
+            if (m->runs == 2)
+                second = lab07_sum_warps(sums + to_second * stride, m->team_warps);
+        }
+        if (task->gain) {
+            const float *const squares = lab07_of_squares(v, b) + (int)(at->phase & 1) * v->consumers;
+            factor = rsqrtf(lab07_sum_warps(squares, m->team_warps) / (float)m->columns + v->eps);
+        }
+        pk_async_barrier_arrive(&lab07_of_finished(v, b)[half]);
+        if (row >= rows)
+            continue;
+        const float value = finish_row(v, b, task, factor, sum, second, part.first + first + row, first + row);
+        if (task->which != LAB07_LOGITS) {
+            lab07_put<HAND>(v, b, at->layer, task->place + part.first + first + row, value);
+            continue;
+        }
+        const candidate c = {value, value == value ? part.first + first + row : -1};
+        if (comes_before(c, *best))
+            *best = c;
+        v->logits[(size_t)(b->stands->step % v->logit_rows) * v->vocab + part.first + first + row] = value;
+    }
+    __syncwarp();
+    at->phase++;
+}
+
+/* FORM: LAB07_NARROW... */
+template <int HAND, int FORM>
 static __device__ inline void lab07_product(const lab07_ring_view *v, const lab07_block *b, lab07_at *at,
                                             const lab07_task *task)
 {
+    enum { QUANT = FORM == LAB07_BLOCKS, WIDE = FORM != LAB07_NARROW };
     enum { Q4_K = QUANT ? PK_QUANT_Q4_K : PK_QUANT_BF16, Q8_0 = QUANT ? PK_QUANT_Q8_0 : PK_QUANT_BF16 };
     const lab07_matrix *const m = &v->matrix[task->which];
     if (lab07_of_part(v, b)[task->which].rows == 0)
         return;
-    if (QUANT && m->format == PK_QUANT_Q4_K && m->own <= 4)
-        lab07_product_of<HAND, 4, Q4_K>(v, b, at, task);
+    if (QUANT && m->format == PK_QUANT_Q4_K && m->own == 4)
+        lab07_product_of<HAND, 4, 2, Q4_K>(v, b, at, task);
     else if (QUANT && m->format == PK_QUANT_Q4_K)
-        lab07_product_of<HAND, 8, Q4_K>(v, b, at, task);
-    else if (QUANT && m->format == PK_QUANT_Q8_0 && m->own <= 4)
-        lab07_product_of<HAND, 4, Q8_0>(v, b, at, task);
+        lab07_product_of<HAND, 8, 1, Q4_K>(v, b, at, task);
+    else if (QUANT && m->format == PK_QUANT_Q8_0 && m->own == 4)
+        lab07_product_of<HAND, 4, 2, Q8_0>(v, b, at, task);
     else if (QUANT && m->format == PK_QUANT_Q8_0)
-        lab07_product_of<HAND, 8, Q8_0>(v, b, at, task);
+        lab07_product_of<HAND, 8, 1, Q8_0>(v, b, at, task);
     else if (m->own == 1)
-        lab07_product_of<HAND, 1, PK_QUANT_BF16>(v, b, at, task);
-    else if (m->own == 2)
-        lab07_product_of<HAND, 2, PK_QUANT_BF16>(v, b, at, task);
-    else if (m->own == 4)
-        lab07_product_of<HAND, 4, PK_QUANT_BF16>(v, b, at, task);
+        lab07_product_of<HAND, 1, 4, PK_QUANT_BF16>(v, b, at, task);
+    else if (WIDE && m->own == 2)
+        lab07_product_of<HAND, 2, 2, PK_QUANT_BF16>(v, b, at, task);
+    else if (WIDE && m->own == LAB07_MOST_OWN)
+        lab07_product_of<HAND, LAB07_MOST_OWN, 1, PK_QUANT_BF16>(v, b, at, task);
     else
-        lab07_product_of<HAND, LAB07_MOST_OWN, PK_QUANT_BF16>(v, b, at, task);
+        lab07_product_of<HAND, 4, 1, PK_QUANT_BF16>(v, b, at, task);
 }
 
 #endif

@@ -1,6 +1,6 @@
 /* Lab 07, given: one kernel for a step. A block has a warp that copies the step's weights, keys and values ahead, one
- * layer's behind the other's, and others that compute. How blocks hand over, and what is done with sums, are the
- * including file's steps. */
+ * layer's behind the other's, others that compute, and one that makes outputs of the rows' sums. How blocks hand over,
+ * and what is done with sums, are the including file's steps. */
 #ifndef LAB07_STREAM_CUH
 #define LAB07_STREAM_CUH
 
@@ -22,7 +22,7 @@ static __device__ inline void lab07_ask_small(const lab07_ring_view *v, const pk
 
 static __device__ inline void lab07_produce(const lab07_ring_view *v, const lab07_block *b, lab07_asking *at)
 {
-    for (int i = 0; i < v->layers; i++) {
+    for (int i = 0; i < v->layers && !at->over; i++) {
         lab07_of_now(v, b)[1] = (unsigned)i;
         stream_layer(v, b, at, &lab07_of_layer(v, b)[i]);
         if (i + 1 < v->layers)
@@ -39,22 +39,28 @@ static __device__ inline void lab07_end_phase(const lab07_ring_view *v, const la
     if (HAND != LAB07_BARRIER)
         return;
     at->arrived += gridDim.x;
-    lab07_sync(v, b);
+    lab07_sync_all(v, b);
     if (lab07_thread() == 0)
         lab07_meet_blocks(v->arrivals, at->arrived);
-    lab07_sync(v, b);
+    lab07_sync_all(v, b);
 }
 
-/* The block's part of the residual stream, as it comes into the first layer, and how the position turns heads. */
+/* How the position turns heads. */
 static __device__ inline void lab07_begin_step(const lab07_ring_view *v, const lab07_block *b)
 {
-    const lab07_part part = lab07_of_part(v, b)[LAB07_O];
-    const uint16_t *const row = v->embedding + (size_t)b->stands->token * v->hidden;
-    for (int i = lab07_thread(); i < part.rows; i += v->consumers * PK_LANES)
-        lab07_of_residual(v, b)[i] = pk_from_bf16(row[part.first + i]);
     for (int i = lab07_thread(); i < v->head_dim; i += v->consumers * PK_LANES)
         lab07_of_turn(v, b)[i] = v->rope[(size_t)b->stands->position * v->head_dim + i];
     lab07_sync(v, b);
+}
+
+/* The block's part of the residual stream, as it comes into the first layer. */
+static __device__ inline void lab07_begin_residual(const lab07_ring_view *v, const lab07_block *b)
+{
+    const lab07_part part = lab07_of_part(v, b)[LAB07_O];
+    const uint16_t *const row = v->embedding + (size_t)b->stands->token * v->hidden;
+    for (int i = lab07_lane(); i < part.rows; i += PK_LANES)
+        lab07_of_residual(v, b)[i] = pk_from_bf16(row[part.first + i]);
+    __syncwarp();
 }
 
 /* What the consumers do with a matrix: of the layer, or behind all layers. */
@@ -113,7 +119,7 @@ template <int HAND> static __host__ __device__ inline unsigned lab07_step_barrie
 }
 
 /* A step. `at`: where the one before has left it. */
-template <int HAND, int G, bool QUANT>
+template <int HAND, int G, int FORM>
 static __device__ inline void lab07_consume(const lab07_ring_view *v, const lab07_block *b, lab07_at *at)
 {
     lab07_stamp_ns(v, b, false);
@@ -123,7 +129,7 @@ static __device__ inline void lab07_consume(const lab07_ring_view *v, const lab0
         at->layer = phase / LAB07_LOGITS;
         const lab07_task task = lab07_task_of(v, b, at->layer, which);
         lab07_phase_begins(v, b, at->layer, lab07_phase_of(which));
-        lab07_product<HAND, QUANT>(v, b, at, &task);
+        lab07_product<HAND, FORM>(v, b, at, &task);
         lab07_phase_ends<HAND>(v, b, at, lab07_phase_of(which));
         if (which != LAB07_QKV)
             continue;
@@ -134,6 +140,26 @@ static __device__ inline void lab07_consume(const lab07_ring_view *v, const lab0
         lab07_merge<HAND>(v, b, at);
         lab07_phase_ends<HAND>(v, b, at, LAB07_PHASE_MERGE);
     }
+}
+
+/* The same step by the warp that makes outputs. Returns the best logit of each lane's. */
+template <int HAND>
+static __device__ inline candidate lab07_finish_step(const lab07_ring_view *v, const lab07_block *b, lab07_at *at)
+{
+    candidate best = {0, -1};
+    lab07_begin_residual(v, b);
+    for (int phase = 0; phase <= v->layers * LAB07_LOGITS; phase++) {
+        const int which = phase < v->layers * LAB07_LOGITS ? phase % LAB07_LOGITS : LAB07_LOGITS;
+        at->layer = phase / LAB07_LOGITS;
+        const lab07_task task = lab07_task_of(v, b, at->layer, which);
+        lab07_finish<HAND>(v, b, at, &task, &best);
+        if (which == LAB07_LOGITS)
+            break;
+        lab07_end_phase<HAND>(v, b, at);
+        for (int i = 0; which == LAB07_QKV && i < 2; i++) /* attention's two */
+            lab07_end_phase<HAND>(v, b, at);
+    }
+    return best;
 }
 
 /* The token, when all blocks' logits are there: by all threads of the first blocks. */
@@ -154,19 +180,22 @@ static __device__ inline void lab07_choose(const lab07_ring_view *v, const lab07
     lab07_stamp_ns(v, b, true);
 }
 
-template <int HAND, int G, bool QUANT>
+template <int HAND, int G, int FORM>
 static __global__ void __launch_bounds__(LAB07_MOST_THREADS, 1) stream_step(const PK_GRID_CONSTANT lab07_ring_view v)
 {
     PK_DYNAMIC_SHARED(unsigned char, shared);
     const lab07_block b = lab07_begin(&v, shared);
     if (lab07_warp() < 0) {
-        lab07_asking at = {0, 0, {0, 0}, {0, 0}};
+        lab07_asking at = {};
         if (lab07_lane() == 0)
             lab07_produce(&v, &b, &at);
         __syncwarp();
     } else {
-        lab07_at at = {0, 0, 0, 0, {0, 0}, v.arrived};
-        lab07_consume<HAND, G, QUANT>(&v, &b, &at);
+        lab07_at at = {0, 0, 0, {0, 0}, v.arrived};
+        if (lab07_warp() < v.consumers)
+            lab07_consume<HAND, G, FORM>(&v, &b, &at);
+        else
+            (void)lab07_finish_step<HAND>(&v, &b, &at);
     }
     lab07_choose(&v, &b, v.arrived + lab07_step_barriers<HAND>(v.layers) * gridDim.x);
 }

@@ -128,8 +128,10 @@ static __device__ inline float merge_parts_in_order(const lab07_ring_view *v, co
     float sum = 0;
     *top = LOWEST;
     *weight = 0;
+#pragma unroll 4
     for (int p = 0; p < count; p++)
         *top = fmaxf(*top, parts[p * stride + v->head_dim]);
+#pragma unroll 4
     for (int p = 0; p < count; p++) {
         const float *const part = parts + (v->planted == REVERSED ? count - 1 - p : p) * stride;
         const float factor = exp2f(part[v->head_dim] - *top);
@@ -139,16 +141,24 @@ static __device__ inline float merge_parts_in_order(const lab07_ring_view *v, co
     return sum;
 }
 
-static __device__ inline float4 wait_for_four(const lab07_ring_view *v, const float *from)
+template <int N>
+static __device__ inline void wait_for_fours(const lab07_ring_view *v, const float *x, const int at[N], float4 got[N])
 {
     unsigned polls = 0;
-    float4 got = lab07_load_4(from);
-    while (v->planted != OLD_VALUE && lab07_lacks(got)) {
-        PK_SPIN_PAUSE();
-        lab07_waits_for_output(v, from, &polls);
-        got = lab07_load_4(from);
-    }
-    return got;
+    const float *lacking;
+    do {
+        lacking = NULL;
+#pragma unroll
+        for (int i = 0; i < N; i++)
+            if (v->planted != OLD_VALUE && lab07_lacks(got[i])) {
+                lacking = x + at[i];
+                got[i] = lab07_load_4(x + at[i]);
+            }
+        if (lacking) {
+            PK_SPIN_PAUSE();
+            lab07_waits_for_output(v, lacking, &polls);
+        }
+    } while (lacking);
 }
 
 static __device__ inline void write_output(const lab07_ring_view *v, const lab07_block *b, int layer, int place,

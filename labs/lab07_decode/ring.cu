@@ -79,8 +79,10 @@ static __device__ inline float merge_parts_in_order(const lab07_ring_view *v, co
     float sum = 0;
     *top = LOWEST;
     *weight = 0;
+#pragma unroll 4
     for (int p = 0; p < count; p++)
         *top = fmaxf(*top, parts[p * stride + v->head_dim]);
+#pragma unroll 4
     for (int p = 0; p < count; p++) {
         const float *const part = parts + p * stride;
         /* STEP lab07.10 for ring-ahead, ring-flag, ring-spread, ring-many, ring-quant: the part's sum i and weight, by the highest maximum (about 3 lines) */
@@ -118,15 +120,26 @@ static pk_status ahead_prepare(pk_run *run)
 
 /* ---- rung 4: the data are the flag ---- */
 
-/* Four outputs, 16-aligned. Pairs: the relaxed loads with write_output's relaxed stores. */
-static __device__ inline float4 wait_for_four(const lab07_ring_view *v, const float *from)
+/* N fours of outputs, at x + at[i], 16-aligned, each loaded once. All that lack are asked for again together: one behind the other,
+ * each would take as long as all. Pairs: the relaxed loads with write_output's relaxed stores. */
+template <int N>
+static __device__ inline void wait_for_fours(const lab07_ring_view *v, const float *x, const int at[N], float4 got[N])
 {
     unsigned polls = 0; /* in vain: a wait that lasts says so */
-    float4 got = lab07_load_4(from);
-    /* STEP lab07.12 for ring-flag, ring-spread, ring-many, ring-quant: as long as it lacks one, load again (about 5 lines) */
-    /* END lab07.12 */
-    (void)v, (void)polls;
-    return got;
+    const float *lacking;
+    do {
+        lacking = NULL;
+#pragma unroll
+        for (int i = 0; i < N; i++) {
+            /* STEP lab07.12 for ring-flag, ring-spread, ring-many, ring-quant: if four i lacks one, note x + at[i] as lacking, and load it again (about 4 lines) */
+            /* END lab07.12 */
+            (void)x, (void)at, (void)got;
+        }
+        if (lacking) {
+            PK_SPIN_PAUSE();
+            lab07_waits_for_output(v, lacking, &polls);
+        }
+    } while (lacking);
 }
 
 /* Output `place` of the layer goes to the step's set. Its place in the other set, which the next step waits at, is
