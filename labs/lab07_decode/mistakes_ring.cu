@@ -220,8 +220,9 @@ static __device__ inline float dot_q4_k(const lab07_ring_view *v, const unsigned
 static __device__ inline void hand_candidate(const lab07_ring_view *v, const lab07_block *b, int k,
                                              unsigned long long word)
 {
-    for (int i = 0; v->planted == MANY_KEPT && blockIdx.x == 1 && i < 1000; i++)
-        (void)pk_load_relaxed_device(v->arrivals); /* late, so that block 0 looks before */
+    const bool late = v->planted == MANY_KEPT && blockIdx.x == 1 && b->stands->step > 1; /* block 0 does not wait */
+    for (int i = 0; late && i < 100000 && pk_load_relaxed_device(v->next) >> 32 != (unsigned)b->stands->step; i++)
+        PK_SPIN_PAUSE();
     if (v->planted != MANY_KEPT)
         pk_store_relaxed_device(lab07_candidates(v, b, (int)blockIdx.x, 1) + k, LAB07_NO_WORD);
     const bool lost = v->planted == MANY_LOST || (v->planted == MANY_LOST_LATE && b->stands->step == 30);
