@@ -5,8 +5,12 @@ if (is_cpu) {
     exit status 77
 }
 load plots . 'lab07.gp'
-stats 'points.dat' using (strcol(1) ne 'NaN' && column(column_chunk) != headline_chunk ? column(column_chunk) : NaN) nooutput
-swept_chunk = STATS_records > 0 ? STATS_min : headline_chunk
+swept_chunk = headline_chunk
+stats 'points.dat' using (strcol(1) ne 'NaN' && column(column_chunk) != headline_chunk ? (swept_chunk = column(column_chunk), 1) : 0) nooutput
+if (swept_chunk == headline_chunk) {
+    print sprintf('needs the sweep "in-flight": ./lab run %s --solution --sweep', lab[4:])
+    exit status 77
+}
 chosen(c) = column(column_model) == headline_model && column(column_position) == headline_position && \
             column(column_tokens) == headline_tokens && column(column_chunk) == swept_chunk && \
             column(column_ring) == headline_ring && column(column_blocks) == headline_blocks && \
