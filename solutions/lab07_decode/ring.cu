@@ -139,8 +139,8 @@ static pk_status ahead_prepare(pk_run *run)
 
 /* ---- rung 4: the data are the flag ---- */
 
-/* N fours of outputs, at x + at[i], 16-aligned, each loaded once. All that lack are asked for again together: one behind
- * the other, each would take as long as all. Pairs: the relaxed loads with write_output's relaxed stores. */
+/* N fours of outputs, at x + at[i], 16-aligned, each loaded once. All that lack are asked for again together: one
+ * behind the other, each would take as long as all. Pairs: the relaxed loads with write_output's relaxed stores. */
 template <int N>
 static __device__ inline void wait_for_fours(const lab07_ring_view *v, const float *x, const int at[N], float4 got[N])
 {
