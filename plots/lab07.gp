@@ -1,5 +1,5 @@
 # What the figures of lab 07 share.
-all_variants = 'graph-pdl kernel ring-ahead ring-flag ring-spread ring-many ring-quant stream graph'
+all_variants = 'graph-pdl kernel ring-ahead ring-flag ring-spread ring-many ring-quant ring-many-quant stream graph'
 name_of(names, i) = (words(names) > i ? word(names, i + 1) : sprintf('%d', i))
 # What a token's bytes take at B_read, us.
 limit_us(c) = (read_gb_per_s == read_gb_per_s ? column(column_bytes) / (read_gb_per_s * 1e3) : NaN)

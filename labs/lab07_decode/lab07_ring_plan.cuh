@@ -43,6 +43,10 @@ typedef void (*lab07_shares)(const lab07_matrix *matrix, int blocks, double fair
     lab07_instance(run, stream_many<1, LAB07_NARROW>, stream_many<1, LAB07_WIDE>,                                      \
                    stream_many<LAB07_MOST_GROUP, LAB07_WIDE>)
 
+#define LAB07_MANY_QUANT_KERNEL(run)                                                                                   \
+    lab07_instance(run, stream_many<1, LAB07_BLOCKS>, stream_many<1, LAB07_BLOCKS>,                                    \
+                   stream_many<LAB07_MOST_GROUP, LAB07_BLOCKS>)
+
 static inline lab07_ring_kernel lab07_instance(const pk_run *run, lab07_ring_kernel narrow, lab07_ring_kernel wide,
                                                lab07_ring_kernel many_heads);
 

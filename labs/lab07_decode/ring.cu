@@ -5,7 +5,8 @@
  *   ring-flag    no barrier behind a phase: blocks wait for the outputs themselves
  *   ring-spread  the same; all blocks share the keys, whatever the context, and end a layer together
  *   ring-many    the same; all steps in one launch
- *   ring-quant   the same; weights are bf16 or blocks: rung 7, QUANT.md
+ *   ring-quant   as ring-spread; weights are bf16 or blocks: rung 7, QUANT.md
+ *   ring-many-quant   both of the last
  *
  * Only lines between STEP and END change; what stands there as shipped, pk_todo and (void) lines, goes. What is given
  * is in the headers: lab07_ring.cuh has the ring and what blocks look at, lab07_rows.cuh products, lab07_blocks.cuh
@@ -19,7 +20,7 @@
 static __device__ inline void stream_layer(const lab07_ring_view *v, const lab07_block *b, lab07_asking *at,
                                            const pk_device_layer *layer)
 {
-    /* STEP lab07.6 for ring-ahead, ring-flag, ring-spread, ring-many, ring-quant: ask for the rows of each matrix, and for keys where attention is (about 5 lines) */
+    /* STEP lab07.6 for ring-ahead, ring-flag, ring-spread, ring-many, ring-quant, ring-many-quant: ask for the rows of each matrix, and for keys where attention is (about 5 lines) */
     (void)v, (void)b, (void)at, (void)layer;
     /* END lab07.6 */
 }
@@ -30,7 +31,7 @@ static __device__ inline float finish_row(const lab07_ring_view *v, const lab07_
                                           float factor, float sum, float second, int row, int own)
 {
     float value = factor * sum;
-    /* STEP lab07.7 for ring-ahead, ring-flag, ring-spread, ring-many, ring-quant: bias; activation of gate, times up; the residual stream (about 6 lines) */
+    /* STEP lab07.7 for ring-ahead, ring-flag, ring-spread, ring-many, ring-quant, ring-many-quant: bias; activation of gate, times up; the residual stream (about 6 lines) */
     /* END lab07.7 */
     (void)v, (void)b, (void)task, (void)second, (void)row, (void)own;
     return value;
@@ -53,7 +54,7 @@ static __device__ inline void turn_head(const lab07_ring_view *v, const uint16_t
             continue;
         const float low = p->low[t] * factor * (gain ? pk_from_bf16(gain[i]) : 1);
         const float high = p->high[t] * factor * (gain ? pk_from_bf16(gain[half + i]) : 1);
-        /* STEP lab07.8 for ring-ahead, ring-flag, ring-spread, ring-many, ring-quant: turn (low, high) by the angle of pair i (about 2 lines) */
+        /* STEP lab07.8 for ring-ahead, ring-flag, ring-spread, ring-many, ring-quant, ring-many-quant: turn (low, high) by the angle of pair i (about 2 lines) */
         (void)turn;
         /* END lab07.8 */
         (void)low, (void)high;
@@ -66,7 +67,7 @@ static __device__ inline void take_key(const lab07_ring_view *v, float score, bo
                                        softmax_sum *s)
 {
     const float top = fmaxf(s->top, there ? score : LOWEST);
-    /* STEP lab07.9 for ring-ahead, ring-flag, ring-spread, ring-many, ring-quant: what was summed up by the old maximum, by the new one; then the key's weight, and weight times value (about 6 lines) */
+    /* STEP lab07.9 for ring-ahead, ring-flag, ring-spread, ring-many, ring-quant, ring-many-quant: what was summed up by the old maximum, by the new one; then the key's weight, and weight times value (about 6 lines) */
     (void)s;
     /* END lab07.9 */
     (void)v, (void)top, (void)value;
@@ -85,7 +86,7 @@ static __device__ inline float merge_parts_in_order(const lab07_ring_view *v, co
 #pragma unroll 4
     for (int p = 0; p < count; p++) {
         const float *const part = parts + p * stride;
-        /* STEP lab07.10 for ring-ahead, ring-flag, ring-spread, ring-many, ring-quant: the part's sum i and weight, by the highest maximum (about 3 lines) */
+        /* STEP lab07.10 for ring-ahead, ring-flag, ring-spread, ring-many, ring-quant, ring-many-quant: the part's sum i and weight, by the highest maximum (about 3 lines) */
         (void)i;
         /* END lab07.10 */
         (void)part;
@@ -131,7 +132,7 @@ static __device__ inline void wait_for_fours(const lab07_ring_view *v, const flo
         lacking = NULL;
 #pragma unroll
         for (int i = 0; i < N; i++) {
-            /* STEP lab07.12 for ring-flag, ring-spread, ring-many, ring-quant: if four i lacks one, note x + at[i] as lacking, and load it again (about 4 lines) */
+            /* STEP lab07.12 for ring-flag, ring-spread, ring-many, ring-quant, ring-many-quant: if four i lacks one, note x + at[i] as lacking, and load it again (about 4 lines) */
             /* END lab07.12 */
             (void)x, (void)at, (void)got;
         }
@@ -147,7 +148,7 @@ static __device__ inline void wait_for_fours(const lab07_ring_view *v, const flo
 static __device__ inline void write_output(const lab07_ring_view *v, const lab07_block *b, int layer, int place,
                                            float value)
 {
-    /* STEP lab07.13 for ring-flag, ring-spread, ring-many, ring-quant: store the output, and poison its place in the other set (about 2 lines) */
+    /* STEP lab07.13 for ring-flag, ring-spread, ring-many, ring-quant, ring-many-quant: store the output, and poison its place in the other set (about 2 lines) */
     (void)v, (void)b, (void)layer, (void)place, (void)value;
     /* END lab07.13 */
 }
@@ -188,7 +189,7 @@ static __device__ inline float dot_q8_0(const lab07_ring_view *v, const unsigned
                                         float sum)
 {
     float of_block = 0;
-    /* STEP lab07.15 for ring-quant: the block's q times x: weight i is byte i % 4 of word i / 4 (about 3 lines) */
+    /* STEP lab07.15 for ring-quant, ring-many-quant: the block's q times x: weight i is byte i % 4 of word i / 4 (about 3 lines) */
     (void)of_block;
     /* END lab07.15 */
     (void)v, (void)q, (void)x;
@@ -201,7 +202,7 @@ static __device__ inline lab07_pair scales_of_pair(const lab07_ring_view *v, con
     const int shift = pair % 2 * 16; /* to the bytes of these two, or of the two that are 4 before them */
     const unsigned first = packed[0] >> shift, second = packed[1] >> shift, third = packed[2] >> shift;
     lab07_pair s = {0, 0};
-    /* STEP lab07.16 for ring-quant: pairs 0 and 1 have theirs in low 6 bits; 2 and 3 in halves, and high 2 bits (about 7 lines) */
+    /* STEP lab07.16 for ring-quant, ring-many-quant: pairs 0 and 1 have theirs in low 6 bits; 2 and 3 in halves, and high 2 bits (about 7 lines) */
     (void)pair;
     /* END lab07.16 */
     (void)v, (void)first, (void)second, (void)third;
@@ -224,7 +225,7 @@ static __device__ inline float dot_q4_k(const lab07_ring_view *v, const unsigned
             high = fmaf(lab07_one_and(highs, byte), x[2 + i / 8][i % 8], high);
         }
     }
-    /* STEP lab07.17 for ring-quant: 16 d s (low - of_x) - dmin m of_x of the first sub-block, and of the second (about 4 lines) */
+    /* STEP lab07.17 for ring-quant, ring-many-quant: 16 d s (low - of_x) - dmin m of_x of the first sub-block, and of the second (about 4 lines) */
     (void)sum;
     /* END lab07.17 */
     (void)v, (void)s, (void)d, (void)dmin, (void)of_x, (void)low, (void)high;
@@ -246,7 +247,7 @@ static pk_status quant_prepare(pk_run *run)
 static __device__ inline void hand_candidate(const lab07_ring_view *v, const lab07_block *b, int k,
                                              unsigned long long word)
 {
-    /* STEP lab07.18 for ring-many: poison candidate k of the other set, and store this one (about 2 lines) */
+    /* STEP lab07.18 for ring-many, ring-many-quant: poison candidate k of the other set, and store this one (about 2 lines) */
     (void)v, (void)b, (void)k, (void)word;
     /* END lab07.18 */
 }
@@ -255,7 +256,7 @@ static __device__ inline void hand_candidate(const lab07_ring_view *v, const lab
  * the same step. */
 static __device__ inline void tell_token(const lab07_ring_view *v, const lab07_block *b, bool last, int token)
 {
-    /* STEP lab07.19 for ring-many: store the word (about 1 line) */
+    /* STEP lab07.19 for ring-many, ring-many-quant: store the word (about 1 line) */
     (void)v, (void)b, (void)last, (void)token;
     /* END lab07.19 */
 }
@@ -263,7 +264,7 @@ static __device__ inline void tell_token(const lab07_ring_view *v, const lab07_b
 /* Relaxed, scope system: the word is all that is handed over. Pairs with the host's load in lab07_hear_step. */
 static __device__ inline void post_token(const lab07_ring_view *v, const lab07_block *b, bool last, int token)
 {
-    /* STEP lab07.20 for ring-many: store the word where the host looks for the step's (about 1 line) */
+    /* STEP lab07.20 for ring-many, ring-many-quant: store the word where the host looks for the step's (about 1 line) */
     (void)v, (void)b, (void)last, (void)token;
     /* END lab07.20 */
 }
@@ -272,7 +273,7 @@ static __device__ inline void post_token(const lab07_ring_view *v, const lab07_b
 static __device__ inline bool host_stops(const lab07_ring_view *v)
 {
     bool stops = false;
-    /* STEP lab07.21 for ring-many: look at the host's word (about 1 line) */
+    /* STEP lab07.21 for ring-many, ring-many-quant: look at the host's word (about 1 line) */
     (void)v;
     /* END lab07.21 */
     return stops;
@@ -283,7 +284,7 @@ static pk_status many_execute(pk_run *run)
     const lab07_ring_plan *const plan = lab07_ring_plan_of(run);
     const lab07_ring_kernel stream_many = plan->kernel;
     PK_TRY(lab07_ring_poison(run));
-    /* STEP lab07.22 for ring-many: one launch, of blocks that are all resident (about 2 lines) */
+    /* STEP lab07.22 for ring-many, ring-many-quant: one launch, of blocks that are all resident (about 2 lines) */
     return pk_todo(run, "lab07.22");
     /* END lab07.22 */
     (void)stream_many;
@@ -297,6 +298,11 @@ static pk_status many_prepare(pk_run *run)
     return lab07_ring_prepare(run, LAB07_MANY_KERNEL(run), 0, lab07_of(run)->share_keys, fair_shares);
 }
 
+static pk_status many_quant_prepare(pk_run *run)
+{
+    return lab07_quant_prepare(run, LAB07_MANY_QUANT_KERNEL(run), 0, lab07_of(run)->share_keys, fair_shares);
+}
+
 enum { NATIVE = PK_NEED_COOPERATIVE | PK_NEED_BULK_ASYNC_COPY };
 
 PK_VARIANTS(ring) = {
@@ -308,6 +314,8 @@ PK_VARIANTS(ring) = {
     {"ring-many", "all steps in one launch, which chooses the tokens", NATIVE, many_prepare, many_execute,
      lab07_ring_finish},
     {"ring-quant", "the same; weights in Q8_0 or Q4_K blocks, as --weights says", NATIVE, quant_prepare, ring_execute,
+     lab07_ring_finish},
+    {"ring-many-quant", "both: all steps in one launch, of weights in blocks", NATIVE, many_quant_prepare, many_execute,
      lab07_ring_finish},
 };
 PK_VARIANTS_END(ring)

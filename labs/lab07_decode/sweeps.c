@@ -51,17 +51,18 @@ static const pk_sweep_axis in_flight_axes[] = {PK_AXIS("in-flight", in_flight), 
 static const pk_sweep_axis in_flight_axes_quick[] = {PK_AXIS("in-flight", in_flight_quick),
                                                      PK_AXIS("chunk", copies_quick)};
 #define STREAMING "ring-ahead,ring-flag,ring-spread"
+#define IN_BLOCKS "ring-quant,ring-many-quant"
 
 const pk_sweep lab07_sweeps[LAB07_SWEEPS] = {
     PK_SWEEP("position", position_axes, NULL, false),        PK_SWEEP("model", model_axes, NULL, false),
     PK_SWEEP("published", published_axes, NULL, false),      PK_SWEEP("long", long_axes, NULL, false),
-    PK_SWEEP("in-flight", in_flight_axes, STREAMING, false), PK_SWEEP("weights", weights_axes, "ring-quant", false),
+    PK_SWEEP("in-flight", in_flight_axes, STREAMING, false), PK_SWEEP("weights", weights_axes, IN_BLOCKS, false),
 };
 const pk_sweep lab07_sweeps_quick[LAB07_SWEEPS_QUICK] = {
     PK_SWEEP("position", position_axes_quick, NULL, false),
     PK_SWEEP("model", model_axes_quick, NULL, false),
     PK_SWEEP("in-flight", in_flight_axes_quick, STREAMING, false),
-    PK_SWEEP("weights", weights_axes_quick, "ring-quant", false),
+    PK_SWEEP("weights", weights_axes_quick, IN_BLOCKS, false),
 };
 
 /* ---- figures ---- */

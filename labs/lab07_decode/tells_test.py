@@ -14,7 +14,7 @@ import sys
 import tempfile
 from typing import Any
 
-RUNGS = ("ring-ahead", "ring-flag", "ring-spread", "ring-many", "ring-quant")
+RUNGS = ("ring-ahead", "ring-flag", "ring-spread", "ring-many", "ring-quant", "ring-many-quant")
 BLOCKS, LAYERS = 3, 2  # of --quick, and of its model
 OF_A_LAYER = ("qkv", "attend", "merge", "o", "gate-up", "down")
 ORDER = [f"{phase}, layer {layer}" for layer in range(LAYERS) for phase in OF_A_LAYER] + ["logits", "choose"]
