@@ -491,11 +491,11 @@ static double attend_lane(const pass *p, const attention *a, const double *query
     }
     for (size_t d = 0; d < p->head_dim; d++)
         a->query[d] = query[d * LANES + lane];
-    if (p->given > 0)
+    if (p->cache && p->given > 0)
         pk_reference_bf16_dots(p->cache->keys[p->layer] + from, p->given, p->head_dim, a->query, a->given);
     const double sum = weigh(p, a->given, a->scores + lane, p->given - p->begin * LANES,
                              own < padded ? own : padded - 1, padded, head, scale);
-    if (p->given > 0)
+    if (p->cache && p->given > 0)
         pk_reference_bf16_mix(p->cache->values[p->layer] + from, p->given, p->head_dim, a->given, mixed);
     return sum;
 }

@@ -416,8 +416,10 @@ static void say_after_nothing(const situation *now, const char *again)
 /* Does the run name each bad access by itself? The variable is what switches that on. */
 static bool accesses_are_named(void)
 {
+    if (!PK_CLI_ALWAYS_CHECKED)
+        return false;
     const char *check = getenv("PK_CPU_CHECK");
-    return PK_CLI_ALWAYS_CHECKED && check && !strcmp(check, "1");
+    return check && !strcmp(check, "1");
 }
 
 /* The harness has reported it: a call failed, or a kernel did. */

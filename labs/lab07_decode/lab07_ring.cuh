@@ -212,6 +212,7 @@ static __device__ inline void lab07_stand(const lab07_ring_view *v, lab07_stands
     s->position = s->appends ? position : v->capacity - 1;
     s->noted = v->stamps && step == v->stamped;
     s->spread = lab07_spread_of(v->kv_heads, s->position + 1, (int)gridDim.x, v->share_keys);
+    s->segment = lab07_segment{0, 0, 0};
     s->has_segment = lab07_segment_of(&s->spread, (int)blockIdx.x, 0, &s->segment);
 }
 
@@ -250,6 +251,10 @@ static __device__ inline lab07_block lab07_begin(const lab07_ring_view *v, unsig
     for (int i = (int)threadIdx.x; i < v->layers * v->most_bias; i += (int)blockDim.x)
         if (i % v->most_bias < qkv.rows)
             lab07_of_bias(v, &b)[i] = v->layer[i / v->most_bias].qkv_bias[qkv.first + i % v->most_bias];
+    /* Rows behind a matrix's last are loaded too, where nothing may have been copied to yet. */
+    for (unsigned i = threadIdx.x; i < (unsigned)v->stages * v->stage_bytes / (unsigned)sizeof(uint4); i += blockDim.x)
+        ((uint4 *)lab07_of_stages(v, &b))[i] = make_uint4(0, 0, 0, 0);
+    pk_async_fence();
     if (threadIdx.x == 0) {
         for (int i = 0; i < v->stages; i++) {
             pk_async_barrier_init(&lab07_of_full(v, &b)[i], 1);
