@@ -21,7 +21,6 @@
  *   pk_async_barrier_wait(barrier, parity)      acquire, scope block: returns when the phase of this parity has ended.
  *                                               It must be the phase under way or the one before
  *   pk_async_barrier_try(barrier, parity)       the same, true when it has ended; else false, after a while
- *   pk_async_barrier_test(barrier, parity)      the same, false at once
  *   pk_bulk_copy(shared, global, b, barrier)    b a multiple of 16, both addresses 16-aligned, b expected before
  *   pk_bulk_copy_once(shared, global, b, barrier)
  *                                               the same, of bytes that are read once: the first to leave the L2 cache
@@ -104,11 +103,6 @@ static inline bool pk_async_barrier_try(pk_async_barrier *barrier, unsigned pari
     return __mbarrier_try_wait_parity(pk_async_word_(barrier), parity, 1000, file, line);
 }
 
-static inline bool pk_async_barrier_test(pk_async_barrier *barrier, unsigned parity, PK_CPU_PLACE_)
-{
-    return __mbarrier_test_wait_parity(pk_async_word_(barrier), parity, file, line);
-}
-
 static inline void pk_bulk_copy(void *shared, const void *global, unsigned bytes, pk_async_barrier *barrier)
 {
     pk_cpu_bulk_copy(shared, global, bytes, pk_async_word_(barrier));
@@ -173,11 +167,6 @@ static __device__ inline void pk_async_barrier_wait(pk_async_barrier *, unsigned
 }
 
 static __device__ inline bool pk_async_barrier_try(pk_async_barrier *, unsigned)
-{
-    return true;
-}
-
-static __device__ inline bool pk_async_barrier_test(pk_async_barrier *, unsigned)
 {
     return true;
 }
@@ -291,20 +280,6 @@ static __device__ inline bool pk_async_barrier_try(pk_async_barrier *barrier, un
     PK_ASYNC_PTX_("{\n"
                   ".reg .pred ended;\n"
                   "mbarrier.try_wait.parity.acquire.cta.shared::cta.b64 ended, [%1], %2;\n"
-                  "selp.u32 %0, 1, 0, ended;\n"
-                  "}"
-                  : "=r"(ended)
-                  : "r"(pk_async_shared_(barrier)), "r"(parity)
-                  : "memory");
-    return ended != 0;
-}
-
-static __device__ inline bool pk_async_barrier_test(pk_async_barrier *barrier, unsigned parity)
-{
-    unsigned ended = 0;
-    PK_ASYNC_PTX_("{\n"
-                  ".reg .pred ended;\n"
-                  "mbarrier.test_wait.parity.acquire.cta.shared::cta.b64 ended, [%1], %2;\n"
                   "selp.u32 %0, 1, 0, ended;\n"
                   "}"
                   : "=r"(ended)

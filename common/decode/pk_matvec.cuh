@@ -307,21 +307,21 @@ static __device__ inline void pk_matvec_put(const pk_matvec *m, int pair, float 
 
 /* ---- all of it ---- */
 
-/* N values of each of 32 lanes. Lanes give half of what they have for half of what the other has, by their bits UNIT to
- * UNIT N / 2: value[0] is then the sum of value (lane / UNIT % N), over the lanes that differ in these bits. */
-template <int N, int UNIT = 1> struct pk_fold {
+/* N values of each of 32 lanes. Lanes give half of what they have for half of what the other has, by their bits 1 to
+ * N / 2: value[0] is then the sum of value (lane % N), over the lanes that differ in these bits. */
+template <int N> struct pk_fold {
     static __device__ inline void run(float *value)
     {
-        const bool upper = threadIdx.x & (N / 2 * UNIT);
+        const bool upper = threadIdx.x & (N / 2);
 #pragma unroll
         for (int i = 0; i < N / 2; i++) {
             const float give = upper ? value[i] : value[i + N / 2], keep = upper ? value[i + N / 2] : value[i];
-            value[i] = keep + __shfl_xor_sync(PK_ALL_LANES, give, N / 2 * UNIT);
+            value[i] = keep + __shfl_xor_sync(PK_ALL_LANES, give, N / 2);
         }
-        pk_fold<N / 2, UNIT>::run(value);
+        pk_fold<N / 2>::run(value);
     }
 };
-template <int UNIT> struct pk_fold<1, UNIT> {
+template <> struct pk_fold<1> {
     static __device__ inline void run(float *)
     {
     }

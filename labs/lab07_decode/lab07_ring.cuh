@@ -13,10 +13,9 @@
 #include "lab07_waits.cuh"
 
 enum {
-    LAB07_MOST_OWN = 8,       /* times 8 columns of a row that a thread has at most, */
-    LAB07_MOST_OWN_UNITS = 2, /* or units of a row of blocks */
-    LAB07_MOST_GROUP = 8,     /* query heads to a key/value head */
-    LAB07_SETS = 2,           /* of hand-over memory: step t's is t mod 2 */
+    LAB07_MOST_OWN = 8,   /* times 8 columns of a row that a thread has at most */
+    LAB07_MOST_GROUP = 8, /* query heads to a key/value head */
+    LAB07_SETS = 2,       /* of hand-over memory: step t's is t mod 2 */
     LAB07_MOST_CONSUMERS = 10,
     LAB07_MOST_THREADS = (LAB07_MOST_CONSUMERS + 2) * PK_LANES, /* with the warps that copy and that make outputs */
     LAB07_POISON = -1                                           /* bits of an output that is not there yet */
@@ -378,7 +377,7 @@ static __device__ inline void lab07_ask_two(const lab07_ring_view *v, const lab0
     const unsigned bytes = second ? 2 * each : each;
     while (at->copies == v->stages)
         lab07_wait_landed(v, b, at);
-    if (at->unsure && !pk_async_barrier_test(&lab07_of_empty(v, b)[at->turn.stage], at->turn.parity ^ 1u))
+    if (at->unsure && !pk_async_barrier_try(&lab07_of_empty(v, b)[at->turn.stage], at->turn.parity ^ 1u))
         lab07_make_sure(v, b, at); /* there may be nobody who makes room */
     if (at->over)
         return;

@@ -280,13 +280,10 @@ static __device__ inline void lab07_sum_group(const lab07_ring_view *v, const la
                 lab07_dot_rows<U, N>(weights[c], x, sum + c * N);
         } else
             lab07_dot_chunk<U, N, F>(v, b, m, at, x, sum);
-        pk_fold<ROWS>::run(sum);
-#pragma unroll
-        for (int bit = ROWS; bit < PK_LANES; bit *= 2)
-            sum[0] += __shfl_xor_sync(PK_ALL_LANES, sum[0], bit);
+        const float of_warp = pk_sum_lanes_of<ROWS>(sum);
         const int of = chunk + lab07_lane() / N, row = of * m->chunk_rows + team->number * N + lab07_lane() % N;
         if (lab07_lane() < ROWS && of < chunks)
-            sums[row * (team->warps | 1) + team->thread / PK_LANES] = sum[0];
+            sums[row * (team->warps | 1) + team->thread / PK_LANES] = of_warp;
     }
 }
 
