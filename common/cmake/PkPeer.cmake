@@ -2,8 +2,9 @@
 # PkLab.
 find_program(PK_PYTHON3 python3)
 
-# pk_add_peer(02 peer_triton.py): the test lab02.peer runs the program at a smoke shape, without timing. It is skipped
-# where python3 lacks what the program needs, or finds no GPU. `./lab demo --full` runs it too, by build/peers/lab02-triton.txt.
+# pk_add_peer(02 peer_triton.py): the test lab02.peer runs the program at a smoke shape, without timing; of a lab's further
+# programs the tests are lab02.peer.run-NAME. It is skipped where python3 lacks what the program needs, or finds no GPU.
+# `./lab demo --full` runs it too, by build/peers/lab02-triton.txt.
 function(pk_add_peer number script)
     string(REGEX REPLACE "^peer_|[.]py$" "" peer ${script})
     file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/peers/lab${number}-${peer}.txt CONTENT "${CMAKE_CURRENT_SOURCE_DIR}/${script}\n")
@@ -12,6 +13,9 @@ function(pk_add_peer number script)
         return()
     endif()
     set(name lab${number}.peer)
+    if(TEST ${name})
+        string(APPEND name .run-${peer})
+    endif()
     add_test(NAME ${name} COMMAND ${PK_PYTHON3} ${CMAKE_CURRENT_SOURCE_DIR}/${script} --quick --no-timing)
     pk_lab_test_properties(lab${number} ${name})
     set_tests_properties(${name} PROPERTIES ENVIRONMENT PYTHONDONTWRITEBYTECODE=1)

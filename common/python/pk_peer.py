@@ -87,10 +87,10 @@ class _Parser(argparse.ArgumentParser):
         raise Failure("usage", f"{message} (--help lists the options)")
 
 
-def parse_options(description: str, knobs: Sequence[Knob], argv: Sequence[str],
-                  watchdog_s: float = 60) -> argparse.Namespace:
-    """The knobs, each in an attribute of its name with _ for -, and what all peers take. None: the knob was not given;
-    `quick` is already what --quick or QUICK=1 say. Raises Failure for what cannot be met."""
+def parse_options(description: str, knobs: Sequence[Knob], argv: Sequence[str], watchdog_s: float = 60,
+                  add_own: Callable[[argparse.ArgumentParser], None] | None = None) -> argparse.Namespace:
+    """The knobs, each in an attribute of its name with _ for -, what all peers take, and what `add_own` adds. None: the
+    knob was not given; `quick` is already what --quick or QUICK=1 say. Raises Failure for what cannot be met."""
     parser = _Parser(description=description, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter)
     for knob in knobs:
         if knob.fixed:
@@ -99,6 +99,8 @@ def parse_options(description: str, knobs: Sequence[Knob], argv: Sequence[str],
         parser.add_argument(f"--{knob.name}", type=_numbers_in(knob) if knob.several else _number_in(knob),
                             metavar=knob.spelled(knob.default),
                             help=f"{knob.help} ({values}{'; A,B measures each' if knob.several else ''})")
+    if add_own:
+        add_own(parser)
     parser.add_argument("--variant", type=lambda text: text.split(","), metavar="A,B",
                         help="only these, and the baseline")
     parser.add_argument("--seed", type=_number_in(Knob("seed", "", "", 1, 1, 0, (1 << 64) - 2)), default=1, metavar="1",
@@ -618,6 +620,7 @@ class Peer:
     variants: Sequence[str]
     watchdog_s: float = 60  # longer where something compiles for long
     bench: type[Bench] = Bench
+    add_options: Callable[[argparse.ArgumentParser], None] | None = None  # of its own
 
 
 def show_points(report: Report, knobs: Sequence[Knob], unit: str) -> None:
@@ -649,7 +652,7 @@ def _target(options: argparse.Namespace, peer: Peer, report: Report) -> list[pat
 
 def _mark_unfinished(report: Report, failure: Failure) -> None:
     for result in report.results:
-        if result.status == "pass" and not result.validation["fresh"]:
+        if result.status == "pass" and not (result.validation["fresh"] or result.is_unchecked and result.wall):
             result.fail(failure)
 
 
@@ -720,7 +723,7 @@ def _measure_and_finish(peer: Peer, options: argparse.Namespace, argv: Sequence[
 def main(peer: Peer, argv: Sequence[str]) -> int:
     """The whole program: the exit code (docs/measuring.md)."""
     try:
-        options = parse_options(peer.description, peer.knobs, argv[1:], peer.watchdog_s)
+        options = parse_options(peer.description, peer.knobs, argv[1:], peer.watchdog_s, peer.add_options)
         check_variants(options, peer.variants)
         peer.check(options)
         heed_sigterm()

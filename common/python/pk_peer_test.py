@@ -49,14 +49,14 @@ def judge_ends(program: pathlib.Path, cases: Iterable[tuple[Sequence[str], int, 
         expect(got == code and words in text and "Traceback" not in text, f"{arguments}: {got}, {text!r}")
 
 
-def judge_lacks(program: pathlib.Path, stand_ins: Mapping[str, str], words: str) -> None:
+def judge_lacks(program: pathlib.Path, stand_ins: Mapping[str, str], words: str, *arguments: str) -> None:
     """A skip that says so, where these modules stand before the real ones: name, or name with /, and text."""
     with tempfile.TemporaryDirectory() as folder:
         for name, text in stand_ins.items():
             path = pathlib.Path(folder) / f"{name}.py"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
-        got, text = ended(program, "--quick", PYTHONPATH=folder)
+        got, text = ended(program, "--quick", *arguments, PYTHONPATH=folder)
         expect(got == 77 and "SKIPPED: " in text and words in text, f"{words}: {got}, {text!r}")
 
 

@@ -186,6 +186,7 @@ class Result:
     graph_replays_per_token: float = NAN
     status: str = "pass"
     reason: str | None = None
+    is_unchecked: bool = False  # nothing shows what it computed: the checks below are not made, and null in files
     validation: dict[str, dict[str, Any] | None] = dataclasses.field(
         default_factory=lambda: {"before": None, "after": None, "fresh": None})
     wall: list[float] = dataclasses.field(default_factory=list)

@@ -38,7 +38,9 @@ import peer_torch  # noqa: E402
 import pk_peer  # noqa: E402
 import pk_peer_test  # noqa: E402
 import pk_result  # noqa: E402
+import pk_torch_decode  # noqa: E402
 import pk_workers  # noqa: E402
+from pk_decoder_shapes import SHAPES, Shape, weight_bytes  # noqa: E402
 from pk_peer_test import expect  # noqa: E402
 
 TINY = ("tiny", "tiny-qwen2", "tiny-qwen3")
@@ -55,26 +57,27 @@ def test_knobs() -> None:
 
 
 def test_shapes() -> None:
-    """Number for number, and in the same order; models of awkward sizes are not this lab's."""
+    """Number for number, and in the same order."""
     text = (HERE.parents[1] / "common" / "decode" / "config.c").read_text(encoding="utf-8")
     table = re.search(r"pk_model_config named\[\] = \{(.*?)\};", text, re.DOTALL)
     models = re.findall(r"\{\.name = \"([^\"]+)\",(.*?)\.end_count", table.group(1), re.DOTALL) if table else []
-    models = [(name, fields) for name, fields in models if name in peer_torch.SHAPES]
-    expect([name for name, _ in models] == list(peer_torch.SHAPES), f"of the models there are {[name for name, _ in models]}")
+    found = [name for name, _ in models]
+    expect(found == list(SHAPES), f"of the models there are {found}")
     names = {"tied": "tied_embedding", "rope_low": "rope_low_freq", "rope_high": "rope_high_freq",
              "rope_original": "rope_original_positions"}
     for name, fields in models:
-        given = dict(re.findall(r"\.(\w+) = ([\w.-]+)", fields))
-        for field, value in vars(peer_torch.SHAPES[name]).items():
+        given = dict(re.findall(r"\.(\w+) = ([^,]+)", fields))
+        for field, value in vars(SHAPES[name]).items():
             text = given.get(names.get(field, field), "0")
             want = {"true": 1.0, "false": 0.0}.get(text)
-            want = float(text) if want is None else want
+            number, _, shift = text.partition(" << ")
+            want = float(number) * 2 ** int(shift or 0) if want is None else want
             expect(value == want, f"{name}: {field} is {value}, in config.c {want}")
     for name, millions in (("smollm2-135m", 134.5), ("qwen2.5-0.5b", 494.0), ("llama-3.2-1b", 1235.8),
                            ("qwen3-8b", 8190.7 - 622.3)):  # of parameters; an embedding apart is not read
-        got = peer_torch.weight_bytes(peer_torch.SHAPES[name]) / 2e6
+        got = weight_bytes(SHAPES[name]) / 2e6
         expect(abs(got - millions) < 0.1, f"{name}: {got} million weights are read, and {millions} should be")
-    rooms = [peer_torch.room_of(*sizes) for sizes in ((32, 128), (1, 1), (60, 4), (60, 5))]
+    rooms = [pk_torch_decode.room_of(*sizes) for sizes in ((32, 128), (1, 1), (60, 4), (60, 5))]
     expect(rooms == [192, 64, 64, 128], f"the caches have {rooms} rows")
 
 
@@ -111,7 +114,7 @@ def test_outcomes() -> None:
     expect([peer_torch.NAMES[int(one["model"])] for one in points] == ["qwen2.5-0.5b"], f"no --model is {points}")
     for asked, want in ((None, "eager graph compile"), (["torch-compile-max"], "graph compile-max"),
                         (["torch-eager", "torch-graph"], "eager graph")):
-        kept = [kind.name for kind in peer_torch.kinds(types.SimpleNamespace(variant=asked))]
+        kept = [kind.name for kind in pk_torch_decode.kinds(types.SimpleNamespace(variant=asked))]
         expect(kept == [f"torch-{name}" for name in want.split()], f"--variant={asked} keeps {kept}")
 
 
@@ -127,18 +130,19 @@ def test_report() -> None:
                               pk_result.environment("1", "13", "Python", "PyTorch 2", False))
     params = {knob.name: knob.default for knob in peer_torch.KNOBS}
     for model in ("qwen2.5-0.5b", "llama-3.2-1b"):
-        for kind in peer_torch.VARIANTS:
-            result = peer_torch.empty_result(kind, {**params, "model": peer_torch.NAMES.index(model)})
-            scale = 5 if kind.make is peer_torch.Eager else 1
+        for kind in pk_torch_decode.VARIANTS:
+            values = {**params, "model": peer_torch.NAMES.index(model)}
+            result = pk_torch_decode.empty_result(peer_torch.LAB, kind, values)
+            scale = 5 if kind.make is pk_torch_decode.Eager else 1
             result.wall = result.device = result.submit = [128 * scale * us for us in (801.0, 799.0, 800.0, 803.0)]
-            result.launches_per_token = 375.0 if kind.make is peer_torch.Eager else 0.0
+            result.launches_per_token = 375.0 if kind.make is pk_torch_decode.Eager else 0.0
             result.rounds, result.prepare_us = 2, 1.25e6
             result.ratios = [] if result.is_baseline else [1 / scale, 1.02 / scale]
             report.results.append(result)
     report.status = report.outcome()
     screen = io.StringIO()
     with contextlib.redirect_stdout(screen):
-        peer_torch.show(report)
+        pk_torch_decode.show(peer_torch.LAB, report)
     lines = screen.getvalue().splitlines()
     row = next((line.split() for line in lines if line.startswith("torch-graph")), [])
     expect(row == ["torch-graph", "pass", "800.5", "799.3", "802.4", "800.5", "800.5", "1249", "1236", "1"],
@@ -161,17 +165,17 @@ def test_report() -> None:
 # ---- the model ----
 
 
-def problem_of(torch: types.ModuleType, name: str, **sizes: int) -> peer_torch.Decode:
+def problem_of(torch: types.ModuleType, name: str, **sizes: int) -> pk_torch_decode.Decode:
     """A smoke shape on the host, its first prompt read."""
     values = {knob.name: knob.quick for knob in peer_torch.KNOBS}
     values.update({"model": peer_torch.NAMES.index(name)}, **sizes)
     with torch.inference_mode():
-        problem = peer_torch.Decode(torch, values, 1, "cpu")
+        problem = pk_torch_decode.Decode(torch, peer_torch.LAB, values, 1, "cpu")
     problem.fill(1)
     return problem
 
 
-def by_hand(numpy: types.ModuleType, problem: peer_torch.Decode, sequence: list[int]) -> Any:
+def by_hand(numpy: types.ModuleType, problem: pk_torch_decode.Decode, sequence: list[int]) -> Any:
     """Logits after the last of a sequence, in NumPy, a position at a time, with a cache: float64 [vocab]."""
     shape = problem.shape
     weights = {name: tensor.double().numpy() for name, tensor in problem.weights.items()}
@@ -208,7 +212,7 @@ def by_hand(numpy: types.ModuleType, problem: peer_torch.Decode, sequence: list[
     return weights["embedding" if shape.tied else "head"] @ norm(x, weights["norm"])
 
 
-def decoded(problem: peer_torch.Decode, decoder: Any, step: Callable[[], Any]) -> pk_result.Verdict:
+def decoded(problem: pk_torch_decode.Decode, decoder: Any, step: Callable[[], Any]) -> pk_result.Verdict:
     """A repetition, judged."""
     torch, logits = problem.torch, None
     with torch.inference_mode():
@@ -219,7 +223,7 @@ def decoded(problem: peer_torch.Decode, decoder: Any, step: Callable[[], Any]) -
         return problem.verify(decoder, logits)
 
 
-def fresh(problem: peer_torch.Decode, grouped: bool = False) -> Any:
+def fresh(problem: pk_torch_decode.Decode, grouped: bool = False) -> Any:
     """A decoder that has the prompt."""
     with problem.torch.inference_mode():
         decoder = problem.decoder(grouped)
@@ -248,14 +252,14 @@ def test_model() -> None:
             expect(0 < verdict.bound < 1, f"{name}: a bound of {verdict.bound} says little")
         for mistake, verdict in mistakes(problem):
             expect(verdict.wrong > 0, f"{name}: {mistake} passes")
-    rope = rope_by_hand(peer_torch.SHAPES["llama-3.2-1b"])
-    import peer_model  # needs PyTorch  # pylint: disable=import-outside-toplevel
+    rope = rope_by_hand(SHAPES["llama-3.2-1b"])
+    import pk_torch_model  # needs PyTorch  # pylint: disable=import-outside-toplevel
     off = max(abs(got / want - 1) for got, want in
-              zip(peer_model.rope_frequencies(peer_torch.SHAPES["llama-3.2-1b"]).tolist(), rope))
+              zip(pk_torch_model.rope_frequencies(SHAPES["llama-3.2-1b"]).tolist(), rope))
     expect(off < 1e-12, f"llama-3.2-1b: a rotation is off by a factor of 1 + {off}")
 
 
-def rope_by_hand(shape: peer_torch.Shape) -> list[float]:
+def rope_by_hand(shape: Shape) -> list[float]:
     """As transformers has it, with wavelengths and its three cases."""
     found = []
     for i in range(shape.head_dim // 2):
@@ -275,7 +279,7 @@ def _without(name: str, decoder: Any) -> None:
         setattr(block, name, None)
 
 
-def mistakes(problem: peer_torch.Decode) -> list[tuple[str, pk_result.Verdict]]:
+def mistakes(problem: pk_torch_decode.Decode) -> list[tuple[str, pk_result.Verdict]]:
     """What may go wrong in a decoder, or in how it is driven, and how it was judged."""
     torch, found = problem.torch, []
 
@@ -327,7 +331,7 @@ def mistakes(problem: peer_torch.Decode) -> list[tuple[str, pk_result.Verdict]]:
 # ---- the variants ----
 
 
-class OnHost(peer_torch.Variant):
+class OnHost(pk_torch_decode.Variant):
     """The plain step."""
 
     def _make(self) -> Callable[[], Any]:
@@ -359,7 +363,7 @@ def test_variants() -> None:
     said = re.match(r"(token \d+ is 5: its right logit|logit \d+ of the last)", verdict.note)
     expect(verdict.wrong > 0 and said is not None, f"tokens of another prompt: {verdict}")
     variant.finish()
-    expect(math.isnan(peer_torch.count_kernels(None)), "kernels were counted where there is no graph")
+    expect(math.isnan(pk_torch_decode.count_kernels(None)), "kernels were counted where there is no graph")
     for name in TINY:
         problem = problem_of(torch, name)
         decoder = fresh(problem, grouped=name != "tiny-qwen2")
@@ -493,7 +497,7 @@ def test_workers() -> None:
     expect(process.returncode == -signal.SIGKILL, f"a worker outlives what started it: {process.returncode}")
 
 
-class InProcess(peer_torch.Variant):
+class InProcess(pk_torch_decode.Variant):
     """The whole step as torch.compile's first half sees it."""
 
     def _make(self) -> Callable[[], Any]:
@@ -502,15 +506,15 @@ class InProcess(peer_torch.Variant):
 
 def on_host() -> None:
     """Let the program's variants run on the host, and its device be made up."""
-    peer_torch.Device = pk_peer.Device = pk_peer_test.Host  # type: ignore[misc,assignment]
-    peer_torch.VARIANTS[:] = [dataclasses.replace(kind, make=InProcess) for kind in peer_torch.VARIANTS]
+    pk_torch_decode.Device = pk_peer.Device = pk_peer_test.Host  # type: ignore[misc,assignment]
+    pk_torch_decode.VARIANTS[:] = [dataclasses.replace(kind, make=InProcess) for kind in pk_torch_decode.VARIANTS]
 
 
 def host_work(setup: dict[str, Any]) -> pk_workers.Work:
     """A variant of the program, on the host. One that is to fall or to hang does so when it is prepared."""
     on_host()
     pk_peer.needs("torch")[0].set_num_threads(1)
-    work = peer_torch.work(setup)
+    work = pk_torch_decode.work(peer_torch.LAB, setup)
     if os.environ.get("PEER_TEST_FALLS") == setup["variant"]:
         work.contender.prepare = lambda: os.kill(os.getpid(), signal.SIGSEGV)
     if os.environ.get("PEER_TEST_FALLS") == f"not {setup['variant']}":
@@ -569,8 +573,8 @@ def main(part: str) -> int:
         return pk_workers.serve(host_work if os.environ.get("PEER_TEST_FALLS") is not None else puppet, sys.argv)
     if part == "on-host":
         on_host()
-        peer_torch.SCRIPT = pathlib.Path(__file__).resolve()
-        return pk_peer.main(peer_torch.PEER, sys.argv[1:])
+        lab = dataclasses.replace(peer_torch.LAB, script=pathlib.Path(__file__).resolve())
+        return pk_torch_decode.main(lab, "", sys.argv[1:])
     return pk_peer_test.main(globals(), sys.argv)
 
 

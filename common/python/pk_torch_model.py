@@ -1,4 +1,4 @@
-"""The decoder of peer_torch.py, as plain PyTorch modules: needs PyTorch.
+"""The decoder of pk_torch_decode.py, as plain PyTorch modules: needs PyTorch.
 
 Written for batch 1 and a static cache, so that one CUDA graph serves every position: position, token, mask, cache and
 the tokens so far live on the device, and a step reads and advances them there. q, k and v come from one matrix, gate
@@ -7,14 +7,12 @@ and up from another; the residual stream, the cache and the logits are bf16.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-if TYPE_CHECKING:
-    from peer_torch import Shape
+from pk_decoder_shapes import Shape, tensors
 
 BF16 = torch.bfloat16
 SCORES = 1 << 24  # of as many heads as these are enough for, at once: 128 MB
@@ -31,29 +29,6 @@ def rope_frequencies(shape: Shape) -> Tensor:
     turns = shape.rope_original * frequency / (2 * math.pi)
     share = ((turns - shape.rope_low) / (shape.rope_high - shape.rope_low)).clamp(0, 1)  # of what stays as it is
     return frequency * (share + (1 - share) / shape.rope_factor)
-
-
-def tensors(shape: Shape) -> dict[str, tuple[tuple[int, ...], float, float]]:
-    """Name: dimensions, centre and spread of its seeded random weights, as common/decode/config.c chooses them."""
-    def matrix(rows: int, columns: int, scale: float) -> tuple[tuple[int, ...], float, float]:
-        return (rows, columns), 0.0, scale * math.sqrt(3 / columns)
-    q_rows, kv_rows = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
-    found = {"embedding": matrix(shape.vocab, shape.hidden, 2), "norm": ((shape.hidden,), 1.0, 0.125)}
-    if not shape.tied:
-        found["head"] = matrix(shape.vocab, shape.hidden, 2)
-    for i in range(shape.layers):
-        layer = {
-            "attn_norm": ((shape.hidden,), 1.0, 0.125), "q": matrix(q_rows, shape.hidden, 1.5),
-            "k": matrix(kv_rows, shape.hidden, 1.5), "v": matrix(kv_rows, shape.hidden, 1),
-            "o": matrix(shape.hidden, q_rows, 1), "ffn_norm": ((shape.hidden,), 1.0, 0.125),
-            "gate": matrix(shape.ffn, shape.hidden, 1), "up": matrix(shape.ffn, shape.hidden, 1),
-            "down": matrix(shape.hidden, shape.ffn, 1)}
-        if shape.qkv_bias:
-            layer.update(q_bias=((q_rows,), 0.0, 1.0), k_bias=((kv_rows,), 0.0, 1.0), v_bias=((kv_rows,), 0.0, 1.0))
-        if shape.qk_norm:
-            layer.update(q_norm=((shape.head_dim,), 1.5, 0.125), k_norm=((shape.head_dim,), 1.5, 0.125))
-        found.update((f"{i}.{name}", value) for name, value in layer.items())
-    return found
 
 
 def random_weights(shape: Shape, seed: int, where: str) -> dict[str, Tensor]:
