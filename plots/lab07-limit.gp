@@ -1,5 +1,5 @@
 # Lab 07: the time of a token over what its bytes take at B_read: lab 04's best graph, which reads bf16, and the fastest
-# rung, at each model and context that was measured, and with weights in blocks.
+# rung, at each model and context that was measured, and with weights in blocks; and the fastest of each other program.
 if (is_cpu) {
     print 'the CPU device has no memory of its own: its time over that of its bytes means nothing'
     exit status 77
@@ -23,6 +23,13 @@ part(place, k) = int(system_word(place, k))
 system_word(place, k) = word(slashes_to_blanks(place), k)
 slashes_to_blanks(s) = (strstrt(s, '/') ? s[1:strstrt(s, '/') - 1] . ' ' . slashes_to_blanks(s[strstrt(s, '/') + 1:*]) : s)
 
+# Who has a bar at a place: lab 04's best graph, the fastest rung, and of each other program the fastest variant.
+program_of(v) = (strstrt(v, '-') ? v[1:strstrt(v, '-') - 1] : v)
+kind_of(v) = (word_index(v, peers) ? program_of(v) : v eq 'graph-pdl' ? v : word_index(v, baselines) ? '' : 'rung')
+kinds = 'graph-pdl rung '
+do for [v in peers] { if (!word_index(program_of(v), kinds)) { kinds = kinds . program_of(v) . ' ' } }
+looks_of(kind) = (kind eq 'graph-pdl' ? 2 : kind eq 'rung' ? 1 : 3)
+
 best = 0
 set print $groups
 do for [place in places] {
@@ -30,28 +37,29 @@ do for [place in places] {
     position = part(place, 2)
     tokens = part(place, 3)
     weights = part(place, 4)
-    graph_line = ''
-    rung_line = ''
-    rung_us = 0
-    do for [v in ordered] {
-        is_rung = !word_index(v, baselines)
-        if (word_index(v, drawn) && (is_rung || v eq 'graph-pdl')) {
-            do for [table in tables] {
-                stats table index block_of(v) using (in_place(model, position, tokens, weights) ? (us = column(1), limit = limit_us(0), \
-                    low = column(2), high = column(3), \
-                    line = bar(is_rung ? 1 : 2, v, us / limit, low / limit, high / limit, sprintf('%.2f  %s', us / limit, time_text(us))), \
-                    is_rung ? (rung_us == 0 || us < rung_us ? (rung_us = us, ratio = us / limit, rung_line = line, 1) : 0) \
-                            : (graph_line = line, 1)) : 0) nooutput
+    lines = ''
+    rung = 0
+    do for [kind in kinds] {
+        least = 0
+        do for [v in ordered] {
+            if (word_index(v, drawn) && kind_of(v) eq kind) {
+                do for [table in tables] {
+                    stats table index block_of(v) using (in_place(model, position, tokens, weights) && \
+                        (least == 0 || column(1) < least) ? (least = column(1), limit = limit_us(0), low = column(2), \
+                        high = column(3), line = bar(looks_of(kind), v, least / limit, low / limit, high / limit, \
+                        sprintf('%.2f  %s', least / limit, time_text(least))), 1) : 0) nooutput
+                }
             }
         }
+        if (least > 0) { lines = lines . (strlen(lines) ? "\n" : '') . line }
+        if (least > 0 && kind eq 'rung') { rung = least / limit }
     }
-    if (strlen(rung_line)) {
+    if (rung > 0) {
         print heading(sprintf('%s%s, position %d%s', name_of(names_model, model), \
             weights == headline_weights ? '' : ' ' . name_of(names_weights, weights), position, \
             tokens == headline_tokens ? '' : sprintf(' to %d', position + tokens - 1)))
-        if (strlen(graph_line)) { print graph_line }
-        print rung_line
-        if (best == 0) { best = ratio }
+        print lines
+        if (best == 0) { best = rung }
     }
 }
 set print
@@ -61,6 +69,6 @@ if (best == 0) {
 }
 says = sprintf('%s: %.2f times its bytes at B_read', name_of(names_model, headline_model), best)
 about = 'the fastest rung, and lab 04''s best graph'
-note = 'whiskers: p10 to p90; 1: weights, keys and values read at B_read'
+note = 'whiskers: p10 to p90; 1: weights, keys and values read at B_read' . (strlen(peers) ? '; hatched: another program' : '')
 axis_label = 'time of a token, over its bytes at B_{read}'
 eval draw_groups

@@ -18,6 +18,7 @@ from typing import Any
 LLAMA, QWEN_2_5 = 8, 7
 Q4_K = 2
 RUNGS = {"graph-pdl": 1.5, "ring-flag": 1.2, "ring-spread": 1.1}
+OTHERS = {"other": 1.05, "other-fa": 1.02}  # another program's, which are no rungs
 READ_BYTES_PER_US = 4e6
 complaints: list[str] = []
 
@@ -58,10 +59,10 @@ def point(pattern: dict[str, Any], variant: str, knobs: dict[str, int]) -> dict[
     size = 2.4e9 if result["params"]["model"] == LLAMA else 1e9
     size *= 0.3 if result["params"]["weights"] == Q4_K else 1
     size += 32768.0 * result["params"]["position"]
-    us = RUNGS[variant] * size / READ_BYTES_PER_US
+    us = {**RUNGS, **OTHERS}[variant] * size / READ_BYTES_PER_US
     if result["params"]["chunk"] == 8:
         us *= slowed(result["params"]["in-flight"])
-    if result["role"] == "ladder":
+    if result["role"] == "ladder" and variant in RUNGS:
         result["phases"]["parts_us"] = parts_of(us)
     tokens = result["params"]["tokens"]
     timing = result["timing"]
@@ -89,9 +90,13 @@ def document_of(document: dict[str, Any], kind: str) -> dict[str, Any]:
 
 
 def drawn(pk_lab: str, folder: pathlib.Path, document: dict[str, Any]) -> str:
-    """What the command says of all figures of this file."""
+    """What the command says of all figures of this file, and of another program's beside it."""
     folder.mkdir()
     (folder / "lab07.json").write_text(json.dumps(document), encoding="utf-8")
+    other = copy.deepcopy(document)
+    other["run"]["program"] = "peer_other.py"
+    other["results"] = [point(document["results"][0], variant, {}) for variant in OTHERS]
+    (folder / "lab07-other.json").write_text(json.dumps(other), encoding="utf-8")
     done = subprocess.run([pk_lab, "plot", "--format=svg", str(folder)], capture_output=True, text=True, timeout=200,
                           check=False)
     expect(done.returncode == 0, f"plot: exit code {done.returncode}: {done.stdout}{done.stderr}")
@@ -120,6 +125,7 @@ def main(program: str, pk_lab: str) -> int:
             expect(svg.rstrip().endswith("</svg>"), f"{figure} is not drawn: {said}")
             expect(holds in svg, f"{figure} does not say '{holds}'")
         limit = (folder / "gpu" / "lab07-limit.svg").read_text(encoding="utf-8")
+        expect(">other-fa<" in limit and ">other<" not in limit, "the other program's fastest is not the one drawn")
         for heading in ("llama-3.2-1b, position 512<", "qwen2.5-0.5b, position 512<", "llama-3.2-1b, position 10 to 109<",
                         "llama-3.2-1b, position 32768<", "llama-3.2-1b q4_k, position 512<"):
             expect(heading in limit, f"no group '{heading}'")
