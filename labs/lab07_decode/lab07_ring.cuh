@@ -90,8 +90,8 @@ typedef struct lab07_ring_view { /* what the kernel is given, by value; pointers
     int share_keys, segments, part_floats; /* see lab07_plan.cuh; floats of one head's part */
     lab07_places at;
     float *out;                     /* [LAB07_SETS][layers][at.floats] */
-    unsigned long long *candidates; /* [LAB07_SETS][blocks][top_k], of a launch of many steps: see lab07_many.cuh */
-    unsigned long long *next;       /* [1]: likewise */
+    unsigned long long *candidates; /* [LAB07_SETS][blocks][top_k]: see lab07_stream.cuh */
+    unsigned long long *next;       /* [1], of a launch of many steps: see lab07_many.cuh */
     unsigned *arrivals;             /* [1]: of blocks, at all barriers of the repetition */
     unsigned arrived;               /* what it counts when the launch begins */
     int consumers;                  /* warps of a block */
@@ -154,7 +154,7 @@ typedef struct lab07_stands {
     int position, step, token; /* in a full cache the last position */
     bool appends;              /* the cache is not full */
     bool noted;                /* stamps of this step are taken */
-    bool last;                 /* there is none behind it */
+    bool over;                 /* there is no such step */
     lab07_spread spread;
     lab07_segment segment; /* the block's first */
     bool has_segment;
@@ -206,7 +206,7 @@ static __device__ inline int lab07_lane(void)
 static __device__ inline void lab07_stand(const lab07_ring_view *v, lab07_stands *s, int step, int position)
 {
     s->step = step;
-    s->last = false;
+    s->over = false;
     s->appends = position < v->capacity;
     s->position = s->appends ? position : v->capacity - 1;
     s->noted = v->stamps && step == v->stamped;

@@ -113,7 +113,7 @@ static __device__ inline void lab07_phase_ends(const lab07_ring_view *v, const l
 }
 
 /* Arrivals of all blocks at the barriers of a step. */
-template <int HAND> static __host__ __device__ inline unsigned lab07_step_barriers(int layers)
+template <int HAND> static inline unsigned lab07_step_barriers(int layers)
 {
     return (HAND == LAB07_BARRIER ? (unsigned)(layers * LAB07_PHASES) : 0u) + 1u;
 }
@@ -162,20 +162,201 @@ static __device__ inline candidate lab07_finish_step(const lab07_ring_view *v, c
     return best;
 }
 
-/* The token, when all blocks' logits are there: by all threads of the first blocks. */
-static __device__ inline void lab07_choose(const lab07_ring_view *v, const lab07_block *b, unsigned target)
+/* ---- the token ----
+ *
+ * A block's candidates are the best of its logits: one, where the best of all is taken, or as many as the token is
+ * drawn among. Block 0 looks at those of all blocks. HAND: how it learns that they are there.
+ *   - LAB07_BARRIER, where a launch is a step: the thread that has put a block's candidates, relaxed, arrives behind
+ *     that: release. A thread of block 0 waits for all arrivals: acquire. So what is loaded behind it, relaxed, is of
+ *     this step, and never of one before. Other blocks do not wait: the launch ends.
+ *   - LAB07_FLAG, where a launch is many steps: a candidate is its own flag, see lab07_many.cuh. */
+
+/* A logit and its token, and back. */
+static __device__ inline unsigned long long lab07_word_of(candidate c)
+{
+    return (unsigned long long)(unsigned)__float_as_int(c.value) << 32 | (unsigned)c.token;
+}
+
+static __device__ inline candidate lab07_candidate_of(unsigned long long word)
+{
+    const candidate c = {__int_as_float((int)(word >> 32)), (int)(unsigned)word};
+    return c;
+}
+
+/* Where a block's candidates are, of the step's set or of the other one. */
+static __device__ inline unsigned long long *lab07_candidates(const lab07_ring_view *v, const lab07_block *b, int block,
+                                                              int other)
+{
+    const int set = (b->stands->step + other) % LAB07_SETS;
+    return v->candidates + ((size_t)set * gridDim.x + (unsigned)block) * v->choose.top_k;
+}
+
+/* Steps of a launch of many steps. Candidate k of the block, of step b->stands->step: by one lane. */
+static __device__ inline void hand_candidate(const lab07_ring_view *v, const lab07_block *b, int k,
+                                             unsigned long long word);
+/* By one thread of block 0: the host wants no further token. */
+static __device__ inline bool host_stops(const lab07_ring_view *v);
+
+/* And what else is done there: lab07_many.cuh. */
+static __device__ inline unsigned long long lab07_wait_for_candidate(const lab07_ring_view *v, const lab07_block *b,
+                                                                     int i);
+static __device__ inline void lab07_tell_chosen(const lab07_ring_view *v, const lab07_block *b, bool stops);
+
+/* Candidate k of the block. By one thread, the same for all k. */
+template <int HAND>
+static __device__ inline void lab07_put_candidate(const lab07_ring_view *v, const lab07_block *b, int k, candidate c)
+{
+    if (HAND == LAB07_FLAG)
+        hand_candidate(v, b, k, lab07_word_of(c));
+    else
+        pk_store_relaxed_device(lab07_candidates(v, b, (int)blockIdx.x, 0) + k, lab07_word_of(c));
+}
+
+/* By the thread that has put all of the block's. */
+template <int HAND> static __device__ inline void lab07_gather(const lab07_ring_view *v, const lab07_at *at)
+{
+    if (HAND == LAB07_FLAG)
+        return;
+    if (blockIdx.x > 0)
+        pk_add_release_device(v->arrivals, 1u);
+    else
+        lab07_meet_blocks(v->arrivals, at->arrived + gridDim.x);
+}
+
+/* Candidate i of all blocks. */
+template <int HAND>
+static __device__ inline candidate lab07_take_candidate(const lab07_ring_view *v, const lab07_block *b, int i)
+{
+    return lab07_candidate_of(HAND == LAB07_FLAG ? lab07_wait_for_candidate(v, b, i)
+                                                 : pk_load_relaxed_device(lab07_candidates(v, b, 0, 0) + i));
+}
+
+/* By one thread of block 0, of the candidates found: the token. `stops`: the host wants no further one. */
+template <int HAND>
+static __device__ inline void lab07_put_token(const lab07_ring_view *v, const lab07_block *b, const candidate *found,
+                                              int count, bool stops)
+{
+    put_token(&v->choose, count == 0 ? -1 : draw(&v->choose, found, count, b->stands->step), b->stands->step);
+    if (HAND == LAB07_FLAG)
+        lab07_tell_chosen(v, b, stops);
+}
+
+/* The best of what the consumers have, in each of them: the warps' through shared memory. */
+static __device__ inline candidate lab07_best_of_warps(const lab07_ring_view *v, const lab07_block *b, candidate mine)
+{
+    float *const of_warps = lab07_of_merge(v, b);
+    mine = best_of_lanes(mine);
+    if (lab07_lane() == 0) {
+        of_warps[2 * lab07_warp()] = mine.value;
+        of_warps[2 * lab07_warp() + 1] = __int_as_float(mine.token);
+    }
+    lab07_sync(v, b);
+    for (int warp = 0; warp < v->consumers; warp++) {
+        const candidate other = {of_warps[2 * warp], __float_as_int(of_warps[2 * warp + 1])};
+        if (comes_before(other, mine))
+            mine = other;
+    }
+    lab07_sync(v, b); /* the next one's go there */
+    return mine;
+}
+
+/* By all consumers: the best of the block's logits, one after the other. Without a logit that is a number, or with
+ * fewer than are asked for, there are some whose token is -1. */
+template <int HAND> static __device__ inline void lab07_put_candidates(const lab07_ring_view *v, const lab07_block *b)
+{
+    const lab07_part part = lab07_of_part(v, b)[LAB07_LOGITS];
+    const float *const logits = v->logits + (size_t)(b->stands->step % v->logit_rows) * v->vocab;
+    candidate best = {0, -1};
+    for (int k = 0; k < v->choose.top_k; k++) {
+        candidate mine = {0, -1};
+        if (k == 0 || best.token >= 0)
+            for (int i = part.first + lab07_thread(); i < part.first + part.rows; i += v->consumers * PK_LANES) {
+                const candidate c = {logits[i], logits[i] == logits[i] ? i : -1};
+                if (comes_before(c, mine) && (k == 0 || comes_before(best, c)))
+                    mine = c;
+            }
+        best = lab07_best_of_warps(v, b, mine);
+        if (lab07_thread() == 0)
+            lab07_put_candidate<HAND>(v, b, k, best);
+    }
+}
+
+/* By all consumers of block 0: the token, as choose_block has it of the same logits. */
+template <int HAND> static __device__ inline void lab07_choose_of_all(const lab07_ring_view *v, const lab07_block *b)
+{
+    __shared__ candidate found[PK_SAMPLE_MOST];
+    const int all = (int)gridDim.x * v->choose.top_k;
+    candidate best = {0, -1};
+    int count = 0;
+    if (HAND == LAB07_BARRIER)
+        lab07_sync(v, b); /* what thread 0 has acquired, all may read */
+    for (; count < v->choose.top_k; count++) {
+        candidate mine = {0, -1};
+        for (int i = lab07_thread(); i < all; i += v->consumers * PK_LANES) {
+            const candidate c = lab07_take_candidate<HAND>(v, b, i);
+            if (comes_before(c, mine) && (count == 0 || comes_before(best, c)))
+                mine = c;
+        }
+        __syncwarp();
+        best = lab07_best_of_warps(v, b, mine); /* what each thread has acquired, thread 0 releases */
+        if (best.token < 0)
+            break;
+        if (lab07_thread() == 0)
+            found[count] = best;
+    }
+    if (lab07_thread() == 0)
+        lab07_put_token<HAND>(v, b, found, count, HAND == LAB07_FLAG && host_stops(v));
+}
+
+/* By all consumers, behind the logits: they choose where the token is drawn. */
+template <int HAND>
+static __device__ inline void lab07_choose_drawn(const lab07_ring_view *v, const lab07_block *b, const lab07_at *at)
 {
     lab07_phase_begins(v, b, v->layers, LAB07_PHASE_CHOOSE);
-    const int choosers = (int)gridDim.x < PK_SAMPLE_BLOCKS ? (int)gridDim.x : PK_SAMPLE_BLOCKS;
-    __syncthreads();
-    if (threadIdx.x == 0)
-        lab07_meet_blocks(v->arrivals, target);
-    __syncwarp();
-    __syncthreads();
-    lab07_stamp(v, b, v->layers, LAB07_PHASE_CHOOSE, LAB07_HAS);
-    if ((int)blockIdx.x < choosers)
-        choose_block(&v->choose, (int)blockIdx.x, choosers);
+    if (v->choose.top_k > 1) {
+        lab07_sync_all(v, b); /* the logits are there */
+        lab07_put_candidates<HAND>(v, b);
+        if (lab07_thread() == 0)
+            lab07_gather<HAND>(v, at);
+        if (blockIdx.x == 0)
+            lab07_choose_of_all<HAND>(v, b);
+    }
     lab07_stamp(v, b, v->layers, LAB07_PHASE_CHOOSE, LAB07_DONE);
+}
+
+/* By the warp that makes outputs, which chooses where the best is taken: `mine`, the best that each lane has seen. Its
+ * block's warps have read what they were to read before it had their sums. */
+template <int HAND>
+static __device__ inline void lab07_choose_best(const lab07_ring_view *v, const lab07_block *b, const lab07_at *at,
+                                                candidate mine, bool stops)
+{
+    if (v->choose.top_k > 1) {
+        lab07_sync_all(v, b);
+        return;
+    }
+    candidate best = best_of_lanes(mine);
+    if (lab07_lane() == 0) {
+        lab07_put_candidate<HAND>(v, b, 0, best);
+        lab07_gather<HAND>(v, at);
+    }
+    if (blockIdx.x > 0)
+        return;
+    __syncwarp(); /* what lane 0 has acquired, all may read */
+    for (int i = lab07_lane(); i < (int)gridDim.x; i += PK_LANES) {
+        const candidate c = lab07_take_candidate<HAND>(v, b, i);
+        if (comes_before(c, best))
+            best = c;
+    }
+    __syncwarp(); /* what each lane has acquired, lane 0 releases */
+    best = best_of_lanes(best);
+    if (lab07_lane() == 0)
+        lab07_put_token<HAND>(v, b, &best, best.token >= 0, stops);
+}
+
+/* By all of them: the block has done with the step. */
+static __device__ inline void lab07_end_step(const lab07_ring_view *v, const lab07_block *b)
+{
+    lab07_sync_all(v, b);
     lab07_stamp(v, b, v->layers, LAB07_PHASE_CHOOSE, LAB07_ENDS);
     lab07_stamp_ns(v, b, true);
 }
@@ -185,19 +366,20 @@ static __global__ void __launch_bounds__(LAB07_MOST_THREADS, 1) stream_step(cons
 {
     PK_DYNAMIC_SHARED(unsigned char, shared);
     const lab07_block b = lab07_begin(&v, shared);
+    lab07_at at = {0, 0, 0, {0, 0}, v.arrived};
     if (lab07_warp() < 0) {
-        lab07_asking at = {};
+        lab07_asking asking = {};
         if (lab07_lane() == 0)
-            lab07_produce(&v, &b, &at);
-        __syncwarp();
+            lab07_produce(&v, &b, &asking);
+    } else if (lab07_warp() < v.consumers) {
+        lab07_consume<HAND, G, FORM>(&v, &b, &at);
+        lab07_choose_drawn<LAB07_BARRIER>(&v, &b, &at);
+        lab07_end_step(&v, &b);
     } else {
-        lab07_at at = {0, 0, 0, {0, 0}, v.arrived};
-        if (lab07_warp() < v.consumers)
-            lab07_consume<HAND, G, FORM>(&v, &b, &at);
-        else
-            (void)lab07_finish_step<HAND>(&v, &b, &at);
+        const candidate best = lab07_finish_step<HAND>(&v, &b, &at);
+        lab07_choose_best<LAB07_BARRIER>(&v, &b, &at, best, false);
+        lab07_end_step(&v, &b);
     }
-    lab07_choose(&v, &b, v.arrived + lab07_step_barriers<HAND>(v.layers) * gridDim.x);
 }
 
 #endif
