@@ -27,9 +27,11 @@
  *   pk_bulk_prefetch(global, b)                 b bytes into the L2 cache; nothing says when they are there
  *   pk_async_fence()                            between plain accesses to memory, by this thread or by one that it has
  *                                               synchronised with, and bulk copies that this thread asks for after it
- * Bulk copies are made by another unit than loads and stores (PTX: the async proxy). A copy into a buffer that was only
- * read before needs no pk_async_fence(): the barrier by which its readers said so orders it. A copy from, or into, what
- * was written by plain stores needs it.
+ *   pk_async_fence_shared()                     between this thread's accesses to shared memory, and bulk copies that
+ * who is synchronised with after it asks for Bulk copies are made by another unit than loads and stores (PTX: the async
+ * proxy). A copy from, or into, what was written by plain stores needs a fence. So does a copy into a buffer that was
+ * only read, unless what was read has been used before its reader says that it has read it: an arrival at a barrier
+ * does not wait for loads that are under way, and a copy may overtake them (measured: lab 07's notes).
  *
  * Some warps of a block (PK_NEED_BULK_ASYNC_COPY):
  *   pk_warps_sync(barrier, id, threads)         what __syncthreads() is to a block, for `threads` of its threads, whole
@@ -121,6 +123,10 @@ static inline void pk_async_fence(void)
 {
 }
 
+static inline void pk_async_fence_shared(void)
+{
+}
+
 static inline void pk_warps_sync(pk_async_barrier *barrier, unsigned id, unsigned threads, PK_CPU_PLACE_)
 {
     pk_cpu_warps_arrive(pk_async_word_(barrier), id, threads, file, line);
@@ -184,6 +190,10 @@ static __device__ inline void pk_bulk_prefetch(const void *, unsigned)
 }
 
 static __device__ inline void pk_async_fence(void)
+{
+}
+
+static __device__ inline void pk_async_fence_shared(void)
 {
 }
 
@@ -323,6 +333,11 @@ static __device__ inline void pk_bulk_prefetch(const void *global, unsigned byte
 static __device__ inline void pk_async_fence(void)
 {
     PK_ASYNC_PTX_("fence.proxy.async;" : : : "memory");
+}
+
+static __device__ inline void pk_async_fence_shared(void)
+{
+    PK_ASYNC_PTX_("fence.proxy.async.shared::cta;" : : : "memory");
 }
 
 #endif

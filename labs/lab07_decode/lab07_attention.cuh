@@ -15,9 +15,9 @@
 #endif
 
 enum {
-    LAB07_MOST_TURNS = MOST_HEAD_DIM / 2 / PK_LANES,   /* pairs of a head that a lane has */
-    LAB07_MOST_OF_PART = MOST_HEAD_DIM / PK_LANES + 1, /* floats of a head's part */
-    LAB07_MOST_LANES_LOG = 5                           /* MOST_HEAD_DIM is 8 << 5 */
+    LAB07_MOST_TURNS = LAB07_MOST_HEAD_DIM / 2 / PK_LANES,   /* pairs of a head that a lane has */
+    LAB07_MOST_OF_PART = LAB07_MOST_HEAD_DIM / PK_LANES + 1, /* floats of a head's part */
+    LAB07_MOST_LANES_LOG = 4                                 /* LAB07_MOST_HEAD_DIM is 8 << 4 */
 };
 
 typedef struct lab07_pairs { /* a lane's pairs (i, i + head_dim / 2) of a head, i = lane, lane + 32, ... */
@@ -256,17 +256,18 @@ static __device__ inline int lab07_partial(const lab07_ring_view *v, int block, 
     return v->at.partial + ((block * v->segments + segment) * v->group + head) * v->part_floats;
 }
 
-/* The warps' sums of one segment, put together: the heads' outputs where it is whole, else a part of them. */
+/* The warps' sums of one segment, put together: the heads' outputs where it is whole, else a part of them. The warps
+ * that had a head's keys share its components. */
 template <int HAND>
 static __device__ inline void lab07_put_segment(const lab07_ring_view *v, const lab07_block *b, const lab07_at *at,
-                                                const lab07_segment *segment, int number)
+                                                const lab07_seat *seat, const lab07_segment *segment, int number)
 {
     const int stride = v->head_dim + 2;
     float *const out = lab07_outputs(v, b, at->layer, 0);
-    for (int head = lab07_warp(); head < v->group; head += v->consumers) {
+    for (int head = seat->first; head < v->group; head += v->consumers) {
         const float *const parts = lab07_of_merge(v, b) + head * v->kinds * stride;
         float *const part = out + lab07_partial(v, (int)blockIdx.x, number, head);
-        for (int i = lab07_lane(); i < v->head_dim; i += PK_LANES) {
+        for (int i = seat->kind * PK_LANES + lab07_lane(); i < v->head_dim; i += v->kinds * PK_LANES) {
             float top, weight;
             const float sum = merge_parts_in_order(v, parts, v->kinds, stride, i, &top, &weight);
             if (lab07_is_whole(&b->stands->spread)) {
@@ -313,8 +314,6 @@ static __device__ inline void lab07_attend(const lab07_ring_view *v, const lab07
 {
     const lab07_seat seat = lab07_seat_of(v);
     lab07_segment segment;
-    if (HAND == LAB07_FLAG)
-        lab07_poison_parts(v, b, at);
     for (int number = 0; lab07_next_segment(b, number, &segment); number++) {
         const bool has_newest =
             segment.end > b->stands->position && seat.first < v->group && seat.kind == seat.kinds - 1;
@@ -352,29 +351,34 @@ static __device__ inline void lab07_attend(const lab07_ring_view *v, const lab07
                 lab07_keep_part(v, &s[g], lab07_of_merge(v, b) + (head * seat.kinds + seat.kind) * (v->head_dim + 2));
         }
         lab07_sync(v, b);
-        lab07_put_segment<HAND>(v, b, at, &segment, number);
+        lab07_put_segment<HAND>(v, b, at, &seat, &segment, number);
     }
 }
 
 /* ---- parts of several blocks ---- */
 
-/* Waits for one part of a head, of block `block`, by its number among those of the head: into shared memory. */
+/* Waits for two parts of a head, of blocks `block` and, unless that is behind `last`, `block` + `step`: into shared
+ * memory, each a block's. */
 template <int HAND>
-static __device__ inline void lab07_fetch_part(const lab07_ring_view *v, const lab07_block *b, const lab07_at *at,
-                                               int head, int block, float *to)
+static __device__ inline void lab07_fetch_parts(const lab07_ring_view *v, const lab07_block *b, const lab07_at *at,
+                                                int head, int block, int step, int last, float *to)
 {
+    enum { PARTS = 2, N = PARTS * LAB07_MOST_OF_PART };
     const float *const from = lab07_outputs(v, b, at->layer, 0) + lab07_partial(v, block, 0, head % v->group);
-    int place[LAB07_MOST_OF_PART];
-    float got[LAB07_MOST_OF_PART];
+    const int apart = step * v->segments * v->group * v->part_floats, stride = v->head_dim + 2;
+    int place[N];
+    float got[N];
 #pragma unroll
-    for (int t = 0; t < LAB07_MOST_OF_PART; t++)
-        place[t] = lab07_lane() + t * PK_LANES < v->head_dim + 2 ? lab07_lane() + t * PK_LANES : -1;
-    lab07_ask_each<LAB07_MOST_OF_PART>(from, place, got);
-    lab07_wait_each<HAND, LAB07_MOST_OF_PART>(v, from, place, got);
+    for (int t = 0; t < N; t++) {
+        const int i = lab07_lane() + t / PARTS * PK_LANES;
+        place[t] = i < stride && (t % PARTS == 0 || block + step <= last) ? i + t % PARTS * apart : -1;
+    }
+    lab07_ask_each<N>(from, place, got);
+    lab07_wait_each<HAND, N>(v, from, place, got);
 #pragma unroll
-    for (int t = 0; t < LAB07_MOST_OF_PART; t++)
+    for (int t = 0; t < N; t++)
         if (place[t] >= 0)
-            to[place[t]] = got[t];
+            to[lab07_lane() + t / PARTS * PK_LANES + t % PARTS * step * stride] = got[t];
 }
 
 /* One head's parts, in the order of their blocks. */
@@ -385,8 +389,9 @@ static __device__ inline void lab07_merge_head(const lab07_ring_view *v, const l
     const int stride = v->head_dim + 2;
     const int first = head / v->group * b->stands->spread.room, last = first + b->stands->spread.each - 1;
     lab07_sync(v, b); /* what was there before has been read */
-    for (int block = first + lab07_warp(); block <= last; block += v->consumers)
-        lab07_fetch_part<HAND>(v, b, at, head, block, lab07_of_merge(v, b) + (block - first) * stride);
+    for (int block = first + lab07_warp(); block <= last; block += 2 * v->consumers)
+        lab07_fetch_parts<HAND>(v, b, at, head, block, v->consumers, last,
+                                lab07_of_merge(v, b) + (block - first) * stride);
     lab07_sync(v, b);
     lab07_stamp(v, b, at->layer, LAB07_PHASE_MERGE, LAB07_HAS);
     for (int i = lab07_thread(); i < v->head_dim; i += v->consumers * PK_LANES) {
@@ -399,10 +404,10 @@ static __device__ inline void lab07_merge_head(const lab07_ring_view *v, const l
 template <int HAND>
 static __device__ inline void lab07_merge(const lab07_ring_view *v, const lab07_block *b, const lab07_at *at)
 {
-    if (lab07_is_whole(&b->stands->spread))
-        return;
-    for (int head = b->merges; head < b->merges_end; head++)
+    for (int head = b->merges; head < b->merges_end && !lab07_is_whole(&b->stands->spread); head++)
         lab07_merge_head<HAND>(v, b, at, head);
+    if (HAND == LAB07_FLAG)
+        lab07_poison_parts(v, b, at); /* behind all that others wait for */
 }
 
 #endif

@@ -85,7 +85,7 @@ pk_status lab07_setup(pk_run *run);
 pk_status lab07_fill(pk_run *run, uint64_t seed);
 pk_status lab07_reset(pk_run *run);
 void lab07_teardown(pk_run *run);
-void lab07_take_sizes(const pk_run *run, lab07 *lab); /* how a step is to be done: of the knobs */
+void lab07_take_sizes(const pk_run *run, lab07 *lab); /* of the knobs, and of the decoder, open */
 
 /* waits.c */
 pk_status lab07_open_waits(const pk_run *run, lab07 *lab);

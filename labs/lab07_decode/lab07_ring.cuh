@@ -15,14 +15,15 @@
 enum {
     LAB07_MOST_OWN = 8,   /* times 8 columns of a row that a thread has at most */
     LAB07_MOST_GROUP = 8, /* query heads to a key/value head */
-    LAB07_SETS = 2,       /* of hand-over memory: step t's is t mod 2 */
+    LAB07_MOST_HEAD_DIM = 128,
+    LAB07_SETS = 2, /* of hand-over memory: step t's is t mod 2 */
     LAB07_MOST_CONSUMERS = 10,
     LAB07_MOST_THREADS = (LAB07_MOST_CONSUMERS + 2) * PK_LANES, /* with the warps that copy and that make outputs */
     LAB07_POISON = -1                                           /* bits of an output that is not there yet */
 };
 
-/* What a kernel has instances of products for: of rows that a thread has 8 columns of, or four times as many; of all of
- * bf16; of blocks too. The less there is in a kernel, the fewer registers are spilled. */
+/* What a kernel has instances of products for: of rows that a thread has 8 columns of, or four times as many, and that
+ * are not in pieces; of all of bf16; of blocks too. The less there is in a kernel, the fewer registers are spilled. */
 enum { LAB07_NARROW, LAB07_WIDE, LAB07_BLOCKS };
 
 /* How a phase learns that what it reads is there. */
@@ -57,7 +58,6 @@ typedef struct lab07_places {
     X(uint16_t, bias, v->layers * v->most_bias, "[layer][row]: of qkv")                                                \
     X(float, residual, v->most_rows, "the block's own rows of the residual stream")                                    \
     X(float, merge, v->merge_parts *(v->head_dim + 2), "[part][head_dim + 2]: of warps, or of blocks")                 \
-    X(unsigned, asked, v->stages, "bytes of the copy into the stage: the copying lane's")                              \
     X(unsigned, now, 3, "layer and phase at work; the layer that is copied, and its matrix or keys")
 
 typedef struct lab07_lie { /* where it lies: bytes from the beginning; and all of them */
@@ -100,7 +100,7 @@ typedef struct lab07_ring_view { /* what the kernel is given, by value; pointers
     int stages;
     unsigned stage_bytes;
     lab07_lie lie;
-    unsigned limit; /* bytes under way at most */
+    int limit; /* copies under way at most */
     choose_args choose;
     long long *stamps; /* [blocks][lab07_stamps_of(layers)], see lab07_stamp; NULL: none are taken */
     int stamped;       /* the step that they are of */
@@ -348,7 +348,6 @@ static __device__ inline void lab07_wait_for(const lab07_ring_view *v, const lab
 
 typedef struct lab07_asking {
     int copies;          /* not known to have landed */
-    unsigned bytes;      /* of them */
     pk_ring_turn turn;   /* where the next copy goes */
     pk_ring_turn behind; /* where the earliest of them went */
     bool unsure, over;   /* of a launch of many steps: it is not known yet whether there is this one; there is none */
@@ -357,48 +356,46 @@ typedef struct lab07_asking {
 /* See lab07_many.cuh. */
 static __device__ inline void lab07_make_sure(const lab07_ring_view *v, const lab07_block *b, lab07_asking *at);
 
-/* The earliest of the copies under way has landed. What it had is looked up while it has not. */
+/* The earliest of the copies under way has landed. */
 static __device__ inline void lab07_wait_landed(const lab07_ring_view *v, const lab07_block *b, lab07_asking *at)
 {
-    const unsigned bytes = at->bytes - lab07_of_asked(v, b)[at->behind.stage];
-    const pk_ring_turn behind = at->behind;
+    lab07_wait_for(v, b, LAB07_WAITS_FOR_LIMIT, &lab07_of_full(v, b)[at->behind.stage], at->behind.parity);
+    at->behind = pk_ring_next(at->behind, v->stages);
     at->copies--;
-    at->behind = pk_ring_next(behind, v->stages);
-    lab07_wait_for(v, b, LAB07_WAITS_FOR_LIMIT, &lab07_of_full(v, b)[behind.stage], behind.parity);
-    at->bytes = bytes;
 }
 
-/* By one lane. Waits for buffers and for copies, and never for what another block computes. All else is done before it
- * waits for a copy to land: until the next is under way the memory has less to do. `second`: as much more, that lies
- * behind it in the chunk; or NULL. */
+/* By one lane. Waits for buffers and for copies, and never for what another block computes. From one copy's landing to
+ * the next one's beginning the memory has less to do, so what stands here is as little as may be. `second`: as much
+ * more, that lies behind it in the chunk; or NULL. It is read once a step, so it leaves the L2 first: what blocks hand
+ * over stays. */
 static __device__ inline void lab07_ask_two(const lab07_ring_view *v, const lab07_block *b, lab07_asking *at,
                                             const void *from, const void *second, unsigned each)
 {
-    const unsigned bytes = second ? 2 * each : each;
-    while (at->copies == v->stages)
-        lab07_wait_landed(v, b, at);
-    if (at->unsure && !pk_async_barrier_try(&lab07_of_empty(v, b)[at->turn.stage], at->turn.parity ^ 1u))
+    pk_async_barrier *const full = &lab07_of_full(v, b)[at->turn.stage];
+    pk_async_barrier *const empty = &lab07_of_empty(v, b)[at->turn.stage];
+    unsigned char *const to = lab07_of_stages(v, b) + (unsigned)at->turn.stage * v->stage_bytes;
+    if (at->unsure && !pk_async_barrier_try(empty, at->turn.parity ^ 1u))
         lab07_make_sure(v, b, at); /* there may be nobody who makes room */
     if (at->over)
         return;
-    pk_async_barrier *const full = &lab07_of_full(v, b)[at->turn.stage];
-    unsigned char *const to = lab07_of_stages(v, b) + (unsigned)at->turn.stage * v->stage_bytes;
-    lab07_wait_for(v, b, LAB07_WAITS_FOR_ROOM, &lab07_of_empty(v, b)[at->turn.stage], at->turn.parity ^ 1u);
-    lab07_of_asked(v, b)[at->turn.stage] = bytes;
-    at->turn = pk_ring_next(at->turn, v->stages);
-    while (at->bytes + bytes > v->limit)
+    lab07_wait_for(v, b, LAB07_WAITS_FOR_ROOM, empty, at->turn.parity ^ 1u);
+    if (at->copies == v->limit)
         lab07_wait_landed(v, b, at);
-    pk_async_barrier_arrive_expect(full, bytes);
-    pk_bulk_copy(to, from, each, full);
+    pk_async_barrier_arrive_expect(full, second ? 2 * each : each);
+    pk_bulk_copy_once(to, from, each, full);
     if (second)
-        pk_bulk_copy(to + each, second, each, full);
+        pk_bulk_copy_once(to + each, second, each, full);
+    at->turn = pk_ring_next(at->turn, v->stages);
     at->copies++;
-    at->bytes += bytes;
 }
 
-static __device__ inline void lab07_ask(const lab07_ring_view *v, const lab07_block *b, lab07_asking *at,
-                                        const void *from, unsigned bytes)
+/* `bytes` of them, in copies of `each`; the last may be shorter. */
+static __device__ inline void lab07_ask_range(const lab07_ring_view *v, const lab07_block *b, lab07_asking *at,
+                                              const unsigned char *from, unsigned bytes, unsigned each)
 {
+#pragma unroll 1
+    for (; bytes > each; bytes -= each, from += each)
+        lab07_ask_two(v, b, at, from, NULL, each);
     lab07_ask_two(v, b, at, from, NULL, bytes);
 }
 
@@ -410,18 +407,16 @@ static __device__ inline void lab07_ask_rows(const lab07_ring_view *v, const lab
     const lab07_part part = lab07_of_part(v, b)[which];
     lab07_of_now(v, b)[2] = (unsigned)lab07_phase_of(which);
     const unsigned char *const all = (const unsigned char *)weight + (size_t)part.first * m->pitch;
+    const unsigned piece = (unsigned)m->piece_units * (unsigned)sizeof(uint4), pitch = (unsigned)m->pitch;
     for (int first = 0; first < part.rows; first += m->group_rows) {
         const int rows = lab07_group_rows(m, part.rows - first);
         for (int run = 0; run < m->runs; run++) {
-            const unsigned char *from = all + ((size_t)run * m->rows + first) * m->pitch;
-            for (int row = 0; row < rows; row += m->chunk_rows) {
-                const int some = rows - row < m->chunk_rows ? rows - row : m->chunk_rows;
-                for (int unit = 0; unit < m->units; unit += m->piece_units) {
-                    const int left = m->units - unit, units = some * (left < m->piece_units ? left : m->piece_units);
-                    lab07_ask(v, b, at, from, (unsigned)units * (unsigned)sizeof(uint4));
-                    from += (size_t)units * sizeof(uint4);
-                }
-            }
+            const unsigned char *const from = all + ((size_t)run * m->rows + first) * m->pitch;
+            if (m->pieces == 1)
+                lab07_ask_range(v, b, at, from, (unsigned)rows * pitch, (unsigned)m->chunk_rows * pitch);
+            else
+                for (int row = 0; row < rows; row++)
+                    lab07_ask_range(v, b, at, from + (size_t)row * pitch, pitch, piece);
         }
     }
 }
@@ -492,9 +487,11 @@ typedef struct lab07_at { /* where the consumers are */
 } lab07_at;
 
 /* A warp has done with the chunk. By all its lanes, each for what it has read itself; and together, or the next chunk
- * is used as many times as the warp has parts. */
+ * is used as many times as the warp has parts. What it reads may still be on the way to registers; the fence has it
+ * read before the next copy writes there. */
 static __device__ inline void lab07_give_back(const lab07_ring_view *v, const lab07_block *b, lab07_at *at)
 {
+    pk_async_fence_shared();
     __syncwarp();
     pk_async_barrier_arrive(&lab07_of_empty(v, b)[at->turn.stage]);
     at->turn = pk_ring_next(at->turn, v->stages);

@@ -161,7 +161,7 @@ static inline lab07_ring_kernel lab07_instance(const pk_run *run, lab07_ring_ker
     bool is_narrow = true;
     lab07_cut_all(lab, matrix);
     for (int i = 0; i < LAB07_MATRICES; i++)
-        is_narrow = is_narrow && (matrix[i].own == 1 || matrix[i].own == 4);
+        is_narrow = is_narrow && (matrix[i].own == 1 || matrix[i].own == 4) && matrix[i].pieces == 1;
     if (lab->decoder.config.heads / lab->decoder.config.kv_heads > lab->consumers)
         return many_heads;
     return is_narrow ? narrow : wide;
@@ -302,6 +302,9 @@ static inline pk_status lab07_ring_fits(const lab07_ring_view *v, int consumers)
     if (v->group > LAB07_MOST_GROUP)
         return pk_fail(PK_SKIP, "%d query heads share keys, and the kernel has sums for %d", v->group,
                        (int)LAB07_MOST_GROUP);
+    if (v->head_dim > LAB07_MOST_HEAD_DIM)
+        return pk_fail(PK_SKIP, "heads have %d components, and a warp of the kernel has room for %d", v->head_dim,
+                       (int)LAB07_MOST_HEAD_DIM);
     return PK_OK;
 }
 
@@ -312,7 +315,7 @@ static inline void lab07_print_plan(const pk_run *run, const lab07_ring_plan *pl
     const lab07_ring_view *const v = &plan->view;
     const int position = lab07_of(run)->position;
     const lab07_spread spread = lab07_spread_of(v->kv_heads, position + 1, plan->blocks, v->share_keys);
-    pk_run_plan(run, "%s: %d blocks of 2 + %d warps, rings of %d x %u bytes, %u under way", pk_run_variant(run)->name,
+    pk_run_plan(run, "%s: %d blocks of 2 + %d warps, rings of %d x %u bytes, %d under way", pk_run_variant(run)->name,
                 plan->blocks, plan->threads / PK_LANES - 2, v->stages, v->stage_bytes, v->limit);
     if (lab07_of(run)->decoder.shape.weights != PK_QUANT_BF16)
         pk_run_plan(run, "Weights: qkv, gate and up, logits %s, o %s, down %s",
@@ -662,6 +665,24 @@ static inline pk_status lab07_hear(pk_run *run)
     return PK_OK;
 }
 
+/* As many chunks as are asked for, or, of 0 bytes, as fit into a block beside all else; and how many are under way. */
+static inline void lab07_size_ring(const lab07 *lab, lab07_ring_view *v, size_t shared)
+{
+    enum { OF_COMPILER = 1024 }; /* bytes that a block has beside those that it is launched with, rounded up */
+    v->stages = (int)((unsigned)lab->ring_bytes / v->stage_bytes);
+    while (lab->ring_bytes == 0) {
+        v->stages++;
+        lab07_lay_block(v);
+        if (v->lie.bytes + OF_COMPILER > shared) {
+            v->stages--;
+            break;
+        }
+    }
+    v->limit = (int)((unsigned)lab->in_flight_bytes / v->stage_bytes);
+    v->limit = v->limit < v->stages ? v->limit : v->stages;
+    v->limit = v->limit > 1 ? v->limit : 1;
+}
+
 /* The whole plan of a rung that reads any weights. share_keys: see lab07_spread_of. */
 static inline pk_status lab07_quant_prepare(pk_run *run, lab07_ring_kernel kernel, unsigned barriers, int share_keys,
                                             lab07_shares shares)
@@ -686,9 +707,6 @@ static inline pk_status lab07_quant_prepare(pk_run *run, lab07_ring_kernel kerne
     v->kinds = lab->consumers > v->group ? lab->consumers / v->group : 1;
     v->merge_parts = v->kinds * v->group > parts ? v->kinds * v->group : parts;
     v->most_rows = (v->hidden + plan->blocks - 1) / plan->blocks;
-    v->stages = (int)((unsigned)lab->ring_bytes / v->stage_bytes);
-    v->limit = (unsigned)lab->in_flight_bytes < v->stage_bytes ? v->stage_bytes : (unsigned)lab->in_flight_bytes;
-    PK_TRY(lab07_ring_fits(v, lab->consumers));
     lab07_lay_out(v, plan->blocks);
     const size_t part_bytes = (size_t)plan->blocks * LAB07_MATRICES * sizeof(lab07_part);
     plan->part = (lab07_part *)malloc(part_bytes);
@@ -699,6 +717,8 @@ static inline pk_status lab07_quant_prepare(pk_run *run, lab07_ring_kernel kerne
         const int rows = plan->part[(size_t)i * LAB07_MATRICES + LAB07_QKV].rows;
         v->most_bias = v->most_bias < rows ? (rows + 1) / 2 * 2 : v->most_bias;
     }
+    lab07_size_ring(lab, v, pk_run_device(run)->shared_bytes_per_block);
+    PK_TRY(lab07_ring_fits(v, lab->consumers));
     lab07_lay_block(v);
     plan->shared_bytes = v->lie.bytes;
     PK_TRY(lab07_ring_grid(run, plan));

@@ -138,21 +138,22 @@ static __device__ inline float lab07_read_x(const lab07_ring_view *v, const lab0
     return squares;
 }
 
-/* What a thread has of its team's N rows of a chunk, bf16. All is loaded before any of it is used, and the chunk given
- * back as soon as it is. Behind the matrix's last row, and behind a row's end, it loads what is of no account: nobody
- * looks at the first, and x is 0 at the second. */
+/* What a thread has of its team's N rows of a chunk, bf16, which begin `offset` bytes from its beginning and have
+ * `units` each. All is loaded before any of it is used, and the chunk given back as soon as it is. Behind the matrix's
+ * last row, and behind a row's end, it loads what is of no account: nobody looks at the first, and x is 0 at the
+ * second. */
 template <int U, int N>
-static __device__ inline void lab07_load_rows(const lab07_ring_view *v, const lab07_block *b, const lab07_matrix *m,
-                                              lab07_at *at, const lab07_team *team, uint4 weights[U][N])
+static __device__ inline void lab07_load_rows(const lab07_ring_view *v, const lab07_block *b, lab07_at *at,
+                                              const lab07_team *team, unsigned offset, int units, uint4 weights[U][N])
 {
-    const unsigned char *const rows = lab07_wait_chunk(v, b, at) + (unsigned)(team->number * N) * (unsigned)m->pitch;
+    const unsigned char *const rows = lab07_wait_chunk(v, b, at) + offset;
 #pragma unroll
     for (int i = 0; i < U; i++) {
         const int unit = lab07_slot<PK_QUANT_BF16>(team, i);
-        const uint4 *const from = (const uint4 *)rows + (unit < m->units ? unit : 0);
+        const uint4 *const from = (const uint4 *)rows + (unit < units ? unit : 0);
 #pragma unroll
         for (int j = 0; j < N; j++)
-            weights[i][j] = from[j * m->units];
+            weights[i][j] = from[j * units];
     }
     lab07_give_back(v, b, at);
 }
@@ -254,60 +255,96 @@ static __device__ inline void lab07_pass_chunks(const lab07_ring_view *v, const 
     }
 }
 
-/* The team's rows of a group's chunks: into sums[row of the chunks][warp of the team]. bf16 of two chunks together,
- * where they are not too much to have at once: what takes long of one is done while the other is. */
+/* How rows of bf16 are taken: so many chunks at once, where they are not too much to have: what takes long of one is
+ * done while the other is. */
+template <int U, int N> struct lab07_lot {
+    enum { CHUNKS = U * N <= 4 ? 2 : 1, EARLY = U <= 2 /* else there are no registers for it */ };
+    uint4 of[CHUNKS][U][N];
+};
+
+/* The next lot, of a group that has `chunks` more. */
+template <int U, int N>
+static __device__ inline void lab07_load_lot(const lab07_ring_view *v, const lab07_block *b, lab07_at *at,
+                                             const lab07_team *team, unsigned offset, int units, int chunks,
+                                             lab07_lot<U, N> *lot)
+{
+#pragma unroll
+    for (int c = 0; c < lab07_lot<U, N>::CHUNKS; c++)
+        if (c < chunks)
+            lab07_load_rows<U, N>(v, b, at, team, offset, units, lot->of[c]);
+}
+
+/* The team's rows of a group's chunks: into sums[row of the chunks][warp of the team]. Of rows of bf16 that are not in
+ * pieces (`lots`) the first lot has been loaded, and the next one is while the lanes' sums are added up. */
 template <int U, int N, int F>
 static __device__ inline void lab07_sum_group(const lab07_ring_view *v, const lab07_block *b, const lab07_matrix *m,
-                                              lab07_at *at, const lab07_slice<U> *x, int chunks, float *sums)
+                                              lab07_at *at, const lab07_slice<U> *x, bool lots, unsigned offset,
+                                              int chunks, lab07_lot<U, N> *lot, float *sums)
 {
-    enum { BF16 = F == PK_QUANT_BF16, CHUNKS = BF16 && U * N <= 4 ? 2 : 1, ROWS = CHUNKS * N };
+    enum { BF16 = F == PK_QUANT_BF16, CHUNKS = BF16 ? lab07_lot<U, N>::CHUNKS : 1, ROWS = CHUNKS * N };
+    enum { EARLY = lab07_lot<U, N>::EARLY };
     const lab07_team *const team = &x->team;
+    const int units = m->units, chunk_rows = m->chunk_rows; /* in registers: the loop has its waits to look at */
 #pragma unroll 1
     for (int chunk = 0; chunk < chunks; chunk += CHUNKS) {
         float sum[ROWS] = {};
-        if (BF16 && N == 1 && (U == LAB07_MOST_OWN || m->pieces > 1)) {
+        if (BF16 && lots) {
+            if (!EARLY)
+                lab07_load_lot<U, N>(v, b, at, team, offset, units, chunks - chunk, lot);
+#pragma unroll
+            for (int c = 0; c < CHUNKS; c++)
+                lab07_dot_rows<U, N>(lot->of[c], x, sum + c * N);
+            if (EARLY)
+                lab07_load_lot<U, N>(v, b, at, team, offset, units, chunks - chunk - CHUNKS, lot);
+        } else if (BF16) {
             lab07_dot_pieces<U>(v, b, m, at, x, sum);
             if (CHUNKS == 2 && chunk + 1 < chunks)
                 lab07_dot_pieces<U>(v, b, m, at, x, sum + CHUNKS - 1);
-        } else if (BF16) {
-            uint4 weights[CHUNKS][U][N] = {};
-#pragma unroll
-            for (int c = 0; c < CHUNKS; c++)
-                if (c == 0 || chunk + c < chunks)
-                    lab07_load_rows<U, N>(v, b, m, at, team, weights[c]);
-#pragma unroll
-            for (int c = 0; c < CHUNKS; c++)
-                lab07_dot_rows<U, N>(weights[c], x, sum + c * N);
         } else
             lab07_dot_chunk<U, N, F>(v, b, m, at, x, sum);
         const float of_warp = pk_sum_lanes_of<ROWS>(sum);
-        const int of = chunk + lab07_lane() / N, row = of * m->chunk_rows + team->number * N + lab07_lane() % N;
+        const int of = chunk + lab07_lane() / N, row = of * chunk_rows + team->number * N + lab07_lane() % N;
         if (lab07_lane() < ROWS && of < chunks)
             sums[row * (team->warps | 1) + team->thread / PK_LANES] = of_warp;
     }
 }
 
+/* Chunks of a group, all its runs, where `rows` are left. */
+static __device__ inline int lab07_group_chunks(const lab07_matrix *m, int rows)
+{
+    return (lab07_group_rows(m, rows) + m->chunk_rows - 1) / m->chunk_rows * m->runs;
+}
+
 /* The block's rows of a matrix: x read, and products. A thread has U times 8 columns of N rows at once; F: the format.
- * What comes of the sums is another warp's: lab07_finish. */
-template <int HAND, int U, int N, int F>
+ * The first rows are loaded before x is waited for: so the ring has more room meanwhile. What comes of the sums is
+ * another warp's: lab07_finish. */
+template <int HAND, int U, int N, int F, int FORM>
 static __device__ inline void lab07_product_of(const lab07_ring_view *v, const lab07_block *b, lab07_at *at,
                                                const lab07_task *task)
 {
+    enum { EARLY = lab07_lot<U, N>::EARLY };
     const lab07_matrix *const m = &v->matrix[task->which];
-    const int all = lab07_of_part(v, b)[task->which].rows;
+    const int all = lab07_of_part(v, b)[task->which].rows, units = m->units;
+    int chunks = lab07_group_chunks(m, all);
     lab07_slice<U> x;
+    lab07_lot<U, N> lot = {};
     x.team = lab07_team_of(m);
+    const bool has = x.team.number < x.team.count;
+    const bool in_pieces = N == 1 && FORM != LAB07_NARROW && (U == LAB07_MOST_OWN || m->pieces > 1);
+    const bool lots = F == PK_QUANT_BF16 && !in_pieces;
+    const unsigned offset = (unsigned)(x.team.number * N) * (unsigned)m->pitch;
+    if (EARLY && has && lots)
+        lab07_load_lot<U, N>(v, b, at, &x.team, offset, units, chunks, &lot);
     const float squares = lab07_read_x<HAND, U, F>(v, task, m->columns / 8, &x);
     __syncwarp(); /* lanes have waited each for values of its own: all that follows is by whole warps */
     lab07_stamp(v, b, at->layer, lab07_phase_of(task->which), LAB07_HAS);
     if (F != PK_QUANT_BF16)
         lab07_sum_pairs<U>(&x);
     for (int first = 0; first < all; first += m->group_rows, at->group++) {
-        const int chunks = (lab07_group_rows(m, all - first) + m->chunk_rows - 1) / m->chunk_rows * m->runs;
         const int half = (int)(at->group & 1);
         lab07_wait_group(&lab07_of_finished(v, b)[half], at->group, true);
-        if (x.team.number < x.team.count)
-            lab07_sum_group<U, N, F>(v, b, m, at, &x, chunks, lab07_of_sums(v, b) + half * v->sums);
+        if (has)
+            lab07_sum_group<U, N, F>(v, b, m, at, &x, lots, offset, chunks, &lot, lab07_of_sums(v, b) + half * v->sums);
         else
             lab07_pass_chunks(v, b, m, at, chunks);
         if (first == 0 && task->gain && x.team.number == 0) { /* each team has all of x */
@@ -317,6 +354,9 @@ static __device__ inline void lab07_product_of(const lab07_ring_view *v, const l
             __syncwarp();
         }
         pk_async_barrier_arrive(&lab07_of_summed(v, b)[half]);
+        chunks = lab07_group_chunks(m, all - first - m->group_rows); /* of the next one, if any */
+        if (EARLY && has && lots && first + m->group_rows < all)
+            lab07_load_lot<U, N>(v, b, at, &x.team, offset, units, chunks, &lot);
     }
     at->phase++;
 }
@@ -385,21 +425,21 @@ static __device__ inline void lab07_product(const lab07_ring_view *v, const lab0
     if (lab07_of_part(v, b)[task->which].rows == 0)
         return;
     if (QUANT && m->format == PK_QUANT_Q4_K && m->own == 4)
-        lab07_product_of<HAND, 4, 2, Q4_K>(v, b, at, task);
+        lab07_product_of<HAND, 4, 2, Q4_K, FORM>(v, b, at, task);
     else if (QUANT && m->format == PK_QUANT_Q4_K)
-        lab07_product_of<HAND, 8, 1, Q4_K>(v, b, at, task);
+        lab07_product_of<HAND, 8, 1, Q4_K, FORM>(v, b, at, task);
     else if (QUANT && m->format == PK_QUANT_Q8_0 && m->own == 4)
-        lab07_product_of<HAND, 4, 2, Q8_0>(v, b, at, task);
+        lab07_product_of<HAND, 4, 2, Q8_0, FORM>(v, b, at, task);
     else if (QUANT && m->format == PK_QUANT_Q8_0)
-        lab07_product_of<HAND, 8, 1, Q8_0>(v, b, at, task);
+        lab07_product_of<HAND, 8, 1, Q8_0, FORM>(v, b, at, task);
     else if (m->own == 1)
-        lab07_product_of<HAND, 1, 4, PK_QUANT_BF16>(v, b, at, task);
+        lab07_product_of<HAND, 1, 4, PK_QUANT_BF16, FORM>(v, b, at, task);
     else if (WIDE && m->own == 2)
-        lab07_product_of<HAND, 2, 2, PK_QUANT_BF16>(v, b, at, task);
+        lab07_product_of<HAND, 2, 2, PK_QUANT_BF16, FORM>(v, b, at, task);
     else if (WIDE && m->own == LAB07_MOST_OWN)
-        lab07_product_of<HAND, LAB07_MOST_OWN, 1, PK_QUANT_BF16>(v, b, at, task);
+        lab07_product_of<HAND, LAB07_MOST_OWN, 1, PK_QUANT_BF16, FORM>(v, b, at, task);
     else
-        lab07_product_of<HAND, 4, 1, PK_QUANT_BF16>(v, b, at, task);
+        lab07_product_of<HAND, 4, 1, PK_QUANT_BF16, FORM>(v, b, at, task);
 }
 
 #endif
