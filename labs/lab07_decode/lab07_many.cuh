@@ -94,21 +94,26 @@ static __device__ inline lab07_stands *lab07_next_stands(const lab07_block *b)
     return of_two + !(b->stands->step & 1);
 }
 
-/* By all consumers, and the warp that makes outputs; thread 0 of them waits for the token. Where the step behind stands
- * has been made up to there. False: there is none. */
+/* By all consumers, and the warp that makes outputs. Thread 0 waits for the token, and has made up where the step
+ * behind stands up to there. False: there is none. The warp that makes outputs looks for itself: what it read in shared
+ * memory right behind the meeting, racecheck would take for a race. */
 static __device__ inline bool lab07_go_on(const lab07_ring_view *v, lab07_block *b)
 {
     lab07_stands *const next = lab07_next_stands(b);
+    const bool consumes = lab07_warp() < v->consumers;
+    int over = 0;
     if (lab07_thread() == 0) {
         lab07_stand(v, next, b->stands->step + 1, b->stands->position + 1);
         const unsigned long long word = lab07_wait_for_token(v, b->stands->step);
         lab07_take_token(v, next, (int)(unsigned)word);
         next->over = lab07_was_last(v, word);
-    }
+    } else if (!consumes && lab07_lane() == 0)
+        over = lab07_was_last(v, lab07_wait_for_token(v, b->stands->step));
     lab07_end_step(v, b);
     b->stands = next; /* what the step stood at is written again when all have come through the next one */
-    if (lab07_warp() < v->consumers)
-        lab07_sync(v, b); /* for racecheck, which has lost the meeting above when the word is read right behind it */
+    if (!consumes)
+        return !__shfl_sync(PK_ALL_LANES, over, 0);
+    lab07_sync(v, b);
     return !next->over;
 }
 
