@@ -68,7 +68,7 @@ if (best == 0) {
     exit status 77
 }
 says = sprintf('%s: %.2f times its bytes at B_read', name_of(names_model, headline_model), best)
-about = 'the fastest rung, and lab 04''s best graph'
+about = 'fastest rung, lab 04''s best graph'
 note = 'whiskers: p10 to p90; 1: weights, keys and values read at B_read' . (strlen(peers) ? '; hatched: another program' : '')
 axis_label = 'time of a token, over its bytes at B_{read}'
 eval draw_groups
