@@ -148,14 +148,18 @@ function(pk_add_lab_program program)
     pk_lab_target(${program})
 endfunction()
 
-# pk_add_text_of_rungs(07 [LIBRARIES pk_judge...]): lab07_text, whose main is text.c and whose rungs are the student's,
-# and lab07_text_solution, with the solution's. Their objects are those of lab07_optimized and lab07_solution.
+# pk_add_text_of_rungs(07 [LIBRARIES pk_judge...] [MISTAKE ring-many-lost]): lab07_text, whose main is text.c and whose
+# rungs are the student's, and lab07_text_solution, with the solution's. Their objects are those of lab07_optimized and
+# lab07_solution. MISTAKE: lab07_text_mistakes, whose LAB07_TEXT_RUNG is that one of lab07_mistakes.
 function(pk_add_text_of_rungs number)
-    cmake_parse_arguments(PARSE_ARGV 1 PK_TEXT "" "" "LIBRARIES")
+    cmake_parse_arguments(PARSE_ARGV 1 PK_TEXT "" "MISTAKE" "LIBRARIES")
     set(lab lab${number})
     set(roles optimized)
     if(PK_LAB_IS_WHOLE)
         list(APPEND roles solution)
+        if(PK_TEXT_MISTAKE)
+            list(APPEND roles mistakes)
+        endif()
     endif()
     foreach(role IN LISTS roles)
         string(REPLACE "_text_optimized" "_text" program ${lab}_text_${role})
@@ -164,6 +168,9 @@ function(pk_add_text_of_rungs number)
         target_include_directories(${program} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
         target_link_libraries(${program} PRIVATE ${PK_TEXT_LIBRARIES} pk_prompt pk_harness)
         pk_target_options(${program})
+        if(role STREQUAL "mistakes")
+            target_compile_definitions(${program} PRIVATE LAB${number}_TEXT_RUNG="${PK_TEXT_MISTAKE}")
+        endif()
     endforeach()
 endfunction()
 

@@ -50,6 +50,7 @@ enum { LAB07_MOST_RUNS = 32 }; /* that are prepared together; of more no waits a
 
 /* False: no further token is wanted. On the thread that hears it. */
 typedef bool lab07_listener(void *listens, int token);
+typedef void lab07_waiter(void *listens);
 
 typedef struct lab07 {
     pk_decoder decoder;
@@ -70,6 +71,7 @@ typedef struct lab07 {
     int heard_count;           /* steps whose words were heard, and those before them; -1: the variant posts nothing */
     int begins;                /* at this step: those before it were chosen otherwise, by a prefill */
     lab07_listener *listener;  /* told of each token as it is heard; NULL: nobody */
+    lab07_waiter *waiter;      /* called now and then while the next one does not come; NULL: nobody */
     void *listens;
     double tenth_us[2]; /* a token, as the host heard the first tenth and the last one; 0: they were too few */
     int consumers;      /* warps of a block that compute, beside the one that copies ahead */

@@ -613,7 +613,8 @@ static inline void lab07_rest(const pk_run *run)
  * handed over. */
 static inline pk_status lab07_hear_step(pk_run *run, int step, unsigned long long *word)
 {
-    const unsigned long long *const from = lab07_of(run)->posts + step;
+    const lab07 *const lab = lab07_of(run);
+    const unsigned long long *const from = lab->posts + step;
     for (bool ended = false;;) {
         for (int look = 0; look < LAB07_LOOKS; look++) {
             *word = __atomic_load_n(from, __ATOMIC_RELAXED);
@@ -623,6 +624,8 @@ static inline pk_status lab07_hear_step(pk_run *run, int step, unsigned long lon
         if (ended)
             return PK_OK;
         lab07_rest(run);
+        if (lab->waiter)
+            lab->waiter(lab->listens);
         const cudaError_t error = cudaStreamQuery(lab07_stream(run));
         if (error != cudaSuccess && error != cudaErrorNotReady)
             PK_CHECK(error);

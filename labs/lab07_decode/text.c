@@ -9,15 +9,24 @@
 #include "pk/alone.h"
 #include "pk/host.h"
 
-static const char program[] = "lab07_text", rung[] = "ring-many";
+#if !defined(LAB07_TEXT_RUNG)
+#define LAB07_TEXT_RUNG "ring-many" /* lab07_text_mistakes has another */
+#endif
+static const char program[] = "lab07_text", rung[] = LAB07_TEXT_RUNG;
 
 /* ---- options ---- */
 
-static int stop_after; /* 0: never */
+static int stop_after;    /* 0: never */
+static int watchdog = 60; /* seconds */
 
 static pk_status set_stop_after(const char *what, const char *value)
 {
     return pk_prompt_integer(&stop_after, what, value, 0, 1 << 20);
+}
+
+static pk_status set_watchdog(const char *what, const char *value)
+{
+    return pk_prompt_integer(&watchdog, what, value, 1, 1 << 20);
 }
 
 /* Knobs of the lab as they were given, "blocks=4 ring=24"; and those with which the CPU device is at its fastest, which
@@ -58,21 +67,16 @@ static pk_status refuse_weights(const char *what, const char *value)
                    what, rung, what, value);
 }
 
-static const pk_prompt_option options[] = {{"stop-after", set_stop_after},
-                                           {"blocks", set_size},
-                                           {"consumers", set_size},
-                                           {"ring", set_size},
-                                           {"chunk", set_size},
-                                           {"in-flight", set_size},
-                                           {"share-keys", set_size},
-                                           {"variant", refuse_variant},
-                                           {"weights", refuse_weights},
-                                           {"graph", refuse_way},
-                                           {"form", refuse_way},
-                                           {"parity", refuse_way}};
+static const pk_prompt_option options[] = {
+    {"stop-after", set_stop_after}, {"watchdog", set_watchdog}, {"blocks", set_size},
+    {"consumers", set_size},        {"ring", set_size},         {"chunk", set_size},
+    {"in-flight", set_size},        {"share-keys", set_size},   {"variant", refuse_variant},
+    {"weights", refuse_weights},    {"graph", refuse_way},      {"form", refuse_way},
+    {"parity", refuse_way}};
 
 static const char help[] = "  --stop-after=N       the host stops the kernel when it has heard so many; 0:\n"
                            "                       never [0]\n"
+                           "  --watchdog=SECONDS   without a token, until the text is given up [60]\n"
                            "  --blocks=N --consumers=N --ring=N --chunk=N --in-flight=N --share-keys=N\n"
                            "                       the kernel's, as without a prompt: ./lab run 07 --help\n";
 
@@ -91,6 +95,7 @@ typedef struct engine {
     void *context;
     pk_prompt_result *result;
     double first; /* when the first token was there */
+    double heard; /* when the last one was, or when the kernel was launched */
     int token;    /* the last one that was taken */
     bool wanted;  /* a further one is */
 } engine;
@@ -124,6 +129,7 @@ static pk_status open_lab(engine *e)
 }
 
 static bool hear(void *listens, int token);
+static void wait_for_token(void *listens);
 
 static void close_engine(void *opened)
 {
@@ -145,6 +151,7 @@ static pk_status open_engine(void **opened, const pk_prompt_setup *setup, const 
     e->limit = setup->limit;
     e->stop = setup->stop;
     e->lab.listener = hear;
+    e->lab.waiter = wait_for_token;
     pk_status status = open_run(e, device);
     if (status == PK_OK)
         status = pk_prompt_decoder_open(&e->d, setup, device);
@@ -160,6 +167,7 @@ static bool is_wanted(const engine *e)
 static bool hear(void *listens, int token)
 {
     engine *e = listens;
+    e->heard = pk_now_us();
     e->wanted = e->wanted && is_wanted(e);
     if (!e->wanted)
         return false;
@@ -169,6 +177,21 @@ static bool hear(void *listens, int token)
     e->take(e->context, token);
     e->wanted = e->result->tokens != stop_after;
     return e->wanted;
+}
+
+/* A kernel that makes no further token never ends, nor does whatever waits for it: so the process does. */
+static void wait_for_token(void *listens)
+{
+    const engine *e = listens;
+    char stall[1024];
+    if (pk_now_us() - e->heard < 1e6 * watchdog)
+        return;
+    lab07_describe_stall(e->run, stall, sizeof stall);
+    (void)fflush(stdout);
+    pk_prompt_tell(
+        "%s made no token for %d s behind the first %d%s%s: ./lab run 07 --variant=%s --no-timing looks closer", rung,
+        watchdog, e->result->tokens, stall[0] ? ": " : "", stall, rung);
+    _Exit(pk_exit_code(PK_TIMEOUT));
 }
 
 static pk_status read_state(const engine *e, pk_decode_state *state)
@@ -198,6 +221,7 @@ static pk_status decode(engine *e)
     lab07_clear_posts(&e->lab);
     pk_status status = lab07_clear_waits(&e->lab, e->d.stream);
     pk_launch_counts_reset();
+    e->heard = pk_now_us();
     if (status == PK_OK)
         status = pk_alone_execute(e->run);
     pk_launch_counts_read(&e->launches);

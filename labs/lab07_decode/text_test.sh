@@ -1,5 +1,5 @@
 #!/bin/sh
-# Tests of lab07_text: text_test.sh PROGRAM refusals|stops|ends, text_test.sh PROGRAM same LAB04_TEXT GOLDEN TOKENS,
+# Tests of lab07_text: text_test.sh PROGRAM refusals|stops|ends|hangs, text_test.sh PROGRAM same LAB04_TEXT GOLDEN TOKENS,
 # text_test.sh PROGRAM real LAB04_TEXT GOLDEN TOKENS MODELS. GOLDEN: the folder of golden files, whose prompts are taken.
 # Exit code 77: the device lacks what ring-many needs, there is no such model, or a step is open.
 set -u
@@ -147,12 +147,22 @@ refusals() {
     refused "did you mean --stop-after" --model=tiny --prompt-ids=1 --stop-aftr=1
 }
 
+# Of a kernel that loses a candidate: the text ends by the watchdog, with what its blocks wait for.
+hangs() {
+    "$program" --model=tiny --prompt-ids=1,2 --tokens=9 --print-ids --watchdog=1 >"$output" 2>"$errors"
+    code=$?
+    [ "$code" -eq 4 ] || fail "exit code $code, not 4: $(cat "$errors")"
+    told | grep -q "made no token for 1 s behind the first 1: block.*0: .*waits for block 1's candidates" ||
+        fail "it told $(cat "$errors")"
+}
+
 case $2 in
 same) same "$3" "$4" "$5" ;;
 real) real "$3" "$4" "$5" "$6" ;;
 ends) ends ;;
 stops) stops ;;
 refusals) refusals ;;
+hangs) hangs ;;
 *) fail "no tests '$2'" ;;
 esac
 exit "$failed"
