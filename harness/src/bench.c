@@ -421,7 +421,8 @@ static pk_bench bench_for(const pk_bench_request *request)
                       .knobs = request->knobs,
                       .device = &request->report->device,
                       .stream = request->stream,
-                      .shift = request->shift};
+                      .shift = request->shift,
+                      .of_sweep = request->of_sweep && request->plan};
 }
 
 pk_status pk_bench_run(const pk_bench_request *request)

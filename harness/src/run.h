@@ -38,6 +38,7 @@ typedef struct pk_bench {
     void *lab_data, *reference;
     void *peek_stream; /* of pk_run_peek; NULL until the first */
     bool variant_runs; /* the reference is out of reach */
+    bool of_sweep;     /* a point of a sweep */
     bool stuck;        /* a kernel that does not end holds the stream: nothing more can run on it */
 } pk_bench;
 

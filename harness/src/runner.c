@@ -136,6 +136,11 @@ void pk_run_span(pk_run *run, const char *name, double us)
     phase_named(run, run->spans, &run->span_count, name)->us = us;
 }
 
+bool pk_run_of_sweep(const pk_run *run)
+{
+    return run->bench->of_sweep;
+}
+
 bool pk_run_is_traced(const pk_run *run)
 {
     return run->trace != NULL;

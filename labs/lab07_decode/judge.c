@@ -11,7 +11,7 @@
 
 #include "lab07_problem.h"
 
-enum { MOST_APART = 8 /* steps that are judged by themselves */ };
+enum { MOST_APART = 8 /* steps that are judged by themselves */, MOST_SWEPT = 4 /* at a point of a sweep */ };
 
 /* In which order a variant's sums are made. */
 static int sums_of(const char *variant)
@@ -51,16 +51,18 @@ static double flops_of(const lab07 *lab, sample s)
 
 /* As many as there is time for: the first ones, or, where none depends on keys of those before, of the last ones some.
  * Steps that stay at a position where others were before are left to the bits of other rungs. None at all: likewise,
- * and the measure steps-in-double says that nothing else was. */
+ * and the measure steps-in-double says that nothing else was. At a sweep's point it is MOST_SWEPT of them. */
 static sample steps_judged(const pk_run *run, const lab07 *lab, const pk_decoded *got)
 {
     const double budget = pk_judge_most_flops(pk_run_device(run)->is_gpu);
     const int kept = pk_judge_first_kept(got), room = lab->decoder.shape.capacity - lab->position;
     sample s = {.first = 0, .steps = 0, .apart = lab->how.holds && room == 1};
-    const int most = s.apart             ? (got->steps - kept < MOST_APART ? got->steps - kept : MOST_APART)
-                     : kept > 0          ? 0
-                     : got->steps < room ? got->steps
-                                         : room;
+    int most = s.apart             ? (got->steps - kept < MOST_APART ? got->steps - kept : MOST_APART)
+               : kept > 0          ? 0
+               : got->steps < room ? got->steps
+                                   : room;
+    if (pk_run_of_sweep(run) && most > MOST_SWEPT)
+        most = MOST_SWEPT;
     for (sample more = s; more.steps++ < most && flops_of(lab, more) <= budget;)
         s.steps = more.steps;
     s.first = s.apart ? got->steps - s.steps : 0;

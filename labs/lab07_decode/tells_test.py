@@ -4,7 +4,7 @@
 Stamps in a timeline: of each rung that streams, every block has a track, each phase of the last step once, in order,
 nothing over another, and the last of all where the last kernel ends. Without --stamps there is none. Measures: of a
 launch of many steps that stay where they are, how many tokens the host heard, the time of its first and last tenth, that
-memory is what it was, and how many steps were judged in double. Exit 0 right, 1 wrong, 77 no device."""
+memory is what it was, and how many steps were judged in double: of a sweep's points fewer. Exit 0 right, 1 wrong, 77 no device."""
 from __future__ import annotations
 
 import json
@@ -90,6 +90,19 @@ def check_measures(program: str, folder: pathlib.Path) -> None:
         expect(sum(tenths[:2]) < 1e6, f"{tokens} tokens: tenths of {tenths} us a token")
 
 
+def check_sweep(program: str, folder: pathlib.Path) -> None:
+    """At its points fewer steps are judged in double."""
+    path = folder / "sweep.json"
+    done = subprocess.run([program, "--quick", "--sweep=quick", "--time-limit=0.1", "--variant=ring-many", "--tokens=6",
+                           "--model=tiny", "--weights=bf16", "--chunk=1", "--in-flight=3", f"--json={path}"],
+                          capture_output=True, text=True, timeout=300, check=False)
+    expect(done.returncode == 0, f"a sweep: exit code {done.returncode}: {done.stdout}{done.stderr}")
+    results = json.loads(path.read_text(encoding="utf-8"))["results"]
+    judged = [result["measures"]["steps-in-double"] for result in results if result["variant"] == "ring-many"]
+    expect(judged[0] == 6, f"the default point: {judged[0]} judged in double")
+    expect(len(judged) > 3 and set(judged[1:]) == {4}, f"a sweep's points: {judged[1:]} judged in double")
+
+
 def main(program: str) -> int:
     """The test."""
     with tempfile.TemporaryDirectory() as name:
@@ -98,6 +111,7 @@ def main(program: str) -> int:
         if isinstance(trace, int) or isinstance(without, int):
             return trace if isinstance(trace, int) else int(without)
         check_measures(program, pathlib.Path(name))
+        check_sweep(program, pathlib.Path(name))
     seen = [about for about in trace["otherData"]["variants"] if about["variant"] in RUNGS]
     expect(len(seen) == len(RUNGS), f"the timeline has {[about['variant'] for about in seen]}")
     for about in seen:

@@ -118,6 +118,10 @@ void pk_run_phase(pk_run *run, const char *name, double us);
  * name. */
 void pk_run_span(pk_run *run, const char *name, double us);
 
+/* A point of a sweep, of which there are many, each verified more than once: a check that takes seconds may look at
+ * less there than at the default point. */
+bool pk_run_of_sweep(const pk_run *run);
+
 /* For --trace, behind the repetition's last kernel: what block `block` of it did, in nanoseconds by a clock that all
  * its blocks share, from any beginning. Each block has a track; the last of all spans is put where the kernel ends.
  * Nothing in a repetition that is not traced. The name is copied. */
