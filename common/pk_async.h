@@ -28,10 +28,11 @@
  *   pk_async_fence()                            between plain accesses to memory, by this thread or by one that it has
  *                                               synchronised with, and bulk copies that this thread asks for after it
  *   pk_async_fence_shared()                     between this thread's accesses to shared memory, and bulk copies that
- * who is synchronised with after it asks for Bulk copies are made by another unit than loads and stores (PTX: the async
- * proxy). A copy from, or into, what was written by plain stores needs a fence. So does a copy into a buffer that was
- * only read, unless what was read has been used before its reader says that it has read it: an arrival at a barrier
- * does not wait for loads that are under way, and a copy may overtake them (measured: lab 07's notes).
+ *                                               a thread asks for which this one synchronises with after it
+ * Bulk copies are made by another unit than loads and stores (PTX: the async proxy). A copy from, or into, what was
+ * written by plain stores needs a fence. So does a copy into a buffer that was only read, unless what was read has been
+ * used before its reader says that it has read it: an arrival at a barrier does not wait for loads that are under way,
+ * and a copy may overtake them (measured: lab 07's notes).
  *
  * Some warps of a block (PK_NEED_BULK_ASYNC_COPY):
  *   pk_warps_sync(barrier, id, threads)         what __syncthreads() is to a block, for `threads` of its threads, whole

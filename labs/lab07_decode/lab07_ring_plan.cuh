@@ -673,13 +673,12 @@ static inline void lab07_size_ring(const lab07 *lab, lab07_ring_view *v, size_t 
 {
     enum { OF_COMPILER = 1024 }; /* bytes that a block has beside those that it is launched with, rounded up */
     v->stages = (int)((unsigned)lab->ring_bytes / v->stage_bytes);
-    while (lab->ring_bytes == 0) {
-        v->stages++;
-        lab07_lay_block(v);
-        if (v->lie.bytes + OF_COMPILER > shared) {
-            v->stages--;
-            break;
-        }
+    if (lab->ring_bytes == 0) {
+        do {
+            v->stages++;
+            lab07_lay_block(v);
+        } while (v->lie.bytes + OF_COMPILER <= shared);
+        v->stages--;
     }
     v->limit = (int)((unsigned)lab->in_flight_bytes / v->stage_bytes);
     v->limit = v->limit < v->stages ? v->limit : v->stages;
