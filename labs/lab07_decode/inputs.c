@@ -141,23 +141,11 @@ static pk_status allocate_host(const lab07 *lab, lab07_expected *host)
     return pk_device_alloc(&host->kept_cache, host->cache_bytes);
 }
 
-/* How many warps of a block compute where nobody says it: 8, of which a row of 2048 columns has one for every 256.
- * Where fewer are enough for the rows, one for each of the heads that share keys: what has nothing to do in attention
- * is in the way (7 for Qwen2.5-0.5B: NOTES.md). */
-static int consumers_of(const pk_model_config *c)
-{
-    enum { MOST = 8, COLUMNS = 256 };
-    const int group = c->kv_heads > 0 ? c->heads / c->kv_heads : 1;
-    return group > MOST / 2 && group < MOST && c->hidden <= group * COLUMNS ? group : MOST;
-}
-
 void lab07_take_sizes(const pk_run *run, lab07 *lab)
 {
     lab->how.fused = true;
     lab->blocks = lab07_knob(run, "blocks");
     lab->consumers = lab07_knob(run, "consumers");
-    if (lab->consumers == 0)
-        lab->consumers = consumers_of(&lab->decoder.config);
     lab->ring_bytes = KB * lab07_knob(run, "ring");
     lab->chunk_bytes = KB * lab07_knob(run, "chunk");
     lab->in_flight_bytes = KB * lab07_knob(run, "in-flight");

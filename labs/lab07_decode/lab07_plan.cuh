@@ -24,7 +24,7 @@ typedef struct lab07_matrix {
     int runs;        /* 2: a row is two, `rows` apart */
     int team_warps;  /* of the consumers, that share a row, */
     int team_part;   /* and 2^16 / team_warps, rounded up */
-    int teams;       /* warps may be left over */
+    int teams;       /* warps may be left over; where there are several, they share x */
     int own;         /* times 8 columns of a row that a thread has, at most: 1, 2, 4 or 8 */
     int group_rows;  /* of a run, of which outputs are made together; no more than a warp has lanes */
 } lab07_matrix;

@@ -43,6 +43,7 @@ typedef struct lab07_places {
 /* What a block has in shared memory. X(type, name, count, ...): name: [count]. From 16-aligned to what need not be. */
 #define LAB07_IN_BLOCK(X)                                                                                              \
     X(unsigned char, stages, (size_t)v->stages * v->stage_bytes, "the ring")                                           \
+    X(float, x, v->shared_columns, "of a matrix whose rows several teams have: [2][columns / 8][4]")                   \
     X(uint16_t, newest, 2 * v->consumers * v->head_dim, "[warp][2][head_dim]: the token's own key and value")          \
     X(float, turn, v->head_dim, "[head_dim / 2][2]: cosine and sine, of the position")                                 \
     X(float, query, v->consumers * v->head_dim, "[warp][head_dim]: of the head under way, turned and scaled")          \
@@ -87,6 +88,7 @@ typedef struct lab07_ring_view { /* what the kernel is given, by value; pointers
     int most_rows, most_bias;              /* of the residual stream and of qkv, that a block has at most; even */
     int merge_parts;                       /* parts of heads that a block puts together at once */
     int sums;                              /* of rows and warps, that a block puts together at once */
+    int shared_columns;                    /* of x that several teams read, at most */
     int share_keys, segments, part_floats; /* see lab07_plan.cuh; floats of one head's part */
     lab07_places at;
     float *out;                     /* [LAB07_SETS][layers][at.floats] */

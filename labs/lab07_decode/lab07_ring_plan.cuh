@@ -194,6 +194,8 @@ static inline void lab07_shape_view(const lab07 *lab, lab07_ring_view *v)
         const int sums = m->group_rows * m->runs * (m->team_warps | 1);
         v->stage_bytes = bytes > v->stage_bytes ? bytes : v->stage_bytes;
         v->sums = sums > v->sums ? sums : v->sums;
+        if (m->format == PK_QUANT_BF16 && m->teams > 1 && m->columns > v->shared_columns)
+            v->shared_columns = m->columns;
     }
     const unsigned of_key = 2 * (unsigned)c->head_dim * (unsigned)sizeof(uint16_t);
     v->stage_bytes = v->stage_bytes > of_key ? (v->stage_bytes + 127) / 128 * 128 : of_key;

@@ -1,8 +1,9 @@
 /* Lab 07, given: a matrix's rows by the warps that compute. Warps are in teams, each as many as a row has use for: of
  * 2048 columns eight. A thread has the same columns of every row, 8 or some times 8, and of x the same components, in
- * registers. Of each chunk a team has some rows. A row's sum is spread over its team: lanes add up by shuffles, warps
- * through shared memory, many rows together; and one more warp makes outputs of these sums while the others go on. Of
- * rows of blocks a unit is 32 columns, four times 8: lab07_blocks.cuh.
+ * registers: the first team has it from other blocks, others from the first. Of each chunk a team has some rows. A
+ * row's sum is spread over its team: lanes add up by shuffles, warps through shared memory, many rows together; and one
+ * more warp makes outputs of these sums while the others go on. Of rows of blocks a unit is 32 columns, four times 8:
+ * lab07_blocks.cuh.
  *
  * wait_for_four, write_output and finish_row are the including file's. */
 #ifndef LAB07_ROWS_CUH
@@ -135,6 +136,44 @@ static __device__ inline float lab07_read_x(const lab07_ring_view *v, const lab0
 #pragma unroll
     for (int first = 0; first < U; first += AT_ONCE)
         squares += lab07_read_slots<HAND, AT_ONCE, F>(v, task, units, &slice->team, first, slice->of + first);
+    return squares;
+}
+
+/* The team's slice of x. Where several teams read the same, the first one waits for it and hands it on in shared
+ * memory: asked for by all of them, it would come the later. There, first and second fours of all 8 lie apart, so that
+ * lanes read what lies side by side. First all meet, so that the slices of the matrix before have been taken. By all
+ * consumers. The squares' sum is the first team's alone. */
+template <int HAND, int U, int F>
+static __device__ inline float lab07_take_x(const lab07_ring_view *v, const lab07_block *b, const lab07_task *task,
+                                            const lab07_matrix *m, lab07_slice<U> *slice)
+{
+    const int units = m->columns / 8;
+    float4 *const x = (float4 *)lab07_of_x(v, b);
+    float squares = 0;
+    if (F != PK_QUANT_BF16 || U > 2 || m->teams == 1)
+        return lab07_read_x<HAND, U, F>(v, task, units, slice);
+    lab07_sync(v, b);
+    if (slice->team.number == 0) {
+        squares = lab07_read_x<HAND, U, F>(v, task, units, slice);
+#pragma unroll
+        for (int i = 0; i < U; i++) {
+            const int unit = lab07_slot<F>(&slice->team, i);
+            if (unit < units) {
+                const float *const of = slice->of[i];
+                x[unit] = make_float4(of[0], of[1], of[2], of[3]);
+                x[units + unit] = make_float4(of[4], of[5], of[6], of[7]);
+            }
+        }
+        __syncwarp();
+    }
+    lab07_sync(v, b);
+    if (slice->team.number != 0)
+#pragma unroll
+        for (int i = 0; i < U; i++) {
+            const int unit = lab07_slot<F>(&slice->team, i);
+            lab07_put_four(slice->of[i], unit < units ? x[unit] : make_float4(0, 0, 0, 0));
+            lab07_put_four(slice->of[i] + 4, unit < units ? x[units + unit] : make_float4(0, 0, 0, 0));
+        }
     return squares;
 }
 
@@ -335,7 +374,7 @@ static __device__ inline void lab07_product_of(const lab07_ring_view *v, const l
     const unsigned offset = (unsigned)(x.team.number * N) * (unsigned)m->pitch;
     if (EARLY && has && lots)
         lab07_load_lot<U, N>(v, b, at, &x.team, offset, units, chunks, &lot);
-    const float squares = lab07_read_x<HAND, U, F>(v, task, m->columns / 8, &x);
+    const float squares = lab07_take_x<HAND, U, F>(v, b, task, m, &x);
     __syncwarp(); /* lanes have waited each for values of its own: all that follows is by whole warps */
     lab07_stamp(v, b, at->layer, lab07_phase_of(task->which), LAB07_HAS);
     if (F != PK_QUANT_BF16)
@@ -380,20 +419,21 @@ static __device__ inline void lab07_finish(const lab07_ring_view *v, const lab07
     const lab07_matrix *const m = &v->matrix[task->which];
     const lab07_part part = lab07_of_part(v, b)[task->which];
     const int stride = m->team_warps | 1;
+    float factor = 1;
     if (part.rows == 0)
         return;
     for (int first = 0; first < part.rows; first += m->group_rows, at->group++) {
         const int rows = lab07_group_rows(m, part.rows - first), half = (int)(at->group & 1), row = lab07_lane();
         const int to_second = (rows + m->chunk_rows - 1) / m->chunk_rows * m->chunk_rows;
         const float *const sums = lab07_of_sums(v, b) + half * v->sums + row * stride;
-        float sum = 0, second = 0, factor = 1;
+        float sum = 0, second = 0;
         lab07_wait_group(&lab07_of_summed(v, b)[half], at->group, false);
         if (row < rows) {
             sum = lab07_sum_warps(sums, m->team_warps);
             if (m->runs == 2)
                 second = lab07_sum_warps(sums + to_second * stride, m->team_warps);
         }
-        if (task->gain) {
+        if (task->gain && first == 0) {
             const float *const squares = lab07_of_squares(v, b) + (int)(at->phase & 1) * v->consumers;
             factor = rsqrtf(lab07_sum_warps(squares, m->team_warps) / (float)m->columns + v->eps);
         }
