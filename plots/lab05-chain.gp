@@ -40,7 +40,7 @@ set multiplot
 set tmargin at screen 0.72
 set bmargin at screen 0.46
 set format x ''
-set ylabel 'pass (µs)' offset 2.2, 0
+set ylabel 'pass (µs)' offset 0.6, 0
 plot for [v in shown] 'points.dat' index block_of(v) using (chosen(0) ? column(column_in_flight) : NaN):1 \
          with linespoints linetype style(v) title v noenhanced
 

@@ -8,6 +8,11 @@ if ((sum [i = 1:words(variants)] is_shown(word(variants, i))) < 1) {
     print sprintf('needs a variant beside the baseline: ./lab run %s or ./lab run %s --solution', lab[4:], lab[4:])
     exit status 77
 }
+stats 'headline.dat' using (strcol(2) eq baseline && $3 == $3 ? 1 : 0) nooutput
+if (STATS_sum < 1) {
+    print sprintf('needs a time of %s at the default point: ./lab run %s --solution', baseline, lab[4:])
+    exit status 77
+}
 stats 'headline.dat' using (strcol(2) eq baseline ? $3 : NaN) nooutput
 baseline_us = STATS_min
 # Baselines come first, and the first of them has no bar; peers come last.

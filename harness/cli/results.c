@@ -506,11 +506,37 @@ pk_status cli_no_results(void)
     return pk_fail(PK_USAGE, "there are no results yet; make some with ./lab run 01 --baseline");
 }
 
+/* The first file of the lab's own program, whatever the order in which a shell has named them: what the others are shown
+ * beside. Without one the first file. */
+static pk_status first_own(const cli_together *group, size_t *own)
+{
+    pk_status status = PK_OK;
+    bool is_own = group->count < 2;
+    *own = 0;
+    for (size_t i = 0; i < group->count && !is_own && status == PK_OK; i++) {
+        cli_result result;
+        status = cli_result_load(&result, group->names[i]);
+        if (status != PK_OK)
+            break;
+        is_own = strncmp(result.program, result.lab, strlen(result.lab)) == 0;
+        cli_result_free(&result);
+        *own = is_own ? i : 0;
+    }
+    return status;
+}
+
 pk_status cli_result_load_group(cli_result *result, const cli_together *group)
 {
-    pk_status status = cli_result_load(result, group->names[0]);
-    for (size_t i = 1; i < group->count && status == PK_OK; i++) {
+    size_t own;
+    pk_status status = first_own(group, &own);
+    if (status == PK_OK)
+        status = cli_result_load(result, group->names[own]);
+    if (status != PK_OK)
+        return status;
+    for (size_t i = 0; i < group->count && status == PK_OK; i++) {
         cli_result peer;
+        if (i == own)
+            continue;
         status = cli_result_load(&peer, group->names[i]);
         if (status == PK_OK) {
             status = cli_result_join(result, &peer);
