@@ -11,7 +11,10 @@
 
 #include "lab07_problem.h"
 
-enum { MOST_APART = 8 /* steps that are judged by themselves */, MOST_SWEPT = 4 /* at a point of a sweep */ };
+enum {
+    MOST_APART = 8 /* steps that are judged by themselves */,
+    MOST_SWEPT = 2 /* at a point of a sweep: the second has the key of the first */
+};
 
 /* In which order a variant's sums are made. */
 static int sums_of(const char *variant)
