@@ -238,7 +238,7 @@ cli_choice cli_choose_result(const char *lab_id);
 void cli_choice_free(cli_choice *choice);
 pk_status cli_no_results(void); /* PK_USAGE, and how to make some */
 
-/* Result files that stand in the same tables and figures: the first is the lab's own, the others are joined to it. */
+/* Result files that stand in the same tables and figures: one is the lab's own, the others are joined to it. */
 typedef cli_names cli_together;
 enum { CLI_MOST_FILES = 16 /* of one command: a lab's own and what others measured */ };
 
@@ -254,7 +254,7 @@ void cli_groups_add(cli_groups *groups, const char *path);        /* a group of 
 void cli_groups_add_beside(cli_groups *groups, const char *path); /* with the labNN-*.json that stand beside it */
 void cli_groups_free(cli_groups *groups);
 
-/* Load a group's first file, and join the others to it. */
+/* Load a group's file of the lab's own program, or else its first, and join the others to it. */
 pk_status cli_result_load_group(cli_result *result, const cli_together *group);
 
 #endif
