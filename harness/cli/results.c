@@ -506,8 +506,8 @@ pk_status cli_no_results(void)
     return pk_fail(PK_USAGE, "there are no results yet; make some with ./lab run 01 --baseline");
 }
 
-/* The first file of the lab's own program, whatever the order in which a shell has named them: what the others are shown
- * beside. Without one the first file. */
+/* The first file of the lab's own program, whatever the order in which a shell has named them: what the others are
+ * shown beside. Without one the first file. */
 static pk_status first_own(const cli_together *group, size_t *own)
 {
     pk_status status = PK_OK;
