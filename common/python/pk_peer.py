@@ -554,20 +554,29 @@ class Bench:
         for contender in contenders:
             if contender.active:
                 self._guarded(contender, "warm-up", functools.partial(self._warm_up, contender, plan))
+
+        def instrument(number: int) -> None:
+            if number % plan.instrument_every == 0:
+                for contender in contenders * plan.instrumented:
+                    if contender.active:
+                        self._guarded(contender, "events", functools.partial(self._instrument, contender))
+        self._rounds(contenders, plan, functools.partial(self._round, contenders), instrument)
+
+    def _rounds(self, contenders: list[Contender], plan: Plan, measure: Callable[[], None],
+                behind: Callable[[int], None]) -> None:
+        """Rounds until all have settled, or for so long. `measure` fills in each one's `walls`; a round in which the
+        device was throttled is left out. `behind` comes after each, with its number."""
         start, kept = now_us(), 0
         for number in range(plan.max_rounds):
             throttled = self._device.sensors.throttled()
-            self._round(contenders)
+            measure()
             if self._device.sensors.throttled() or throttled:
                 for contender in contenders:
                     contender.result.dropped_throttled += len(contender.walls)
             else:
                 self._keep(contenders)
                 kept += 1
-            if number % plan.instrument_every == 0:
-                for contender in contenders * plan.instrumented:
-                    if contender.active:
-                        self._guarded(contender, "events", functools.partial(self._instrument, contender))
+            behind(number)
             if kept >= plan.min_rounds and self._settled(contenders, plan):
                 for contender in contenders:
                     contender.result.settled = contender.active

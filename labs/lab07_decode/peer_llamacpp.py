@@ -257,15 +257,13 @@ class Bench(pk_peer.Bench):
             raise Failure("fault", f"llama-bench was to repeat {REPETITIONS} times, and says {told['samples_ns']}")
         return [ns * 1e-3 for ns in told["samples_ns"][WARM_UP:]]
 
-    def _rounds(self, command: list[str], log: pathlib.Path, contenders: list[Contender], plan: Plan,
-                options: argparse.Namespace, report: Report, asked: dict[str, int]) -> None:
-        """Until it settles, or for so long."""
+    def _visit(self, command: list[str], log: pathlib.Path, contenders: list[Contender], plan: Plan,
+               options: argparse.Namespace, report: Report, asked: dict[str, int]) -> None:
+        """Rounds of visits to one llama-bench; without timing a single one."""
         turns = [*contenders, *reversed(contenders)]
         command = [*command, "-fa", ",".join(FLASH[one.result.variant] for one in turns * plan.max_rounds)]
-        start, kept = pk_peer.now_us(), 0
         with visits(command, log, options.watchdog) as told:
-            for number in range(plan.max_rounds):
-                throttled = self._device.sensors.throttled()
+            def measure() -> None:
                 for one in contenders:
                     one.walls, one.active = [], True
                 for one in turns:
@@ -274,21 +272,10 @@ class Bench(pk_peer.Bench):
                     one.walls += self._take(said, {**asked, "flash_attn": int(FLASH[one.result.variant])})
                 report.environment["device_compiler"] = (f"llama.cpp build {said['build_number']} "
                                                          f"({said['build_commit']}), {said['backends']}")
-                if not options.timing:
-                    return
-                if self._device.sensors.throttled() or throttled:
-                    for one in contenders:
-                        one.result.dropped_throttled += len(one.walls)
-                else:
-                    self._keep(contenders)
-                    kept += 1
-                if kept >= plan.min_rounds and self._settled(contenders, plan):
-                    for one in contenders:
-                        one.result.settled = True
-                    return
-                late = pk_peer.now_us() - start > plan.time_limit_s * 1e6
-                if late and (kept >= plan.min_rounds or number >= 4 * plan.min_rounds):
-                    return
+            if options.timing:
+                self._rounds(contenders, plan, measure, _nothing)
+            else:
+                measure()
 
     def run_point(self, values: dict[str, float], plan: Plan, options: argparse.Namespace, report: Report) -> None:
         """A file, and what is measured with it."""
@@ -314,7 +301,7 @@ class Bench(pk_peer.Bench):
                 asked.update(write_model(path, name, weights, split(self._seed, 0)))
                 print(f"lab07: {name}, {weights}: {path.stat().st_size * 1e-9:.2f} GB written in "
                       f"{(pk_peer.now_us() - begin) * 1e-6:.1f} s", file=sys.stderr, flush=True)
-                self._rounds(command, path.with_name("log"), contenders, plan, options, report, asked)
+                self._visit(command, path.with_name("log"), contenders, plan, options, report, asked)
             except OSError as error:
                 raise Failure("usage", f"{error.filename or folder}: {error.strerror}; another folder by TMPDIR, or "
                                        "another --llama-bench") from error

@@ -228,9 +228,41 @@ def judge_refusals() -> None:
             expect(failure.status == status and words in failure.reason, f"{change}: {failure.reason}")
 
 
+def rounds_of(walls: list[float], throttled: list[bool], least: int, limit_s: float) -> tuple[pk_result.Result, int]:
+    """What Bench keeps of rounds that took so long, and how many it made. The device is asked before and behind each."""
+    asked = iter(throttled)
+    device = types.SimpleNamespace(sensors=types.SimpleNamespace(throttled=lambda: next(asked)))
+    one = pk_peer.Contender(pk_result.Result("x", "", True, {}), *[lambda *_: None] * 6, active=True)
+    seen: list[int] = []
+
+    def measure() -> None:
+        one.walls, one.tokens = [walls[len(seen)]], []
+
+    plan = pk_peer.Plan(min_rounds=least, time_limit_s=limit_s, max_rounds=len(walls))
+    bench = pk_peer.Bench(device, types.SimpleNamespace(), 1, lambda: None)
+    bench._rounds([one], plan, measure, seen.append)
+    expect(seen == list(range(len(seen))), f"behind rounds {seen}")
+    return one.result, len(seen)
+
+
+def judge_rounds() -> None:
+    """Rounds in which the device was throttled, before or behind, are left out; the others go on until they settle."""
+    on, off = True, False
+    result, made = rounds_of([10, 11, 12, 13, 14], [off, on, on, off, off, off, off, off, off, off], 5, 1e9)
+    expect(result.wall == [12, 13, 14] and made == 5, f"throttled: {result.wall}, {made}")
+    expect(result.dropped_throttled == 2 and result.rounds == 3 and not result.settled, f"throttled: {result}")
+    result, made = rounds_of([10] * 9, [off] * 18, 4, 1e9)
+    expect(made == 4 and result.settled, f"settled behind {made}: {result.settled}")
+    result, made = rounds_of([10, 25, 40, 80, 90, 140], [off] * 12, 5, 0)
+    expect(made == 5 and not result.settled, f"late: {made}, {result.settled}")
+    result, made = rounds_of([10] * 30, [on] * 60, 3, 0)
+    expect(made == 13 and result.wall == [], f"late, and throttled all the time: {made}, {result.wall}")
+
+
 def test_llamacpp() -> None:
     """Measured, in turns; and what goes wrong in it."""
     judge_refusals()
+    judge_rounds()
     jsonschema, = pk_peer.needs("jsonschema")
     schema = json.loads((HERE.parents[1] / "harness" / "schema" / "result.v1.json").read_text(encoding="utf-8"))
     peer_llamacpp.POOL_BLOCKS.update(bf16=1 << 12)
