@@ -18,6 +18,7 @@ typedef struct lab07_matrix {
     int pitch;       /* bytes from one row to the next */
     int units;       /* of a row: 16 bytes, in bf16 8 columns */
     int chunk_rows;  /* rows of a chunk: some of each team, */
+    int chunk_part;  /* and 2^16 / chunk_rows, rounded up; */
     int team_rows;   /* so many; and no more than one where they are long */
     int pieces;      /* or one row is so many chunks, */
     int piece_units; /* of so many units, whole blocks; the last may have fewer */

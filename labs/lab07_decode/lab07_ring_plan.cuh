@@ -121,6 +121,7 @@ static inline void lab07_make_teams(lab07_matrix *m, int consumers, int fit)
     if (!bf16)
         m->own = m->team_rows == 2 ? 4 : 8;
     m->chunk_rows = m->teams * m->team_rows;
+    m->chunk_part = ((1 << 16) + m->chunk_rows - 1) / m->chunk_rows;
     m->group_rows = PK_LANES / m->chunk_rows * m->chunk_rows;
 }
 

@@ -348,10 +348,11 @@ static __device__ inline void lab07_sum_group(const lab07_ring_view *v, const la
     }
 }
 
-/* Chunks of a group, all its runs, where `rows` are left. */
+/* Chunks of a group, all its runs, where `rows` are left. Each phase asks before its first product, so there is no
+ * division in it. */
 static __device__ inline int lab07_group_chunks(const lab07_matrix *m, int rows)
 {
-    return (lab07_group_rows(m, rows) + m->chunk_rows - 1) / m->chunk_rows * m->runs;
+    return ((lab07_group_rows(m, rows) + m->chunk_rows - 1) * m->chunk_part >> 16) * m->runs;
 }
 
 /* The block's rows of a matrix: x read, and products. A thread has U times 8 columns of N rows at once; F: the format.
@@ -424,7 +425,7 @@ static __device__ inline void lab07_finish(const lab07_ring_view *v, const lab07
         return;
     for (int first = 0; first < part.rows; first += m->group_rows, at->group++) {
         const int rows = lab07_group_rows(m, part.rows - first), half = (int)(at->group & 1), row = lab07_lane();
-        const int to_second = (rows + m->chunk_rows - 1) / m->chunk_rows * m->chunk_rows;
+        const int to_second = m->runs == 2 ? lab07_group_chunks(m, rows) / 2 * m->chunk_rows : 0;
         const float *const sums = lab07_of_sums(v, b) + half * v->sums + row * stride;
         float sum = 0, second = 0;
         lab07_wait_group(&lab07_of_summed(v, b)[half], at->group, false);
