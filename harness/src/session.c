@@ -368,6 +368,15 @@ static bool is_of_another_problem(const session *s, const sweep *w)
     return another;
 }
 
+/* All its knobs were given: its one point is the default one. */
+static bool is_of_default_point(const session *s, const pk_sweep *of)
+{
+    bool given = true;
+    for (size_t a = 0; a < of->axis_count; a++)
+        given &= s->options.knob_given[knob_index(s->report.lab, of->axes[a].knob)];
+    return given;
+}
+
 static pk_status run_sweep(session *s, const pk_sweep *of)
 {
     sweep w = {.of = of};
@@ -377,7 +386,7 @@ static pk_status run_sweep(session *s, const pk_sweep *of)
     pk_status status = PK_OK;
     if (!w.knobs || !w.first_result || !w.refused)
         status = pk_out_of_memory(s->report.lab->id);
-    else if (!is_of_another_problem(s, &w))
+    else if (!is_of_default_point(s, of) && !is_of_another_problem(s, &w))
         status = run_lines(s, &w);
     free(w.knobs);
     free(w.first_result);

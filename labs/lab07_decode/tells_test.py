@@ -91,7 +91,8 @@ def check_measures(program: str, folder: pathlib.Path) -> None:
 
 
 def check_sweep(program: str, folder: pathlib.Path) -> None:
-    """At its points fewer steps are judged in double."""
+    """At its points fewer steps are judged in double; none is a point that was there: of sweeps all of whose knobs are
+    given there is none."""
     path = folder / "sweep.json"
     done = subprocess.run([program, "--quick", "--sweep=quick", "--time-limit=0.1", "--variant=ring-many", "--tokens=6",
                            "--model=tiny", "--weights=bf16", "--chunk=1", "--in-flight=3", f"--json={path}"],
@@ -101,6 +102,8 @@ def check_sweep(program: str, folder: pathlib.Path) -> None:
     judged = [result["measures"]["steps-in-double"] for result in results if result["variant"] == "ring-many"]
     expect(judged[0] == 6, f"the default point: {judged[0]} judged in double")
     expect(len(judged) > 3 and set(judged[1:]) == {2}, f"a sweep's points: {judged[1:]} judged in double")
+    points = [json.dumps(result["params"]) for result in results if result["variant"] == "ring-many"]
+    expect(len(set(points)) == len(points), f"a sweep: {len(points)} points, of which {len(set(points))} differ")
 
 
 def main(program: str) -> int:
