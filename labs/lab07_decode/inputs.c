@@ -38,7 +38,7 @@ pk_status lab07_validate(const pk_run *run)
                        "lab07: the cache is full after %d positions, and those given and the tokens to decode are %d: "
                        "raise --capacity or leave it out (docs/troubleshooting.md#cache-full)",
                        capacity(run), positions(run));
-    if (lab07_knob(run, "in-flight") < lab07_knob(run, "chunk"))
+    if (lab07_knob(run, "in-flight") > 0 && lab07_knob(run, "in-flight") < lab07_knob(run, "chunk"))
         return pk_fail(PK_USAGE,
                        "lab07: not even one chunk of %d KB may be under way with --in-flight=%d: use "
                        "--in-flight=%d or more, or a smaller --chunk",

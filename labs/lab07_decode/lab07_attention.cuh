@@ -8,7 +8,7 @@
 #ifndef LAB07_ATTENTION_CUH
 #define LAB07_ATTENTION_CUH
 
-#include "lab07_rows.cuh"
+#include "lab07_tiles.cuh"
 
 #if !defined(LAB07_TAKES_NEWEST) /* mistakes_ring.cu has its own */
 #define LAB07_TAKES_NEWEST(v) true
@@ -404,7 +404,8 @@ static __device__ inline void lab07_merge_head(const lab07_ring_view *v, const l
 template <int HAND>
 static __device__ inline void lab07_merge(const lab07_ring_view *v, const lab07_block *b, const lab07_at *at)
 {
-    for (int head = b->merges; head < b->merges_end && !lab07_is_whole(&b->stands->spread); head++)
+    const int *const merged = lab07_of_merged(v, b);
+    for (int head = merged[0]; head < merged[1] && !lab07_is_whole(&b->stands->spread); head++)
         lab07_merge_head<HAND>(v, b, at, head);
     if (HAND == LAB07_FLAG)
         lab07_poison_parts(v, b, at); /* behind all that others wait for */

@@ -74,7 +74,7 @@ static __device__ inline unsigned long long lab07_wait_for_token(const lab07_rin
     while ((unsigned)(word >> 32) != (unsigned)step) {
         PK_SPIN_PAUSE();
         if (lab07_lasts(&polls))
-            lab07_tell(v->arrivals, lab07_warp() < 0 ? LAB07_TELLS_COPIES : LAB07_TELLS_OTHERS,
+            lab07_tell(v->arrivals, lab07_copier() < LAB07_COPIERS ? LAB07_TELLS_COPIES : LAB07_TELLS_OTHERS,
                        lab07_word(LAB07_WAITS_FOR_TOKEN, (unsigned)step, 0));
         word = pk_load_acquire_device(v->next);
     }
@@ -119,7 +119,7 @@ static __device__ inline bool lab07_go_on(const lab07_ring_view *v, lab07_block 
 
 template <int G, int FORM> static __device__ inline void lab07_consume_many(const lab07_ring_view *v, lab07_block *b)
 {
-    lab07_at at = {0, 0, 0, {0, 0}, 0};
+    lab07_at at = {0, 0, {0, 0}, 0};
     do {
         lab07_consume<LAB07_FLAG, G, FORM>(v, b, &at);
         lab07_choose_drawn<LAB07_FLAG>(v, b, &at);
@@ -128,7 +128,7 @@ template <int G, int FORM> static __device__ inline void lab07_consume_many(cons
 
 static __device__ inline void lab07_finish_many(const lab07_ring_view *v, lab07_block *b)
 {
-    lab07_at at = {0, 0, 0, {0, 0}, 0};
+    lab07_at at = {0, 0, {0, 0}, 0};
     do {
         const bool stops = blockIdx.x == 0 && v->choose.top_k == 1 && host_stops(v); /* long before it is needed */
         const candidate best = lab07_finish_step<LAB07_FLAG>(v, b, &at);
@@ -145,17 +145,16 @@ static __device__ inline void lab07_make_sure(const lab07_ring_view *v, const la
     pk_async_fence(); /* other blocks' keys, written by plain stores, are there for copies too */
 }
 
-/* By the lane that copies. Nothing is under way when it ends. */
+/* By a lane that copies. Nothing of it is under way when it ends. */
 static __device__ inline void lab07_produce_many(const lab07_ring_view *v, const lab07_block *b)
 {
-    lab07_asking at = {};
+    lab07_asking at = lab07_begin_asking();
     do {
         lab07_produce(v, b, &at);
         lab07_stand(v, b->stands, b->stands->step + 1, b->stands->position + 1);
         at.unsure = true;
     } while (!at.over);
-    while (at.copies > 0)
-        lab07_wait_landed(v, b, &at);
+    lab07_wait_landed(v, b, &at);
 }
 
 template <int G, int FORM>
@@ -167,7 +166,7 @@ static __global__ void __launch_bounds__(LAB07_MOST_THREADS, 1) stream_many(cons
         lab07_finish_many(&v, &b);
     else if (lab07_warp() >= 0)
         lab07_consume_many<G, FORM>(&v, &b);
-    else if (lab07_lane() == 0)
+    else if (lab07_copier() < v.copiers && lab07_lane() == 0)
         lab07_produce_many(&v, &b);
 }
 

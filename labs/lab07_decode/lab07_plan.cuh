@@ -14,23 +14,29 @@ enum { LAB07_QKV, LAB07_O, LAB07_GATE_UP, LAB07_DOWN, LAB07_LOGITS, LAB07_MATRIC
 
 typedef struct lab07_matrix {
     int rows, columns;
-    pk_quant format; /* of its rows */
-    int pitch;       /* bytes from one row to the next */
-    int units;       /* of a row: 16 bytes, in bf16 8 columns */
-    int chunk_rows;  /* rows of a chunk: some of each team, */
-    int chunk_part;  /* and 2^16 / chunk_rows, rounded up; */
-    int team_rows;   /* so many; and no more than one where they are long */
-    int pieces;      /* or one row is so many chunks, */
-    int piece_units; /* of so many units, whole blocks; the last may have fewer */
-    int runs;        /* 2: a row is two, `rows` apart */
-    int team_warps;  /* of the consumers, that share a row, */
-    int team_part;   /* and 2^16 / team_warps, rounded up */
-    int teams;       /* warps may be left over; where there are several, they share x */
-    int own;         /* times 8 columns of a row that a thread has, at most: 1, 2, 4 or 8 */
-    int group_rows;  /* of a run, of which outputs are made together; no more than a warp has lanes */
+    pk_quant format;  /* of its rows */
+    int pitch;        /* bytes from one row to the next */
+    int units;        /* of a row: 16 bytes */
+    int chunk_rows;   /* rows of a chunk: some of each team, */
+    int chunk_part;   /* and 2^16 / chunk_rows, rounded up; */
+    int team_rows;    /* so many; and no more than one where they are long */
+    int lot_log;      /* by tiles: 2^lot_log chunks have a lot, eight rows of a team, */
+    int lot_tiles;    /* or so many times eight */
+    int pieces;       /* of a row: a chunk is of some rows' first ones, then second ones ... */
+    int piece_units;  /* so many units, whole blocks; the last may have fewer */
+    int piece_eights; /* so many times 8 columns */
+    int runs;         /* 2: a row is two, `rows` apart */
+    int team_warps;   /* of the consumers, that share a row, */
+    int team_part;    /* and 2^16 / team_warps, rounded up */
+    int teams;        /* warps may be left over; where there are several, they share x */
+    int own;          /* times 8 columns of a row that a thread has, at most: 1 or 4; 0: by tiles */
+    int group_rows;   /* of a run, of which outputs are made together; no more than a warp has lanes */
 } lab07_matrix;
 
-enum { LAB07_UNIT = 32 }; /* columns of a row of blocks that a thread takes at once; of bf16 it is 8 */
+static __host__ __device__ inline int lab07_least(int one, int other)
+{
+    return one < other ? one : other;
+}
 
 static __host__ __device__ inline int lab07_group_rows(const lab07_matrix *m, int left)
 {

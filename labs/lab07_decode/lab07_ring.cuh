@@ -13,18 +13,22 @@
 #include "lab07_waits.cuh"
 
 enum {
-    LAB07_MOST_OWN = 8,   /* times 8 columns of a row that a thread has at most */
     LAB07_MOST_GROUP = 8, /* query heads to a key/value head */
     LAB07_MOST_HEAD_DIM = 128,
-    LAB07_SETS = 2, /* of hand-over memory: step t's is t mod 2 */
-    LAB07_MOST_CONSUMERS = 10,
-    LAB07_MOST_THREADS = (LAB07_MOST_CONSUMERS + 2) * PK_LANES, /* with the warps that copy and that make outputs */
-    LAB07_POISON = -1                                           /* bits of an output that is not there yet */
+    LAB07_SETS = 2,    /* of hand-over memory: step t's is t mod 2 */
+    LAB07_COPIERS = 3, /* warps that copy, in turn: what one does from a landing to the next copy would take too long */
+    LAB07_MOST_CONSUMERS = 8,
+    LAB07_MOST_THREADS = (LAB07_COPIERS + LAB07_MOST_CONSUMERS + 1) * PK_LANES, /* one warp makes outputs */
+    LAB07_SLICE_BYTES = 3 * 16 * PK_LANES + 32,                                 /* of x, by a warp: lab07_tiles.cuh */
+    LAB07_ZEROS = 2 * PK_LANES,                                                 /* of 8 bytes: a slice's part */
+    LAB07_TILE_ROWS = 8,
+    LAB07_WARP_COLUMNS = 256, /* of a row, or piece, that a warp has by tiles */
+    LAB07_POISON = -1         /* bits of an output that is not there yet */
 };
 
-/* What a kernel has instances of products for: of rows that a thread has 8 columns of, or four times as many, and that
- * are not in pieces; of all of bf16; of blocks too. The less there is in a kernel, the fewer registers are spilled. */
-enum { LAB07_NARROW, LAB07_WIDE, LAB07_BLOCKS };
+/* What a kernel has products for: rows of bf16 that a thread has 8 columns of, or four times as many; of bf16 by tiles;
+ * by tiles of Q4_K; of all. The less there is in a kernel, the fewer registers are spilled. */
+enum { LAB07_NARROW, LAB07_TILES, LAB07_Q4_K, LAB07_BLOCKS };
 
 /* How a phase learns that what it reads is there. */
 enum { LAB07_BARRIER /* all blocks meet behind every phase */, LAB07_FLAG /* from the values themselves */ };
@@ -42,8 +46,9 @@ typedef struct lab07_places {
 
 /* What a block has in shared memory. X(type, name, count, ...): name: [count]. From 16-aligned to what need not be. */
 #define LAB07_IN_BLOCK(X)                                                                                              \
-    X(unsigned char, stages, (size_t)v->stages * v->stage_bytes, "the ring")                                           \
-    X(float, x, v->shared_columns, "of a matrix whose rows several teams have: [2][columns / 8][4]")                   \
+    X(unsigned char, stages, (size_t)v->stages * v->stage_pitch, "the ring")                                           \
+    X(unsigned char, x, v->x_bytes, "of x, what lanes hand on: lab07_rows.cuh, lab07_tiles.cuh")                       \
+    X(uint2, zeros, v->zeros, "the factors where x has no part: lab07_tiles.cuh")                                      \
     X(uint16_t, newest, 2 * v->consumers * v->head_dim, "[warp][2][head_dim]: the token's own key and value")          \
     X(float, turn, v->head_dim, "[head_dim / 2][2]: cosine and sine, of the position")                                 \
     X(float, query, v->consumers * v->head_dim, "[warp][head_dim]: of the head under way, turned and scaled")          \
@@ -52,6 +57,7 @@ typedef struct lab07_places {
     X(pk_async_barrier, summed, 2, "sums of a group of rows are there")                                                \
     X(pk_async_barrier, finished, 2, "they have been read")                                                            \
     X(pk_async_barrier, meet, 2, "of the consumers; and of them with the warp that makes outputs")                     \
+    X(pk_async_barrier, turns, LAB07_COPIERS, "of each lane that copies: the one before it has begun its copy")        \
     X(pk_device_layer, layer, v->layers, "v->layer's")                                                                 \
     X(lab07_part, part, LAB07_MATRICES, "the block's rows")                                                            \
     X(float, sums, 2 * v->sums, "[2][v->sums]: of rows, by each warp of a team")                                       \
@@ -59,7 +65,9 @@ typedef struct lab07_places {
     X(uint16_t, bias, v->layers * v->most_bias, "[layer][row]: of qkv")                                                \
     X(float, residual, v->most_rows, "the block's own rows of the residual stream")                                    \
     X(float, merge, v->merge_parts *(v->head_dim + 2), "[part][head_dim + 2]: of warps, or of blocks")                 \
-    X(unsigned, now, 3, "layer and phase at work; the layer that is copied, and its matrix or keys")
+    X(int, merged, 2, "the query heads whose parts the block puts together: the first, and the one behind the last")   \
+    X(unsigned, now, 1 + 2 * LAB07_COPIERS,                                                                            \
+      "layer and phase at work; of each that copies its layer, and matrix or keys")
 
 typedef struct lab07_lie { /* where it lies: bytes from the beginning; and all of them */
 #define LIE(type, name, count, text) unsigned name;
@@ -88,7 +96,8 @@ typedef struct lab07_ring_view { /* what the kernel is given, by value; pointers
     int most_rows, most_bias;              /* of the residual stream and of qkv, that a block has at most; even */
     int merge_parts;                       /* parts of heads that a block puts together at once */
     int sums;                              /* of rows and warps, that a block puts together at once */
-    int shared_columns;                    /* of x that several teams read, at most */
+    unsigned x_bytes;                      /* of x that a block keeps, at most; a multiple of 16 */
+    int zeros;                             /* LAB07_ZEROS, where rows come by tiles; else 0 */
     int share_keys, segments, part_floats; /* see lab07_plan.cuh; floats of one head's part */
     lab07_places at;
     float *out;                     /* [LAB07_SETS][layers][at.floats] */
@@ -100,9 +109,10 @@ typedef struct lab07_ring_view { /* what the kernel is given, by value; pointers
     unsigned long long *posts;      /* [tokens], mapped host memory: the step's word, when its token is chosen */
     const unsigned *stop;           /* [1], mapped host memory: not 0 when the host wants no further token */
     int stages;
-    unsigned stage_bytes;
+    unsigned stage_bytes, stage_pitch; /* of a chunk at most; and from one to the next, see lab07_tiles.cuh */
     lab07_lie lie;
-    int limit; /* copies under way at most */
+    int limit;   /* copies under way at most */
+    int copiers; /* warps that copy */
     choose_args choose;
     long long *stamps; /* [blocks][lab07_stamps_of(layers)], see lab07_stamp; NULL: none are taken */
     int stamped;       /* the step that they are of */
@@ -150,7 +160,7 @@ static __host__ __device__ inline int lab07_stamps_of(int layers)
     return lab07_phases_of(layers) * LAB07_STAMPS + 2;
 }
 
-/* Where a step stands. In shared memory, once for the consumers and once for the lane that copies, which may be a step
+/* Where a step stands. In shared memory, once for the consumers and once for each lane that copies, which may be a step
  * ahead. */
 typedef struct lab07_stands {
     int position, step, token; /* in a full cache the last position */
@@ -165,7 +175,6 @@ typedef struct lab07_stands {
 typedef struct lab07_block {
     unsigned char *shared;
     lab07_stands *stands;
-    int merges, merges_end; /* the query heads whose parts the block puts together */
 } lab07_block;
 
 /* lab07_of_stages(v, b) and so on. */
@@ -189,14 +198,20 @@ static inline void lab07_lay_block(lab07_ring_view *v)
     v->lie.bytes = (unsigned)bytes;
 }
 
+/* The warps of a block: those that copy, the consumers, and one that makes outputs. */
+static __device__ inline int lab07_copier(void) /* which, or LAB07_COPIERS and more */
+{
+    return (int)threadIdx.x / PK_LANES;
+}
+
 static __device__ inline int lab07_thread(void) /* among the consumers */
 {
-    return (int)threadIdx.x - PK_LANES;
+    return (int)threadIdx.x - LAB07_COPIERS * PK_LANES;
 }
 
 static __device__ inline int lab07_warp(void)
 {
-    return (int)threadIdx.x / PK_LANES - 1;
+    return (int)threadIdx.x / PK_LANES - LAB07_COPIERS;
 }
 
 static __device__ inline int lab07_lane(void)
@@ -236,11 +251,13 @@ static __device__ inline bool lab07_next_segment(const lab07_block *b, int numbe
 /* By all threads, before anything else. */
 static __device__ inline lab07_block lab07_begin(const lab07_ring_view *v, unsigned char *shared)
 {
-    __shared__ lab07_stands stands[3]; /* of the lane that copies; of the others this step's and the next one's */
-    lab07_block b = {shared, &stands[lab07_warp() < 0 ? 0 : 1 + (v->state->step & 1)], 0, 0};
-    b.merges = lab07_first_merged((int)blockIdx.x, v->heads, (int)gridDim.x);
-    b.merges_end = lab07_first_merged((int)blockIdx.x + 1, v->heads, (int)gridDim.x);
-    if (threadIdx.x == 0 || threadIdx.x == PK_LANES) {
+    __shared__ lab07_stands stands[LAB07_COPIERS + 2]; /* of the others this step's and the next one's */
+    const bool copies = lab07_copier() < LAB07_COPIERS;
+    lab07_block b = {shared, &stands[copies ? lab07_copier() : LAB07_COPIERS + (v->state->step & 1)]};
+    if (threadIdx.x < 2)
+        lab07_of_merged(v, &b)[threadIdx.x] =
+            lab07_first_merged((int)(blockIdx.x + threadIdx.x), v->heads, (int)gridDim.x);
+    if (lab07_thread() == 0 || (copies && lab07_lane() == 0)) {
         lab07_stand(v, b.stands, v->state->step, v->state->position);
         lab07_take_token(v, b.stands, v->state->token);
     }
@@ -253,8 +270,10 @@ static __device__ inline lab07_block lab07_begin(const lab07_ring_view *v, unsig
         if (i % v->most_bias < qkv.rows)
             lab07_of_bias(v, &b)[i] = v->layer[i / v->most_bias].qkv_bias[qkv.first + i % v->most_bias];
     /* Rows behind a matrix's last are loaded too, where nothing may have been copied to yet. */
-    for (unsigned i = threadIdx.x; i < (unsigned)v->stages * v->stage_bytes / (unsigned)sizeof(uint4); i += blockDim.x)
+    for (unsigned i = threadIdx.x; i < (unsigned)v->stages * v->stage_pitch / (unsigned)sizeof(uint4); i += blockDim.x)
         ((uint4 *)lab07_of_stages(v, &b))[i] = make_uint4(0, 0, 0, 0);
+    for (int i = (int)threadIdx.x; i < v->zeros; i += (int)blockDim.x)
+        lab07_of_zeros(v, &b)[i] = make_uint2(0, 0);
     pk_async_fence();
     if (threadIdx.x == 0) {
         for (int i = 0; i < v->stages; i++) {
@@ -266,6 +285,8 @@ static __device__ inline lab07_block lab07_begin(const lab07_ring_view *v, unsig
             pk_async_barrier_init(&lab07_of_finished(v, &b)[i], PK_LANES);
             pk_async_barrier_init(&lab07_of_meet(v, &b)[i], (unsigned)((v->consumers + i) * PK_LANES));
         }
+        for (int i = 0; i < LAB07_COPIERS; i++)
+            pk_async_barrier_init(&lab07_of_turns(v, &b)[i], 1);
         pk_async_barrier_init_fence();
     }
     __syncthreads();
@@ -330,8 +351,13 @@ static __device__ inline void lab07_waits_for_output(const lab07_ring_view *v, c
         lab07_tell_output(v, from);
 }
 
-/* A phase of a barrier of the ring. The consumers are at now[0], as far as one of them has said: relaxed; the lane that
- * copies is at now[1] and now[2], which are its own. */
+/* Where a lane that copies is: layer, and matrix or keys. */
+static __device__ inline unsigned *lab07_now_copied(const lab07_ring_view *v, const lab07_block *b)
+{
+    return lab07_of_now(v, b) + 1 + 2 * lab07_copier();
+}
+
+/* A phase of a barrier of the ring. The consumers are at now[0], as far as one of them has said: relaxed. */
 static __device__ inline void lab07_wait_for(const lab07_ring_view *v, const lab07_block *b, int what,
                                              pk_async_barrier *barrier, unsigned parity)
 {
@@ -339,66 +365,135 @@ static __device__ inline void lab07_wait_for(const lab07_ring_view *v, const lab
     while (!pk_async_barrier_try(barrier, parity))
         if (lab07_lasts(&polls)) {
             const bool computes = what == LAB07_WAITS_FOR_CHUNK;
-            const unsigned at = computes ? pk_load_relaxed_device(&lab07_of_now(v, b)[0])
-                                         : lab07_of_now(v, b)[1] * (unsigned)LAB07_PLACES + lab07_of_now(v, b)[2];
+            const unsigned at = computes
+                                    ? pk_load_relaxed_device(&lab07_of_now(v, b)[0])
+                                    : lab07_now_copied(v, b)[0] * (unsigned)LAB07_PLACES + lab07_now_copied(v, b)[1];
             lab07_tell(v->arrivals, computes ? LAB07_TELLS_CHUNK : LAB07_TELLS_COPIES,
                        lab07_word(what, (unsigned)b->stands->step, at));
         }
 }
 
-/* ---- the warp that copies ---- */
+/* ---- the warps that copy ---- */
 
-typedef struct lab07_asking {
-    int copies;          /* not known to have landed */
-    pk_ring_turn turn;   /* where the next copy goes */
-    pk_ring_turn behind; /* where the earliest of them went */
-    bool unsure, over;   /* of a launch of many steps: it is not known yet whether there is this one; there is none */
+static __device__ inline pk_ring_turn lab07_turn_ahead(pk_ring_turn turn, int by, int stages)
+{
+    turn.stage += by;
+    if (turn.stage >= stages) {
+        turn.stage -= stages;
+        turn.parity ^= 1u;
+    }
+    return turn;
+}
+
+static __device__ inline pk_ring_turn lab07_turn_back(pk_ring_turn turn, int by, int stages)
+{
+    turn.stage -= by;
+    if (turn.stage < 0) {
+        turn.stage += stages;
+        turn.parity ^= 1u;
+    }
+    return turn;
+}
+
+typedef struct lab07_asking { /* all chunks are counted by each lane that copies, and every so many copied by it */
+    pk_ring_turn turn;        /* where the next chunk goes */
+    int before;               /* its own next one: chunks that are others' */
+    int asked, own;           /* chunks, and its own: no more than the limit is counted */
+    unsigned parity;          /* of its barrier of turns, when the lane before it has begun its copy */
+    bool unsure, over; /* of a launch of many steps: it is not known yet whether there is this one; there is none */
 } lab07_asking;
 
 /* See lab07_many.cuh. */
 static __device__ inline void lab07_make_sure(const lab07_ring_view *v, const lab07_block *b, lab07_asking *at);
 
-/* The earliest of the copies under way has landed. */
-static __device__ inline void lab07_wait_landed(const lab07_ring_view *v, const lab07_block *b, lab07_asking *at)
+/* The next chunk's turn is over, whoever's it is. */
+static __device__ inline void lab07_count_chunk(const lab07_ring_view *v, lab07_asking *at, int before)
 {
-    lab07_wait_for(v, b, LAB07_WAITS_FOR_LIMIT, &lab07_of_full(v, b)[at->behind.stage], at->behind.parity);
-    at->behind = pk_ring_next(at->behind, v->stages);
-    at->copies--;
+    at->before = before;
+    at->asked += at->asked < v->limit;
+    at->turn = pk_ring_next(at->turn, v->stages);
 }
 
-/* By one lane. Waits for buffers and for copies, and never for what another block computes. From one copy's landing to
- * the next one's beginning the memory has less to do, so what stands here is as little as may be. `second`: as much
- * more, that lies behind it in the chunk; or NULL. It is read once a step, so it leaves the L2 first: what blocks hand
- * over stays. */
-static __device__ inline void lab07_ask_two(const lab07_ring_view *v, const lab07_block *b, lab07_asking *at,
-                                            const void *from, const void *second, unsigned each)
+/* All that the lane has copied has landed. The chunk before its next one is, of those it has copied, `copiers` back. */
+static __device__ inline void lab07_wait_landed(const lab07_ring_view *v, const lab07_block *b, const lab07_asking *at)
 {
-    pk_async_barrier *const full = &lab07_of_full(v, b)[at->turn.stage];
+    for (int i = 1; i <= at->own; i++) {
+        const int back = i * v->copiers - at->before;
+        const pk_ring_turn turn = lab07_turn_back(at->turn, back, v->stages);
+        if (back > v->limit)
+            return; /* those have landed */
+        lab07_wait_for(v, b, LAB07_WAITS_FOR_LIMIT, &lab07_of_full(v, b)[turn.stage], turn.parity);
+    }
+}
+
+/* By a lane that copies: a chunk, of `count` times `each` bytes that lie `apart`. Waits for buffers and for copies, and
+ * never for what another block computes. Copy k waits for room; for copy k - limit, which may be another lane's; and
+ * for copy k - 1 to begin, so that a stage's barrier is not a turn further by then. From that landing to this copy the
+ * memory has less to do, so what stands between is as little as may be. It is read once a step, so it leaves the L2
+ * first: what blocks hand over stays. */
+static __device__ inline void lab07_ask(const lab07_ring_view *v, const lab07_block *b, lab07_asking *at,
+                                        const unsigned char *from, ptrdiff_t apart, int count, unsigned each)
+{
+    if (at->over)
+        return;
+    if (at->before > 0) {
+        lab07_count_chunk(v, at, at->before - 1);
+        return;
+    }
+    const pk_ring_turn behind = lab07_turn_back(at->turn, v->limit, v->stages);
+    pk_async_barrier *const full = &lab07_of_full(v, b)[at->turn.stage], *const landed =
+                                                                             &lab07_of_full(v, b)[behind.stage];
     pk_async_barrier *const empty = &lab07_of_empty(v, b)[at->turn.stage];
-    unsigned char *const to = lab07_of_stages(v, b) + (unsigned)at->turn.stage * v->stage_bytes;
-    if (at->unsure && !pk_async_barrier_try(empty, at->turn.parity ^ 1u))
-        lab07_make_sure(v, b, at); /* there may be nobody who makes room */
+    const bool limited = at->asked == v->limit;
+    unsigned char *const to = lab07_of_stages(v, b) + (unsigned)at->turn.stage * v->stage_pitch;
+    pk_async_barrier *const turns = lab07_of_turns(v, b), *const mine = &turns[lab07_copier()];
+    if (at->unsure &&
+        !(pk_async_barrier_try(empty, at->turn.parity ^ 1u) &&
+          (!limited || pk_async_barrier_try(landed, behind.parity)) && pk_async_barrier_try(mine, at->parity)))
+        lab07_make_sure(v, b, at); /* there may be nobody who makes room, or copies what is to land */
     if (at->over)
         return;
     lab07_wait_for(v, b, LAB07_WAITS_FOR_ROOM, empty, at->turn.parity ^ 1u);
-    if (at->copies == v->limit)
-        lab07_wait_landed(v, b, at);
-    pk_async_barrier_arrive_expect(full, second ? 2 * each : each);
-    pk_bulk_copy_once(to, from, each, full);
-    if (second)
-        pk_bulk_copy_once(to + each, second, each, full);
-    at->turn = pk_ring_next(at->turn, v->stages);
-    at->copies++;
+    if (limited)
+        lab07_wait_for(v, b, LAB07_WAITS_FOR_LIMIT, landed, behind.parity);
+    if (v->copiers > 1)
+        lab07_wait_for(v, b, LAB07_WAITS_FOR_LIMIT, mine, at->parity);
+    pk_async_barrier_arrive_expect(full, (unsigned)count * each);
+    if (v->copiers > 1) {
+        pk_async_barrier_arrive(&turns[lab07_copier() + 1 < v->copiers ? lab07_copier() + 1 : 0]);
+        at->parity ^= 1u;
+    }
+#pragma unroll 1
+    for (int i = 0; i < count; i++)
+        pk_bulk_copy_once(to + (unsigned)i * each, from + i * apart, each, full);
+    at->own += at->own < v->limit;
+    lab07_count_chunk(v, at, v->copiers - 1);
 }
 
-/* `bytes` of them, in copies of `each`; the last may be shorter. */
-static __device__ inline void lab07_ask_range(const lab07_ring_view *v, const lab07_block *b, lab07_asking *at,
-                                              const unsigned char *from, unsigned bytes, unsigned each)
+/* A run's rows of a group, `bytes` of them, in chunks of `each`. */
+static __device__ inline void lab07_copy_range(const lab07_ring_view *v, const lab07_block *b, lab07_asking *at,
+                                               const unsigned char *from, unsigned bytes, unsigned each)
 {
 #pragma unroll 1
-    for (; bytes > each; bytes -= each, from += each)
-        lab07_ask_two(v, b, at, from, NULL, each);
-    lab07_ask_two(v, b, at, from, NULL, bytes);
+    for (unsigned some = each; bytes > 0; bytes -= some, from += some) {
+        some = bytes < each ? bytes : each;
+        lab07_ask(v, b, at, from, 0, 1, some);
+    }
+}
+
+/* Rows in pieces: first the group's first ones, of some rows a chunk, then the second ones. */
+static __device__ inline void lab07_copy_pieces(const lab07_ring_view *v, const lab07_block *b, lab07_asking *at,
+                                                const lab07_matrix *m, const unsigned char *from, int rows)
+{
+#pragma unroll 1
+    for (int turn = 0; turn < m->pieces * m->runs; turn++)
+#pragma unroll 1
+        for (int row = 0; row < rows; row += m->chunk_rows) {
+            const int run = turn & (m->runs - 1), unit = (turn >> (m->runs - 1)) * m->piece_units;
+            lab07_ask(v, b, at, from + ((size_t)run * m->rows + (size_t)row) * m->pitch + (size_t)unit * sizeof(uint4),
+                      m->pitch, lab07_least(rows - row, m->chunk_rows),
+                      (unsigned)lab07_least(m->units - unit, m->piece_units) * (unsigned)sizeof(uint4));
+        }
 }
 
 /* The block's rows of a matrix: group by group, run by run, chunk by chunk, as the consumers use them. */
@@ -407,19 +502,19 @@ static __device__ inline void lab07_ask_rows(const lab07_ring_view *v, const lab
 {
     const lab07_matrix *const m = &v->matrix[which];
     const lab07_part part = lab07_of_part(v, b)[which];
-    lab07_of_now(v, b)[2] = (unsigned)lab07_phase_of(which);
-    const unsigned char *const all = (const unsigned char *)weight + (size_t)part.first * m->pitch;
-    const unsigned piece = (unsigned)m->piece_units * (unsigned)sizeof(uint4), pitch = (unsigned)m->pitch;
-    for (int first = 0; first < part.rows; first += m->group_rows) {
+    const unsigned char *from = (const unsigned char *)weight + (size_t)part.first * m->pitch;
+    lab07_now_copied(v, b)[1] = (unsigned)lab07_phase_of(which);
+#pragma unroll 1
+    for (int first = 0; first < part.rows; first += m->group_rows, from += (size_t)m->group_rows * m->pitch) {
         const int rows = lab07_group_rows(m, part.rows - first);
-        for (int run = 0; run < m->runs; run++) {
-            const unsigned char *const from = all + ((size_t)run * m->rows + first) * m->pitch;
-            if (m->pieces == 1)
-                lab07_ask_range(v, b, at, from, (unsigned)rows * pitch, (unsigned)m->chunk_rows * pitch);
-            else
-                for (int row = 0; row < rows; row++)
-                    lab07_ask_range(v, b, at, from + (size_t)row * pitch, pitch, piece);
+        if (m->pieces > 1) {
+            lab07_copy_pieces(v, b, at, m, from, rows);
+            continue;
         }
+#pragma unroll 1
+        for (int run = 0; run < m->runs; run++)
+            lab07_copy_range(v, b, at, from + (size_t)run * m->rows * m->pitch, (unsigned)(rows * m->pitch),
+                             (unsigned)(m->chunk_rows * m->pitch));
     }
 }
 
@@ -431,14 +526,17 @@ static __device__ inline void lab07_ask_keys(const lab07_ring_view *v, const lab
     lab07_segment s;
     if (at->unsure)
         lab07_make_sure(v, b, at);
-    lab07_of_now(v, b)[2] = LAB07_PHASE_ATTEND;
+    lab07_now_copied(v, b)[1] = LAB07_PHASE_ATTEND;
+#pragma unroll 1
     for (int i = 0; lab07_next_segment(b, i, &s); i++) {
         const int end = s.end < b->stands->position ? s.end : b->stands->position;
+#pragma unroll 1
         for (int key = s.first; key < end; key += v->chunk_keys) {
-            const int keys = end - key < v->chunk_keys ? end - key : v->chunk_keys;
+            const int keys = lab07_least(end - key, v->chunk_keys);
             const size_t from = ((size_t)s.head * v->capacity + key) * v->head_dim;
-            lab07_ask_two(v, b, at, layer->k_cache + from, layer->v_cache + from,
-                          (unsigned)(keys * v->head_dim) * (unsigned)sizeof(uint16_t));
+            lab07_ask(v, b, at, (const unsigned char *)(layer->k_cache + from),
+                      (const unsigned char *)layer->v_cache - (const unsigned char *)layer->k_cache, 2,
+                      (unsigned)(keys * v->head_dim) * (unsigned)sizeof(uint16_t));
         }
     }
 }
@@ -473,17 +571,18 @@ typedef struct lab07_team {
 
 static __device__ inline lab07_team lab07_team_of(const lab07_matrix *m)
 {
+    const int thread = lab07_thread();
     lab07_team t;
     t.warps = m->team_warps;
     t.count = m->teams;
-    t.number = lab07_warp() * m->team_part >> 16;
-    t.thread = lab07_thread() - t.number * t.warps * PK_LANES;
+    t.number = thread / PK_LANES * m->team_part >> 16;
+    t.thread = thread - t.number * t.warps * PK_LANES;
     return t;
 }
 
 typedef struct lab07_at { /* where the consumers are */
     int layer;
-    unsigned group, phase; /* groups of rows, and phases that had some, from 0 on through all of them */
+    unsigned group; /* of rows, from 0 on through all matrices */
     pk_ring_turn turn;
     unsigned arrived; /* of all blocks, when the next barrier is over: less the grid */
 } lab07_at;
@@ -504,7 +603,7 @@ static __device__ inline const unsigned char *lab07_wait_chunk(const lab07_ring_
                                                                const lab07_at *at)
 {
     lab07_wait_for(v, b, LAB07_WAITS_FOR_CHUNK, &lab07_of_full(v, b)[at->turn.stage], at->turn.parity);
-    return lab07_of_stages(v, b) + (unsigned)at->turn.stage * v->stage_bytes;
+    return lab07_of_stages(v, b) + (unsigned)at->turn.stage * v->stage_pitch;
 }
 
 /* A layer's outputs in the step's set, or in the other one. */

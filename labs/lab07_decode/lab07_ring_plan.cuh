@@ -32,22 +32,26 @@ typedef void (*lab07_shares)(const lab07_matrix *matrix, int blocks, double fair
 
 /* The instance for the model: of rows as wide as its, and with a warp for each of the heads that share keys. */
 #define LAB07_RING_KERNEL(run, hand)                                                                                   \
-    lab07_instance(run, stream_step<hand, 1, LAB07_NARROW>, stream_step<hand, 1, LAB07_WIDE>,                          \
-                   stream_step<hand, LAB07_MOST_GROUP, LAB07_WIDE>)
-/* The same, which reads any of pk_quant's formats. */
-#define LAB07_QUANT_KERNEL(run, hand)                                                                                  \
-    lab07_instance(run, stream_step<hand, 1, LAB07_BLOCKS>, stream_step<hand, 1, LAB07_BLOCKS>,                        \
-                   stream_step<hand, LAB07_MOST_GROUP, LAB07_BLOCKS>)
-
+    lab07_instance(run, stream_step<hand, 1, LAB07_NARROW>, stream_step<hand, 1, LAB07_TILES>,                         \
+                   stream_step<hand, LAB07_MOST_GROUP, LAB07_TILES>)
 #define LAB07_MANY_KERNEL(run)                                                                                         \
-    lab07_instance(run, stream_many<1, LAB07_NARROW>, stream_many<1, LAB07_WIDE>,                                      \
-                   stream_many<LAB07_MOST_GROUP, LAB07_WIDE>)
-
+    lab07_instance(run, stream_many<1, LAB07_NARROW>, stream_many<1, LAB07_TILES>,                                     \
+                   stream_many<LAB07_MOST_GROUP, LAB07_TILES>)
+/* The same where weights are in blocks. Where they are bf16, it is the kernel above. */
+#define LAB07_QUANT_KERNEL(run, hand)                                                                                  \
+    (lab07_of(run)->decoder.shape.weights == PK_QUANT_BF16                                                             \
+         ? LAB07_RING_KERNEL(run, hand)                                                                                \
+         : lab07_instance_of_blocks(run, stream_step<hand, 1, LAB07_Q4_K>, stream_step<hand, 1, LAB07_BLOCKS>,         \
+                                    stream_step<hand, LAB07_MOST_GROUP, LAB07_BLOCKS>))
 #define LAB07_MANY_QUANT_KERNEL(run)                                                                                   \
-    lab07_instance(run, stream_many<1, LAB07_BLOCKS>, stream_many<1, LAB07_BLOCKS>,                                    \
-                   stream_many<LAB07_MOST_GROUP, LAB07_BLOCKS>)
+    (lab07_of(run)->decoder.shape.weights == PK_QUANT_BF16                                                             \
+         ? LAB07_MANY_KERNEL(run)                                                                                      \
+         : lab07_instance_of_blocks(run, stream_many<1, LAB07_Q4_K>, stream_many<1, LAB07_BLOCKS>,                     \
+                                    stream_many<LAB07_MOST_GROUP, LAB07_BLOCKS>))
 
-static inline lab07_ring_kernel lab07_instance(const pk_run *run, lab07_ring_kernel narrow, lab07_ring_kernel wide,
+static inline lab07_ring_kernel lab07_instance_of_blocks(const pk_run *run, lab07_ring_kernel q4_k,
+                                                         lab07_ring_kernel mixed, lab07_ring_kernel many_heads);
+static inline lab07_ring_kernel lab07_instance(const pk_run *run, lab07_ring_kernel narrow, lab07_ring_kernel tiles,
                                                lab07_ring_kernel many_heads);
 
 static inline lab07_ring_plan *lab07_ring_plan_of(const pk_run *run)
@@ -100,75 +104,118 @@ static inline void lab07_lay_out(lab07_ring_view *v, int blocks)
     at->x = lab07_take_place(&at->floats, v->hidden);
 }
 
-/* The consumers' teams, and what a team has of a chunk of `fit` rows at most; 0: not even one. The more columns a
- * thread has, the fewer rows. */
-static inline void lab07_make_teams(lab07_matrix *m, int consumers, int fit)
+/* A team's rows of a chunk: no more than `most`, a power of two; and so many teams that `fit` rows are enough for them,
+ * and that a warp's lanes are. */
+static inline void lab07_share_chunk(lab07_matrix *m, int consumers, int fit, int most)
 {
-    const bool bf16 = m->format == PK_QUANT_BF16;
-    const int units = m->columns / (bf16 ? 8 : LAB07_UNIT),
-              own = (units + consumers * PK_LANES - 1) / consumers / PK_LANES;
-    const int most_rows = own > 2 || (!bf16 && own > 1) ? 1 : bf16 && own == 1 ? 4 : 2;
-    m->team_warps = (units + own * PK_LANES - 1) / (own * PK_LANES);
     m->team_part = ((1 << 16) + m->team_warps - 1) / m->team_warps;
     m->teams = consumers / m->team_warps;
     m->teams = m->teams < fit ? m->teams : fit > 1 ? fit : 1;
-    for (m->team_rows = most_rows; m->team_rows > 1 && m->team_rows * m->teams > fit;)
+    for (m->team_rows = most; m->team_rows > 1 && m->team_rows * m->teams > fit;)
         m->team_rows /= 2;
     if (m->team_rows * m->teams > PK_LANES)
         m->teams = PK_LANES / m->team_rows;
-    /* Of the kernel's instances the least that has as many columns, and as many rows. */
-    m->own = m->team_rows == 4 ? 1 : m->team_rows == 2 ? 2 : own <= 4 ? 4 : 8;
-    if (!bf16)
-        m->own = m->team_rows == 2 ? 4 : 8;
     m->chunk_rows = m->teams * m->team_rows;
     m->chunk_part = ((1 << 16) + m->chunk_rows - 1) / m->chunk_rows;
     m->group_rows = PK_LANES / m->chunk_rows * m->chunk_rows;
 }
 
-/* The chunks of a matrix, of at most so many bytes: some rows, or a row in pieces of whole blocks. Of Q8_0 that is
- * eight blocks, which are a multiple of 16 bytes together. */
-static inline lab07_matrix lab07_cut(const lab07 *lab, int rows, int columns, int runs)
+/* By tiles: a row is one warp's steps, or some warps', or, where all have not enough of them or a chunk has no room for
+ * it, in pieces. A warp has 256 columns: a block of Q4_K, eight of Q8_0. Lots are of two chunks or more, whose rows
+ * meet on no bank (lab07_tiles.cuh); of rows in Q4_K, which take few registers, a warp has two tiles at once. */
+static inline void lab07_cut_tiles(lab07_matrix *m, int consumers, int chunk)
 {
-    static const int whole[PK_QUANTS] = {1, 8 * PK_Q8_0_BYTES / (int)sizeof(uint4), PK_Q4_K_BYTES / (int)sizeof(uint4)};
-    lab07_matrix m;
+    const bool bf16 = m->format == PK_QUANT_BF16;
+    const int tiles = m->format == PK_QUANT_Q4_K ? 2 : 1, room = chunk / (int)sizeof(uint4);
+    const int whole = bf16 ? 4 : (int)pk_quant_pitch(m->format, LAB07_WARP_COLUMNS) / (int)sizeof(uint4);
+    const int columns = bf16 ? 32 : LAB07_WARP_COLUMNS; /* of `whole` units */
+    const int fit = room / whole > 0 ? room / whole : 1, of_all = LAB07_WARP_COLUMNS / columns * consumers;
+    const int most = of_all < fit ? of_all : fit, parts = (m->columns + columns - 1) / columns;
+    m->pieces = (parts + most - 1) / most;
+    const int each = (parts + m->pieces - 1) / m->pieces;
+    m->pieces = (parts + each - 1) / each;
+    m->piece_units = m->pieces > 1 ? each * whole : m->units;
+    m->piece_eights = m->pieces > 1 ? each * columns / 8 : m->columns / 8;
+    m->team_warps = m->pieces > 1 ? consumers : (m->columns + LAB07_WARP_COLUMNS - 1) / LAB07_WARP_COLUMNS;
+    lab07_share_chunk(m, consumers, room / m->piece_units, LAB07_TILE_ROWS / 2 * tiles);
+    for (m->lot_log = 0; m->lot_log < 3 && m->team_rows << m->lot_log < LAB07_TILE_ROWS * tiles;)
+        m->lot_log++;
+    m->lot_tiles = (m->team_rows << m->lot_log) / LAB07_TILE_ROWS;
+}
+
+/* Rows of bf16 as a kernel has them that has no tiles: `own` times 8 columns a thread; the more of them, the fewer
+ * rows. own is 0 where it is none of that kernel's: then the matrix is to be cut otherwise. */
+static inline void lab07_cut_narrow(lab07_matrix *m, int consumers, int chunk)
+{
+    const int own = (m->units + consumers * PK_LANES - 1) / consumers / PK_LANES;
+    m->team_warps = (m->units + own * PK_LANES - 1) / (own * PK_LANES);
+    lab07_share_chunk(m, consumers, chunk / m->pitch, own == 1 ? 4 : 1);
+    m->pieces = 1;
+    m->piece_units = m->units;
+    m->piece_eights = m->columns / 8;
+    m->own = m->pitch > chunk || own == 2 || own > 4 ? 0 : m->team_rows == 4 ? 1 : own > 2 || m->team_rows == 1 ? 4 : 0;
+}
+
+/* The chunks of a matrix, of at most so many bytes: some rows, or pieces of some, or of one. */
+static inline lab07_matrix lab07_cut(const lab07 *lab, pk_quant weights, bool tiles, int rows, int columns, int runs)
+{
+    lab07_matrix m = {};
     m.rows = rows;
     m.columns = columns;
     m.runs = runs;
-    m.format = pk_quant_of(lab->decoder.shape.weights, (size_t)columns);
+    m.format = pk_quant_of(weights, (size_t)columns);
     m.pitch = (int)pk_quant_pitch(m.format, (size_t)columns);
     m.units = m.pitch / (int)sizeof(uint4);
-    lab07_make_teams(&m, lab->consumers, lab->chunk_bytes / m.pitch);
-    const int least = whole[m.format], fit = lab->chunk_bytes / (int)sizeof(uint4) / least * least;
-    m.pieces = m.pitch <= lab->chunk_bytes ? 1 : fit ? (m.units + fit - 1) / fit : (m.units + least - 1) / least;
-    m.piece_units = m.pieces == 1 ? m.units : ((m.units + m.pieces - 1) / m.pieces + least - 1) / least * least;
+    (tiles ? lab07_cut_tiles : lab07_cut_narrow)(&m, lab->consumers, lab->chunk_bytes);
     return m;
 }
 
-static inline void lab07_cut_all(const lab07 *lab, lab07_matrix matrix[LAB07_MATRICES])
+static inline void lab07_cut_all(const lab07 *lab, pk_quant weights, bool tiles, lab07_matrix matrix[LAB07_MATRICES])
 {
     const pk_model_config *const c = &lab->decoder.config;
-    matrix[LAB07_QKV] = lab07_cut(lab, (c->heads + 2 * c->kv_heads) * c->head_dim, c->hidden, 1);
-    matrix[LAB07_O] = lab07_cut(lab, c->hidden, c->heads * c->head_dim, 1);
-    matrix[LAB07_GATE_UP] = lab07_cut(lab, c->ffn, c->hidden, 2);
-    matrix[LAB07_DOWN] = lab07_cut(lab, c->hidden, c->ffn, 1);
-    matrix[LAB07_LOGITS] = lab07_cut(lab, c->vocab, c->hidden, 1);
+    matrix[LAB07_QKV] = lab07_cut(lab, weights, tiles, (c->heads + 2 * c->kv_heads) * c->head_dim, c->hidden, 1);
+    matrix[LAB07_O] = lab07_cut(lab, weights, tiles, c->hidden, c->heads * c->head_dim, 1);
+    matrix[LAB07_GATE_UP] = lab07_cut(lab, weights, tiles, c->ffn, c->hidden, 2);
+    matrix[LAB07_DOWN] = lab07_cut(lab, weights, tiles, c->hidden, c->ffn, 1);
+    matrix[LAB07_LOGITS] = lab07_cut(lab, weights, tiles, c->vocab, c->hidden, 1);
 }
 
-static inline lab07_ring_kernel lab07_instance(const pk_run *run, lab07_ring_kernel narrow, lab07_ring_kernel wide,
+static inline bool lab07_has_many_heads(const lab07 *lab)
+{
+    return lab->decoder.config.heads / lab->decoder.config.kv_heads > lab->consumers;
+}
+
+/* Rows are all as a kernel without tiles has them. */
+static inline bool lab07_is_narrow(const lab07 *lab)
+{
+    lab07_matrix matrix[LAB07_MATRICES];
+    bool narrow = lab->decoder.shape.weights == PK_QUANT_BF16 && !lab07_has_many_heads(lab);
+    lab07_cut_all(lab, PK_QUANT_BF16, false, matrix);
+    for (int i = 0; i < LAB07_MATRICES; i++)
+        narrow = narrow && matrix[i].own > 0;
+    return narrow;
+}
+
+static inline lab07_ring_kernel lab07_instance(const pk_run *run, lab07_ring_kernel narrow, lab07_ring_kernel tiles,
                                                lab07_ring_kernel many_heads)
 {
     const lab07 *const lab = lab07_of(run);
-    lab07_matrix matrix[LAB07_MATRICES];
-    bool is_narrow = true;
-    lab07_cut_all(lab, matrix);
-    for (int i = 0; i < LAB07_MATRICES; i++)
-        is_narrow = is_narrow && (matrix[i].own == 1 || matrix[i].own == 4) && matrix[i].pieces == 1;
-    if (lab->decoder.config.heads / lab->decoder.config.kv_heads > lab->consumers)
-        return many_heads;
-    return is_narrow ? narrow : wide;
+    return lab07_has_many_heads(lab) ? many_heads : lab07_is_narrow(lab) ? narrow : tiles;
 }
 
-static inline void lab07_shape_view(const lab07 *lab, lab07_ring_view *v)
+static inline lab07_ring_kernel lab07_instance_of_blocks(const pk_run *run, lab07_ring_kernel q4_k,
+                                                         lab07_ring_kernel mixed, lab07_ring_kernel many_heads)
+{
+    const lab07 *const lab = lab07_of(run);
+    lab07_matrix matrix[LAB07_MATRICES];
+    lab07_cut_all(lab, lab->decoder.shape.weights, true, matrix);
+    for (int i = 0; i < LAB07_MATRICES; i++)
+        if (matrix[i].format != PK_QUANT_Q4_K)
+            q4_k = mixed;
+    return lab07_has_many_heads(lab) ? many_heads : q4_k;
+}
+
+static inline void lab07_shape_view(const lab07 *lab, bool tiles, lab07_ring_view *v)
 {
     const pk_decoder *const d = &lab->decoder;
     const pk_model_config *const c = &d->config;
@@ -188,19 +235,20 @@ static inline void lab07_shape_view(const lab07 *lab, lab07_ring_view *v)
     v->logit_rows = d->shape.logit_rows;
     v->part_floats = (c->head_dim + 2 + 3) / 4 * 4;
     v->arrivals = lab->arrivals;
-    lab07_cut_all(lab, v->matrix);
+    lab07_cut_all(lab, lab->decoder.shape.weights, tiles, v->matrix);
     for (int i = 0; i < LAB07_MATRICES; i++) {
         const lab07_matrix *const m = &v->matrix[i];
         const unsigned bytes = (unsigned)(m->chunk_rows * m->piece_units) * (unsigned)sizeof(uint4);
         const int sums = m->group_rows * m->runs * (m->team_warps | 1);
         v->stage_bytes = bytes > v->stage_bytes ? bytes : v->stage_bytes;
         v->sums = sums > v->sums ? sums : v->sums;
-        if (m->format == PK_QUANT_BF16 && m->teams > 1 && m->columns > v->shared_columns)
-            v->shared_columns = m->columns;
+        if (m->teams > 1 && !tiles && m->columns * sizeof(float) > v->x_bytes)
+            v->x_bytes = (unsigned)(m->columns * sizeof(float));
     }
     const unsigned of_key = 2 * (unsigned)c->head_dim * (unsigned)sizeof(uint16_t);
     v->stage_bytes = v->stage_bytes > of_key ? (v->stage_bytes + 127) / 128 * 128 : of_key;
     v->chunk_keys = (int)(v->stage_bytes / of_key);
+    v->stage_pitch = v->stage_bytes + (tiles && v->stage_bytes % 128 == 0 ? 64 : 0);
 }
 
 /* ---- whose rows ---- */
@@ -287,21 +335,13 @@ static inline pk_status lab07_upload(void **device, const void *host, size_t byt
 }
 
 /* What rows, ring and model ask of a block, or PK_SKIP where it has not got it. */
-static inline pk_status lab07_ring_fits(const lab07_ring_view *v, int consumers)
+static inline pk_status lab07_ring_fits(const lab07_ring_view *v)
 {
-    int most = 0; /* columns, of which a thread has eight at a time, or a unit of a block */
-    for (int i = 0; i < LAB07_MATRICES; i++)
-        most = v->matrix[i].columns > most ? v->matrix[i].columns : most;
     if (v->stages < 2)
         return pk_fail(PK_USAGE,
                        "lab07: a ring of %d chunks of %u bytes is no ring: use a larger --ring or a smaller "
                        "--chunk",
                        v->stages, v->stage_bytes);
-    if (most > consumers * PK_LANES * LAB07_MOST_OWN * 8)
-        return pk_fail(PK_SKIP,
-                       "rows of %d columns are too long for %d warps that have %d of them a lane: use more "
-                       "--consumers",
-                       most, consumers, LAB07_MOST_OWN * 8);
     if (v->group > LAB07_MOST_GROUP)
         return pk_fail(PK_SKIP, "%d query heads share keys, and the kernel has sums for %d", v->group,
                        (int)LAB07_MOST_GROUP);
@@ -318,8 +358,9 @@ static inline void lab07_print_plan(const pk_run *run, const lab07_ring_plan *pl
     const lab07_ring_view *const v = &plan->view;
     const int position = lab07_of(run)->position;
     const lab07_spread spread = lab07_spread_of(v->kv_heads, position + 1, plan->blocks, v->share_keys);
-    pk_run_plan(run, "%s: %d blocks of 2 + %d warps, rings of %d x %u bytes, %d under way", pk_run_variant(run)->name,
-                plan->blocks, plan->threads / PK_LANES - 2, v->stages, v->stage_bytes, v->limit);
+    pk_run_plan(run, "%s: %d blocks of %d + %d warps, rings of %d x %u bytes, %d under way%s",
+                pk_run_variant(run)->name, plan->blocks, LAB07_COPIERS + 1, v->consumers, v->stages, v->stage_bytes,
+                v->limit, lab07_is_narrow(lab07_of(run)) ? "" : ", rows by tiles");
     if (lab07_of(run)->decoder.shape.weights != PK_QUANT_BF16)
         pk_run_plan(run, "Weights: qkv, gate and up, logits %s, o %s, down %s",
                     pk_quant_name(v->matrix[LAB07_QKV].format), pk_quant_name(v->matrix[LAB07_O].format),
@@ -671,8 +712,20 @@ static inline pk_status lab07_hear(pk_run *run)
     return PK_OK;
 }
 
+/* Pieces of x that a block keeps: those of which it has more rows than outputs are made of together. */
+static inline int lab07_kept_pieces(const lab07_ring_plan *plan)
+{
+    int most = 1;
+    for (int i = 0; i < plan->blocks * LAB07_MATRICES; i++) {
+        const lab07_matrix *const m = &plan->view.matrix[i % LAB07_MATRICES];
+        if (plan->part[i].rows > m->group_rows && m->pieces > most)
+            most = m->pieces;
+    }
+    return most;
+}
+
 /* As many chunks as are asked for, or, of 0 bytes, as fit into a block beside all else; and how many are under way. */
-static inline void lab07_size_ring(const lab07 *lab, lab07_ring_view *v, size_t shared)
+static inline void lab07_size_ring(const lab07 *lab, bool tiles, lab07_ring_view *v, size_t shared)
 {
     enum { OF_COMPILER = 1024 }; /* bytes that a block has beside those that it is launched with, rounded up */
     v->stages = (int)((unsigned)lab->ring_bytes / v->stage_bytes);
@@ -683,9 +736,11 @@ static inline void lab07_size_ring(const lab07 *lab, lab07_ring_view *v, size_t 
         } while (v->lie.bytes + OF_COMPILER <= shared);
         v->stages--;
     }
-    v->limit = (int)((unsigned)lab->in_flight_bytes / v->stage_bytes);
+    const int in_flight = lab->in_flight_bytes ? lab->in_flight_bytes : (tiles ? 64 : 32) * 1024;
+    v->limit = (int)((unsigned)in_flight / v->stage_bytes);
     v->limit = v->limit < v->stages ? v->limit : v->stages;
     v->limit = v->limit > 1 ? v->limit : 1;
+    v->copiers = !tiles ? 1 : lab07_least(LAB07_COPIERS, v->stages); /* else one could be two turns ahead */
 }
 
 /* The whole plan of a rung that reads any weights. share_keys: see lab07_spread_of. */
@@ -694,6 +749,7 @@ static inline pk_status lab07_quant_prepare(pk_run *run, lab07_ring_kernel kerne
 {
     const lab07 *const lab = lab07_of(run);
     const pk_decoder *const d = &lab->decoder;
+    const bool tiles = !lab07_is_narrow(lab);
     void *const stream = pk_run_stream(run);
     lab07_ring_plan *const plan = (lab07_ring_plan *)calloc(1, sizeof *plan);
     if (!plan)
@@ -701,11 +757,11 @@ static inline pk_status lab07_quant_prepare(pk_run *run, lab07_ring_kernel kerne
     pk_run_set_variant_data(run, plan);
     lab07_ring_view *const v = &plan->view;
     plan->kernel = kernel;
-    plan->threads = (lab->consumers + 2) * PK_LANES;
+    plan->threads = (LAB07_COPIERS + lab->consumers + 1) * PK_LANES;
     plan->blocks = lab->blocks ? lab->blocks : pk_run_device(run)->processors;
     plan->barriers = barriers * (unsigned)plan->blocks;
     v->consumers = lab->consumers;
-    lab07_shape_view(lab, v);
+    lab07_shape_view(lab, tiles, v);
     v->share_keys = share_keys;
     v->segments = lab07_most_segments(v->kv_heads, plan->blocks);
     const int parts = (plan->blocks + v->kv_heads - 1) / v->kv_heads + 1;
@@ -722,8 +778,11 @@ static inline pk_status lab07_quant_prepare(pk_run *run, lab07_ring_kernel kerne
         const int rows = plan->part[(size_t)i * LAB07_MATRICES + LAB07_QKV].rows;
         v->most_bias = v->most_bias < rows ? (rows + 1) / 2 * 2 : v->most_bias;
     }
-    lab07_size_ring(lab, v, pk_run_device(run)->shared_bytes_per_block);
-    PK_TRY(lab07_ring_fits(v, lab->consumers));
+    v->zeros = tiles ? LAB07_ZEROS : 0;
+    if (tiles)
+        v->x_bytes = (unsigned)(lab07_kept_pieces(plan) * v->consumers * LAB07_SLICE_BYTES);
+    lab07_size_ring(lab, tiles, v, pk_run_device(run)->shared_bytes_per_block);
+    PK_TRY(lab07_ring_fits(v));
     lab07_lay_block(v);
     plan->shared_bytes = v->lie.bytes;
     PK_TRY(lab07_ring_grid(run, plan));

@@ -2,14 +2,14 @@
  * 2048 columns eight. A thread has the same columns of every row, 8 or some times 8, and of x the same components, in
  * registers: the first team has it from other blocks, others from the first. Of each chunk a team has some rows. A
  * row's sum is spread over its team: lanes add up by shuffles, warps through shared memory, many rows together; and one
- * more warp makes outputs of these sums while the others go on. Of rows of blocks a unit is 32 columns, four times 8:
- * lab07_blocks.cuh.
+ * more warp makes outputs of these sums while the others go on. So far rows of bf16 that are short enough; others, and
+ * blocks: lab07_tiles.cuh.
  *
  * wait_for_four, write_output and finish_row are the including file's. */
 #ifndef LAB07_ROWS_CUH
 #define LAB07_ROWS_CUH
 
-#include "lab07_blocks.cuh"
+#include "lab07_ring.cuh"
 
 typedef struct lab07_task { /* a matrix at work */
     int which;              /* LAB07_QKV... */
@@ -43,30 +43,13 @@ static __device__ inline void lab07_put(const lab07_ring_view *v, const lab07_bl
 /* A thread's components of x: U times 8, those behind the end of a row 0. */
 template <int U> struct lab07_slice {
     float of[U][8];
-    float pair[(U + 1) / 2]; /* of rows of blocks: sums of two times 8, which go with one sub-block */
     lab07_team team;
 };
 
 /* Which 8 columns slot i of the thread's slice is, from 0; past the row's end, where it has none. */
-template <int F> static __device__ inline int lab07_slot(const lab07_team *team, int i)
+static __device__ inline int lab07_slot(const lab07_team *team, int i)
 {
-    if (team->number >= team->count)
-        return 1 << 30;
-    if (F == PK_QUANT_BF16)
-        return team->thread + i * team->warps * PK_LANES;
-    return lab07_unit_column((pk_quant)F, team->thread + i / 4 * team->warps * PK_LANES, i / 2 % 2) / 8 + i % 2;
-}
-
-template <int U> static __device__ inline void lab07_sum_pairs(lab07_slice<U> *x)
-{
-#pragma unroll
-    for (int i = 0; i < U / 2; i++) {
-        float sum = 0;
-#pragma unroll
-        for (int j = 0; j < 16; j++)
-            sum += x->of[2 * i + j / 8][j % 8];
-        x->pair[i] = sum;
-    }
+    return team->number >= team->count ? 1 << 30 : team->thread + i * team->warps * PK_LANES;
 }
 
 static __device__ inline void lab07_put_four(float *of, float4 four)
@@ -77,7 +60,7 @@ static __device__ inline void lab07_put_four(float *of, float4 four)
 /* Slots `first` to `first` + N - 1 of x, when they are there; behind the row's end 0. Returns the sum of their squares.
  * Everything is asked for before anything is waited for: gains, which nobody writes, and x. A slot behind the row's end
  * waits for what the first thread has. */
-template <int HAND, int N, int F>
+template <int HAND, int N>
 static __device__ inline float lab07_read_slots(const lab07_ring_view *v, const lab07_task *task, int units,
                                                 const lab07_team *team, int first, float (*of)[8])
 {
@@ -87,7 +70,7 @@ static __device__ inline float lab07_read_slots(const lab07_ring_view *v, const 
     float squares = 0;
 #pragma unroll
     for (int i = 0; i < N; i++) {
-        const int unit = lab07_slot<F>(team, first + i);
+        const int unit = lab07_slot(team, first + i);
         at[2 * i] = unit < units ? 8 * unit : 0;
         at[2 * i + 1] = at[2 * i] + 4;
         if (task->gain && N <= 2)
@@ -109,7 +92,7 @@ static __device__ inline float lab07_read_slots(const lab07_ring_view *v, const 
     }
 #pragma unroll
     for (int i = 0; i < N; i++) {
-        const bool has = lab07_slot<F>(team, first + i) < units;
+        const bool has = lab07_slot(team, first + i) < units;
         float weight[8];
         if (task->gain) {
             if (N > 2) /* where there are few registers to keep it in; and such rows are seldom normed */
@@ -127,15 +110,15 @@ static __device__ inline float lab07_read_slots(const lab07_ring_view *v, const 
 }
 
 /* No more of them at once than there are registers for. */
-template <int HAND, int U, int F>
+template <int HAND, int U>
 static __device__ inline float lab07_read_x(const lab07_ring_view *v, const lab07_task *task, int units,
                                             lab07_slice<U> *slice)
 {
-    enum { AT_ONCE = U < 4 ? U : U == 4 ? 4 : 2 };
+    enum { AT_ONCE = U < 4 ? U : 4 };
     float squares = 0;
 #pragma unroll
     for (int first = 0; first < U; first += AT_ONCE)
-        squares += lab07_read_slots<HAND, AT_ONCE, F>(v, task, units, &slice->team, first, slice->of + first);
+        squares += lab07_read_slots<HAND, AT_ONCE>(v, task, units, &slice->team, first, slice->of + first);
     return squares;
 }
 
@@ -143,21 +126,21 @@ static __device__ inline float lab07_read_x(const lab07_ring_view *v, const lab0
  * memory: asked for by all of them, it would come the later. There, first and second fours of all 8 lie apart, so that
  * lanes read what lies side by side. First all meet, so that the slices of the matrix before have been taken. By all
  * consumers. The squares' sum is the first team's alone. */
-template <int HAND, int U, int F>
+template <int HAND, int U>
 static __device__ inline float lab07_take_x(const lab07_ring_view *v, const lab07_block *b, const lab07_task *task,
                                             const lab07_matrix *m, lab07_slice<U> *slice)
 {
     const int units = m->columns / 8;
     float4 *const x = (float4 *)lab07_of_x(v, b);
     float squares = 0;
-    if (F != PK_QUANT_BF16 || U > 2 || m->teams == 1)
-        return lab07_read_x<HAND, U, F>(v, task, units, slice);
+    if (U > 1 || m->teams == 1)
+        return lab07_read_x<HAND, U>(v, task, units, slice);
     lab07_sync(v, b);
     if (slice->team.number == 0) {
-        squares = lab07_read_x<HAND, U, F>(v, task, units, slice);
+        squares = lab07_read_x<HAND, U>(v, task, units, slice);
 #pragma unroll
         for (int i = 0; i < U; i++) {
-            const int unit = lab07_slot<F>(&slice->team, i);
+            const int unit = lab07_slot(&slice->team, i);
             if (unit < units) {
                 const float *const of = slice->of[i];
                 x[unit] = make_float4(of[0], of[1], of[2], of[3]);
@@ -170,7 +153,7 @@ static __device__ inline float lab07_take_x(const lab07_ring_view *v, const lab0
     if (slice->team.number != 0)
 #pragma unroll
         for (int i = 0; i < U; i++) {
-            const int unit = lab07_slot<F>(&slice->team, i);
+            const int unit = lab07_slot(&slice->team, i);
             lab07_put_four(slice->of[i], unit < units ? x[unit] : make_float4(0, 0, 0, 0));
             lab07_put_four(slice->of[i] + 4, unit < units ? x[units + unit] : make_float4(0, 0, 0, 0));
         }
@@ -188,7 +171,7 @@ static __device__ inline void lab07_load_rows(const lab07_ring_view *v, const la
     const unsigned char *const rows = lab07_wait_chunk(v, b, at) + offset;
 #pragma unroll
     for (int i = 0; i < U; i++) {
-        const int unit = lab07_slot<PK_QUANT_BF16>(team, i);
+        const int unit = lab07_slot(team, i);
         const uint4 *const from = (const uint4 *)rows + (unit < units ? unit : 0);
 #pragma unroll
         for (int j = 0; j < N; j++)
@@ -217,71 +200,6 @@ static __device__ inline void lab07_dot_rows(const uint4 weights[U][N], const la
     }
 }
 
-/* A long row, or one in pieces, each a chunk: products as it is loaded, some at a time. */
-template <int U>
-static __device__ inline void lab07_dot_pieces(const lab07_ring_view *v, const lab07_block *b, const lab07_matrix *m,
-                                               lab07_at *at, const lab07_slice<U> *x, float *sum)
-{
-    enum { AT_ONCE = U < 4 ? U : 4 };
-    float of[AT_ONCE] = {};
-    for (int first = 0; first < m->units; first += m->piece_units) {
-        const uint4 *const piece = (const uint4 *)lab07_wait_chunk(v, b, at);
-        const int units = m->units - first < m->piece_units ? m->units - first : m->piece_units;
-#pragma unroll
-        for (int some = 0; some < U; some += AT_ONCE) {
-            uint4 weights[AT_ONCE];
-#pragma unroll
-            for (int i = 0; i < AT_ONCE; i++) {
-                const int unit = lab07_slot<PK_QUANT_BF16>(&x->team, some + i) - first;
-                weights[i] = (unsigned)unit < (unsigned)units ? piece[unit] : make_uint4(0, 0, 0, 0);
-            }
-#pragma unroll
-            for (int i = 0; i < AT_ONCE; i++)
-                of[i] = pk_dot_chunk(weights[i], x->of[some + i], of[i]);
-        }
-        lab07_give_back(v, b, at);
-    }
-    *sum = 0;
-#pragma unroll
-    for (int i = 0; i < AT_ONCE; i++)
-        *sum += of[i];
-}
-
-/* Of blocks, from shared memory right away. `first` and `units` count 16 bytes, of which so many are eight units. */
-template <int U, int N, int F>
-static __device__ inline void lab07_dot_blocks(const lab07_ring_view *v, const lab07_matrix *m, const uint4 *chunk,
-                                               const lab07_slice<U> *x, int first, int units, float *sum)
-{
-    const int whole = F == PK_QUANT_Q4_K ? PK_Q4_K_BYTES / 16 : 8 * PK_Q8_0_BYTES / 16;
-    const int all = m->columns / LAB07_UNIT, before = first / whole * 8, most = units / whole * 8;
-    const int count = first + units < m->units ? most : all - before;
-#pragma unroll
-    for (int i = 0; i < U / 4; i++) {
-        const int unit = x->team.thread + i * x->team.warps * PK_LANES - before;
-        if (unit < 0 || unit >= count)
-            continue;
-#pragma unroll
-        for (int j = 0; j < N; j++) {
-            const unsigned char *const row = (const unsigned char *)(chunk + j * units);
-            sum[j] = F == PK_QUANT_Q4_K ? lab07_unit_q4_k(v, row, unit, &x->of[4 * i], &x->pair[2 * i], sum[j])
-                                        : lab07_unit_q8_0(v, row, unit, &x->of[4 * i], sum[j]);
-        }
-    }
-}
-
-/* Sums of the team's N rows of a chunk of blocks: sum[j] is 0 before. */
-template <int U, int N, int F>
-static __device__ inline void lab07_dot_chunk(const lab07_ring_view *v, const lab07_block *b, const lab07_matrix *m,
-                                              lab07_at *at, const lab07_slice<U> *x, float *sum)
-{
-    for (int first = 0; first < m->units; first += m->piece_units) {
-        const int units = m->units - first < m->piece_units ? m->units - first : m->piece_units;
-        const uint4 *const chunk = (const uint4 *)lab07_wait_chunk(v, b, at);
-        lab07_dot_blocks<U, N, F>(v, m, chunk + (size_t)(x->team.number * N) * units, x, first, units, sum);
-        lab07_give_back(v, b, at);
-    }
-}
-
 /* By a warp that no team has: it waits for chunks too, and gives them back. So no warp is ever a turn of the ring
  * behind, or ahead, of what a stage's barriers tell apart. */
 static __device__ inline void lab07_pass_chunks(const lab07_ring_view *v, const lab07_block *b, const lab07_matrix *m,
@@ -297,7 +215,7 @@ static __device__ inline void lab07_pass_chunks(const lab07_ring_view *v, const 
 /* How rows of bf16 are taken: so many chunks at once, where they are not too much to have: what takes long of one is
  * done while the other is. */
 template <int U, int N> struct lab07_lot {
-    enum { CHUNKS = U * N <= 4 ? 2 : 1, EARLY = U <= 2 /* else there are no registers for it */ };
+    enum { CHUNKS = U * N <= 4 ? 2 : 1, EARLY = U == 1 /* else there are no registers for it */ };
     uint4 of[CHUNKS][U][N];
 };
 
@@ -313,34 +231,26 @@ static __device__ inline void lab07_load_lot(const lab07_ring_view *v, const lab
             lab07_load_rows<U, N>(v, b, at, team, offset, units, lot->of[c]);
 }
 
-/* The team's rows of a group's chunks: into sums[row of the chunks][warp of the team]. Of rows of bf16 that are not in
- * pieces (`lots`) the first lot has been loaded, and the next one is while the lanes' sums are added up. */
-template <int U, int N, int F>
+/* The team's rows of a group's chunks: into sums[row of the chunks][warp of the team]. The first lot has been loaded,
+ * where there are registers for it, and the next one is while the lanes' sums are added up. */
+template <int U, int N>
 static __device__ inline void lab07_sum_group(const lab07_ring_view *v, const lab07_block *b, const lab07_matrix *m,
-                                              lab07_at *at, const lab07_slice<U> *x, bool lots, unsigned offset,
-                                              int chunks, lab07_lot<U, N> *lot, float *sums)
+                                              lab07_at *at, const lab07_slice<U> *x, unsigned offset, int chunks,
+                                              lab07_lot<U, N> *lot, float *sums)
 {
-    enum { BF16 = F == PK_QUANT_BF16, CHUNKS = BF16 ? lab07_lot<U, N>::CHUNKS : 1, ROWS = CHUNKS * N };
-    enum { EARLY = lab07_lot<U, N>::EARLY };
+    enum { CHUNKS = lab07_lot<U, N>::CHUNKS, ROWS = CHUNKS * N, EARLY = lab07_lot<U, N>::EARLY };
     const lab07_team *const team = &x->team;
     const int units = m->units, chunk_rows = m->chunk_rows; /* in registers: the loop has its waits to look at */
 #pragma unroll 1
     for (int chunk = 0; chunk < chunks; chunk += CHUNKS) {
         float sum[ROWS] = {};
-        if (BF16 && lots) {
-            if (!EARLY)
-                lab07_load_lot<U, N>(v, b, at, team, offset, units, chunks - chunk, lot);
+        if (!EARLY)
+            lab07_load_lot<U, N>(v, b, at, team, offset, units, chunks - chunk, lot);
 #pragma unroll
-            for (int c = 0; c < CHUNKS; c++)
-                lab07_dot_rows<U, N>(lot->of[c], x, sum + c * N);
-            if (EARLY)
-                lab07_load_lot<U, N>(v, b, at, team, offset, units, chunks - chunk - CHUNKS, lot);
-        } else if (BF16) {
-            lab07_dot_pieces<U>(v, b, m, at, x, sum);
-            if (CHUNKS == 2 && chunk + 1 < chunks)
-                lab07_dot_pieces<U>(v, b, m, at, x, sum + CHUNKS - 1);
-        } else
-            lab07_dot_chunk<U, N, F>(v, b, m, at, x, sum);
+        for (int c = 0; c < CHUNKS; c++)
+            lab07_dot_rows<U, N>(lot->of[c], x, sum + c * N);
+        if (EARLY)
+            lab07_load_lot<U, N>(v, b, at, team, offset, units, chunks - chunk - CHUNKS, lot);
         const float of_warp = pk_sum_lanes_of<ROWS>(sum);
         const int of = chunk + lab07_lane() / N, row = of * chunk_rows + team->number * N + lab07_lane() % N;
         if (lab07_lane() < ROWS && of < chunks)
@@ -355,10 +265,22 @@ static __device__ inline int lab07_group_chunks(const lab07_matrix *m, int rows)
     return ((lab07_group_rows(m, rows) + m->chunk_rows - 1) * m->chunk_part >> 16) * m->runs;
 }
 
-/* The block's rows of a matrix: x read, and products. A thread has U times 8 columns of N rows at once; F: the format.
+/* Of a matrix whose x is normed: the squares' sum, for the warp that makes outputs. Each team has all of x. */
+static __device__ inline void lab07_put_squares(const lab07_ring_view *v, const lab07_block *b, const lab07_at *at,
+                                                const lab07_task *task, const lab07_team *team, float squares)
+{
+    if (!task->gain || team->number != 0)
+        return;
+    const float of_warp = pk_sum_lanes(squares);
+    if (lab07_lane() == 0)
+        lab07_of_squares(v, b)[(int)(at->group & 1) * v->consumers + lab07_warp()] = of_warp;
+    __syncwarp();
+}
+
+/* The block's rows of a matrix: x read, and products. A thread has U times 8 columns of N rows at once.
  * The first rows are loaded before x is waited for: so the ring has more room meanwhile. What comes of the sums is
  * another warp's: lab07_finish. */
-template <int HAND, int U, int N, int F, int FORM>
+template <int HAND, int U, int N>
 static __device__ inline void lab07_product_of(const lab07_ring_view *v, const lab07_block *b, lab07_at *at,
                                                const lab07_task *task)
 {
@@ -370,35 +292,26 @@ static __device__ inline void lab07_product_of(const lab07_ring_view *v, const l
     lab07_lot<U, N> lot = {};
     x.team = lab07_team_of(m);
     const bool has = x.team.number < x.team.count;
-    const bool in_pieces = N == 1 && FORM != LAB07_NARROW && (U == LAB07_MOST_OWN || m->pieces > 1);
-    const bool lots = F == PK_QUANT_BF16 && !in_pieces;
     const unsigned offset = (unsigned)(x.team.number * N) * (unsigned)m->pitch;
-    if (EARLY && has && lots)
+    if (EARLY && has)
         lab07_load_lot<U, N>(v, b, at, &x.team, offset, units, chunks, &lot);
-    const float squares = lab07_take_x<HAND, U, F>(v, b, task, m, &x);
+    const float squares = lab07_take_x<HAND, U>(v, b, task, m, &x);
     __syncwarp(); /* lanes have waited each for values of its own: all that follows is by whole warps */
     lab07_stamp(v, b, at->layer, lab07_phase_of(task->which), LAB07_HAS);
-    if (F != PK_QUANT_BF16)
-        lab07_sum_pairs<U>(&x);
     for (int first = 0; first < all; first += m->group_rows, at->group++) {
         const int half = (int)(at->group & 1);
         lab07_wait_group(&lab07_of_finished(v, b)[half], at->group, true);
         if (has)
-            lab07_sum_group<U, N, F>(v, b, m, at, &x, lots, offset, chunks, &lot, lab07_of_sums(v, b) + half * v->sums);
+            lab07_sum_group<U, N>(v, b, m, at, &x, offset, chunks, &lot, lab07_of_sums(v, b) + half * v->sums);
         else
             lab07_pass_chunks(v, b, m, at, chunks);
-        if (first == 0 && task->gain && x.team.number == 0) { /* each team has all of x */
-            const float of_warp = pk_sum_lanes(squares);
-            if (lab07_lane() == 0)
-                lab07_of_squares(v, b)[(int)(at->phase & 1) * v->consumers + lab07_warp()] = of_warp;
-            __syncwarp();
-        }
+        if (first == 0)
+            lab07_put_squares(v, b, at, task, &x.team, squares);
         pk_async_barrier_arrive(&lab07_of_summed(v, b)[half]);
         chunks = lab07_group_chunks(m, all - first - m->group_rows); /* of the next one, if any */
-        if (EARLY && has && lots && first + m->group_rows < all)
+        if (EARLY && has && first + m->group_rows < all)
             lab07_load_lot<U, N>(v, b, at, &x.team, offset, units, chunks, &lot);
     }
-    at->phase++;
 }
 
 static __device__ inline float lab07_sum_warps(const float *of_warp, int warps)
@@ -435,7 +348,7 @@ static __device__ inline void lab07_finish(const lab07_ring_view *v, const lab07
                 second = lab07_sum_warps(sums + to_second * stride, m->team_warps);
         }
         if (task->gain && first == 0) {
-            const float *const squares = lab07_of_squares(v, b) + (int)(at->phase & 1) * v->consumers;
+            const float *const squares = lab07_of_squares(v, b) + half * v->consumers;
             factor = rsqrtf(lab07_sum_warps(squares, m->team_warps) / (float)m->columns + v->eps);
         }
         pk_async_barrier_arrive(&lab07_of_finished(v, b)[half]);
@@ -452,35 +365,6 @@ static __device__ inline void lab07_finish(const lab07_ring_view *v, const lab07
         v->logits[(size_t)(b->stands->step % v->logit_rows) * v->vocab + part.first + first + row] = value;
     }
     __syncwarp();
-    at->phase++;
-}
-
-/* FORM: LAB07_NARROW... */
-template <int HAND, int FORM>
-static __device__ inline void lab07_product(const lab07_ring_view *v, const lab07_block *b, lab07_at *at,
-                                            const lab07_task *task)
-{
-    enum { QUANT = FORM == LAB07_BLOCKS, WIDE = FORM != LAB07_NARROW };
-    enum { Q4_K = QUANT ? PK_QUANT_Q4_K : PK_QUANT_BF16, Q8_0 = QUANT ? PK_QUANT_Q8_0 : PK_QUANT_BF16 };
-    const lab07_matrix *const m = &v->matrix[task->which];
-    if (lab07_of_part(v, b)[task->which].rows == 0)
-        return;
-    if (QUANT && m->format == PK_QUANT_Q4_K && m->own == 4)
-        lab07_product_of<HAND, 4, 2, Q4_K, FORM>(v, b, at, task);
-    else if (QUANT && m->format == PK_QUANT_Q4_K)
-        lab07_product_of<HAND, 8, 1, Q4_K, FORM>(v, b, at, task);
-    else if (QUANT && m->format == PK_QUANT_Q8_0 && m->own == 4)
-        lab07_product_of<HAND, 4, 2, Q8_0, FORM>(v, b, at, task);
-    else if (QUANT && m->format == PK_QUANT_Q8_0)
-        lab07_product_of<HAND, 8, 1, Q8_0, FORM>(v, b, at, task);
-    else if (m->own == 1)
-        lab07_product_of<HAND, 1, 4, PK_QUANT_BF16, FORM>(v, b, at, task);
-    else if (WIDE && m->own == 2)
-        lab07_product_of<HAND, 2, 2, PK_QUANT_BF16, FORM>(v, b, at, task);
-    else if (WIDE && m->own == LAB07_MOST_OWN)
-        lab07_product_of<HAND, LAB07_MOST_OWN, 1, PK_QUANT_BF16, FORM>(v, b, at, task);
-    else
-        lab07_product_of<HAND, 4, 1, PK_QUANT_BF16, FORM>(v, b, at, task);
 }
 
 #endif

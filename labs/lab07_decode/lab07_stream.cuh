@@ -20,15 +20,23 @@ static __device__ inline void lab07_ask_small(const lab07_ring_view *v, const pk
     pk_bulk_prefetch(next->ffn_norm, hidden);
 }
 
+static __device__ inline lab07_asking lab07_begin_asking(void)
+{
+    lab07_asking at = {};
+    at.before = lab07_copier();
+    at.parity = lab07_copier() == 0; /* none is before its first one: as if a phase had ended */
+    return at;
+}
+
 static __device__ inline void lab07_produce(const lab07_ring_view *v, const lab07_block *b, lab07_asking *at)
 {
     for (int i = 0; i < v->layers && !at->over; i++) {
-        lab07_of_now(v, b)[1] = (unsigned)i;
+        lab07_now_copied(v, b)[0] = (unsigned)i;
         stream_layer(v, b, at, &lab07_of_layer(v, b)[i]);
-        if (i + 1 < v->layers)
+        if (i + 1 < v->layers && lab07_copier() == 0)
             lab07_ask_small(v, &lab07_of_layer(v, b)[i + 1], i);
     }
-    lab07_of_now(v, b)[1] = (unsigned)v->layers;
+    lab07_now_copied(v, b)[0] = (unsigned)v->layers;
     lab07_ask_rows(v, b, at, LAB07_LOGITS, v->logits_weight);
 }
 
@@ -118,15 +126,23 @@ template <int HAND> static inline unsigned lab07_step_barriers(int layers)
     return (HAND == LAB07_BARRIER ? (unsigned)(layers * LAB07_PHASES) : 0u) + 1u;
 }
 
-/* A step. `at`: where the one before has left it. */
+/* The next matrix: of the layer, of the next one, or the logits'. */
+static __device__ inline int lab07_next_matrix(const lab07_ring_view *v, int which, lab07_at *at)
+{
+    if (which != LAB07_DOWN)
+        return which + 1;
+    at->layer++;
+    return at->layer < v->layers ? LAB07_QKV : LAB07_LOGITS;
+}
+
+/* A step. `at`: where the one before has left it. One call of each, as they are large. */
 template <int HAND, int G, int FORM>
 static __device__ inline void lab07_consume(const lab07_ring_view *v, const lab07_block *b, lab07_at *at)
 {
     lab07_stamp_ns(v, b, false);
     lab07_begin_step(v, b);
-    for (int phase = 0; phase <= v->layers * LAB07_LOGITS; phase++) { /* one call of each, as they are large */
-        const int which = phase < v->layers * LAB07_LOGITS ? phase % LAB07_LOGITS : LAB07_LOGITS;
-        at->layer = phase / LAB07_LOGITS;
+    at->layer = 0;
+    for (int which = LAB07_QKV; which != LAB07_MATRICES; which = lab07_next_matrix(v, which, at)) {
         const lab07_task task = lab07_task_of(v, b, at->layer, which);
         lab07_phase_begins(v, b, at->layer, lab07_phase_of(which));
         lab07_product<HAND, FORM>(v, b, at, &task);
@@ -148,9 +164,8 @@ static __device__ inline candidate lab07_finish_step(const lab07_ring_view *v, c
 {
     candidate best = {0, -1};
     lab07_begin_residual(v, b);
-    for (int phase = 0; phase <= v->layers * LAB07_LOGITS; phase++) {
-        const int which = phase < v->layers * LAB07_LOGITS ? phase % LAB07_LOGITS : LAB07_LOGITS;
-        at->layer = phase / LAB07_LOGITS;
+    at->layer = 0;
+    for (int which = LAB07_QKV; which != LAB07_MATRICES; which = lab07_next_matrix(v, which, at)) {
         const lab07_task task = lab07_task_of(v, b, at->layer, which);
         lab07_finish<HAND>(v, b, at, &task, &best);
         if (which == LAB07_LOGITS)
@@ -366,10 +381,10 @@ static __global__ void __launch_bounds__(LAB07_MOST_THREADS, 1) stream_step(cons
 {
     PK_DYNAMIC_SHARED(unsigned char, shared);
     const lab07_block b = lab07_begin(&v, shared);
-    lab07_at at = {0, 0, 0, {0, 0}, v.arrived};
-    if (lab07_warp() < 0) {
-        lab07_asking asking = {};
-        if (lab07_lane() == 0)
+    lab07_at at = {0, 0, {0, 0}, v.arrived};
+    if (lab07_copier() < LAB07_COPIERS) {
+        lab07_asking asking = lab07_begin_asking();
+        if (lab07_copier() < v.copiers && lab07_lane() == 0)
             lab07_produce(&v, &b, &asking);
     } else if (lab07_warp() < v.consumers) {
         lab07_consume<HAND, G, FORM>(&v, &b, &at);

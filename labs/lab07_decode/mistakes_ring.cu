@@ -2,6 +2,7 @@
  * must catch it. The kernel is the lab's own, lab07_stream.cuh; what the ladder fills in is here, and asks v->planted.
  */
 #define LAB07_TAKES_NEWEST(v) ((v)->planted != NEWEST_LOST)
+#define LAB07_HALVES_SWAPPED(v) ((v)->planted == HALVES)
 #define LAB07_SEES_LAST(v) ((v)->planted != MANY_SOME || blockIdx.x != 1)
 #define LAB07_STOPS_ALONE(v)                                                                                           \
     ((v)->planted == MANY_STOP_ALONE && blockIdx.x == 1 && pk_load_relaxed_system((v)->stop) != 0)
@@ -173,48 +174,33 @@ static __device__ inline void write_output(const lab07_ring_view *v, const lab07
 
 /* ---- weights in blocks ---- */
 
-static __device__ inline float dot_q8_0(const lab07_ring_view *v, const unsigned q[8], float d, const float (*x)[8],
-                                        float sum)
+static __device__ inline void pairs_of_bytes(const lab07_ring_view *v, unsigned word, unsigned pair[2])
+{
+    for (int i = 0; i < 2; i++) {
+        const unsigned bits = word >> 8 * i, sign = bits & 0x00800080u;
+        pair[i] = lab07_add_pairs(lab07_these_or(bits, 0x007f007fu, 0x43004300u),
+                                  v->planted == UNSIGNED ? 0xc300c300u & ~((sign >> 7) * 0xffffu) : sign | 0xc300c300u);
+    }
+}
+
+static __device__ inline void scales_of_block(const lab07_ring_view *v, const unsigned packed[3], bool mins,
+                                              unsigned scales[2])
+{
+    const bool other = v->planted == SCALE_MIN ? !mins : mins;
+    const unsigned own = other ? packed[1] : packed[0], third = packed[2] >> (other ? 4 : 0);
+    scales[0] = own & 0x3f3f3f3fu;
+    scales[1] = (third & 0x0f0f0f0fu) | (own >> 2 & (v->planted == HIGH_BITS ? 0 : 0x30303030u));
+    for (int i = 0; i < 2 && v->planted == SCALE_NEXT && !mins; i++)
+        scales[i] = (scales[i] >> 8 & 0x00ff00ffu) | (scales[i] & 0x00ff00ffu) << 8;
+}
+
+static __device__ inline float sum_of_block(const lab07_ring_view *v, const unsigned scales[2], bool mins, float d,
+                                            const float value[PK_Q4_K_PARTS], float sum)
 {
     float of_block = 0;
-    for (int i = 0; i < LAB07_UNIT; i++) {
-        const float w =
-            v->planted == UNSIGNED ? lab07_small(q[i / 4] >> 8 * (i % 4) & 0xffu) : lab07_signed_byte(q[i / 4], i % 4);
-        of_block = fmaf(w, x[i / 8][i % 8], of_block);
-    }
-    return fmaf(d, of_block, sum);
-}
-
-static __device__ inline lab07_pair scales_of_pair(const lab07_ring_view *v, const unsigned packed[3], int pair)
-{
-    const int shift = pair % 2 * 16;
-    const unsigned first = packed[0] >> shift, second = packed[1] >> shift, third = packed[2] >> shift;
-    const unsigned high = v->planted == HIGH_BITS ? 0 : 0x3030u;
-    lab07_pair s = {(third & 0x0f0fu) | (first >> 2 & high), (third >> 4 & 0x0f0fu) | (second >> 2 & high)};
-    if (pair < 2) {
-        s.scales = first & 0x3f3fu;
-        s.mins = second & 0x3f3fu;
-    }
-    const lab07_pair swapped = {s.mins, s.scales};
-    if (v->planted == SCALE_NEXT)
-        s.scales = s.scales >> 8 | (s.scales & 0xffu) << 8;
-    return v->planted == SCALE_MIN ? swapped : s;
-}
-
-static __device__ inline float dot_q4_k(const lab07_ring_view *v, const unsigned q[4], lab07_pair s, float d,
-                                        float dmin, const float (*x)[8], const float of_x[2], float sum)
-{
-    float low = 0, high = 0;
-    const int up = v->planted == HALVES ? 4 : 0;
-    for (int i = 0; i < LAB07_UNIT / 2; i++) {
-        low = fmaf(lab07_one_and(lab07_halves(q[i / 4] >> up), i % 4), x[i / 8][i % 8], low);
-        high = fmaf(lab07_one_and(lab07_halves(q[i / 4] >> (4 - up)), i % 4), x[2 + i / 8][i % 8], high);
-    }
-    const float below = v->planted == MIN_ADDED ? dmin : -dmin;
-    sum = fmaf(16 * d * lab07_small(s.scales & 0xffu), low - of_x[0], sum);
-    sum = fmaf(below * lab07_small(s.mins & 0xffu), of_x[0], sum);
-    sum = fmaf(16 * d * lab07_small(s.scales >> 8), high - of_x[1], sum);
-    return fmaf(below * lab07_small(s.mins >> 8), of_x[1], sum);
+    for (int i = 0; i < PK_Q4_K_PARTS; i++)
+        of_block = fmaf(lab07_byte(scales[i / 4], i % 4), value[i], of_block);
+    return fmaf(!mins ? 16 * d : v->planted == MIN_ADDED ? d : -d, of_block, sum);
 }
 
 static __device__ inline void hand_candidate(const lab07_ring_view *v, const lab07_block *b, int k,

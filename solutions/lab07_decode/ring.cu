@@ -209,62 +209,44 @@ static pk_status spread_prepare(pk_run *run)
 
 /* ---- rung 7: weights in blocks ---- */
 
-/* A block of 32 weights d q, q signed bytes, times x. */
-static __device__ inline float dot_q8_0(const lab07_ring_view *v, const unsigned q[8], float d, const float (*x)[8],
-                                        float sum)
+/* Bits 0x4300 and then n, up to 127, are 128 + n in bf16; 0xc300 is -128, and 0xc380 -256. */
+static __device__ inline void pairs_of_bytes(const lab07_ring_view *v, unsigned word, unsigned pair[2])
+{
+    pair[0] = pair[1] = 0;
+    /* STEP lab07.15 for ring-quant, ring-many-quant: 128 and the low 7 bits; of it take 128, or, where the byte is negative, 256 (about 5 lines) */
+#pragma unroll
+    for (int i = 0; i < 2; i++) {
+        const unsigned bits = word >> 8 * i;
+        pair[i] = lab07_add_pairs(lab07_these_or(bits, 0x007f007fu, 0x43004300u),
+                                  lab07_these_or(bits, 0x00800080u, 0xc300c300u));
+    }
+    /* END lab07.15 */
+    (void)v, (void)word;
+}
+
+static __device__ inline void scales_of_block(const lab07_ring_view *v, const unsigned packed[3], bool mins,
+                                              unsigned scales[2])
+{
+    const unsigned own = mins ? packed[1] : packed[0], third = packed[2] >> (mins ? 4 : 0);
+    scales[0] = scales[1] = 0;
+    /* STEP lab07.16 for ring-quant, ring-many-quant: 0 to 3 have theirs in low 6 bits; 4 to 7 in halves, and high 2 bits (about 2 lines) */
+    scales[0] = own & 0x3f3f3f3fu;
+    scales[1] = (third & 0x0f0f0f0fu) | (own >> 2 & 0x30303030u);
+    /* END lab07.16 */
+    (void)v, (void)own, (void)third;
+}
+
+static __device__ inline float sum_of_block(const lab07_ring_view *v, const unsigned scales[2], bool mins, float d,
+                                            const float value[PK_Q4_K_PARTS], float sum)
 {
     float of_block = 0;
-    /* STEP lab07.15 for ring-quant, ring-many-quant: the block's q times x: weight i is byte i % 4 of word i / 4 (about 3 lines) */
+    /* STEP lab07.17 for ring-quant, ring-many-quant: each scale times its value; of scales 16 d times that, of minimums -dmin times (about 4 lines) */
 #pragma unroll
-    for (int i = 0; i < LAB07_UNIT; i++)
-        of_block = fmaf(lab07_signed_byte(q[i / 4], i % 4), x[i / 8][i % 8], of_block);
-    /* END lab07.15 */
-    (void)v, (void)q, (void)x;
-    return fmaf(d, of_block, sum);
-}
-
-/* Scales and minimums of sub-blocks 2 pair and 2 pair + 1: both at once, each in a byte. */
-static __device__ inline lab07_pair scales_of_pair(const lab07_ring_view *v, const unsigned packed[3], int pair)
-{
-    const int shift = pair % 2 * 16; /* to the bytes of these two, or of the two that are 4 before them */
-    const unsigned first = packed[0] >> shift, second = packed[1] >> shift, third = packed[2] >> shift;
-    lab07_pair s = {0, 0};
-    /* STEP lab07.16 for ring-quant, ring-many-quant: pairs 0 and 1 have theirs in low 6 bits; 2 and 3 in halves, and high 2 bits (about 7 lines) */
-    if (pair < 2) {
-        s.scales = first & 0x3f3fu;
-        s.mins = second & 0x3f3fu;
-    } else {
-        s.scales = (third & 0x0f0fu) | (first >> 2 & 0x3030u);
-        s.mins = (third >> 4 & 0x0f0fu) | (second >> 2 & 0x3030u);
-    }
-    /* END lab07.16 */
-    (void)v, (void)first, (void)second, (void)third;
-    return s;
-}
-
-/* 16 weights d s q - dmin m of one sub-block and 16 of the next, times x. Sums are made of 1 + q / 16, which is one
- * instruction a weight, and of_x, the sum of x, is taken off again. */
-static __device__ inline float dot_q4_k(const lab07_ring_view *v, const unsigned q[4], lab07_pair s, float d,
-                                        float dmin, const float (*x)[8], const float of_x[2], float sum)
-{
-    float low = 0, high = 0; /* of (1 + q / 16) x */
-#pragma unroll
-    for (int word = 0; word < 4; word++) {
-        const unsigned lows = lab07_halves(q[word]), highs = lab07_halves(q[word] >> 4);
-#pragma unroll
-        for (int byte = 0; byte < 4; byte++) {
-            const int i = 4 * word + byte;
-            low = fmaf(lab07_one_and(lows, byte), x[i / 8][i % 8], low);
-            high = fmaf(lab07_one_and(highs, byte), x[2 + i / 8][i % 8], high);
-        }
-    }
-    /* STEP lab07.17 for ring-quant, ring-many-quant: 16 d s (low - of_x) - dmin m of_x of the first sub-block, and of the second (about 4 lines) */
-    sum = fmaf(16 * d * lab07_small(s.scales & 0xffu), low - of_x[0], sum);
-    sum = fmaf(-dmin * lab07_small(s.mins & 0xffu), of_x[0], sum);
-    sum = fmaf(16 * d * lab07_small(s.scales >> 8), high - of_x[1], sum);
-    sum = fmaf(-dmin * lab07_small(s.mins >> 8), of_x[1], sum);
+    for (int i = 0; i < PK_Q4_K_PARTS; i++)
+        of_block = fmaf(lab07_byte(scales[i / 4], i % 4), value[i], of_block);
+    sum = fmaf(mins ? -d : 16 * d, of_block, sum);
     /* END lab07.17 */
-    (void)v, (void)s, (void)d, (void)dmin, (void)of_x, (void)low, (void)high;
+    (void)v, (void)scales, (void)mins, (void)d, (void)value, (void)of_block;
     return sum;
 }
 
