@@ -16,8 +16,8 @@
 
 /* Steps. Four signed bytes: bytes 0 and 2, and 1 and 3. */
 static __device__ inline void pairs_of_bytes(const lab07_ring_view *v, unsigned word, unsigned pair[2]);
-/* Of the 12 bytes of a Q4_K block, the scales of its sub-blocks, or their minimums: 0 to 3 are the bytes of the first
- * word, 4 to 7 of the second. */
+/* Of the 12 bytes of a Q4_K block, the scales of its sub-blocks, or their minimums, a byte each: scales[0] gets those
+ * of sub-blocks 0 to 3, scales[1] of 4 to 7. */
 static __device__ inline void scales_of_block(const lab07_ring_view *v, const unsigned packed[3], bool mins,
                                               unsigned scales[2]);
 /* `sum` and what a Q4_K block adds. value[i]: of sub-block i, the sum of q x / 16, or of x for its minimum. d: the

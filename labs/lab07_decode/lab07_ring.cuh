@@ -66,8 +66,8 @@ typedef struct lab07_places {
     X(float, residual, v->most_rows, "the block's own rows of the residual stream")                                    \
     X(float, merge, v->merge_parts *(v->head_dim + 2), "[part][head_dim + 2]: of warps, or of blocks")                 \
     X(int, merged, 2, "the query heads whose parts the block puts together: the first, and the one behind the last")   \
-    X(unsigned, now, 1 + 2 * LAB07_COPIERS,                                                                            \
-      "layer and phase at work; of each that copies its layer, and matrix or keys")
+    X(unsigned, now, v->consumers *PK_LANES + 2 * LAB07_COPIERS,                                                       \
+      "[thread]: layer and phase at work; of each that copies its layer, and matrix or keys")
 
 typedef struct lab07_lie { /* where it lies: bytes from the beginning; and all of them */
 #define LIE(type, name, count, text) unsigned name;
@@ -354,10 +354,10 @@ static __device__ inline void lab07_waits_for_output(const lab07_ring_view *v, c
 /* Where a lane that copies is: layer, and matrix or keys. */
 static __device__ inline unsigned *lab07_now_copied(const lab07_ring_view *v, const lab07_block *b)
 {
-    return lab07_of_now(v, b) + 1 + 2 * lab07_copier();
+    return lab07_of_now(v, b) + v->consumers * PK_LANES + 2 * lab07_copier();
 }
 
-/* A phase of a barrier of the ring. The consumers are at now[0], as far as one of them has said: relaxed. */
+/* A phase of a barrier of the ring. Each thread looks at what it has noted itself. */
 static __device__ inline void lab07_wait_for(const lab07_ring_view *v, const lab07_block *b, int what,
                                              pk_async_barrier *barrier, unsigned parity)
 {
@@ -366,7 +366,7 @@ static __device__ inline void lab07_wait_for(const lab07_ring_view *v, const lab
         if (lab07_lasts(&polls)) {
             const bool computes = what == LAB07_WAITS_FOR_CHUNK;
             const unsigned at = computes
-                                    ? pk_load_relaxed_device(&lab07_of_now(v, b)[0])
+                                    ? lab07_of_now(v, b)[lab07_thread()]
                                     : lab07_now_copied(v, b)[0] * (unsigned)LAB07_PLACES + lab07_now_copied(v, b)[1];
             lab07_tell(v->arrivals, computes ? LAB07_TELLS_CHUNK : LAB07_TELLS_COPIES,
                        lab07_word(what, (unsigned)b->stands->step, at));

@@ -4,17 +4,21 @@
  *
  * A warp has 256 columns of a row, or of a piece of it where it is longer than that of all warps: eight steps of 32.
  * Lane l has g = l / 4 and t = l % 4: of a step it has columns 8 t to 8 t + 7 of row g. x is the sum of three parts of
- * bf16, exact but for what is below 2^-24 of it.
+ * bf16, exactly.
  *
- *   bf16   A step is one product. The lane's 16 bytes are four words, of which the first and third are a row of 16
- *          factors (mma.cuh), the second and fourth another one. So 16 rows of them are eight rows' even and odd words.
- *          x: parts of its even words are columns 0, 2 and 4 of the other factor, of its odd words columns 1, 3 and 5.
- * A row's sum is that of even words' results in even columns, and of odd words' in odd ones: of a lane's four results
- * the first and the last. Q8_0   The same; a step is a block. Its 8 bytes become two words of pairs each, and its
- * result is scaled. Q4_K   Two steps are the low and the high halves of 32 bytes: one the even, the other the odd
- * columns. The lane's 8 bytes are two products. Of its four results the first is the low halves', the last the high
- * ones', and each has its scale. x is taken off once, by the sums' beginning: lanes of t = 0 begin with -x. Those of t
- * = 3 have columns of no part, and begin with x: of it they make what the minimums take off.
+ *   bf16   A step is one product. The lane's 16 bytes are four words, of which the first and third are a row of
+ *          16 factors (mma.cuh), the second and fourth another one: so 16 rows of them are eight rows' even and odd
+ *          words. Of x, parts of its even words are columns 0, 2 and 4 of the other factor, of its odd words columns
+ *          1, 3 and 5. A row's sum is that of even words' results in even columns, and of odd words' in odd ones: of
+ *          a lane's four results the first and the last.
+ *
+ *   Q8_0   The same; a step is a block. Each of the lane's two words becomes two pairs: the first word's are the even
+ *          columns', the second's the odd ones'. The result is scaled.
+ *
+ *   Q4_K   Two steps are the low and the high halves of 32 bytes: one the even, the other the odd columns. The lane's
+ *          8 bytes are two products. Of its four results the first is the low halves', the last the high ones', and
+ *          each has its scale. x is taken off once, by the sums' beginning: lanes of t = 0 begin with -x. Those of
+ *          t = 3 have columns of no part, and begin with x: of it they make what the minimums take off.
  *
  * Even g have their rows in other chunks than odd ones, and of two chunks one lies half a line of banks further on: so
  * eight lanes, which load 64 bytes of two rows each, meet on no bank. Pieces are copied as such: of some rows the first
