@@ -16,14 +16,14 @@
  *     root of the terms' sum of squares, where they have one sign sqrt(n/3) 2^-24 times the sum (sequential order, the
  *     worst; e_k uniform makes both smaller by sqrt(3)). The first comes from errors of sqrt(n) units in every term,
  *     the second from as many in the sum: both are made, the first where the terms' input is written.
- * Where weights come in blocks, 64 units more for a sum and its terms. The sum is then one of d s (sum of q x) and
+ * Where weights come in blocks, 32 units more for a sum and its terms. The sum is then one of d s (sum of q x) and
  * dmin m (sum of x). A kernel may take q larger than it is by up to 16 and subtract 16 (sum of x), as that saves an
- * operation a weight: terms are then some 8 times as large as the weight times x. It sums 32 of them so, at most: by
- * multiply-adds sqrt(32) roundings of 8 times the size, 45 units, and the scale's product and the difference's rounding
- * are behind that. Tensor cores add 8 products or more at once, and cut off what is below the sum's last bit (Fasi et
- * al., "Numerical behavior of NVIDIA tensor cores", PeerJ Computer Science 7:e330, 2021): 4 roundings of 2 units.
- * What is rounded to bf16 is in addition moved to a grid of bf16's step: keys and values in the cache, and the inputs
- * of projections at positions of a batched prefill. */
+ * operation a weight: terms are then some 8 times as large as the weight times x. A sub-block's 32 are summed so by
+ * four lanes, 8 each, and put together: sqrt(8 + 3) roundings of 8 times the size; the scale's product and the
+ * difference's rounding are among the 32. Tensor cores add 8 products or more at once, and cut off what is below the
+ * sum's last bit (Fasi et al., "Numerical behavior of NVIDIA tensor cores", PeerJ Computer Science 7:e330, 2021): at
+ * most 4 roundings of 2 units, sqrt(4) times 2 times 8. What is rounded to bf16 is in addition moved to a grid of
+ * bf16's step: keys and values in the cache, and the inputs of projections at positions of a batched prefill. */
 #include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -39,7 +39,7 @@
 #include "reference_pass.h"
 #include "reference_team.h"
 
-enum { ROWS = PK_BLOCK_ROWS, LANES = PK_BLOCK_LANES, BLOCK_UNITS = 64 };
+enum { ROWS = PK_BLOCK_ROWS, LANES = PK_BLOCK_LANES, BLOCK_UNITS = 32 };
 static const size_t block_size = (size_t)ROWS * LANES;
 
 /* Places of errors: each its own key. */
