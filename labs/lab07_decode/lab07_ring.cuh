@@ -19,7 +19,6 @@ enum {
     LAB07_COPIERS = 3, /* warps that copy, in turn: what one does from a landing to the next copy would take too long */
     LAB07_MOST_CONSUMERS = 8,
     LAB07_MOST_THREADS = (LAB07_COPIERS + LAB07_MOST_CONSUMERS + 1) * PK_LANES, /* one warp makes outputs */
-    LAB07_SLICE_BYTES = 3 * 16 * PK_LANES + 32,                                 /* of x, by a warp: lab07_tiles.cuh */
     LAB07_ZEROS = 2 * PK_LANES,                                                 /* of 8 bytes: a slice's part */
     LAB07_TILE_ROWS = 8,
     LAB07_WARP_COLUMNS = 256, /* of a row, or piece, that a warp has by tiles */

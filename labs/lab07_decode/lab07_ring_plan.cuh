@@ -157,27 +157,27 @@ static inline void lab07_cut_narrow(lab07_matrix *m, int consumers, int chunk)
 }
 
 /* The chunks of a matrix, of at most so many bytes: some rows, or pieces of some, or of one. */
-static inline lab07_matrix lab07_cut(const lab07 *lab, pk_quant weights, bool tiles, int rows, int columns, int runs)
+static inline lab07_matrix lab07_cut(const lab07 *lab, bool tiles, int rows, int columns, int runs)
 {
     lab07_matrix m = {};
     m.rows = rows;
     m.columns = columns;
     m.runs = runs;
-    m.format = pk_quant_of(weights, (size_t)columns);
+    m.format = pk_quant_of(lab->decoder.shape.weights, (size_t)columns);
     m.pitch = (int)pk_quant_pitch(m.format, (size_t)columns);
     m.units = m.pitch / (int)sizeof(uint4);
     (tiles ? lab07_cut_tiles : lab07_cut_narrow)(&m, lab->consumers, lab->chunk_bytes);
     return m;
 }
 
-static inline void lab07_cut_all(const lab07 *lab, pk_quant weights, bool tiles, lab07_matrix matrix[LAB07_MATRICES])
+static inline void lab07_cut_all(const lab07 *lab, bool tiles, lab07_matrix matrix[LAB07_MATRICES])
 {
     const pk_model_config *const c = &lab->decoder.config;
-    matrix[LAB07_QKV] = lab07_cut(lab, weights, tiles, (c->heads + 2 * c->kv_heads) * c->head_dim, c->hidden, 1);
-    matrix[LAB07_O] = lab07_cut(lab, weights, tiles, c->hidden, c->heads * c->head_dim, 1);
-    matrix[LAB07_GATE_UP] = lab07_cut(lab, weights, tiles, c->ffn, c->hidden, 2);
-    matrix[LAB07_DOWN] = lab07_cut(lab, weights, tiles, c->hidden, c->ffn, 1);
-    matrix[LAB07_LOGITS] = lab07_cut(lab, weights, tiles, c->vocab, c->hidden, 1);
+    matrix[LAB07_QKV] = lab07_cut(lab, tiles, (c->heads + 2 * c->kv_heads) * c->head_dim, c->hidden, 1);
+    matrix[LAB07_O] = lab07_cut(lab, tiles, c->hidden, c->heads * c->head_dim, 1);
+    matrix[LAB07_GATE_UP] = lab07_cut(lab, tiles, c->ffn, c->hidden, 2);
+    matrix[LAB07_DOWN] = lab07_cut(lab, tiles, c->hidden, c->ffn, 1);
+    matrix[LAB07_LOGITS] = lab07_cut(lab, tiles, c->vocab, c->hidden, 1);
 }
 
 static inline bool lab07_has_many_heads(const lab07 *lab)
@@ -189,11 +189,13 @@ static inline bool lab07_has_many_heads(const lab07 *lab)
 static inline bool lab07_is_narrow(const lab07 *lab)
 {
     lab07_matrix matrix[LAB07_MATRICES];
-    bool narrow = lab->decoder.shape.weights == PK_QUANT_BF16 && !lab07_has_many_heads(lab);
-    lab07_cut_all(lab, PK_QUANT_BF16, false, matrix);
+    if (lab->decoder.shape.weights != PK_QUANT_BF16 || lab07_has_many_heads(lab))
+        return false;
+    lab07_cut_all(lab, false, matrix);
     for (int i = 0; i < LAB07_MATRICES; i++)
-        narrow = narrow && matrix[i].own > 0;
-    return narrow;
+        if (matrix[i].own == 0)
+            return false;
+    return true;
 }
 
 static inline lab07_ring_kernel lab07_instance(const pk_run *run, lab07_ring_kernel narrow, lab07_ring_kernel tiles,
@@ -208,7 +210,7 @@ static inline lab07_ring_kernel lab07_instance_of_blocks(const pk_run *run, lab0
 {
     const lab07 *const lab = lab07_of(run);
     lab07_matrix matrix[LAB07_MATRICES];
-    lab07_cut_all(lab, lab->decoder.shape.weights, true, matrix);
+    lab07_cut_all(lab, true, matrix);
     for (int i = 0; i < LAB07_MATRICES; i++)
         if (matrix[i].format != PK_QUANT_Q4_K)
             q4_k = mixed;
@@ -235,7 +237,7 @@ static inline void lab07_shape_view(const lab07 *lab, bool tiles, lab07_ring_vie
     v->logit_rows = d->shape.logit_rows;
     v->part_floats = (c->head_dim + 2 + 3) / 4 * 4;
     v->arrivals = lab->arrivals;
-    lab07_cut_all(lab, lab->decoder.shape.weights, tiles, v->matrix);
+    lab07_cut_all(lab, tiles, v->matrix);
     for (int i = 0; i < LAB07_MATRICES; i++) {
         const lab07_matrix *const m = &v->matrix[i];
         const unsigned bytes = (unsigned)(m->chunk_rows * m->piece_units) * (unsigned)sizeof(uint4);
@@ -360,7 +362,7 @@ static inline void lab07_print_plan(const pk_run *run, const lab07_ring_plan *pl
     const lab07_spread spread = lab07_spread_of(v->kv_heads, position + 1, plan->blocks, v->share_keys);
     pk_run_plan(run, "%s: %d blocks of %d + %d warps, rings of %d x %u bytes, %d under way%s",
                 pk_run_variant(run)->name, plan->blocks, LAB07_COPIERS + 1, v->consumers, v->stages, v->stage_bytes,
-                v->limit, lab07_is_narrow(lab07_of(run)) ? "" : ", rows by tiles");
+                v->limit, v->zeros ? ", rows by tiles" : "");
     if (lab07_of(run)->decoder.shape.weights != PK_QUANT_BF16)
         pk_run_plan(run, "Weights: qkv, gate and up, logits %s, o %s, down %s",
                     pk_quant_name(v->matrix[LAB07_QKV].format), pk_quant_name(v->matrix[LAB07_O].format),
@@ -778,9 +780,10 @@ static inline pk_status lab07_quant_prepare(pk_run *run, lab07_ring_kernel kerne
         const int rows = plan->part[(size_t)i * LAB07_MATRICES + LAB07_QKV].rows;
         v->most_bias = v->most_bias < rows ? (rows + 1) / 2 * 2 : v->most_bias;
     }
-    v->zeros = tiles ? LAB07_ZEROS : 0;
-    if (tiles)
-        v->x_bytes = (unsigned)(lab07_kept_pieces(plan) * v->consumers * LAB07_SLICE_BYTES);
+    if (tiles) {
+        v->zeros = LAB07_ZEROS;
+        v->x_bytes = (unsigned)(lab07_kept_pieces(plan) * v->consumers) * (unsigned)sizeof(lab07_x_slice);
+    }
     lab07_size_ring(lab, tiles, v, pk_run_device(run)->shared_bytes_per_block);
     PK_TRY(lab07_ring_fits(v));
     lab07_lay_block(v);

@@ -58,10 +58,9 @@ typedef struct lab07_of_tile { /* what a lane has of a tile */
     int row, t;                /* g */
 } lab07_of_tile;
 
-static __device__ inline lab07_of_tile lab07_tile_lane(const lab07_team *team)
+static __device__ inline lab07_of_tile lab07_tile_lane(void)
 {
-    const int lane = team->thread % PK_LANES;
-    const lab07_of_tile l = {lane / 4, lane % 4};
+    const lab07_of_tile l = {lab07_lane() / 4, lab07_lane() % 4};
     return l;
 }
 
@@ -169,8 +168,8 @@ static __device__ inline void lab07_ask_x(const lab07_task *task, const lab07_ma
 
 /* When it is there: to other lanes, times its gain. Returns the sum of its squares. */
 template <int HAND, int F>
-static __device__ inline float lab07_hand_x(const lab07_ring_view *v, const lab07_task *task, const lab07_team *team,
-                                            lab07_x_asked *asked, lab07_x_slice *slice)
+static __device__ inline float lab07_hand_x(const lab07_ring_view *v, const lab07_task *task, lab07_x_asked *asked,
+                                            lab07_x_slice *slice)
 {
     const int at[2] = {asked->at, asked->at + 4};
     float squares = 0, x[8], gain[8];
@@ -186,7 +185,7 @@ static __device__ inline float lab07_hand_x(const lab07_ring_view *v, const lab0
         x[i] = task->gain ? x[i] * gain[i] : x[i];
     }
     __syncwarp(); /* what the slice was before has been read */
-    lab07_put_columns<F>(slice, team->thread % PK_LANES, x);
+    lab07_put_columns<F>(slice, lab07_lane(), x);
     __syncwarp();
     return squares;
 }
@@ -372,14 +371,15 @@ static __host__ __device__ constexpr int lab07_most_tiles(int format)
     return format == PK_QUANT_Q4_K ? 2 : 1;
 }
 
-/* The lane's weights of the next `chunks`, when they have landed: a lane that has no row there takes one of the first
- * chunk's. `units`: of the row, or piece; `left` as in lab07_load_columns. All is loaded before any of it is used, and
- * the chunks are given back as soon as it is: each by all lanes, as in lab07_give_back. */
+/* The lane's weights of the next `chunks`, of piece `piece` of their rows, when they have landed: a lane that has no
+ * row there takes one of the first chunk's. All is loaded before any of it is used, and the chunks are given back as
+ * soon as it is: each by all lanes, as in lab07_give_back. */
 template <int F>
 static __device__ inline void lab07_load_tiles(const lab07_ring_view *v, const lab07_block *b, lab07_at *at,
-                                               const lab07_tile_lot *lot, int chunks, int warp, int t, int units,
-                                               int left, lab07_weights<F> *w)
+                                               const lab07_matrix *m, const lab07_tile_lot *lot, int chunks, int piece,
+                                               int warp, int t, lab07_weights<F> *w)
 {
+    const int units = lab07_piece_units(m, piece), left = 8 * lab07_piece_eights(m, piece) - LAB07_WARP_COLUMNS * warp;
     const int chunk = lot->chunk < chunks ? lot->chunk : 0;
     const pk_ring_turn turn = lab07_turn_ahead(at->turn, chunk, v->stages);
     lab07_wait_for(v, b, LAB07_WAITS_FOR_CHUNK, &lab07_of_full(v, b)[turn.stage], turn.parity);
@@ -407,7 +407,7 @@ static __device__ inline void lab07_tiles(const lab07_ring_view *v, const lab07_
     const lab07_matrix *const m = &v->matrix[task->which];
     const int all = lab07_of_part(v, b)[task->which].rows, pieces = m->pieces;
     const lab07_team team = lab07_team_of(m);
-    const lab07_of_tile lane = lab07_tile_lane(&team);
+    const lab07_of_tile lane = lab07_tile_lane();
     const lab07_tile_lot lot = lab07_tile_lot_of(v, m, &team, lane);
     const int warp = team.thread / PK_LANES;
     const bool has = team.number<team.count, share = m->teams> 1, keep = all > m->group_rows;
@@ -420,8 +420,7 @@ static __device__ inline void lab07_tiles(const lab07_ring_view *v, const lab07_
     if (team.number == 0 || !share)
         lab07_ask_x(task, m, &team, 0, &asked);
     if (has)
-        lab07_load_tiles<F>(v, b, at, &lot, lab07_least(chunks, lot.chunks), warp, lane.t, lab07_piece_units(m, 0),
-                            8 * lab07_piece_eights(m, 0) - LAB07_WARP_COLUMNS * warp, next);
+        lab07_load_tiles<F>(v, b, at, m, &lot, lab07_least(chunks, lot.chunks), 0, warp, lane.t, next);
     for (int first = 0; first < all; first += m->group_rows, at->group++) {
         const int half = (int)(at->group & 1), behind = all - first - m->group_rows;
         const int of_next = behind > 0 ? lab07_group_chunks(m, behind) : 0;
@@ -436,7 +435,7 @@ static __device__ inline void lab07_tiles(const lab07_ring_view *v, const lab07_
                 if (share)
                     lab07_sync(v, b); /* the slices of the matrix before have been read */
                 if (team.number == 0 || !share)
-                    squares += lab07_hand_x<HAND, F>(v, task, &team, &asked, slice);
+                    squares += lab07_hand_x<HAND, F>(v, task, &asked, slice);
                 if (share)
                     lab07_sync(v, b);
                 if (piece + 1 < pieces)
@@ -460,8 +459,7 @@ static __device__ inline void lab07_tiles(const lab07_ring_view *v, const lab07_
                 for (int i = 0; i < TILES; i++)
                     sum[i] = lab07_dot_columns(v, lane, &next[i], &x);
                 if (more > 0)
-                    lab07_load_tiles<F>(v, b, at, &lot, more, warp, lane.t, lab07_piece_units(m, after),
-                                        8 * lab07_piece_eights(m, after) - LAB07_WARP_COLUMNS * warp, next);
+                    lab07_load_tiles<F>(v, b, at, m, &lot, more, after, warp, lane.t, next);
 #pragma unroll
                 for (int i = 0; i < TILES; i++) {
                     float *const to = sums + chunk * stride + i * lot.further * (team.warps | 1);
