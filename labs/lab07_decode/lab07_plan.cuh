@@ -14,6 +14,7 @@ enum { LAB07_QKV, LAB07_O, LAB07_GATE_UP, LAB07_DOWN, LAB07_LOGITS, LAB07_MATRIC
 
 typedef struct lab07_matrix {
     int rows, columns;
+    float per_column; /* 1 / columns */
     pk_quant format;  /* of its rows */
     int pitch;        /* bytes from one row to the next */
     int units;        /* of a row: 16 bytes */

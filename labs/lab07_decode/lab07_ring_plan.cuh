@@ -162,6 +162,7 @@ static inline lab07_matrix lab07_cut(const lab07 *lab, bool tiles, int rows, int
     lab07_matrix m = {};
     m.rows = rows;
     m.columns = columns;
+    m.per_column = 1.0f / (float)columns;
     m.runs = runs;
     m.format = pk_quant_of(lab->decoder.shape.weights, (size_t)columns);
     m.pitch = (int)pk_quant_pitch(m.format, (size_t)columns);

@@ -316,10 +316,13 @@ static __device__ inline void lab07_product_of(const lab07_ring_view *v, const l
 
 static __device__ inline float lab07_sum_warps(const float *of_warp, int warps)
 {
-    float sum = 0;
-#pragma unroll 8
-    for (int i = 0; i < warps; i++)
-        sum += of_warp[i];
+    float of[LAB07_MOST_CONSUMERS], sum = 0;
+#pragma unroll
+    for (int i = 0; i < LAB07_MOST_CONSUMERS; i++) /* all at once: one behind the other, each would be waited for */
+        of[i] = i < warps ? of_warp[i] : 0;
+#pragma unroll
+    for (int i = 0; i < LAB07_MOST_CONSUMERS; i++)
+        sum += of[i];
     return sum;
 }
 
@@ -349,7 +352,7 @@ static __device__ inline void lab07_finish(const lab07_ring_view *v, const lab07
         }
         if (task->gain && first == 0) {
             const float *const squares = lab07_of_squares(v, b) + half * v->consumers;
-            factor = rsqrtf(lab07_sum_warps(squares, m->team_warps) / (float)m->columns + v->eps);
+            factor = rsqrtf(fmaf(lab07_sum_warps(squares, m->team_warps), m->per_column, v->eps));
         }
         pk_async_barrier_arrive(&lab07_of_finished(v, b)[half]);
         if (row >= rows)
