@@ -1,10 +1,13 @@
-/* Lab 07, given: attention by the warps that compute. A block has a share of one head's keys, or all
- * keys of some heads. A warp has one of the query heads that share these keys, or some,
- * and where there are more warps than heads, some of the keys. It makes the head's vector itself, of what the product
- * gave; those that have a head's last key make that key, and one of them appends it and its value to the cache. In a
- * warp a few lanes share a key, each with 8 components; sums go with their maximum and weight until the last merge.
+/* Lab 07, given: attention by the warps that compute. A block has a share of one head's keys, or all keys of some
+ * heads. Warps make the vectors of the query heads that share these keys, of what the product gave; and where they have
+ * the head's last key, that and its value, which go to the cache. Then each warp has all of these heads, at most eight,
+ * and of the keys sixteen at a time, in turn. Sums go with their maximum and weight until the last merge.
  *
- * turn_head, take_key and merge_parts_in_order are the including file's. */
+ * Products are the tensor cores' where there are (mma.cuh has their layout; g = lane / 4, t = lane % 4). Row g of the
+ * scores is query head g, and a lane has keys 2t and 2t + 1 of each eight: of two eights, four scores. A query is the
+ * sum of three parts of bf16, exactly: two of them are rows g and g + 8 of the first factor. As weights, in three parts
+ * too, a lane's scores are just what it has to have of the second factor of values times weights, whose rows are
+ * components and columns heads. */
 #ifndef LAB07_ATTENTION_CUH
 #define LAB07_ATTENTION_CUH
 
@@ -14,22 +17,33 @@
 #define LAB07_TAKES_NEWEST(v) true
 #endif
 
-enum {
-    LAB07_MOST_TURNS = LAB07_MOST_HEAD_DIM / 2 / PK_LANES,   /* pairs of a head that a lane has */
-    LAB07_MOST_OF_PART = LAB07_MOST_HEAD_DIM / PK_LANES + 1, /* floats of a head's part */
-    LAB07_MOST_LANES_LOG = 4                                 /* LAB07_MOST_HEAD_DIM is 8 << 4 */
+enum { LAB07_TILE_KEYS = 16, LAB07_OWN_SCORES = 4 /* of a lane */ };
+
+/* T: 64 components that a head has at most, 1 or 2 times; pairs of a lane. */
+template <int T> struct lab07_pairs { /* of a head: (i, i + head_dim / 2), i = lane, lane + 32 */
+    float low[T], high[T];
 };
 
-typedef struct lab07_pairs { /* a lane's pairs (i, i + head_dim / 2) of a head, i = lane, lane + 32, ... */
-    float low[LAB07_MOST_TURNS], high[LAB07_MOST_TURNS];
-} lab07_pairs;
+typedef struct lab07_weighed { /* of some keys and query head g: */
+    float top, weight;         /* the highest score; of the lane's own keys, the sum of 2^(score - top) */
+} lab07_weighed;
+
+template <int T> struct lab07_softmax {
+    lab07_weighed keys;
+    /* [n][j]: of components c = 64 n + 8g + 2j and c + 1, and query heads h = 2t and h + 1, the sums of weights times
+     * values: (c, h) (c, h + 1) (c + 1, h) (c + 1, h + 1) */
+    float of[T][4][4];
+};
 
 /* Steps. A head of q or k, normed where gain is not NULL, and turned; by a warp. `turn`: of the position, [half][2]. */
+template <int T>
 static __device__ inline void turn_head(const lab07_ring_view *v, const uint16_t *gain, const float *turn,
-                                        lab07_pairs *p);
-/* One key's score, of all lanes' parts, into the sum: by lanes that share a key. `there`: they have one. */
-static __device__ inline void take_key(const lab07_ring_view *v, float score, bool there, const float value[8],
-                                       softmax_sum *s);
+                                        lab07_pairs<T> *p);
+/* Scores of query head g become weights. `top`: the highest so far, these included. Returns by how much what was summed
+ * up before is to be multiplied. `there`: it is one. */
+static __device__ inline float take_scores(const lab07_ring_view *v, const float score[LAB07_OWN_SCORES],
+                                           const bool there[LAB07_OWN_SCORES], float top, lab07_weighed *s,
+                                           float weight[LAB07_OWN_SCORES]);
 /* Component i of the sum of `count` parts, `stride` floats apart, in their order; their highest maximum, and the weight
  * of all of them by it. A part: [head_dim] sums, a maximum, a weight. */
 static __device__ inline float merge_parts_in_order(const lab07_ring_view *v, const float *parts, int count, int stride,
@@ -65,57 +79,40 @@ static __device__ inline void lab07_wait_each(const lab07_ring_view *v, const fl
     } while (lacks >= 0);
 }
 
-enum { LAB07_OF_HEAD = 2 * LAB07_MOST_TURNS };
-
-typedef struct lab07_head { /* a lane's part of a head that has been asked for */
+template <int T> struct lab07_head { /* a lane's pairs of a head that has been asked for */
     const float *from;
-    float got[LAB07_OF_HEAD];
-} lab07_head;
+    float got[2 * T];
+};
 
-static __device__ inline void lab07_places_of_head(const lab07_ring_view *v, int at[LAB07_OF_HEAD])
+template <int T> static __device__ inline void lab07_places_of_head(const lab07_ring_view *v, int at[2 * T])
 {
     const int half = v->head_dim / 2;
 #pragma unroll
-    for (int t = 0; t < LAB07_OF_HEAD; t++)
+    for (int t = 0; t < 2 * T; t++)
         at[t] = lab07_lane() + t / 2 * PK_LANES < half ? lab07_lane() + t / 2 * PK_LANES + t % 2 * half : -1;
 }
 
-static __device__ inline void lab07_ask_head(const lab07_ring_view *v, const float *from, lab07_head *h)
+template <int T>
+static __device__ inline void lab07_ask_head(const lab07_ring_view *v, const float *from, lab07_head<T> *h)
 {
-    int at[LAB07_OF_HEAD];
-    lab07_places_of_head(v, at);
+    int at[2 * T];
+    lab07_places_of_head<T>(v, at);
     h->from = from;
-    lab07_ask_each<LAB07_OF_HEAD>(from, at, h->got);
+    lab07_ask_each<2 * T>(from, at, h->got);
 }
 
-template <int HAND>
-static __device__ inline void lab07_wait_head(const lab07_ring_view *v, lab07_head *h, lab07_pairs *p)
+template <int HAND, int T>
+static __device__ inline void lab07_wait_head(const lab07_ring_view *v, lab07_head<T> *h, lab07_pairs<T> *p)
 {
-    int at[LAB07_OF_HEAD];
-    lab07_places_of_head(v, at);
-    lab07_wait_each<HAND, LAB07_OF_HEAD>(v, h->from, at, h->got);
+    int at[2 * T];
+    lab07_places_of_head<T>(v, at);
+    lab07_wait_each<HAND, 2 * T>(v, h->from, at, h->got);
     __syncwarp();
 #pragma unroll
-    for (int t = 0; t < LAB07_MOST_TURNS; t++) {
+    for (int t = 0; t < T; t++) {
         p->low[t] = h->got[2 * t];
         p->high[t] = h->got[2 * t + 1];
     }
-}
-
-/* What a warp has of the heads that share a segment's keys. */
-typedef struct lab07_seat {
-    int first;       /* query heads first, first + consumers, ... of the group; from the group's end on: none */
-    int kind, kinds; /* of the keys those that are `kind` by kinds, some at a time */
-} lab07_seat;
-
-static __device__ inline lab07_seat lab07_seat_of(const lab07_ring_view *v)
-{
-    lab07_seat seat = {lab07_warp(), 0, v->kinds};
-    for (; v->kinds > 1 && seat.first >= v->group && seat.kind < v->kinds; seat.kind++)
-        seat.first -= v->group;
-    if (seat.kind == v->kinds) /* warps that are left over */
-        seat.first = v->group;
-    return seat;
 }
 
 /* A pair's components, by the lane that has them. */
@@ -125,129 +122,306 @@ static __device__ inline bool lab07_pair_at(const lab07_ring_view *v, int t, int
     return *i < v->head_dim / 2;
 }
 
-/* Query head `head` of the segment, turned and scaled: a lane's 8 components. By a warp. */
-template <int HAND>
-static __device__ inline void lab07_make_query(const lab07_ring_view *v, const lab07_block *b, const lab07_at *at,
-                                               int head, float q[8])
+/* Where a warp's sums of all query heads go: [head][head_dim + 2]. */
+static __device__ inline float *lab07_merge_of_warp(const lab07_ring_view *v, const lab07_block *b)
 {
-    float *const mine = lab07_of_query(v, b) + lab07_warp() * v->head_dim;
-    const int lane = lab07_lane() & ((1 << v->lanes_log) - 1);
-    lab07_pairs p;
-    lab07_head of_head;
-    lab07_ask_head(v, lab07_outputs(v, b, at->layer, 0) + v->at.qkv + head * v->head_dim, &of_head);
-    lab07_wait_head<HAND>(v, &of_head, &p);
-    turn_head(v, lab07_of_layer(v, b)[at->layer].q_norm, lab07_of_turn(v, b), &p);
-#pragma unroll
-    for (int t = 0, i; t < LAB07_MOST_TURNS; t++)
-        if (lab07_pair_at(v, t, &i)) {
-            mine[i] = v->scale * p.low[t];
-            mine[v->head_dim / 2 + i] = v->scale * p.high[t];
-        }
-    __syncwarp();
-#pragma unroll
-    for (int i = 0; i < 8; i++)
-        q[i] = 8 * lane < v->head_dim ? mine[8 * lane + i] : 0;
-    __syncwarp(); /* the next head's goes there */
+    return lab07_of_merge(v, b) + lab07_warp() * v->group * (v->head_dim + 2);
 }
 
-/* The token's own key and value as the cache has them: into the warp's place, and by one warp appended, unless the
- * cache is full, which the choice of the token will say. They have been asked for: `newest`, key and value. */
-template <int HAND>
-static __device__ inline void lab07_make_newest(const lab07_ring_view *v, const lab07_block *b, const lab07_at *at,
-                                                int head, bool appends, lab07_head newest[2])
+/* How far one head of the query is from the next, in shared memory: behind its last component are zeros, and rows of an
+ * even and an odd g meet on no bank. */
+static __host__ __device__ inline int lab07_query_pitch(int head_dim)
+{
+#if defined(PK_HAS_MMA)
+    return (head_dim + 63) / 64 * 64 + 32;
+#else
+    return head_dim;
+#endif
+}
+
+/* On the host: all of it, in 16 bytes. */
+static inline int lab07_query_units(const lab07_ring_view *v)
+{
+#if defined(PK_HAS_MMA)
+    return LAB07_PARTS * v->group * lab07_query_pitch(v->head_dim) * (int)sizeof(uint16_t) / (int)sizeof(uint4);
+#else
+    return v->group * lab07_query_pitch(v->head_dim) * (int)sizeof(float) / (int)sizeof(uint4);
+#endif
+}
+
+/* Component i of query head `head`: where all warps read it. */
+static __device__ inline void lab07_put_query(const lab07_ring_view *v, const lab07_block *b, int head, int i,
+                                              float value)
+{
+    const int at = head * v->query_pitch + i;
+#if defined(PK_HAS_MMA)
+#pragma unroll
+    for (int p = 0; p < LAB07_PARTS; p++) {
+        const unsigned part = pk_mma_pack(value, 0);
+        ((uint16_t *)lab07_of_query(v, b))[p * v->group * v->query_pitch + at] = (uint16_t)part;
+        value -= lab07_low(part);
+    }
+#else
+    ((float *)lab07_of_query(v, b))[at] = value;
+#endif
+}
+
+/* Of what a segment needs: its query heads, and behind them, where it has that, the token's own key and its value. */
+static __device__ inline int lab07_place_of_vector(const lab07_ring_view *v, const lab07_segment *segment, int number)
+{
+    const int head = number < v->group ? segment->head * v->group + number
+                                       : v->heads + (number - v->group) * v->kv_heads + segment->head;
+    return v->at.qkv + head * v->head_dim;
+}
+
+/* One of them, which has been asked for: a query head normed, turned and scaled; a key normed and turned. Key and value
+ * are as the cache has them, and appended to it, unless it is full, which the choice of the token will say. */
+template <int HAND, int T>
+static __device__ inline void lab07_make_vector(const lab07_ring_view *v, const lab07_block *b, const lab07_at *at,
+                                                const lab07_segment *segment, int number, lab07_head<T> *asked)
 {
     const pk_device_layer *const layer = &lab07_of_layer(v, b)[at->layer];
-    const size_t row = ((size_t)head * v->capacity + b->stands->position) * v->head_dim;
-    const int half = v->head_dim / 2;
+    const int half = v->head_dim / 2, value = number - v->group; /* 0: the key, 1: its value */
+    lab07_pairs<T> p;
+    lab07_wait_head<HAND, T>(v, asked, &p);
+    if (value < 1)
+        turn_head(v, value < 0 ? layer->q_norm : layer->k_norm, lab07_of_turn(v, b), &p);
+    uint16_t *const mine = lab07_of_newest(v, b) + (value > 0 ? v->head_dim : 0);
+    uint16_t *const to = (value > 0 ? layer->v_cache : layer->k_cache) +
+                         ((size_t)segment->head * v->capacity + b->stands->position) * v->head_dim;
 #pragma unroll
-    for (int value = 0; value < 2; value++) {
-        uint16_t *const mine = lab07_of_newest(v, b) + (2 * lab07_warp() + value) * v->head_dim;
-        uint16_t *const to = (value ? layer->v_cache : layer->k_cache) + row;
-        lab07_pairs p;
-        lab07_wait_head<HAND>(v, &newest[value], &p);
-        if (!value)
-            turn_head(v, layer->k_norm, lab07_of_turn(v, b), &p);
-#pragma unroll
-        for (int t = 0, i; t < LAB07_MOST_TURNS; t++)
-            if (lab07_pair_at(v, t, &i)) {
-                mine[i] = pk_model_to_bf16(p.low[t]);
-                mine[half + i] = pk_model_to_bf16(p.high[t]);
-                if (appends) {
-                    to[i] = mine[i];
-                    to[half + i] = mine[half + i];
-                }
-            }
+    for (int t = 0, i; t < T; t++) {
+        if (!lab07_pair_at(v, t, &i))
+            continue;
+        if (value < 0) {
+            lab07_put_query(v, b, number, i, v->scale * p.low[t]);
+            lab07_put_query(v, b, number, half + i, v->scale * p.high[t]);
+            continue;
+        }
+        mine[i] = pk_model_to_bf16(p.low[t]);
+        mine[half + i] = pk_model_to_bf16(p.high[t]);
+        if (b->stands->appends) {
+            to[i] = mine[i];
+            to[half + i] = mine[half + i];
+        }
     }
-    __syncwarp();
 }
 
-/* The sum over the lanes that share a key, in each of them. */
-static __device__ inline float lab07_sum_of_key(const lab07_ring_view *v, float dot)
+/* All of them, by all warps. Who makes two asks for the second before it waits for the first. */
+template <int HAND, int T>
+static __device__ inline void lab07_make_vectors(const lab07_ring_view *v, const lab07_block *b, const lab07_at *at,
+                                                 const lab07_segment *segment, bool has_newest)
 {
-#pragma unroll
-    for (int log = LAB07_MOST_LANES_LOG; log > 0; log--)
-        if (v->lanes_log >= log)
-            dot += __shfl_xor_sync(PK_ALL_LANES, dot, 1 << log >> 1);
-    return dot;
-}
-
-/* Of `count` keys and values in shared memory every kinds-th lot, from number `kind` on. A lot: as many keys as lanes
- * can share. Two lots at once, where there are registers for it: one's shuffles while the other's are under way. */
-template <int G>
-static __device__ inline void lab07_take_keys(const lab07_ring_view *v, const lab07_seat *seat, const uint16_t *keys,
-                                              const uint16_t *values, int count, int kind, const float (*q)[8],
-                                              softmax_sum *s)
-{
-    enum { LOTS = G == 1 ? 2 : 1 };
-    const int each = PK_LANES >> v->lanes_log, stride = seat->kinds * each;
-    const int lane = lab07_lane() & ((1 << v->lanes_log) - 1);
-    const int offset = 8 * lane < v->head_dim ? 8 * lane : 0;
+    const float *const out = lab07_outputs(v, b, at->layer, 0);
+    const int all = v->group + (has_newest ? 2 : 0);
+    lab07_head<T> next = {};
+    if (lab07_warp() < all)
+        lab07_ask_head(v, out + lab07_place_of_vector(v, segment, lab07_warp()), &next);
 #pragma unroll 1
-    for (int from = kind * each; from < count; from += LOTS * stride) {
-        uint4 k[LOTS], value[LOTS];
-        bool there[LOTS];
-#pragma unroll
-        for (int l = 0; l < LOTS; l++) {
-            const int key = from + l * stride + (lab07_lane() >> v->lanes_log);
-            const int at = (key < count ? key : from) * v->head_dim + offset;
-            there[l] = key < count;
-            k[l] = *(const uint4 *)(keys + at);
-            value[l] = *(const uint4 *)(values + at);
-        }
-#pragma unroll
-        for (int g = 0; g < G; g++) {
-            float dot[LOTS], of[8];
-            if (seat->first + g * v->consumers >= v->group)
-                break;
-#pragma unroll
-            for (int l = 0; l < LOTS; l++)
-                dot[l] = pk_dot_chunk(k[l], q[g], 0);
-#pragma unroll
-            for (int l = 0; l < LOTS; l++)
-                dot[l] = lab07_sum_of_key(v, dot[l]);
-#pragma unroll
-            for (int l = 0; l < LOTS; l++) {
-                pk_unpack_bf16(value[l], of);
-                take_key(v, dot[l], there[l], of, &s[g]);
-            }
-        }
+    for (int number = lab07_warp(); number < all; number += v->consumers) {
+        lab07_head<T> asked = next;
+        if (number + v->consumers < all)
+            lab07_ask_head(v, out + lab07_place_of_vector(v, segment, number + v->consumers), &next);
+        lab07_make_vector<HAND, T>(v, b, at, segment, number, &asked);
     }
 }
 
-/* The segment's keys that the cache has, as they land. */
-template <int G>
-static __device__ inline void lab07_take_segment(const lab07_ring_view *v, const lab07_block *b, lab07_at *at,
-                                                 const lab07_seat *seat, const lab07_segment *segment,
-                                                 const float (*q)[8], softmax_sum *s)
+/* The lane's scores of 16 keys, or `count` where there are fewer: of others it has some key's again. */
+template <int T>
+static __device__ inline void lab07_score_keys(const lab07_ring_view *v, const lab07_block *b, const uint16_t *keys,
+                                               int count, float score[LAB07_OWN_SCORES])
+{
+    const int g = lab07_lane() / 4, t = lab07_lane() % 4;
+#if defined(PK_HAS_MMA)
+    const uint4 *const query =
+        (const uint4 *)((const uint16_t *)lab07_of_query(v, b) + lab07_least(g, v->group - 1) * v->query_pitch) + t;
+    const int part = v->group * v->query_pitch / 8;
+    const uint16_t *row[2];
+    float sums[2][2][4] = {}; /* [eight keys][two parts of the query, and one] */
+#pragma unroll
+    for (int i = 0; i < 2; i++)
+        row[i] = keys + lab07_least(8 * i + g, count - 1) * v->head_dim + 8 * t;
+#pragma unroll
+    for (int c = 0; c < 64 * T; c += 32) {
+        const bool there = c + 8 * t < v->head_dim;
+        uint4 key[2], q[LAB07_PARTS];
+#pragma unroll
+        for (int i = 0; i < 2; i++)
+            key[i] = there ? *(const uint4 *)(row[i] + c) : make_uint4(0, 0, 0, 0);
+#pragma unroll
+        for (int p = 0; p < LAB07_PARTS; p++)
+            q[p] = query[p * part + c / 8];
+        const unsigned first[2][4] = {{q[0].x, q[1].x, q[0].y, q[1].y}, {q[0].z, q[1].z, q[0].w, q[1].w}};
+        const unsigned third[2][4] = {{q[2].x, 0, q[2].y, 0}, {q[2].z, 0, q[2].w, 0}};
+#pragma unroll
+        for (int i = 0; i < 2; i++) {
+            const unsigned words[2][2] = {{key[i].x, key[i].y}, {key[i].z, key[i].w}};
+#pragma unroll
+            for (int j = 0; j < 2; j++) {
+                pk_mma(sums[i][0], first[j], words[j]);
+                pk_mma(sums[i][1], third[j], words[j]);
+            }
+        }
+    }
+#pragma unroll
+    for (int k = 0; k < LAB07_OWN_SCORES; k++)
+        score[k] = sums[k / 2][0][k % 2] + sums[k / 2][0][2 + k % 2] + sums[k / 2][1][k % 2];
+#else
+    const float *const query = (const float *)lab07_of_query(v, b) + lab07_least(g, v->group - 1) * v->query_pitch;
+    for (int k = 0; k < LAB07_OWN_SCORES; k++) {
+        const uint16_t *const key = keys + lab07_least(8 * (k / 2) + 2 * t + k % 2, count - 1) * v->head_dim;
+        score[k] = 0;
+        for (int c = 0; c < v->head_dim && g < v->group; c += 8)
+            score[k] = pk_dot_chunk(*(const uint4 *)(key + c), query + c, score[k]);
+    }
+#endif
+}
+
+/* Values of the same keys; tensor cores are given what a lane has of them: of each of its four keys 8 components, T
+ * times. Loaded before the scores are made, which takes long. */
+template <int T> struct lab07_values {
+    const uint16_t *from;
+    int count;
+#if defined(PK_HAS_MMA)
+    uint4 of[T][LAB07_OWN_SCORES];
+#endif
+};
+
+template <int T>
+static __device__ inline void lab07_load_values(const lab07_ring_view *v, const uint16_t *from, int count,
+                                                lab07_values<T> *values)
+{
+    values->from = from;
+    values->count = count;
+#if defined(PK_HAS_MMA)
+    const int g = lab07_lane() / 4, t = lab07_lane() % 4;
+#pragma unroll
+    for (int k = 0; k < LAB07_OWN_SCORES; k++) {
+        const uint16_t *const row = from + lab07_least(8 * (k / 2) + 2 * t + k % 2, count - 1) * v->head_dim + 8 * g;
+#pragma unroll
+        for (int n = 0; n < T; n++)
+            values->of[n][k] = 64 * n + 8 * g < v->head_dim ? *(const uint4 *)(row + 64 * n) : make_uint4(0, 0, 0, 0);
+    }
+#endif
+    (void)v;
+}
+
+/* Word j of 8 components. */
+static __device__ inline unsigned lab07_word_at(uint4 eight, int j)
+{
+    return j == 0 ? eight.x : j == 1 ? eight.y : j == 2 ? eight.z : eight.w;
+}
+
+/* Values times the lane's weights, into the sums. Keys that are not there have the weight 0. */
+template <int T>
+static __device__ inline void lab07_add_values(const lab07_ring_view *v, const lab07_block *b,
+                                               const lab07_values<T> *values, const float weight[LAB07_OWN_SCORES],
+                                               lab07_softmax<T> *s)
+{
+#if defined(PK_HAS_MMA)
+    unsigned part[LAB07_PARTS][2];
+    float rest[LAB07_OWN_SCORES];
+#pragma unroll
+    for (int k = 0; k < LAB07_OWN_SCORES; k++)
+        rest[k] = weight[k];
+#pragma unroll
+    for (int p = 0; p < LAB07_PARTS; p++)
+#pragma unroll
+        for (int i = 0; i < 2; i++) {
+            part[p][i] = pk_mma_pack(rest[2 * i], rest[2 * i + 1]);
+            rest[2 * i] -= lab07_low(part[p][i]);
+            rest[2 * i + 1] -= lab07_high(part[p][i]);
+        }
+#pragma unroll
+    for (int n = 0; n < T; n++)
+#pragma unroll
+        for (int j = 0; j < 4; j++) {
+            unsigned of[LAB07_OWN_SCORES];
+#pragma unroll
+            for (int k = 0; k < LAB07_OWN_SCORES; k++)
+                of[k] = lab07_word_at(values->of[n][k], j);
+            const unsigned words[4] = {lab07_bytes(of[0], of[1], 0x5410u), lab07_bytes(of[0], of[1], 0x7632u),
+                                       lab07_bytes(of[2], of[3], 0x5410u), lab07_bytes(of[2], of[3], 0x7632u)};
+#pragma unroll
+            for (int p = 0; p < LAB07_PARTS; p++)
+                pk_mma(s->of[n][j], words, part[p]);
+        }
+    (void)v, (void)b;
+#else
+    float *const weights = lab07_merge_of_warp(v, b); /* [head][16]: nothing is there yet */
+    const int g = lab07_lane() / 4, t = lab07_lane() % 4;
+    for (int k = 0; k < LAB07_OWN_SCORES && g < v->group; k++)
+        weights[g * LAB07_TILE_KEYS + 8 * (k / 2) + 2 * t + k % 2] = weight[k];
+    __syncwarp();
+    for (int n = 0; n < T && 64 * n + 8 * g < v->head_dim; n++)
+        for (int key = 0; key < values->count; key++) {
+            float of[8];
+            pk_unpack_bf16(*(const uint4 *)(values->from + key * v->head_dim + 64 * n + 8 * g), of);
+            for (int i = 0; i < 16; i++) {
+                const int head = 2 * t + i % 2;
+                if (head < v->group)
+                    s->of[n][i / 4][i % 4] =
+                        fmaf(weights[head * LAB07_TILE_KEYS + key], of[i / 2], s->of[n][i / 4][i % 4]);
+            }
+        }
+    __syncwarp(); /* the next ones go there */
+#endif
+}
+
+/* Up to 16 keys and their values, in shared memory, into a warp's sums. */
+template <int T>
+static __device__ inline void lab07_take_tile(const lab07_ring_view *v, const lab07_block *b, const uint16_t *keys,
+                                              const uint16_t *from, int count, lab07_softmax<T> *s)
+{
+    const int t = lab07_lane() % 4;
+    float score[LAB07_OWN_SCORES], weight[LAB07_OWN_SCORES] = {}, top = s->keys.top;
+    bool there[LAB07_OWN_SCORES];
+    lab07_values<T> values;
+    lab07_load_values<T>(v, from, count, &values);
+    lab07_score_keys<T>(v, b, keys, count, score);
+#pragma unroll
+    for (int k = 0; k < LAB07_OWN_SCORES; k++) {
+        there[k] = 8 * (k / 2) + 2 * t + k % 2 < count;
+        top = fmaxf(top, there[k] ? score[k] : LOWEST);
+    }
+    top = fmaxf(top, __shfl_xor_sync(PK_ALL_LANES, top, 1));
+    top = fmaxf(top, __shfl_xor_sync(PK_ALL_LANES, top, 2));
+    const float keep = take_scores(v, score, there, top, &s->keys, weight);
+    const float of_head[2] = {__shfl_sync(PK_ALL_LANES, keep, 8 * t), __shfl_sync(PK_ALL_LANES, keep, 8 * t + 4)};
+#pragma unroll
+    for (int i = 0; i < 16 * T; i++)
+        s->of[i / 16][i / 4 % 4][i % 4] *= of_head[i % 2];
+    lab07_add_values<T>(v, b, &values, weight, s);
+}
+
+/* The segment's keys, as they land; behind them, where it has it, the token's own. Warps take turns. Returns how many
+ * warps have had some. */
+template <int T>
+static __device__ inline int lab07_take_segment(const lab07_ring_view *v, const lab07_block *b, lab07_at *at,
+                                                const lab07_segment *segment, bool has_newest, lab07_softmax<T> *s)
 {
     const int most = v->chunk_keys, end = segment->end < b->stands->position ? segment->end : b->stands->position;
-    for (int first = segment->first; first < end; first += most) {
-        const uint16_t *const keys = (const uint16_t *)lab07_wait_chunk(v, b, at);
-        const int count = end - first < most ? end - first : most;
-        if (seat->first < v->group)
-            lab07_take_keys<G>(v, seat, keys, keys + count * v->head_dim, count, seat->kind, q, s);
+    int warp = 0, warps = 0; /* whose turn it is */
+#pragma unroll 1
+    for (int first = segment->first; first < end + (has_newest && LAB07_TAKES_NEWEST(v)); first += most) {
+        const bool newest = first >= end;
+        const uint16_t *const keys = newest ? lab07_of_newest(v, b) : (const uint16_t *)lab07_wait_chunk(v, b, at);
+        const int count = newest ? 1 : lab07_least(end - first, most);
+#pragma unroll 1
+        for (int from = 0; from < count; from += LAB07_TILE_KEYS) {
+            if (warp == lab07_warp())
+                lab07_take_tile<T>(v, b, keys + from * v->head_dim, keys + (count + from) * v->head_dim,
+                                   lab07_least(count - from, LAB07_TILE_KEYS), s);
+            warps += warps < v->consumers;
+            warp = warp + 1 < v->consumers ? warp + 1 : 0;
+        }
+        if (newest)
+            break;
         lab07_give_back(v, b, at);
+        if (first + most > end)
+            first = end - most; /* the token's own */
     }
+    return warps;
 }
 
 /* Where a head's part of a block's segment is. */
@@ -256,30 +430,29 @@ static __device__ inline int lab07_partial(const lab07_ring_view *v, int block, 
     return v->at.partial + ((block * v->segments + segment) * v->group + head) * v->part_floats;
 }
 
-/* The warps' sums of one segment, put together: the heads' outputs where it is whole, else a part of them. The warps
- * that had a head's keys share its components. */
+/* The warps' sums of one segment, put together: the heads' outputs where it is whole, else a part of them. By all
+ * consumers; `warps` of them have parts. */
 template <int HAND>
 static __device__ inline void lab07_put_segment(const lab07_ring_view *v, const lab07_block *b, const lab07_at *at,
-                                                const lab07_seat *seat, const lab07_segment *segment, int number)
+                                                const lab07_segment *segment, int number, int warps)
 {
     const int stride = v->head_dim + 2;
     float *const out = lab07_outputs(v, b, at->layer, 0);
-    for (int head = seat->first; head < v->group; head += v->consumers) {
-        const float *const parts = lab07_of_merge(v, b) + head * v->kinds * stride;
+    for (int of = lab07_thread(); of < v->group * v->head_dim; of += v->consumers * PK_LANES) {
+        const int head = (int)((unsigned)of * v->head_part >> 20), i = of - head * v->head_dim;
         float *const part = out + lab07_partial(v, (int)blockIdx.x, number, head);
-        for (int i = seat->kind * PK_LANES + lab07_lane(); i < v->head_dim; i += v->kinds * PK_LANES) {
-            float top, weight;
-            const float sum = merge_parts_in_order(v, parts, v->kinds, stride, i, &top, &weight);
-            if (lab07_is_whole(&b->stands->spread)) {
-                lab07_put<HAND>(v, b, at->layer, v->at.heads + (segment->head * v->group + head) * v->head_dim + i,
-                                sum / weight);
-                continue;
-            }
-            lab07_store(part + i, sum);
-            if (i == 0) {
-                lab07_store(part + v->head_dim, top);
-                lab07_store(part + v->head_dim + 1, weight);
-            }
+        float top, weight;
+        const float sum =
+            merge_parts_in_order(v, lab07_of_merge(v, b) + head * stride, warps, v->group * stride, i, &top, &weight);
+        if (lab07_is_whole(&b->stands->spread)) {
+            lab07_put<HAND>(v, b, at->layer, v->at.heads + (segment->head * v->group + head) * v->head_dim + i,
+                            sum / weight);
+            continue;
+        }
+        lab07_store(part + i, sum);
+        if (i == 0) {
+            lab07_store(part + v->head_dim, top);
+            lab07_store(part + v->head_dim + 1, weight);
         }
     }
 }
@@ -292,66 +465,47 @@ static __device__ inline void lab07_poison_parts(const lab07_ring_view *v, const
         lab07_poison(parts + i);
 }
 
-/* A lane's sums of one head, with those of the lanes that have other keys: into the warp's part. */
-static __device__ inline void lab07_keep_part(const lab07_ring_view *v, softmax_sum *s, float *mine)
+/* A warp's sums: where all look at them. */
+template <int T>
+static __device__ inline void lab07_keep_part(const lab07_ring_view *v, const lab07_block *b, const lab07_softmax<T> *s)
 {
-    const int lanes = 1 << v->lanes_log, lane = lab07_lane() & (lanes - 1);
-    merge_lanes(s, lanes);
-    if (lab07_lane() >= lanes || 8 * lane >= v->head_dim)
-        return;
+    const int g = lab07_lane() / 4, t = lab07_lane() % 4, stride = v->head_dim + 2;
+    float *const mine = lab07_merge_of_warp(v, b);
+    float weight = s->keys.weight;
+    weight += __shfl_xor_sync(PK_ALL_LANES, weight, 1);
+    weight += __shfl_xor_sync(PK_ALL_LANES, weight, 2);
 #pragma unroll
-    for (int i = 0; i < 8; i++)
-        mine[8 * lane + i] = s->v[i];
-    if (lane == 0) {
-        mine[v->head_dim] = s->top;
-        mine[v->head_dim + 1] = s->weight;
+    for (int n = 0; n < T; n++)
+#pragma unroll
+        for (int head = 0; head < 2; head++) {
+            float2 *const to = (float2 *)(mine + (2 * t + head) * stride + 64 * n + 8 * g);
+            if (64 * n + 8 * g < v->head_dim && 2 * t + head < v->group)
+#pragma unroll
+                for (int j = 0; j < 4; j++)
+                    to[j] = make_float2(s->of[n][j][head], s->of[n][j][2 + head]);
+        }
+    if (t == 0 && g < v->group) {
+        mine[g * stride + v->head_dim] = s->keys.top;
+        mine[g * stride + v->head_dim + 1] = weight;
     }
 }
 
-/* G: query heads of a warp, at most. */
-template <int HAND, int G>
+/* What one segment reads and writes in shared memory, the next one, of this layer or another, writes again: queries and
+ * keys behind all warps' sums, sums behind all warps' queries. So two meetings are enough. */
+template <int HAND, int T>
 static __device__ inline void lab07_attend(const lab07_ring_view *v, const lab07_block *b, lab07_at *at)
 {
-    const lab07_seat seat = lab07_seat_of(v);
     lab07_segment segment;
     for (int number = 0; lab07_next_segment(b, number, &segment); number++) {
-        const bool has_newest =
-            segment.end > b->stands->position && seat.first < v->group && seat.kind == seat.kinds - 1;
-        softmax_sum s[G];
-        float q[G][8];
-        lab07_head newest[2];
-        if (has_newest)
-#pragma unroll
-            for (int value = 0; value < 2; value++)
-                lab07_ask_head(v,
-                               lab07_outputs(v, b, at->layer, 0) + v->at.qkv +
-                                   (v->heads + value * v->kv_heads + segment.head) * v->head_dim,
-                               &newest[value]);
-#pragma unroll
-        for (int g = 0; g < G; g++) {
-            const int head = seat.first + g * v->consumers;
-            s[g] = softmax_sum{LOWEST, 0, {0, 0, 0, 0, 0, 0, 0, 0}};
-            if (head < v->group)
-                lab07_make_query<HAND>(v, b, at, segment.head * v->group + head, q[g]);
-        }
-        lab07_stamp(v, b, at->layer, LAB07_PHASE_ATTEND, LAB07_HAS);
-        lab07_take_segment<G>(v, b, at, &seat, &segment, q, s);
-        if (has_newest) {
-            const uint16_t *const key = lab07_of_newest(v, b) + 2 * lab07_warp() * v->head_dim;
-            lab07_make_newest<HAND>(v, b, at, segment.head, b->stands->appends && seat.first == 0, newest);
-            if (LAB07_TAKES_NEWEST(v))
-                lab07_take_keys<G>(v, &seat, key, key + v->head_dim, 1, 0, q, s);
-        }
-        if (number > 0)
-            lab07_sync(v, b); /* the segment's before has been read */
-#pragma unroll
-        for (int g = 0; g < G; g++) {
-            const int head = seat.first + g * v->consumers;
-            if (head < v->group)
-                lab07_keep_part(v, &s[g], lab07_of_merge(v, b) + (head * seat.kinds + seat.kind) * (v->head_dim + 2));
-        }
+        const bool has_newest = segment.end > b->stands->position;
+        lab07_softmax<T> s = {{LOWEST, 0}, {}};
+        lab07_make_vectors<HAND, T>(v, b, at, &segment, has_newest);
         lab07_sync(v, b);
-        lab07_put_segment<HAND>(v, b, at, &seat, &segment, number);
+        lab07_stamp(v, b, at->layer, LAB07_PHASE_ATTEND, LAB07_HAS);
+        const int warps = lab07_take_segment<T>(v, b, at, &segment, has_newest, &s);
+        lab07_keep_part<T>(v, b, &s);
+        lab07_sync(v, b);
+        lab07_put_segment<HAND>(v, b, at, &segment, number, warps);
     }
 }
 
@@ -359,11 +513,11 @@ static __device__ inline void lab07_attend(const lab07_ring_view *v, const lab07
 
 /* Waits for two parts of a head, of blocks `block` and, unless that is behind `last`, `block` + `step`: into shared
  * memory, each a block's. */
-template <int HAND>
+template <int HAND, int T>
 static __device__ inline void lab07_fetch_parts(const lab07_ring_view *v, const lab07_block *b, const lab07_at *at,
                                                 int head, int block, int step, int last, float *to)
 {
-    enum { PARTS = 2, N = PARTS * LAB07_MOST_OF_PART };
+    enum { PARTS = 2, N = PARTS * (2 * T + 1) };
     const float *const from = lab07_outputs(v, b, at->layer, 0) + lab07_partial(v, block, 0, head % v->group);
     const int apart = step * v->segments * v->group * v->part_floats, stride = v->head_dim + 2;
     int place[N];
@@ -382,7 +536,7 @@ static __device__ inline void lab07_fetch_parts(const lab07_ring_view *v, const 
 }
 
 /* One head's parts, in the order of their blocks. */
-template <int HAND>
+template <int HAND, int T>
 static __device__ inline void lab07_merge_head(const lab07_ring_view *v, const lab07_block *b, const lab07_at *at,
                                                int head)
 {
@@ -390,8 +544,8 @@ static __device__ inline void lab07_merge_head(const lab07_ring_view *v, const l
     const int first = head / v->group * b->stands->spread.room, last = first + b->stands->spread.each - 1;
     lab07_sync(v, b); /* what was there before has been read */
     for (int block = first + lab07_warp(); block <= last; block += 2 * v->consumers)
-        lab07_fetch_parts<HAND>(v, b, at, head, block, v->consumers, last,
-                                lab07_of_merge(v, b) + (block - first) * stride);
+        lab07_fetch_parts<HAND, T>(v, b, at, head, block, v->consumers, last,
+                                   lab07_of_merge(v, b) + (block - first) * stride);
     lab07_sync(v, b);
     lab07_stamp(v, b, at->layer, LAB07_PHASE_MERGE, LAB07_HAS);
     for (int i = lab07_thread(); i < v->head_dim; i += v->consumers * PK_LANES) {
@@ -401,12 +555,12 @@ static __device__ inline void lab07_merge_head(const lab07_ring_view *v, const l
     }
 }
 
-template <int HAND>
+template <int HAND, int T>
 static __device__ inline void lab07_merge(const lab07_ring_view *v, const lab07_block *b, const lab07_at *at)
 {
     const int *const merged = lab07_of_merged(v, b);
     for (int head = merged[0]; head < merged[1] && !lab07_is_whole(&b->stands->spread); head++)
-        lab07_merge_head<HAND>(v, b, at, head);
+        lab07_merge_head<HAND, T>(v, b, at, head);
     if (HAND == LAB07_FLAG)
         lab07_poison_parts(v, b, at); /* behind all that others wait for */
 }

@@ -117,11 +117,11 @@ static __device__ inline bool lab07_go_on(const lab07_ring_view *v, lab07_block 
     return !next->over;
 }
 
-template <int G, int FORM> static __device__ inline void lab07_consume_many(const lab07_ring_view *v, lab07_block *b)
+template <int T, int FORM> static __device__ inline void lab07_consume_many(const lab07_ring_view *v, lab07_block *b)
 {
     lab07_at at = {0, 0, {0, 0}, 0};
     do {
-        lab07_consume<LAB07_FLAG, G, FORM>(v, b, &at);
+        lab07_consume<LAB07_FLAG, T, FORM>(v, b, &at);
         lab07_choose_drawn<LAB07_FLAG>(v, b, &at);
     } while (lab07_go_on(v, b));
 }
@@ -157,7 +157,7 @@ static __device__ inline void lab07_produce_many(const lab07_ring_view *v, const
     lab07_wait_landed(v, b, &at);
 }
 
-template <int G, int FORM>
+template <int T, int FORM>
 static __global__ void __launch_bounds__(LAB07_MOST_THREADS, 1) stream_many(const PK_GRID_CONSTANT lab07_ring_view v)
 {
     PK_DYNAMIC_SHARED(unsigned char, shared);
@@ -165,7 +165,7 @@ static __global__ void __launch_bounds__(LAB07_MOST_THREADS, 1) stream_many(cons
     if (lab07_warp() == v.consumers)
         lab07_finish_many(&v, &b);
     else if (lab07_warp() >= 0)
-        lab07_consume_many<G, FORM>(&v, &b);
+        lab07_consume_many<T, FORM>(&v, &b);
     else if (lab07_copier() < v.copiers && lab07_lane() == 0)
         lab07_produce_many(&v, &b);
 }

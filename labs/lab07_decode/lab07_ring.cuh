@@ -47,10 +47,10 @@ typedef struct lab07_places {
 #define LAB07_IN_BLOCK(X)                                                                                              \
     X(unsigned char, stages, (size_t)v->stages * v->stage_pitch, "the ring")                                           \
     X(unsigned char, x, v->x_bytes, "of x, what lanes hand on: lab07_rows.cuh, lab07_tiles.cuh")                       \
+    X(uint4, query, v->query_units, "of the query heads that share a segment's keys: lab07_attention.cuh")             \
     X(uint2, zeros, v->zeros, "the factors where x has no part: lab07_tiles.cuh")                                      \
-    X(uint16_t, newest, 2 * v->consumers * v->head_dim, "[warp][2][head_dim]: the token's own key and value")          \
+    X(uint16_t, newest, 2 * v->head_dim, "[2][head_dim]: the token's own key and value")                               \
     X(float, turn, v->head_dim, "[head_dim / 2][2]: cosine and sine, of the position")                                 \
-    X(float, query, v->consumers * v->head_dim, "[warp][head_dim]: of the head under way, turned and scaled")          \
     X(pk_async_barrier, full, v->stages, "a chunk has landed")                                                         \
     X(pk_async_barrier, empty, v->stages, "all consumers have done with it")                                           \
     X(pk_async_barrier, summed, 2, "sums of a group of rows are there")                                                \
@@ -59,11 +59,11 @@ typedef struct lab07_places {
     X(pk_async_barrier, turns, LAB07_COPIERS, "of each lane that copies: the one before it has begun its copy")        \
     X(pk_device_layer, layer, v->layers, "v->layer's")                                                                 \
     X(lab07_part, part, LAB07_MATRICES, "the block's rows")                                                            \
+    X(float, merge, v->merge_parts *(v->head_dim + 2), "[part][head_dim + 2]: of warps, or of blocks")                 \
     X(float, sums, 2 * v->sums, "[2][v->sums]: of rows, by each warp of a team")                                       \
     X(float, squares, 2 * v->consumers, "[2][warp]: of x")                                                             \
     X(uint16_t, bias, v->layers * v->most_bias, "[layer][row]: of qkv")                                                \
     X(float, residual, v->most_rows, "the block's own rows of the residual stream")                                    \
-    X(float, merge, v->merge_parts *(v->head_dim + 2), "[part][head_dim + 2]: of warps, or of blocks")                 \
     X(int, merged, 2, "the query heads whose parts the block puts together: the first, and the one behind the last")   \
     X(unsigned, now, v->consumers *PK_LANES + 2 * LAB07_COPIERS,                                                       \
       "[thread]: layer and phase at work; of each that copies its layer, and matrix or keys")
@@ -77,11 +77,11 @@ typedef struct lab07_lie { /* where it lies: bytes from the beginning; and all o
 
 typedef struct lab07_ring_view { /* what the kernel is given, by value; pointers are device memory */
     int layers, hidden, heads, kv_heads, head_dim, capacity, ffn, vocab;
-    int group;      /* query heads to a key/value head */
-    int lanes_log;  /* 2^lanes_log lanes share a key */
-    int kinds;      /* of warps in attention: how many share the keys of one query head */
-    int chunk_keys; /* whose keys and values are a chunk */
-    float scale;    /* of scores: log2(e) / sqrt(head_dim), as weights are powers of two */
+    int group;                    /* query heads to a key/value head */
+    unsigned head_part;           /* 2^20 / head_dim, rounded up */
+    int query_pitch, query_units; /* from one query head to the next; of all, in 16 bytes: lab07_attention.cuh */
+    int chunk_keys;               /* whose keys and values are a chunk */
+    float scale;                  /* of scores: log2(e) / sqrt(head_dim), as weights are powers of two */
     pk_activation activation;
     float eps;
     const pk_device_layer *layer; /* [layers] */
@@ -93,7 +93,7 @@ typedef struct lab07_ring_view { /* what the kernel is given, by value; pointers
     lab07_matrix matrix[LAB07_MATRICES];
     const lab07_part *parts;               /* [blocks][LAB07_MATRICES] */
     int most_rows, most_bias;              /* of the residual stream and of qkv, that a block has at most; even */
-    int merge_parts;                       /* parts of heads that a block puts together at once */
+    int merge_parts;                       /* parts of heads that a block puts together at once, all warps' */
     int sums;                              /* of rows and warps, that a block puts together at once */
     unsigned x_bytes;                      /* of x that a block keeps, at most; a multiple of 16 */
     int zeros;                             /* LAB07_ZEROS, where rows come by tiles; else 0 */
@@ -271,6 +271,8 @@ static __device__ inline lab07_block lab07_begin(const lab07_ring_view *v, unsig
     /* Rows behind a matrix's last are loaded too, where nothing may have been copied to yet. */
     for (unsigned i = threadIdx.x; i < (unsigned)v->stages * v->stage_pitch / (unsigned)sizeof(uint4); i += blockDim.x)
         ((uint4 *)lab07_of_stages(v, &b))[i] = make_uint4(0, 0, 0, 0);
+    for (int i = (int)threadIdx.x; i < v->query_units; i += (int)blockDim.x)
+        lab07_of_query(v, &b)[i] = make_uint4(0, 0, 0, 0); /* components behind a head's last are read too */
     for (int i = (int)threadIdx.x; i < v->zeros; i += (int)blockDim.x)
         lab07_of_zeros(v, &b)[i] = make_uint2(0, 0);
     pk_async_fence();

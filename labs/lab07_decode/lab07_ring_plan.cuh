@@ -30,29 +30,31 @@ typedef struct lab07_ring_plan { /* a variant's launch, made by its prepare */
  * those before. */
 typedef void (*lab07_shares)(const lab07_matrix *matrix, int blocks, double fair, const double *had, int *ends);
 
-/* The instance for the model: of rows as wide as its, and with a warp for each of the heads that share keys. */
+/* The instance for the model: of rows as wide and heads as long as its, see lab07_pairs. */
 #define LAB07_RING_KERNEL(run, hand)                                                                                   \
-    lab07_instance(run, stream_step<hand, 1, LAB07_NARROW>, stream_step<hand, 1, LAB07_TILES>,                         \
-                   stream_step<hand, LAB07_MOST_GROUP, LAB07_TILES>)
+    lab07_instance(run, stream_step<hand, 1, LAB07_NARROW>, stream_step<hand, 2, LAB07_NARROW>,                        \
+                   stream_step<hand, 1, LAB07_TILES>, stream_step<hand, 2, LAB07_TILES>)
 #define LAB07_MANY_KERNEL(run)                                                                                         \
-    lab07_instance(run, stream_many<1, LAB07_NARROW>, stream_many<1, LAB07_TILES>,                                     \
-                   stream_many<LAB07_MOST_GROUP, LAB07_TILES>)
+    lab07_instance(run, stream_many<1, LAB07_NARROW>, stream_many<2, LAB07_NARROW>, stream_many<1, LAB07_TILES>,       \
+                   stream_many<2, LAB07_TILES>)
 /* The same where weights are in blocks. Where they are bf16, it is the kernel above. */
 #define LAB07_QUANT_KERNEL(run, hand)                                                                                  \
     (lab07_of(run)->decoder.shape.weights == PK_QUANT_BF16                                                             \
          ? LAB07_RING_KERNEL(run, hand)                                                                                \
-         : lab07_instance_of_blocks(run, stream_step<hand, 1, LAB07_Q4_K>, stream_step<hand, 1, LAB07_BLOCKS>,         \
-                                    stream_step<hand, LAB07_MOST_GROUP, LAB07_BLOCKS>))
+         : lab07_instance_of_blocks(run, stream_step<hand, 1, LAB07_Q4_K>, stream_step<hand, 2, LAB07_Q4_K>,           \
+                                    stream_step<hand, 1, LAB07_BLOCKS>, stream_step<hand, 2, LAB07_BLOCKS>))
 #define LAB07_MANY_QUANT_KERNEL(run)                                                                                   \
     (lab07_of(run)->decoder.shape.weights == PK_QUANT_BF16                                                             \
          ? LAB07_MANY_KERNEL(run)                                                                                      \
-         : lab07_instance_of_blocks(run, stream_many<1, LAB07_Q4_K>, stream_many<1, LAB07_BLOCKS>,                     \
-                                    stream_many<LAB07_MOST_GROUP, LAB07_BLOCKS>))
+         : lab07_instance_of_blocks(run, stream_many<1, LAB07_Q4_K>, stream_many<2, LAB07_Q4_K>,                       \
+                                    stream_many<1, LAB07_BLOCKS>, stream_many<2, LAB07_BLOCKS>))
 
 static inline lab07_ring_kernel lab07_instance_of_blocks(const pk_run *run, lab07_ring_kernel q4_k,
-                                                         lab07_ring_kernel mixed, lab07_ring_kernel many_heads);
-static inline lab07_ring_kernel lab07_instance(const pk_run *run, lab07_ring_kernel narrow, lab07_ring_kernel tiles,
-                                               lab07_ring_kernel many_heads);
+                                                         lab07_ring_kernel q4_k_long, lab07_ring_kernel mixed,
+                                                         lab07_ring_kernel mixed_long);
+static inline lab07_ring_kernel lab07_instance(const pk_run *run, lab07_ring_kernel narrow,
+                                               lab07_ring_kernel narrow_long, lab07_ring_kernel tiles,
+                                               lab07_ring_kernel tiles_long);
 
 static inline lab07_ring_plan *lab07_ring_plan_of(const pk_run *run)
 {
@@ -181,16 +183,11 @@ static inline void lab07_cut_all(const lab07 *lab, bool tiles, lab07_matrix matr
     matrix[LAB07_LOGITS] = lab07_cut(lab, tiles, c->vocab, c->hidden, 1);
 }
 
-static inline bool lab07_has_many_heads(const lab07 *lab)
-{
-    return lab->decoder.config.heads / lab->decoder.config.kv_heads > lab->consumers;
-}
-
 /* Rows are all as a kernel without tiles has them. */
 static inline bool lab07_is_narrow(const lab07 *lab)
 {
     lab07_matrix matrix[LAB07_MATRICES];
-    if (lab->decoder.shape.weights != PK_QUANT_BF16 || lab07_has_many_heads(lab))
+    if (lab->decoder.shape.weights != PK_QUANT_BF16)
         return false;
     lab07_cut_all(lab, false, matrix);
     for (int i = 0; i < LAB07_MATRICES; i++)
@@ -199,23 +196,32 @@ static inline bool lab07_is_narrow(const lab07 *lab)
     return true;
 }
 
-static inline lab07_ring_kernel lab07_instance(const pk_run *run, lab07_ring_kernel narrow, lab07_ring_kernel tiles,
-                                               lab07_ring_kernel many_heads)
+static inline bool lab07_has_long_heads(const lab07 *lab)
+{
+    return lab->decoder.config.head_dim > 64;
+}
+
+static inline lab07_ring_kernel lab07_instance(const pk_run *run, lab07_ring_kernel narrow,
+                                               lab07_ring_kernel narrow_long, lab07_ring_kernel tiles,
+                                               lab07_ring_kernel tiles_long)
 {
     const lab07 *const lab = lab07_of(run);
-    return lab07_has_many_heads(lab) ? many_heads : lab07_is_narrow(lab) ? narrow : tiles;
+    if (lab07_is_narrow(lab))
+        return lab07_has_long_heads(lab) ? narrow_long : narrow;
+    return lab07_has_long_heads(lab) ? tiles_long : tiles;
 }
 
 static inline lab07_ring_kernel lab07_instance_of_blocks(const pk_run *run, lab07_ring_kernel q4_k,
-                                                         lab07_ring_kernel mixed, lab07_ring_kernel many_heads)
+                                                         lab07_ring_kernel q4_k_long, lab07_ring_kernel mixed,
+                                                         lab07_ring_kernel mixed_long)
 {
     const lab07 *const lab = lab07_of(run);
     lab07_matrix matrix[LAB07_MATRICES];
     lab07_cut_all(lab, true, matrix);
     for (int i = 0; i < LAB07_MATRICES; i++)
         if (matrix[i].format != PK_QUANT_Q4_K)
-            q4_k = mixed;
-    return lab07_has_many_heads(lab) ? many_heads : q4_k;
+            return lab07_has_long_heads(lab) ? mixed_long : mixed;
+    return lab07_has_long_heads(lab) ? q4_k_long : q4_k;
 }
 
 static inline void lab07_shape_view(const lab07 *lab, bool tiles, lab07_ring_view *v)
@@ -226,8 +232,9 @@ static inline void lab07_shape_view(const lab07 *lab, bool tiles, lab07_ring_vie
     v->heads = c->heads, v->kv_heads = c->kv_heads, v->head_dim = c->head_dim;
     v->capacity = d->shape.capacity;
     v->group = c->heads / c->kv_heads;
-    for (v->lanes_log = 1; 8 << v->lanes_log < c->head_dim;)
-        v->lanes_log++;
+    v->head_part = ((1u << 20) + (unsigned)c->head_dim - 1) / (unsigned)c->head_dim;
+    v->query_pitch = lab07_query_pitch(c->head_dim);
+    v->query_units = lab07_query_units(v);
     v->scale = 1.4426950408889634f / sqrtf((float)c->head_dim);
     v->activation = c->activation;
     v->eps = (float)c->rms_eps;
@@ -346,7 +353,7 @@ static inline pk_status lab07_ring_fits(const lab07_ring_view *v)
                        "--chunk",
                        v->stages, v->stage_bytes);
     if (v->group > LAB07_MOST_GROUP)
-        return pk_fail(PK_SKIP, "%d query heads share keys, and the kernel has sums for %d", v->group,
+        return pk_fail(PK_SKIP, "%d query heads share keys, and the kernel has rows for %d", v->group,
                        (int)LAB07_MOST_GROUP);
     if (v->head_dim > LAB07_MOST_HEAD_DIM)
         return pk_fail(PK_SKIP, "heads have %d components, and a warp of the kernel has room for %d", v->head_dim,
@@ -768,8 +775,7 @@ static inline pk_status lab07_quant_prepare(pk_run *run, lab07_ring_kernel kerne
     v->share_keys = share_keys;
     v->segments = lab07_most_segments(v->kv_heads, plan->blocks);
     const int parts = (plan->blocks + v->kv_heads - 1) / v->kv_heads + 1;
-    v->kinds = lab->consumers > v->group ? lab->consumers / v->group : 1;
-    v->merge_parts = v->kinds * v->group > parts ? v->kinds * v->group : parts;
+    v->merge_parts = lab->consumers * v->group > parts ? lab->consumers * v->group : parts;
     v->most_rows = (v->hidden + plan->blocks - 1) / plan->blocks;
     lab07_lay_out(v, plan->blocks);
     const size_t part_bytes = (size_t)plan->blocks * LAB07_MATRICES * sizeof(lab07_part);

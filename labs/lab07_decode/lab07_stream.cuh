@@ -135,7 +135,7 @@ static __device__ inline int lab07_next_matrix(const lab07_ring_view *v, int whi
 }
 
 /* A step. `at`: where the one before has left it. One call of each, as they are large. */
-template <int HAND, int G, int FORM>
+template <int HAND, int T, int FORM>
 static __device__ inline void lab07_consume(const lab07_ring_view *v, const lab07_block *b, lab07_at *at)
 {
     lab07_stamp_ns(v, b, false);
@@ -149,10 +149,10 @@ static __device__ inline void lab07_consume(const lab07_ring_view *v, const lab0
         if (which != LAB07_QKV)
             continue;
         lab07_phase_begins(v, b, at->layer, LAB07_PHASE_ATTEND);
-        lab07_attend<HAND, G>(v, b, at);
+        lab07_attend<HAND, T>(v, b, at);
         lab07_phase_ends<HAND>(v, b, at, LAB07_PHASE_ATTEND);
         lab07_phase_begins(v, b, at->layer, LAB07_PHASE_MERGE);
-        lab07_merge<HAND>(v, b, at);
+        lab07_merge<HAND, T>(v, b, at);
         lab07_phase_ends<HAND>(v, b, at, LAB07_PHASE_MERGE);
     }
 }
@@ -375,7 +375,7 @@ static __device__ inline void lab07_end_step(const lab07_ring_view *v, const lab
     lab07_stamp_ns(v, b, true);
 }
 
-template <int HAND, int G, int FORM>
+template <int HAND, int T, int FORM>
 static __global__ void __launch_bounds__(LAB07_MOST_THREADS, 1) stream_step(const PK_GRID_CONSTANT lab07_ring_view v)
 {
     PK_DYNAMIC_SHARED(unsigned char, shared);
@@ -386,7 +386,7 @@ static __global__ void __launch_bounds__(LAB07_MOST_THREADS, 1) stream_step(cons
         if (lab07_copier() < v.copiers && lab07_lane() == 0)
             lab07_produce(&v, &b, &asking);
     } else if (lab07_warp() < v.consumers) {
-        lab07_consume<HAND, G, FORM>(&v, &b, &at);
+        lab07_consume<HAND, T, FORM>(&v, &b, &at);
         lab07_choose_drawn<LAB07_BARRIER>(&v, &b, &at);
         lab07_end_step(&v, &b);
     } else {

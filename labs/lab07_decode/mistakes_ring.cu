@@ -14,6 +14,7 @@
     X(FLAG_RIGHT, flag_right, "ring-flag-right", FLAG, "blocks wait for outputs, as it should be")                     \
     X(SPREAD_RIGHT, spread_right, "ring-spread-right", FLAG, "all blocks share the keys, as it should be")             \
     X(REVERSED, reversed, "ring-spread-reversed", FLAG, "parts put together from the last to the first")               \
+    X(PART_BY_ITSELF, part_by_itself, "ring-part-by-itself", FLAG, "parts added up, each by its own maximum")          \
     X(NEWEST_LOST, newest_lost, "ring-newest-lost", FLAG, "attention misses the token's own key")                      \
     X(NOT_POISONED, not_poisoned, "ring-not-poisoned", FLAG, "the other set is left as it was")                        \
     X(OLD_VALUE, old_value, "ring-old-value", FLAG, "what is missing is taken as it is")                               \
@@ -93,15 +94,16 @@ static __device__ inline float finish_row(const lab07_ring_view *v, const lab07_
     return value;
 }
 
+template <int T>
 static __device__ inline void turn_head(const lab07_ring_view *v, const uint16_t *gain, const float *turn,
-                                        lab07_pairs *p)
+                                        lab07_pairs<T> *p)
 {
     const int half = v->head_dim / 2;
     float squares = 0;
-    for (int t = 0; t < LAB07_MOST_TURNS; t++)
+    for (int t = 0; t < T; t++)
         squares = fmaf(p->low[t], p->low[t], fmaf(p->high[t], p->high[t], squares));
     const float factor = gain ? rsqrtf(pk_sum_lanes(squares) / (float)v->head_dim + v->eps) : 1;
-    for (int t = 0; t < LAB07_MOST_TURNS; t++) {
+    for (int t = 0; t < T; t++) {
         const int i = lab07_lane() + t * PK_LANES;
         if (i >= half || v->planted == NOT_TURNED)
             continue;
@@ -112,15 +114,18 @@ static __device__ inline void turn_head(const lab07_ring_view *v, const uint16_t
     }
 }
 
-static __device__ inline void take_key(const lab07_ring_view *v, float score, bool there, const float value[8],
-                                       softmax_sum *s)
+static __device__ inline float take_scores(const lab07_ring_view *v, const float score[LAB07_OWN_SCORES],
+                                           const bool there[LAB07_OWN_SCORES], float top, lab07_weighed *s,
+                                           float weight[LAB07_OWN_SCORES])
 {
-    const float top = fmaxf(s->top, there ? score : LOWEST);
-    const float keep = v->planted == NOT_RESCALED ? 1 : exp2f(s->top - top), weight = there ? exp2f(score - top) : 0;
+    const float keep = v->planted == NOT_RESCALED ? 1 : exp2f(s->top - top);
     s->top = top;
-    s->weight = fmaf(s->weight, keep, weight);
-    for (int i = 0; i < 8; i++)
-        s->v[i] = fmaf(s->v[i], keep, weight * value[i]);
+    s->weight *= keep;
+    for (int k = 0; k < LAB07_OWN_SCORES; k++) {
+        weight[k] = there[k] ? exp2f(score[k] - top) : 0;
+        s->weight += weight[k];
+    }
+    return keep;
 }
 
 static __device__ inline float merge_parts_in_order(const lab07_ring_view *v, const float *parts, int count, int stride,
@@ -135,7 +140,7 @@ static __device__ inline float merge_parts_in_order(const lab07_ring_view *v, co
 #pragma unroll 4
     for (int p = 0; p < count; p++) {
         const float *const part = parts + (v->planted == REVERSED ? count - 1 - p : p) * stride;
-        const float factor = exp2f(part[v->head_dim] - *top);
+        const float factor = v->planted == PART_BY_ITSELF ? 1 : exp2f(part[v->head_dim] - *top);
         *weight = fmaf(factor, part[v->head_dim + 1], *weight);
         sum = fmaf(factor, part[i], sum);
     }
@@ -264,7 +269,8 @@ static void overlapping_shares(const lab07_matrix *m, int blocks, double fair, c
 static pk_status prepare(pk_run *run, enum mistake planted, lab07_ring_kernel kernel, unsigned barriers)
 {
     const bool blocks = planted >= FIRST_OF_BLOCKS && planted < MANY_RIGHT;
-    const bool spread = planted == SPREAD_RIGHT || planted == REVERSED || planted >= FIRST_OF_BLOCKS;
+    const bool spread =
+        planted == SPREAD_RIGHT || planted == REVERSED || planted == PART_BY_ITSELF || planted >= FIRST_OF_BLOCKS;
     const int share_keys = spread ? lab07_of(run)->share_keys : 0;
     const lab07_shares shares = planted == ROW_SHORT ? short_shares
                                 : planted == OVERLAP ? overlapping_shares

@@ -38,17 +38,18 @@ static __device__ inline float finish_row(const lab07_ring_view *v, const lab07_
 }
 
 /* By a warp. Lane l has pairs l, l + 32, ... of the head; those behind its end are 0. */
+template <int T>
 static __device__ inline void turn_head(const lab07_ring_view *v, const uint16_t *gain, const float *turn,
-                                        lab07_pairs *p)
+                                        lab07_pairs<T> *p)
 {
     const int half = v->head_dim / 2;
     float squares = 0;
 #pragma unroll
-    for (int t = 0; t < LAB07_MOST_TURNS; t++)
+    for (int t = 0; t < T; t++)
         squares = fmaf(p->low[t], p->low[t], fmaf(p->high[t], p->high[t], squares));
     const float factor = gain ? rsqrtf(pk_sum_lanes(squares) / (float)v->head_dim + v->eps) : 1;
 #pragma unroll
-    for (int t = 0; t < LAB07_MOST_TURNS; t++) {
+    for (int t = 0; t < T; t++) {
         const int i = lab07_lane() + t * PK_LANES;
         if (i >= half)
             continue;
@@ -61,16 +62,19 @@ static __device__ inline void turn_head(const lab07_ring_view *v, const uint16_t
     }
 }
 
-/* One key's score and value into the sum s of what came before: of 2^(score - s->top) times values, and of those
- * weights. A lane has 8 components of the value. Not `there`: a lane that has no key this time. */
-static __device__ inline void take_key(const lab07_ring_view *v, float score, bool there, const float value[8],
-                                       softmax_sum *s)
+/* The lane's scores of four keys, of query head g, become weights: 2^(score - top), 0 where there is no key (not
+ * `there`). s->top, s->weight: of what came before; `top`: the highest with these. Returns what the sums so far, which
+ * are by the old maximum, are to be multiplied by. */
+static __device__ inline float take_scores(const lab07_ring_view *v, const float score[LAB07_OWN_SCORES],
+                                           const bool there[LAB07_OWN_SCORES], float top, lab07_weighed *s,
+                                           float weight[LAB07_OWN_SCORES])
 {
-    const float top = fmaxf(s->top, there ? score : LOWEST);
-    /* STEP lab07.9 for ring-ahead, ring-flag, ring-spread, ring-many, ring-quant, ring-many-quant: what was summed up by the old maximum, by the new one; then the key's weight, and weight times value (about 6 lines) */
+    float keep = 1;
+    /* STEP lab07.9 for ring-ahead, ring-flag, ring-spread, ring-many, ring-quant, ring-many-quant: what the sums so far are to be multiplied by, and the weight by it; then each key's weight, and its part of the weight (about 7 lines) */
     (void)s;
     /* END lab07.9 */
-    (void)v, (void)top, (void)value;
+    (void)v, (void)score, (void)there, (void)top, (void)weight;
+    return keep;
 }
 
 /* A part: [head_dim] sums, their maximum, their weight. Of any warps' or blocks' parts, and always in their order. */
