@@ -278,7 +278,7 @@ static __device__ inline void lab07_score_keys(const lab07_ring_view *v, const l
 }
 
 /* Values of the same keys; tensor cores are given what a lane has of them: of each of its four keys 8 components, T
- * times. Loaded before the scores are made, which takes long. */
+ * times. */
 template <int T> struct lab07_values {
     const uint16_t *from;
     int count;
@@ -377,8 +377,11 @@ static __device__ inline void lab07_take_tile(const lab07_ring_view *v, const la
     float score[LAB07_OWN_SCORES], weight[LAB07_OWN_SCORES] = {}, top = s->keys.top;
     bool there[LAB07_OWN_SCORES];
     lab07_values<T> values;
-    lab07_load_values<T>(v, from, count, &values);
+    if (T == 1) /* else there are no registers for it */
+        lab07_load_values<T>(v, from, count, &values);
     lab07_score_keys<T>(v, b, keys, count, score);
+    if (T > 1)
+        lab07_load_values<T>(v, from, count, &values);
 #pragma unroll
     for (int k = 0; k < LAB07_OWN_SCORES; k++) {
         there[k] = 8 * (k / 2) + 2 * t + k % 2 < count;
@@ -394,34 +397,35 @@ static __device__ inline void lab07_take_tile(const lab07_ring_view *v, const la
     lab07_add_values<T>(v, b, &values, weight, s);
 }
 
-/* The segment's keys, as they land; behind them, where it has it, the token's own. Warps take turns. Returns how many
- * warps have had some. */
+/* The segment's keys, as they land; behind them, where it has it, the token's own. Warps take turns, sixteen keys each.
+ * Returns how many warps have had some. */
 template <int T>
 static __device__ inline int lab07_take_segment(const lab07_ring_view *v, const lab07_block *b, lab07_at *at,
                                                 const lab07_segment *segment, bool has_newest, lab07_softmax<T> *s)
 {
     const int most = v->chunk_keys, end = segment->end < b->stands->position ? segment->end : b->stands->position;
-    int warp = 0, warps = 0; /* whose turn it is */
+    int next = lab07_warp(), tiles = 0; /* its next sixteen, from the chunk's beginning on; all so far */
+    bool newest = false;
 #pragma unroll 1
-    for (int first = segment->first; first < end + (has_newest && LAB07_TAKES_NEWEST(v)); first += most) {
-        const bool newest = first >= end;
+    for (int first = segment->first; !newest; first += most) {
+        newest = first >= end;
+        if (newest && !(has_newest && LAB07_TAKES_NEWEST(v)))
+            break;
         const uint16_t *const keys = newest ? lab07_of_newest(v, b) : (const uint16_t *)lab07_wait_chunk(v, b, at);
         const int count = newest ? 1 : lab07_least(end - first, most);
+        const int of_chunk = (count + LAB07_TILE_KEYS - 1) / LAB07_TILE_KEYS;
 #pragma unroll 1
-        for (int from = 0; from < count; from += LAB07_TILE_KEYS) {
-            if (warp == lab07_warp())
-                lab07_take_tile<T>(v, b, keys + from * v->head_dim, keys + (count + from) * v->head_dim,
-                                   lab07_least(count - from, LAB07_TILE_KEYS), s);
-            warps += warps < v->consumers;
-            warp = warp + 1 < v->consumers ? warp + 1 : 0;
+        for (; next < of_chunk; next += v->consumers) {
+            const int from = next * LAB07_TILE_KEYS;
+            lab07_take_tile<T>(v, b, keys + from * v->head_dim, keys + (count + from) * v->head_dim,
+                               lab07_least(count - from, LAB07_TILE_KEYS), s);
         }
-        if (newest)
-            break;
-        lab07_give_back(v, b, at);
-        if (first + most > end)
-            first = end - most; /* the token's own */
+        next -= of_chunk;
+        tiles += of_chunk;
+        if (!newest)
+            lab07_give_back(v, b, at);
     }
-    return warps;
+    return lab07_least(tiles, v->consumers);
 }
 
 /* Where a head's part of a block's segment is. */

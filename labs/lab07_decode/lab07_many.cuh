@@ -110,6 +110,9 @@ static __device__ inline bool lab07_go_on(const lab07_ring_view *v, lab07_block 
     } else if (!consumes && lab07_lane() == 0)
         over = lab07_was_last(v, lab07_wait_for_token(v, b->stands->step));
     lab07_end_step(v, b);
+    float *const other = b->out[1];
+    b->out[1] = b->out[0];
+    b->out[0] = other;
     b->stands = next; /* what the step stood at is written again when all have come through the next one */
     if (!consumes)
         return !__shfl_sync(PK_ALL_LANES, over, 0);

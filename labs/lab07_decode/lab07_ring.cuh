@@ -54,6 +54,7 @@ typedef struct lab07_places {
     X(pk_async_barrier, full, v->stages, "a chunk has landed")                                                         \
     X(pk_async_barrier, empty, v->stages, "all consumers have done with it")                                           \
     X(pk_async_barrier, summed, 2, "sums of a group of rows are there")                                                \
+    X(pk_async_barrier, squared, 2, "and squares of x, where a matrix begins that has use for them")                   \
     X(pk_async_barrier, finished, 2, "they have been read")                                                            \
     X(pk_async_barrier, meet, 2, "of the consumers; and of them with the warp that makes outputs")                     \
     X(pk_async_barrier, turns, LAB07_COPIERS, "of each lane that copies: the one before it has begun its copy")        \
@@ -61,7 +62,7 @@ typedef struct lab07_places {
     X(lab07_part, part, LAB07_MATRICES, "the block's rows")                                                            \
     X(float, merge, v->merge_parts *(v->head_dim + 2), "[part][head_dim + 2]: of warps, or of blocks")                 \
     X(float, sums, 2 * v->sums, "[2][v->sums]: of rows, by each warp of a team")                                       \
-    X(float, squares, 2 * v->consumers, "[2][warp]: of x")                                                             \
+    X(float, squares, 2 * v->consumers * PK_LANES, "[2][thread]: of x")                                                \
     X(uint16_t, bias, v->layers * v->most_bias, "[layer][row]: of qkv")                                                \
     X(float, residual, v->most_rows, "the block's own rows of the residual stream")                                    \
     X(int, merged, 2, "the query heads whose parts the block puts together: the first, and the one behind the last")   \
@@ -174,6 +175,7 @@ typedef struct lab07_stands {
 typedef struct lab07_block {
     unsigned char *shared;
     lab07_stands *stands;
+    float *out[LAB07_SETS]; /* of those who compute: outputs of the step, and the other set */
 } lab07_block;
 
 /* lab07_of_stages(v, b) and so on. */
@@ -252,7 +254,9 @@ static __device__ inline lab07_block lab07_begin(const lab07_ring_view *v, unsig
 {
     __shared__ lab07_stands stands[LAB07_COPIERS + 2]; /* of the others this step's and the next one's */
     const bool copies = lab07_copier() < LAB07_COPIERS;
-    lab07_block b = {shared, &stands[copies ? lab07_copier() : LAB07_COPIERS + (v->state->step & 1)]};
+    lab07_block b = {shared, &stands[copies ? lab07_copier() : LAB07_COPIERS + (v->state->step & 1)], {}};
+    for (int i = 0; i < LAB07_SETS; i++)
+        b.out[i] = v->out + (size_t)((v->state->step + i) % LAB07_SETS * v->layers) * v->at.floats;
     if (threadIdx.x < 2)
         lab07_of_merged(v, &b)[threadIdx.x] =
             lab07_first_merged((int)(blockIdx.x + threadIdx.x), v->heads, (int)gridDim.x);
@@ -283,6 +287,7 @@ static __device__ inline lab07_block lab07_begin(const lab07_ring_view *v, unsig
         }
         for (int i = 0; i < 2; i++) {
             pk_async_barrier_init(&lab07_of_summed(v, &b)[i], (unsigned)(v->consumers * PK_LANES));
+            pk_async_barrier_init(&lab07_of_squared(v, &b)[i], (unsigned)(v->consumers * PK_LANES));
             pk_async_barrier_init(&lab07_of_finished(v, &b)[i], PK_LANES);
             pk_async_barrier_init(&lab07_of_meet(v, &b)[i], (unsigned)((v->consumers + i) * PK_LANES));
         }
@@ -610,7 +615,7 @@ static __device__ inline const unsigned char *lab07_wait_chunk(const lab07_ring_
 /* A layer's outputs in the step's set, or in the other one. */
 static __device__ inline float *lab07_outputs(const lab07_ring_view *v, const lab07_block *b, int layer, int other)
 {
-    return v->out + ((size_t)((b->stands->step + other) % LAB07_SETS) * v->layers + layer) * v->at.floats;
+    return b->out[other] + (size_t)layer * v->at.floats;
 }
 
 /* ---- outputs that other blocks look at ---- */

@@ -265,16 +265,16 @@ static __device__ inline int lab07_group_chunks(const lab07_matrix *m, int rows)
     return ((lab07_group_rows(m, rows) + m->chunk_rows - 1) * m->chunk_part >> 16) * m->runs;
 }
 
-/* Of a matrix whose x is normed: the squares' sum, for the warp that makes outputs. Each team has all of x. */
+/* A group's first rows may need the squares' sum of x: each lane's, for the warp that makes outputs, which adds them up
+ * while the rows' sums are made. Each team has all of x. */
 static __device__ inline void lab07_put_squares(const lab07_ring_view *v, const lab07_block *b, const lab07_at *at,
-                                                const lab07_task *task, const lab07_team *team, float squares)
+                                                const lab07_task *task, const lab07_team *team, bool first,
+                                                float squares)
 {
-    if (!task->gain || team->number != 0)
-        return;
-    const float of_warp = pk_sum_lanes(squares);
-    if (lab07_lane() == 0)
-        lab07_of_squares(v, b)[(int)(at->group & 1) * v->consumers + lab07_warp()] = of_warp;
-    __syncwarp();
+    const int half = (int)(at->group & 1);
+    if (first && task->gain && team->number == 0)
+        lab07_of_squares(v, b)[half * v->consumers * PK_LANES + lab07_thread()] = squares;
+    pk_async_barrier_arrive(&lab07_of_squared(v, b)[half]);
 }
 
 /* The block's rows of a matrix: x read, and products. A thread has U times 8 columns of N rows at once.
@@ -301,12 +301,11 @@ static __device__ inline void lab07_product_of(const lab07_ring_view *v, const l
     for (int first = 0; first < all; first += m->group_rows, at->group++) {
         const int half = (int)(at->group & 1);
         lab07_wait_group(&lab07_of_finished(v, b)[half], at->group, true);
+        lab07_put_squares(v, b, at, task, &x.team, first == 0, squares);
         if (has)
             lab07_sum_group<U, N>(v, b, m, at, &x, offset, chunks, &lot, lab07_of_sums(v, b) + half * v->sums);
         else
             lab07_pass_chunks(v, b, m, at, chunks);
-        if (first == 0)
-            lab07_put_squares(v, b, at, task, &x.team, squares);
         pk_async_barrier_arrive(&lab07_of_summed(v, b)[half]);
         chunks = lab07_group_chunks(m, all - first - m->group_rows); /* of the next one, if any */
         if (EARLY && has && first + m->group_rows < all)
@@ -314,12 +313,12 @@ static __device__ inline void lab07_product_of(const lab07_ring_view *v, const l
     }
 }
 
-static __device__ inline float lab07_sum_warps(const float *of_warp, int warps)
+static __device__ inline float lab07_sum_warps(const float *of_warp, int warps, int apart)
 {
     float of[LAB07_MOST_CONSUMERS], sum = 0;
 #pragma unroll
     for (int i = 0; i < LAB07_MOST_CONSUMERS; i++) /* all at once: one behind the other, each would be waited for */
-        of[i] = i < warps ? of_warp[i] : 0;
+        of[i] = i < warps ? of_warp[i * apart] : 0;
 #pragma unroll
     for (int i = 0; i < LAB07_MOST_CONSUMERS; i++)
         sum += of[i];
@@ -344,15 +343,17 @@ static __device__ inline void lab07_finish(const lab07_ring_view *v, const lab07
         const int to_second = m->runs == 2 ? lab07_group_chunks(m, rows) / 2 * m->chunk_rows : 0;
         const float *const sums = lab07_of_sums(v, b) + half * v->sums + row * stride;
         float sum = 0, second = 0;
+        if (task->gain && first == 0) {
+            const float *const squares = lab07_of_squares(v, b) + half * v->consumers * PK_LANES + lab07_lane();
+            lab07_wait_group(&lab07_of_squared(v, b)[half], at->group, false);
+            const float sum_of_all = pk_sum_lanes(lab07_sum_warps(squares, m->team_warps, PK_LANES));
+            factor = rsqrtf(fmaf(sum_of_all, m->per_column, v->eps));
+        }
         lab07_wait_group(&lab07_of_summed(v, b)[half], at->group, false);
         if (row < rows) {
-            sum = lab07_sum_warps(sums, m->team_warps);
+            sum = lab07_sum_warps(sums, m->team_warps, 1);
             if (m->runs == 2)
-                second = lab07_sum_warps(sums + to_second * stride, m->team_warps);
-        }
-        if (task->gain && first == 0) {
-            const float *const squares = lab07_of_squares(v, b) + half * v->consumers;
-            factor = rsqrtf(fmaf(lab07_sum_warps(squares, m->team_warps), m->per_column, v->eps));
+                second = lab07_sum_warps(sums + to_second * stride, m->team_warps, 1);
         }
         pk_async_barrier_arrive(&lab07_of_finished(v, b)[half]);
         if (row >= rows)

@@ -428,6 +428,8 @@ static __device__ inline void lab07_tiles(const lab07_ring_view *v, const lab07_
             lab07_of_sums(v, b) + half * v->sums + (lot.chunk * m->chunk_rows + lot.row) * (team.warps | 1) + warp;
         const int stride = m->chunk_rows * (team.warps | 1);
         lab07_wait_group(&lab07_of_finished(v, b)[half], at->group, true);
+        if (first > 0)
+            lab07_put_squares(v, b, at, task, &team, false, 0);
 #pragma unroll 1
         for (int piece = 0; piece < pieces; piece++) {
             lab07_x_slice *const slice = slices + (keep ? piece * v->consumers : 0);
@@ -440,6 +442,8 @@ static __device__ inline void lab07_tiles(const lab07_ring_view *v, const lab07_
                     lab07_sync(v, b);
                 if (piece + 1 < pieces)
                     lab07_ask_x(task, m, &team, piece + 1, &asked);
+                else
+                    lab07_put_squares(v, b, at, task, &team, true, squares);
                 if (piece == 0)
                     lab07_stamp(v, b, at->layer, lab07_phase_of(task->which), LAB07_HAS);
             }
@@ -470,8 +474,6 @@ static __device__ inline void lab07_tiles(const lab07_ring_view *v, const lab07_
                 }
             }
         }
-        if (first == 0)
-            lab07_put_squares(v, b, at, task, &team, squares);
         __syncwarp();
         pk_async_barrier_arrive(&lab07_of_summed(v, b)[half]);
         chunks = of_next;

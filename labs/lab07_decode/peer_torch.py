@@ -32,7 +32,7 @@ KNOBS = [  # what has no counterpart here keeps its default
     Knob("ring", "KB", "likewise", 0, 6, 0, 208, fixed=True),
     Knob("chunk", "KB", "likewise", 16, 1, 1, 64, fixed=True),
     Knob("in-flight", "KB", "likewise", 0, 3, 0, 200, fixed=True),
-    Knob("share-keys", "keys", "likewise", 32, 2, 1, 1 << 18, fixed=True),
+    Knob("share-keys", "keys", "likewise", 48, 2, 1, 1 << 18, fixed=True),
     Knob("stop-after", "tokens", "never", 0, 0, 0, 1 << 20, fixed=True),
     Knob("ends", "", "none", 0, 0, 0, 1, fixed=True, choices=OFF_ON),
     Knob("stamps", "", "none", 0, 0, 0, 1, fixed=True, choices=OFF_ON),
