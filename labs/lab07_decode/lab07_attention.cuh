@@ -312,11 +312,13 @@ static __device__ inline unsigned lab07_word_at(uint4 eight, int j)
     return j == 0 ? eight.x : j == 1 ? eight.y : j == 2 ? eight.z : eight.w;
 }
 
-/* Values times the lane's weights, into the sums. Keys that are not there have the weight 0. */
+/* Values times the lane's weights, and what was summed up before, times keep[h]: of query heads 2t and 2t + 1. Keys
+ * that are not there have the weight 0. Tensor cores sum up sixteen keys, and not on and on: they cut sums off where
+ * others round, and over thousands of keys that adds up. */
 template <int T>
 static __device__ inline void lab07_add_values(const lab07_ring_view *v, const lab07_block *b,
                                                const lab07_values<T> *values, const float weight[LAB07_OWN_SCORES],
-                                               lab07_softmax<T> *s)
+                                               const float keep[2], lab07_softmax<T> *s)
 {
 #if defined(PK_HAS_MMA)
     unsigned part[LAB07_PARTS][2];
@@ -337,6 +339,7 @@ static __device__ inline void lab07_add_values(const lab07_ring_view *v, const l
 #pragma unroll
         for (int j = 0; j < 4; j++) {
             unsigned of[LAB07_OWN_SCORES];
+            float sums[4] = {};
 #pragma unroll
             for (int k = 0; k < LAB07_OWN_SCORES; k++)
                 of[k] = lab07_word_at(values->of[n][k], j);
@@ -344,7 +347,10 @@ static __device__ inline void lab07_add_values(const lab07_ring_view *v, const l
                                        lab07_bytes(of[2], of[3], 0x5410u), lab07_bytes(of[2], of[3], 0x7632u)};
 #pragma unroll
             for (int p = 0; p < LAB07_PARTS; p++)
-                pk_mma(s->of[n][j], words, part[p]);
+                pk_mma(sums, words, part[p]);
+#pragma unroll
+            for (int i = 0; i < 4; i++)
+                s->of[n][j][i] = fmaf(s->of[n][j][i], keep[i % 2], sums[i]);
         }
     (void)v, (void)b;
 #else
@@ -353,6 +359,8 @@ static __device__ inline void lab07_add_values(const lab07_ring_view *v, const l
     for (int k = 0; k < LAB07_OWN_SCORES && g < v->group; k++)
         weights[g * LAB07_TILE_KEYS + 8 * (k / 2) + 2 * t + k % 2] = weight[k];
     __syncwarp();
+    for (int i = 0; i < 16 * T; i++)
+        s->of[i / 16][i / 4 % 4][i % 4] *= keep[i % 2];
     for (int n = 0; n < T && 64 * n + 8 * g < v->head_dim; n++)
         for (int key = 0; key < values->count; key++) {
             float of[8];
@@ -391,10 +399,7 @@ static __device__ inline void lab07_take_tile(const lab07_ring_view *v, const la
     top = fmaxf(top, __shfl_xor_sync(PK_ALL_LANES, top, 2));
     const float keep = take_scores(v, score, there, top, &s->keys, weight);
     const float of_head[2] = {__shfl_sync(PK_ALL_LANES, keep, 8 * t), __shfl_sync(PK_ALL_LANES, keep, 8 * t + 4)};
-#pragma unroll
-    for (int i = 0; i < 16 * T; i++)
-        s->of[i / 16][i / 4 % 4][i % 4] *= of_head[i % 2];
-    lab07_add_values<T>(v, b, &values, weight, s);
+    lab07_add_values<T>(v, b, &values, weight, of_head, s);
 }
 
 /* The segment's keys, as they land; behind them, where it has it, the token's own. Warps take turns, sixteen keys each.

@@ -343,9 +343,9 @@ static __device__ inline void lab07_finish(const lab07_ring_view *v, const lab07
         const int to_second = m->runs == 2 ? lab07_group_chunks(m, rows) / 2 * m->chunk_rows : 0;
         const float *const sums = lab07_of_sums(v, b) + half * v->sums + row * stride;
         float sum = 0, second = 0;
+        lab07_wait_group(&lab07_of_squared(v, b)[half], at->group, false);
         if (task->gain && first == 0) {
             const float *const squares = lab07_of_squares(v, b) + half * v->consumers * PK_LANES + lab07_lane();
-            lab07_wait_group(&lab07_of_squared(v, b)[half], at->group, false);
             const float sum_of_all = pk_sum_lanes(lab07_sum_warps(squares, m->team_warps, PK_LANES));
             factor = rsqrtf(fmaf(sum_of_all, m->per_column, v->eps));
         }
