@@ -19,7 +19,7 @@
 
 enum { LAB07_TILE_KEYS = 16, LAB07_OWN_SCORES = 4 /* of a lane */ };
 
-/* T: 64 components that a head has at most, 1 or 2 times; pairs of a lane. */
+/* T: a head has no more than T times 64 components, T pairs a lane; 1 or 2. */
 template <int T> struct lab07_pairs { /* of a head: (i, i + head_dim / 2), i = lane, lane + 32 */
     float low[T], high[T];
 };
