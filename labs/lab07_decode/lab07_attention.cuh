@@ -40,7 +40,7 @@ template <int T>
 static __device__ inline void turn_head(const lab07_ring_view *v, const uint16_t *gain, const float *turn,
                                         lab07_pairs<T> *p);
 /* Scores of query head g become weights. `top`: the highest so far, these included. Returns by how much what was summed
- * up before is to be multiplied. `there`: it is one. */
+ * up before is to be multiplied. there[k]: it is a key; s->top: `top`, behind it. */
 static __device__ inline float take_scores(const lab07_ring_view *v, const float score[LAB07_OWN_SCORES],
                                            const bool there[LAB07_OWN_SCORES], float top, lab07_weighed *s,
                                            float weight[LAB07_OWN_SCORES]);

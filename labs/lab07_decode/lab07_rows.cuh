@@ -265,8 +265,9 @@ static __device__ inline int lab07_group_chunks(const lab07_matrix *m, int rows)
     return ((lab07_group_rows(m, rows) + m->chunk_rows - 1) * m->chunk_part >> 16) * m->runs;
 }
 
-/* A group's first rows may need the squares' sum of x: each lane's, for the warp that makes outputs, which adds them up
- * while the rows' sums are made. Each team has all of x. */
+/* With a matrix's first group, where x is normed: each lane's squares, for the warp that makes outputs, which adds them
+ * up while the rows' sums are made. With all others the warps only arrive, so that each group is a phase of both
+ * barriers. Each team has all of x. */
 static __device__ inline void lab07_put_squares(const lab07_ring_view *v, const lab07_block *b, const lab07_at *at,
                                                 const lab07_task *task, const lab07_team *team, bool first,
                                                 float squares)

@@ -25,7 +25,7 @@ const pk_knob lab07_knobs[LAB07_KNOBS] = {
     [LAB07_KNOB_CHUNK] = {"chunk", "KB", "of a copy, at most", 16, 1, 1, 64, NULL, 0},
     [LAB07_KNOB_IN_FLIGHT] = {"in-flight", "KB", "of a block's copies under way, at most; 0: 32, of rows by tiles 64",
                               0, 3, 0, 200, NULL, 0},
-    [LAB07_KNOB_SHARE_KEYS] = {"share-keys", "keys", "that a block has at least, where they are spread", 48, 2, 1,
+    [LAB07_KNOB_SHARE_KEYS] = {"share-keys", "keys", "of a share, where they are spread and there is room", 48, 2, 1,
                                1 << 18, NULL, 0},
     [LAB07_KNOB_STOP_AFTER] = {"stop-after", "tokens", "the host stops ring-many when it has heard so many; 0: never",
                                0, 0, 0, 1 << 20, NULL, 0},

@@ -74,8 +74,9 @@ static __device__ inline void turn_head(const lab07_ring_view *v, const uint16_t
 }
 
 /* The lane's scores of four keys, of query head g, become weights: 2^(score - top), 0 where there is no key (not
- * `there`). s->top, s->weight: of what came before; `top`: the highest with these. Returns what the sums so far, which
- * are by the old maximum, are to be multiplied by. */
+ * `there`: its score is some other key's). s->top, s->weight: of what came before, and behind the step of these too;
+ * `top`: the highest with these. Returns what the sums so far, which are by the old maximum, are to be multiplied by.
+ */
 static __device__ inline float take_scores(const lab07_ring_view *v, const float score[LAB07_OWN_SCORES],
                                            const bool there[LAB07_OWN_SCORES], float top, lab07_weighed *s,
                                            float weight[LAB07_OWN_SCORES])
