@@ -128,6 +128,12 @@ static __device__ inline float *lab07_merge_of_warp(const lab07_ring_view *v, co
     return lab07_of_merge(v, b) + lab07_warp() * v->group * (v->head_dim + 2);
 }
 
+/* Which of sixteen keys a lane's k-th score is of. */
+static __device__ inline int lab07_own_key(int t, int k)
+{
+    return 8 * (k / 2) + 2 * t + k % 2;
+}
+
 /* How far one head of the query is from the next, in shared memory: behind its last component are zeros, and rows of an
  * even and an odd g meet on no bank. */
 static __host__ __device__ inline int lab07_query_pitch(int head_dim)
@@ -267,9 +273,9 @@ static __device__ inline void lab07_score_keys(const lab07_ring_view *v, const l
     for (int k = 0; k < LAB07_OWN_SCORES; k++)
         score[k] = sums[k / 2][0][k % 2] + sums[k / 2][0][2 + k % 2] + sums[k / 2][1][k % 2];
 #else
-    const float *const query = (const float *)lab07_of_query(v, b) + lab07_least(g, v->group - 1) * v->query_pitch;
+    const float *const query = (const float *)lab07_of_query(v, b) + g * v->query_pitch; /* looked at below group */
     for (int k = 0; k < LAB07_OWN_SCORES; k++) {
-        const uint16_t *const key = keys + lab07_least(8 * (k / 2) + 2 * t + k % 2, count - 1) * v->head_dim;
+        const uint16_t *const key = keys + lab07_least(lab07_own_key(t, k), count - 1) * v->head_dim;
         score[k] = 0;
         for (int c = 0; c < v->head_dim && g < v->group; c += 8)
             score[k] = pk_dot_chunk(*(const uint4 *)(key + c), query + c, score[k]);
@@ -297,7 +303,7 @@ static __device__ inline void lab07_load_values(const lab07_ring_view *v, const 
     const int g = lab07_lane() / 4, t = lab07_lane() % 4;
 #pragma unroll
     for (int k = 0; k < LAB07_OWN_SCORES; k++) {
-        const uint16_t *const row = from + lab07_least(8 * (k / 2) + 2 * t + k % 2, count - 1) * v->head_dim + 8 * g;
+        const uint16_t *const row = from + lab07_least(lab07_own_key(t, k), count - 1) * v->head_dim + 8 * g;
 #pragma unroll
         for (int n = 0; n < T; n++)
             values->of[n][k] = 64 * n + 8 * g < v->head_dim ? *(const uint4 *)(row + 64 * n) : make_uint4(0, 0, 0, 0);
@@ -357,7 +363,7 @@ static __device__ inline void lab07_add_values(const lab07_ring_view *v, const l
     float *const weights = lab07_merge_of_warp(v, b); /* [head][16]: nothing is there yet */
     const int g = lab07_lane() / 4, t = lab07_lane() % 4;
     for (int k = 0; k < LAB07_OWN_SCORES && g < v->group; k++)
-        weights[g * LAB07_TILE_KEYS + 8 * (k / 2) + 2 * t + k % 2] = weight[k];
+        weights[g * LAB07_TILE_KEYS + lab07_own_key(t, k)] = weight[k];
     __syncwarp();
     for (int i = 0; i < 16 * T; i++)
         s->of[i / 16][i / 4 % 4][i % 4] *= keep[i % 2];
@@ -392,7 +398,7 @@ static __device__ inline void lab07_take_tile(const lab07_ring_view *v, const la
         lab07_load_values<T>(v, from, count, &values);
 #pragma unroll
     for (int k = 0; k < LAB07_OWN_SCORES; k++) {
-        there[k] = 8 * (k / 2) + 2 * t + k % 2 < count;
+        there[k] = lab07_own_key(t, k) < count;
         top = fmaxf(top, there[k] ? score[k] : LOWEST);
     }
     top = fmaxf(top, __shfl_xor_sync(PK_ALL_LANES, top, 1));
