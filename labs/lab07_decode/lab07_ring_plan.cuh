@@ -123,8 +123,8 @@ static inline void lab07_share_chunk(lab07_matrix *m, int consumers, int fit, in
 }
 
 /* By tiles: a row is one warp's steps, or some warps', or, where all have not enough of them or a chunk has no room for
- * it, in pieces. A warp has 256 columns: a block of Q4_K, eight of Q8_0. Lots are of two chunks or more, whose rows
- * meet on no bank (lab07_tiles.cuh); of rows in Q4_K, which take few registers, a warp has two tiles at once. */
+ * it, in pieces. A warp has 256 columns: a block of Q4_K, eight of Q8_0. Lots are of two chunks or more
+ * (lab07_tiles.cuh); of rows in Q4_K, which take few registers, a warp has two tiles at once. */
 static inline void lab07_cut_tiles(lab07_matrix *m, int consumers, int chunk)
 {
     const bool bf16 = m->format == PK_QUANT_BF16;
@@ -258,7 +258,8 @@ static inline void lab07_shape_view(const lab07 *lab, bool tiles, lab07_ring_vie
     const unsigned of_key = 2 * (unsigned)c->head_dim * (unsigned)sizeof(uint16_t);
     v->stage_bytes = v->stage_bytes > of_key ? (v->stage_bytes + 127) / 128 * 128 : of_key;
     v->chunk_keys = (int)(v->stage_bytes / of_key);
-    v->stage_pitch = v->stage_bytes + (tiles && v->stage_bytes % 128 == 0 ? 64 : 0);
+    const bool apart = lab->decoder.shape.weights != PK_QUANT_BF16 && v->stage_bytes % 128 == 0;
+    v->stage_pitch = v->stage_bytes + (apart ? 64 : 0); /* lab07_tiles.cuh */
 }
 
 /* ---- whose rows ---- */

@@ -20,9 +20,10 @@
  *          each has its scale. x is taken off once, by the sums' beginning: lanes of t = 0 begin with -x. Those of
  *          t = 3 have columns of no part, and begin with x: of it they make what the minimums take off.
  *
- * Even g have their rows in other chunks than odd ones, and of two chunks one lies half a line of banks further on: so
- * eight lanes, which load 64 bytes of two rows each, meet on no bank. Pieces are copied as such: of some rows the first
- * pieces are a chunk, then the second ones.
+ * Even g have their rows in other chunks than odd ones. Of two chunks of blocks one lies half a line of banks further
+ * on: so eight lanes, which load 64 bytes of two rows each, meet on no bank. Chunks of bf16 do not, and two rows meet:
+ * a bulk copy to an address that 128 does not divide takes longer, and they are what copies are waited for. Pieces are
+ * copied as such: of some rows the first pieces are a chunk, then the second ones.
  */
 #ifndef LAB07_TILES_CUH
 #define LAB07_TILES_CUH
