@@ -45,7 +45,7 @@ static __device__ inline float take_scores(const lab07_ring_view *v, const float
                                            const bool there[LAB07_OWN_SCORES], float top, lab07_weighed *s,
                                            float weight[LAB07_OWN_SCORES]);
 /* Component i of the sum of `count` parts, `stride` floats apart, in their order; their highest maximum, and the weight
- * of all of them by it. A part: [head_dim] sums, a maximum, a weight. */
+ * of all of them by it. A part: see lab07_part_length. */
 static __device__ inline float merge_parts_in_order(const lab07_ring_view *v, const float *parts, int count, int stride,
                                                     int i, float *top, float *weight);
 
@@ -122,10 +122,10 @@ static __device__ inline bool lab07_pair_at(const lab07_ring_view *v, int t, int
     return *i < v->head_dim / 2;
 }
 
-/* Where a warp's sums of all query heads go: [head][head_dim + 2]. */
+/* Where a warp's sums of all query heads go: a part for each. */
 static __device__ inline float *lab07_merge_of_warp(const lab07_ring_view *v, const lab07_block *b)
 {
-    return lab07_of_merge(v, b) + lab07_warp() * v->group * (v->head_dim + 2);
+    return lab07_of_merge(v, b) + lab07_warp() * v->group * lab07_part_length(v->head_dim);
 }
 
 /* Which of sixteen keys a lane's k-th score is of. */
@@ -451,7 +451,7 @@ template <int HAND>
 static __device__ inline void lab07_put_segment(const lab07_ring_view *v, const lab07_block *b, const lab07_at *at,
                                                 const lab07_segment *segment, int number, int warps)
 {
-    const int stride = v->head_dim + 2;
+    const int stride = lab07_part_length(v->head_dim);
     float *const out = lab07_outputs(v, b, at->layer, 0);
     for (int of = lab07_thread(); of < v->group * v->head_dim; of += v->consumers * PK_LANES) {
         const int head = (int)((unsigned)of * v->head_part >> 20), i = of - head * v->head_dim;
@@ -484,7 +484,7 @@ static __device__ inline void lab07_poison_parts(const lab07_ring_view *v, const
 template <int T>
 static __device__ inline void lab07_keep_part(const lab07_ring_view *v, const lab07_block *b, const lab07_softmax<T> *s)
 {
-    const int g = lab07_lane() / 4, t = lab07_lane() % 4, stride = v->head_dim + 2;
+    const int g = lab07_lane() / 4, t = lab07_lane() % 4, stride = lab07_part_length(v->head_dim);
     float *const mine = lab07_merge_of_warp(v, b);
     float weight = s->keys.weight;
     weight += __shfl_xor_sync(PK_ALL_LANES, weight, 1);
@@ -534,7 +534,7 @@ static __device__ inline void lab07_fetch_parts(const lab07_ring_view *v, const 
 {
     enum { PARTS = 2, N = PARTS * (2 * T + 1) };
     const float *const from = lab07_outputs(v, b, at->layer, 0) + lab07_partial(v, block, 0, head % v->group);
-    const int apart = step * v->segments * v->group * v->part_floats, stride = v->head_dim + 2;
+    const int apart = step * v->segments * v->group * v->part_floats, stride = lab07_part_length(v->head_dim);
     int place[N];
     float got[N];
 #pragma unroll
@@ -555,7 +555,7 @@ template <int HAND, int T>
 static __device__ inline void lab07_merge_head(const lab07_ring_view *v, const lab07_block *b, const lab07_at *at,
                                                int head)
 {
-    const int stride = v->head_dim + 2;
+    const int stride = lab07_part_length(v->head_dim);
     const int first = head / v->group * b->stands->spread.room, last = first + b->stands->spread.each - 1;
     lab07_sync(v, b); /* what was there before has been read */
     for (int block = first + lab07_warp(); block <= last; block += 2 * v->consumers)

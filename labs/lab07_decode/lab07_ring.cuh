@@ -32,10 +32,17 @@ enum { LAB07_NARROW, LAB07_TILES, LAB07_Q4_K, LAB07_BLOCKS };
 /* How a phase learns that what it reads is there. */
 enum { LAB07_BARRIER /* all blocks meet behind every phase */, LAB07_FLAG /* from the values themselves */ };
 
+/* Floats of a part of a query head, of some keys: [head_dim] sums of weights times values, the highest score, and the
+ * sum of the weights. */
+static __host__ __device__ inline int lab07_part_length(int head_dim)
+{
+    return head_dim + 2;
+}
+
 /* Where a layer's outputs begin in its part of a set, in floats, multiples of 4. */
 typedef struct lab07_places {
     int qkv;     /* [(heads + 2 kv_heads) * head_dim]: before norms of heads and rotation */
-    int partial; /* [blocks][segments][group][head_dim + 2]: sums, maximum, weight; a multiple of 4 for each head */
+    int partial; /* [blocks][segments][group]: parts, a multiple of 4 for each */
     int heads;   /* [heads * head_dim] */
     int middle;  /* [hidden]: the residual stream behind attention */
     int act;     /* [ffn] */
@@ -60,7 +67,7 @@ typedef struct lab07_places {
     X(pk_async_barrier, turns, LAB07_COPIERS, "of each lane that copies: the one before it has begun its copy")        \
     X(pk_device_layer, layer, v->layers, "v->layer's")                                                                 \
     X(lab07_part, part, LAB07_MATRICES, "the block's rows")                                                            \
-    X(float, merge, v->merge_parts *(v->head_dim + 2), "[part][head_dim + 2]: of warps, or of blocks")                 \
+    X(float, merge, v->merge_parts *lab07_part_length(v->head_dim), "parts: of warps, or of blocks")                   \
     X(float, sums, 2 * v->sums, "[2][v->sums]: of rows, by each warp of a team")                                       \
     X(float, squares, 2 * v->consumers * PK_LANES, "[2][thread]: of x")                                                \
     X(uint16_t, bias, v->layers * v->most_bias, "[layer][row]: of qkv")                                                \

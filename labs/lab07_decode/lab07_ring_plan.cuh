@@ -243,7 +243,7 @@ static inline void lab07_shape_view(const lab07 *lab, bool tiles, lab07_ring_vie
     v->state = d->state;
     v->logits = d->logits;
     v->logit_rows = d->shape.logit_rows;
-    v->part_floats = (c->head_dim + 2 + 3) / 4 * 4;
+    v->part_floats = (lab07_part_length(c->head_dim) + 3) / 4 * 4;
     v->arrivals = lab->arrivals;
     lab07_cut_all(lab, tiles, v->matrix);
     for (int i = 0; i < LAB07_MATRICES; i++) {
