@@ -10,10 +10,18 @@ cp -r "$repository/harness/cli/help" "$root/harness/cli/help"
 
 # The builds below are by the tools of that PATH, whatever the environment wraps around a compiler.
 unset CMAKE_C_COMPILER_LAUNCHER CMAKE_CXX_COMPILER_LAUNCHER PK_CPU_CHECK
+# The first NAME on PATH, but for a compiler cache that goes by a compiler's name: it would look for that on the PATH below.
+tool_of() { # NAME
+    local path
+    while read -r path; do
+        [[ $(readlink -f "$path") == */ccache ]] || { echo "$path" && return; }
+    done < <(type -aP "$1")
+    return 1
+}
 # A PATH with only what the script itself needs, so that tools can be taken away.
 for tool in bash env awk cat cut sed tr grep head tail sort find dirname mkdir sleep nproc stat rm cp make cmake ctest cc \
     c++ ld as ar ranlib uname chmod touch sh readlink flock; do
-    path=$(command -v "$tool") && ln -s "$path" "$tools/$tool"
+    path=$(tool_of "$tool") && ln -s "$path" "$tools/$tool"
 done
 for tool in apt-get sudo; do
     printf '#!/bin/sh\necho "%s $*" >>"%s/apt.log"\ncase "$*" in *sudo*true*) exit 1;; esac\nexit 0\n' \
