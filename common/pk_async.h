@@ -22,6 +22,8 @@
  *                                               It must be the phase under way or the one before
  *   pk_async_barrier_try(barrier, parity)       the same, true when it has ended; else false, after a while
  *   pk_bulk_copy(shared, global, b, barrier)    b a multiple of 16, both addresses 16-aligned, b expected before
+ *                                               (on an H200 it takes longer where 128 does not divide `shared`: lab
+ *                                               07's notes)
  *   pk_bulk_copy_once(shared, global, b, barrier)
  *                                               the same, of bytes that are read once: the first to leave the L2 cache
  *   pk_bulk_prefetch(global, b)                 b bytes into the L2 cache; nothing says when they are there
