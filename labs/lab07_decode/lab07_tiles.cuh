@@ -22,8 +22,8 @@
  *
  * Even g have their rows in other chunks than odd ones. Of two chunks of blocks one lies half a line of banks further
  * on: so eight lanes, which load 64 bytes of two rows each, meet on no bank. Chunks of bf16 do not, and two rows meet:
- * a bulk copy to an address that 128 does not divide takes longer, and they are what copies are waited for. Pieces are
- * copied as such: of some rows the first pieces are a chunk, then the second ones.
+ * bulk copies to where 128 does not divide take longer, and it is copies that rows of bf16 wait for (pk_async.h).
+ * Pieces are copied as such: of some rows the first pieces are a chunk, then the second ones.
  */
 #ifndef LAB07_TILES_CUH
 #define LAB07_TILES_CUH
