@@ -10,7 +10,8 @@ cp -r "$repository/harness/cli/help" "$root/harness/cli/help"
 
 # The builds below are by the tools of that PATH, whatever the environment wraps around a compiler.
 unset CMAKE_C_COMPILER_LAUNCHER CMAKE_CXX_COMPILER_LAUNCHER PK_CPU_CHECK
-# The first NAME on PATH, but for a compiler cache that goes by a compiler's name: it would look for that on the PATH below.
+# The first NAME on PATH, but for a compiler cache that goes by a compiler's name: it would look for the compiler on the
+# PATH below.
 tool_of() { # NAME
     local path
     while read -r path; do
