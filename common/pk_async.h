@@ -21,6 +21,7 @@
  *   pk_async_barrier_wait(barrier, parity)      acquire, scope block: returns when the phase of this parity has ended.
  *                                               It must be the phase under way or the one before
  *   pk_async_barrier_try(barrier, parity)       the same, true when it has ended; else false, after a while
+ *   pk_async_barrier_test(barrier, parity)      the same, at once: for who has something else to look at too
  *   pk_bulk_copy(shared, global, b, barrier)    b a multiple of 16, both addresses 16-aligned, b expected before
  *                                               (on an H200 it takes longer where 128 does not divide `shared`: lab
  *                                               07's notes)
@@ -108,6 +109,11 @@ static inline bool pk_async_barrier_try(pk_async_barrier *barrier, unsigned pari
     return __mbarrier_try_wait_parity(pk_async_word_(barrier), parity, 1000, file, line);
 }
 
+static inline bool pk_async_barrier_test(pk_async_barrier *barrier, unsigned parity, PK_CPU_PLACE_)
+{
+    return __mbarrier_test_wait_parity(pk_async_word_(barrier), parity, file, line);
+}
+
 static inline void pk_bulk_copy(void *shared, const void *global, unsigned bytes, pk_async_barrier *barrier)
 {
     pk_cpu_bulk_copy(shared, global, bytes, pk_async_word_(barrier));
@@ -176,6 +182,11 @@ static __device__ inline void pk_async_barrier_wait(pk_async_barrier *, unsigned
 }
 
 static __device__ inline bool pk_async_barrier_try(pk_async_barrier *, unsigned)
+{
+    return true;
+}
+
+static __device__ inline bool pk_async_barrier_test(pk_async_barrier *, unsigned)
 {
     return true;
 }
@@ -286,7 +297,6 @@ static __device__ inline void pk_async_barrier_wait(pk_async_barrier *barrier, u
                   : "memory");
 }
 
-/* The cluster of this form is the block itself: in a launch without clusters each block is one. */
 static __device__ inline bool pk_async_barrier_try(pk_async_barrier *barrier, unsigned parity)
 {
     unsigned ended = 0;
@@ -301,6 +311,21 @@ static __device__ inline bool pk_async_barrier_try(pk_async_barrier *barrier, un
     return ended != 0;
 }
 
+static __device__ inline bool pk_async_barrier_test(pk_async_barrier *barrier, unsigned parity)
+{
+    unsigned ended = 0;
+    PK_ASYNC_PTX_("{\n"
+                  ".reg .pred ended;\n"
+                  "mbarrier.test_wait.parity.acquire.cta.shared::cta.b64 ended, [%1], %2;\n"
+                  "selp.u32 %0, 1, 0, ended;\n"
+                  "}"
+                  : "=r"(ended)
+                  : "r"(pk_async_shared_(barrier)), "r"(parity)
+                  : "memory");
+    return ended != 0;
+}
+
+/* The cluster of this form is the block itself: in a launch without clusters each block is one. */
 static __device__ inline void pk_bulk_copy(void *shared, const void *global, unsigned bytes, pk_async_barrier *barrier)
 {
     PK_ASYNC_PTX_("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];"

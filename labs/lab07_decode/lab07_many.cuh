@@ -144,6 +144,7 @@ static __device__ inline void lab07_finish_many(const lab07_ring_view *v, lab07_
 static __device__ inline void lab07_make_sure(const lab07_ring_view *v, const lab07_block *b, lab07_asking *at)
 {
     at->unsure = false;
+    at->of_unsure = 0;
     at->over = lab07_was_last(v, lab07_wait_for_token(v, b->stands->step - 1));
     pk_async_fence(); /* other blocks' keys, written by plain stores, are there for copies too */
 }

@@ -1,6 +1,6 @@
 /* Lab 07, given: what a block of a kernel that streams has. One warp copies weights, keys and values ahead into a ring
  * in shared memory; others compute; and one makes outputs of their sums. The ring is lab 05's: a copy waits for an
- * empty stage, and until no more than `limit` bytes are under way with it. */
+ * empty stage, and until no more than so many are under way with it. */
 #ifndef LAB07_RING_CUH
 #define LAB07_RING_CUH
 
@@ -39,7 +39,9 @@ static __host__ __device__ inline int lab07_part_length(int head_dim)
     return head_dim + 2;
 }
 
-/* Where a layer's outputs begin in its part of a set, in floats, multiples of 4. */
+/* Where a layer's outputs begin in its part of a set, in floats, multiples of 4. What all blocks read, from heads on,
+ * is there twice, and blocks of an even and an odd number read each their own: so fewer of them look at the same lines
+ * of the L2, where a line is handed out to one after the other. */
 typedef struct lab07_places {
     int qkv;     /* [(heads + 2 kv_heads) * head_dim]: before norms of heads and rotation */
     int partial; /* [blocks][segments][group]: parts, a multiple of 4 for each */
@@ -47,6 +49,7 @@ typedef struct lab07_places {
     int middle;  /* [hidden]: the residual stream behind attention */
     int act;     /* [ffn] */
     int x;       /* [hidden]: the residual stream behind the layer */
+    int again;   /* so many floats behind heads to x they are once more */
     int floats;  /* of a layer */
 } lab07_places;
 
@@ -71,6 +74,7 @@ typedef struct lab07_places {
     X(float, sums, 2 * v->sums, "[2][v->sums]: of rows, by each warp of a team")                                       \
     X(float, squares, 2 * v->consumers * PK_LANES, "[2][thread]: of x")                                                \
     X(uint16_t, bias, v->layers * v->most_bias, "[layer][row]: of qkv")                                                \
+    X(unsigned, begun, 1, "phases whose chunks the consumers have begun to use, through all steps")                    \
     X(float, residual, v->most_rows, "the block's own rows of the residual stream")                                    \
     X(int, merged, 2, "the query heads whose parts the block puts together: the first, and the one behind the last")   \
     X(unsigned, now, v->consumers *PK_LANES + 2 * LAB07_COPIERS,                                                       \
@@ -118,8 +122,8 @@ typedef struct lab07_ring_view { /* what the kernel is given, by value; pointers
     int stages;
     unsigned stage_bytes, stage_pitch; /* of a chunk at most; and from one to the next, see lab07_tiles.cuh */
     lab07_lie lie;
-    int limit;   /* copies under way at most */
-    int copiers; /* warps that copy */
+    int limit, ahead; /* copies under way at most; and as long as the consumers are not at what is copied */
+    int copiers;      /* warps that copy */
     choose_args choose;
     long long *stamps; /* [blocks][lab07_stamps_of(layers)], see lab07_stamp; NULL: none are taken */
     int stamped;       /* the step that they are of */
@@ -288,6 +292,7 @@ static __device__ inline lab07_block lab07_begin(const lab07_ring_view *v, unsig
         lab07_of_zeros(v, &b)[i] = make_uint2(0, 0);
     pk_async_fence();
     if (threadIdx.x == 0) {
+        *lab07_of_begun(v, &b) = 0;
         for (int i = 0; i < v->stages; i++) {
             pk_async_barrier_init(&lab07_of_full(v, &b)[i], 1);
             pk_async_barrier_init(&lab07_of_empty(v, &b)[i], (unsigned)(v->consumers * PK_LANES));
@@ -412,8 +417,10 @@ typedef struct lab07_asking { /* all chunks are counted by each lane that copies
     pk_ring_turn turn;        /* where the next chunk goes */
     int before;               /* its own next one: chunks that are others' */
     int asked, own;           /* chunks, and its own: no more than the limit is counted */
+    unsigned phase;           /* whose chunks are copied: so many have begun then */
     unsigned parity;          /* of its barrier of turns, when the lane before it has begun its copy */
     bool unsure, over; /* of a launch of many steps: it is not known yet whether there is this one; there is none */
+    int of_unsure;     /* chunks of that one, so far */
 } lab07_asking;
 
 /* See lab07_many.cuh. */
@@ -424,6 +431,7 @@ static __device__ inline void lab07_count_chunk(const lab07_ring_view *v, lab07_
 {
     at->before = before;
     at->asked += at->asked < v->limit;
+    at->of_unsure += at->unsure;
     at->turn = pk_ring_next(at->turn, v->stages);
 }
 
@@ -437,6 +445,20 @@ static __device__ inline void lab07_wait_landed(const lab07_ring_view *v, const 
             return; /* those have landed */
         lab07_wait_for(v, b, LAB07_WAITS_FOR_LIMIT, &lab07_of_full(v, b)[turn.stage], turn.parity);
     }
+}
+
+/* No copy may be under way with the next one but the last ones, `limit` in all; or `ahead`, as long as the consumers
+ * are not at what is copied. Then they wait for other blocks' outputs, or soon will, and those come the later the more
+ * is under way; when they are at it, they wait for the copies. That they are, is all that is handed over: relaxed. */
+static __device__ inline void lab07_wait_limit(const lab07_ring_view *v, const lab07_block *b, const lab07_asking *at)
+{
+    const pk_ring_turn last = lab07_turn_back(at->turn, v->limit, v->stages);
+    const pk_ring_turn ahead = lab07_turn_back(at->turn, v->ahead, v->stages);
+    if (at->asked == v->limit)
+        lab07_wait_for(v, b, LAB07_WAITS_FOR_LIMIT, &lab07_of_full(v, b)[last.stage], last.parity);
+    while (at->asked >= v->ahead && !pk_async_barrier_test(&lab07_of_full(v, b)[ahead.stage], ahead.parity) &&
+           (int)(pk_add_relaxed_block(lab07_of_begun(v, b), 0u) - at->phase) < 0)
+        PK_SPIN_PAUSE();
 }
 
 /* By a lane that copies: a chunk, of `count` times `each` bytes that lie `apart`. Waits for buffers and for copies, and
@@ -453,22 +475,16 @@ static __device__ inline void lab07_ask(const lab07_ring_view *v, const lab07_bl
         lab07_count_chunk(v, at, at->before - 1);
         return;
     }
-    const pk_ring_turn behind = lab07_turn_back(at->turn, v->limit, v->stages);
-    pk_async_barrier *const full = &lab07_of_full(v, b)[at->turn.stage], *const landed =
-                                                                             &lab07_of_full(v, b)[behind.stage];
+    pk_async_barrier *const full = &lab07_of_full(v, b)[at->turn.stage];
     pk_async_barrier *const empty = &lab07_of_empty(v, b)[at->turn.stage];
-    const bool limited = at->asked == v->limit;
     unsigned char *const to = lab07_of_stages(v, b) + (unsigned)at->turn.stage * v->stage_pitch;
     pk_async_barrier *const turns = lab07_of_turns(v, b), *const mine = &turns[lab07_copier()];
-    if (at->unsure &&
-        !(pk_async_barrier_try(empty, at->turn.parity ^ 1u) &&
-          (!limited || pk_async_barrier_try(landed, behind.parity)) && pk_async_barrier_try(mine, at->parity)))
-        lab07_make_sure(v, b, at); /* there may be nobody who makes room, or copies what is to land */
+    if (at->unsure && at->of_unsure >= v->stages)
+        lab07_make_sure(v, b, at); /* room is where the unsure step's first chunk is: there may be nobody who uses it */
     if (at->over)
         return;
     lab07_wait_for(v, b, LAB07_WAITS_FOR_ROOM, empty, at->turn.parity ^ 1u);
-    if (limited)
-        lab07_wait_for(v, b, LAB07_WAITS_FOR_LIMIT, landed, behind.parity);
+    lab07_wait_limit(v, b, at);
     if (v->copiers > 1)
         lab07_wait_for(v, b, LAB07_WAITS_FOR_LIMIT, mine, at->parity);
     pk_async_barrier_arrive_expect(full, (unsigned)count * each);
@@ -517,6 +533,7 @@ static __device__ inline void lab07_ask_rows(const lab07_ring_view *v, const lab
     const lab07_part part = lab07_of_part(v, b)[which];
     const unsigned char *from = (const unsigned char *)weight + (size_t)part.first * m->pitch;
     lab07_now_copied(v, b)[1] = (unsigned)lab07_phase_of(which);
+    at->phase++;
 #pragma unroll 1
     for (int first = 0; first < part.rows; first += m->group_rows, from += (size_t)m->group_rows * m->pitch) {
         const int rows = lab07_group_rows(m, part.rows - first);
@@ -540,6 +557,7 @@ static __device__ inline void lab07_ask_keys(const lab07_ring_view *v, const lab
     if (at->unsure)
         lab07_make_sure(v, b, at);
     lab07_now_copied(v, b)[1] = LAB07_PHASE_ATTEND;
+    at->phase++;
 #pragma unroll 1
     for (int i = 0; lab07_next_segment(b, i, &s); i++) {
         const int end = s.end < b->stands->position ? s.end : b->stands->position;

@@ -104,6 +104,8 @@ static inline void lab07_lay_out(lab07_ring_view *v, int blocks)
     at->middle = lab07_take_place(&at->floats, v->hidden);
     at->act = lab07_take_place(&at->floats, v->ffn);
     at->x = lab07_take_place(&at->floats, v->hidden);
+    at->again = at->floats - at->heads;
+    at->floats += at->again;
 }
 
 /* A team's rows of a chunk: no more than `most`, a power of two; and so many teams that `fit` rows are enough for them,
@@ -369,9 +371,9 @@ static inline void lab07_print_plan(const pk_run *run, const lab07_ring_plan *pl
     const lab07_ring_view *const v = &plan->view;
     const int position = lab07_of(run)->position;
     const lab07_spread spread = lab07_spread_of(v->kv_heads, position + 1, plan->blocks, v->share_keys);
-    pk_run_plan(run, "%s: %d blocks of %d + %d warps, rings of %d x %u bytes, %d under way%s",
+    pk_run_plan(run, "%s: %d blocks of %d + %d warps, rings of %d x %u bytes, %d under way, %d ahead%s",
                 pk_run_variant(run)->name, plan->blocks, LAB07_COPIERS + 1, v->consumers, v->stages, v->stage_bytes,
-                v->limit, v->zeros ? ", rows by tiles" : "");
+                v->limit, v->ahead, v->zeros ? ", rows by tiles" : "");
     if (lab07_of(run)->decoder.shape.weights != PK_QUANT_BF16)
         pk_run_plan(run, "Weights: qkv, gate and up, logits %s, o %s, down %s",
                     pk_quant_name(v->matrix[LAB07_QKV].format), pk_quant_name(v->matrix[LAB07_O].format),
@@ -580,7 +582,8 @@ static inline long long lab07_say_output(const lab07_ring_plan *plan, unsigned s
     const lab07_ring_view *const v = &plan->view;
     const lab07_places *const at = &v->at;
     int layer = (int)(offset / (unsigned)at->floats) % v->layers;
-    const int written = layer, place = (int)(offset % (unsigned)at->floats);
+    const int written = layer, of_layer = (int)(offset % (unsigned)at->floats);
+    const int place = of_layer < at->heads + at->again ? of_layer : of_layer - at->again;
     const struct {
         const char *name;
         int from, phase, matrix;
@@ -735,7 +738,8 @@ static inline int lab07_kept_pieces(const lab07_ring_plan *plan)
     return most;
 }
 
-/* As many chunks as are asked for, or, of 0 bytes, as fit into a block beside all else; and how many are under way. */
+/* As many chunks as are asked for, or, of 0 bytes, as fit into a block beside all else; and how many are under
+ * way: half as many where the consumers are not yet at them. */
 static inline void lab07_size_ring(const lab07 *lab, bool tiles, lab07_ring_view *v, size_t shared)
 {
     enum { OF_COMPILER = 1024 }; /* bytes that a block has beside those that it is launched with, rounded up */
@@ -747,10 +751,11 @@ static inline void lab07_size_ring(const lab07 *lab, bool tiles, lab07_ring_view
         } while (v->lie.bytes + OF_COMPILER <= shared);
         v->stages--;
     }
-    const int in_flight = lab->in_flight_bytes ? lab->in_flight_bytes : (tiles ? 64 : 32) * 1024;
+    const int in_flight = lab->in_flight_bytes ? lab->in_flight_bytes : 64 * 1024;
     v->limit = (int)((unsigned)in_flight / v->stage_bytes);
     v->limit = v->limit < v->stages ? v->limit : v->stages;
     v->limit = v->limit > 1 ? v->limit : 1;
+    v->ahead = (v->limit + 1) / 2;
     v->copiers = !tiles ? 1 : lab07_least(LAB07_COPIERS, v->stages); /* else one could be two turns ahead */
 }
 

@@ -31,13 +31,23 @@ static __device__ inline float finish_row(const lab07_ring_view *v, const lab07_
                                           float factor, float sum, float second, int row, int own);
 
 template <int HAND>
-static __device__ inline void lab07_put(const lab07_ring_view *v, const lab07_block *b, int layer, int place,
-                                        float value)
+static __device__ inline void lab07_put_once(const lab07_ring_view *v, const lab07_block *b, int layer, int place,
+                                             float value)
 {
     if (HAND == LAB07_FLAG)
         write_output(v, b, layer, place, value);
     else
         lab07_store(lab07_outputs(v, b, layer, 0) + place, value);
+}
+
+/* An output, wherever it is looked at. */
+template <int HAND>
+static __device__ inline void lab07_put(const lab07_ring_view *v, const lab07_block *b, int layer, int place,
+                                        float value)
+{
+    lab07_put_once<HAND>(v, b, layer, place, value);
+    if (place >= v->at.heads)
+        lab07_put_once<HAND>(v, b, layer, place + v->at.again, value);
 }
 
 /* A thread's components of x: U times 8, those behind the end of a row 0. */

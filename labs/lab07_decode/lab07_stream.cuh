@@ -75,13 +75,14 @@ static __device__ inline void lab07_begin_residual(const lab07_ring_view *v, con
 static __device__ inline lab07_task lab07_task_of(const lab07_ring_view *v, const lab07_block *b, int layer, int which)
 {
     lab07_task task = {which, NULL, NULL, NULL, NULL, 0};
-    const float *const x = layer > 0 ? lab07_outputs(v, b, layer - 1, 0) + v->at.x : NULL;
+    const int own = blockIdx.x % 2 ? v->at.again : 0; /* of what is there twice */
+    const float *const x = layer > 0 ? lab07_outputs(v, b, layer - 1, 0) + own + v->at.x : NULL;
     if (which == LAB07_LOGITS) {
         task.x = x;
         task.gain = v->final_norm;
         return task;
     }
-    const float *const out = lab07_outputs(v, b, layer, 0);
+    const float *const out = lab07_outputs(v, b, layer, 0) + own;
     const pk_device_layer *const l = &lab07_of_layer(v, b)[layer];
     if (which == LAB07_QKV) {
         task.x = x;
@@ -101,6 +102,13 @@ static __device__ inline lab07_task lab07_task_of(const lab07_ring_view *v, cons
         task.place = v->at.x;
     }
     return task;
+}
+
+/* Chunks of the next phase that has some are used from now on. Relaxed; pairs with lab07_wait_limit. */
+static __device__ inline void lab07_begin_chunks(const lab07_ring_view *v, const lab07_block *b)
+{
+    if (lab07_thread() == 0)
+        (void)pk_add_relaxed_block(lab07_of_begun(v, b), 1u);
 }
 
 static __device__ inline void lab07_phase_begins(const lab07_ring_view *v, const lab07_block *b, int layer, int phase)
@@ -144,11 +152,13 @@ static __device__ inline void lab07_consume(const lab07_ring_view *v, const lab0
     for (int which = LAB07_QKV; which != LAB07_MATRICES; which = lab07_next_matrix(v, which, at)) {
         const lab07_task task = lab07_task_of(v, b, at->layer, which);
         lab07_phase_begins(v, b, at->layer, lab07_phase_of(which));
+        lab07_begin_chunks(v, b);
         lab07_product<HAND, FORM>(v, b, at, &task);
         lab07_phase_ends<HAND>(v, b, at, lab07_phase_of(which));
         if (which != LAB07_QKV)
             continue;
         lab07_phase_begins(v, b, at->layer, LAB07_PHASE_ATTEND);
+        lab07_begin_chunks(v, b);
         lab07_attend<HAND, T>(v, b, at);
         lab07_phase_ends<HAND>(v, b, at, LAB07_PHASE_ATTEND);
         lab07_phase_begins(v, b, at->layer, LAB07_PHASE_MERGE);

@@ -170,7 +170,8 @@ static __device__ inline void wait_for_fours(const lab07_ring_view *v, const flo
 static __device__ inline void write_output(const lab07_ring_view *v, const lab07_block *b, int layer, int place,
                                            float value)
 {
-    if (v->planted == OUTPUT_LOST && place == v->at.x + v->hidden - 1)
+    if (v->planted == OUTPUT_LOST &&
+        (place == v->at.x + v->hidden - 1 || place == v->at.x + v->at.again + v->hidden - 1))
         return;
     lab07_store(lab07_outputs(v, b, layer, 0) + place, value);
     if (v->planted != NOT_POISONED && v->planted != MANY_OUTPUTS_KEPT)
