@@ -187,6 +187,7 @@ typedef struct lab07_block {
     unsigned char *shared;
     lab07_stands *stands;
     float *out[LAB07_SETS]; /* of those who compute: outputs of the step, and the other set */
+    int token;              /* of the warp that makes outputs: the step's */
 } lab07_block;
 
 /* lab07_of_stages(v, b) and so on. */
@@ -244,9 +245,10 @@ static __device__ inline void lab07_stand(const lab07_ring_view *v, lab07_stands
     s->has_segment = lab07_segment_of(&s->spread, (int)blockIdx.x, 0, &s->segment);
 }
 
-static __device__ inline void lab07_take_token(const lab07_ring_view *v, lab07_stands *s, int token)
+/* One that there is. */
+static __device__ inline int lab07_token(const lab07_ring_view *v, int token)
 {
-    s->token = token >= 0 && token < v->vocab ? token : 0;
+    return token >= 0 && token < v->vocab ? token : 0;
 }
 
 /* The next segment of the block, which has had `number` of them. Mostly it has one, and that is known. */
@@ -265,7 +267,8 @@ static __device__ inline lab07_block lab07_begin(const lab07_ring_view *v, unsig
 {
     __shared__ lab07_stands stands[LAB07_COPIERS + 2]; /* of the others this step's and the next one's */
     const bool copies = lab07_copier() < LAB07_COPIERS;
-    lab07_block b = {shared, &stands[copies ? lab07_copier() : LAB07_COPIERS + (v->state->step & 1)], {}};
+    lab07_block b = {shared, &stands[copies ? lab07_copier() : LAB07_COPIERS + (v->state->step & 1)], {}, 0};
+    b.token = lab07_token(v, v->state->token);
     for (int i = 0; i < LAB07_SETS; i++)
         b.out[i] = v->out + (size_t)((v->state->step + i) % LAB07_SETS * v->layers) * v->at.floats;
     if (threadIdx.x < 2)
@@ -273,7 +276,7 @@ static __device__ inline lab07_block lab07_begin(const lab07_ring_view *v, unsig
             lab07_first_merged((int)(blockIdx.x + threadIdx.x), v->heads, (int)gridDim.x);
     if (lab07_thread() == 0 || (copies && lab07_lane() == 0)) {
         lab07_stand(v, b.stands, v->state->step, v->state->position);
-        lab07_take_token(v, b.stands, v->state->token);
+        b.stands->token = b.token;
     }
     for (int i = (int)threadIdx.x; i < v->layers; i += (int)blockDim.x)
         lab07_of_layer(v, &b)[i] = v->layer[i];

@@ -65,7 +65,7 @@ static __device__ inline void lab07_begin_step(const lab07_ring_view *v, const l
 static __device__ inline void lab07_begin_residual(const lab07_ring_view *v, const lab07_block *b)
 {
     const lab07_part part = lab07_of_part(v, b)[LAB07_O];
-    const uint16_t *const row = v->embedding + (size_t)b->stands->token * v->hidden;
+    const uint16_t *const row = v->embedding + (size_t)b->token * v->hidden;
     for (int i = lab07_lane(); i < part.rows; i += PK_LANES)
         lab07_of_residual(v, b)[i] = pk_from_bf16(row[part.first + i]);
     __syncwarp();
