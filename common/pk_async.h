@@ -297,33 +297,30 @@ static __device__ inline void pk_async_barrier_wait(pk_async_barrier *barrier, u
                   : "memory");
 }
 
+/* The body of the two below: whether the phase has ended, by mbarrier.try_wait or .test_wait. */
+#define PK_ASYNC_ENDED_(wait, barrier, parity)                                                                         \
+    unsigned ended = 0;                                                                                                \
+    PK_ASYNC_PTX_("{\n"                                                                                                \
+                  ".reg .pred ended;\n"                                                                                \
+                  "mbarrier." wait ".parity.acquire.cta.shared::cta.b64 ended, [%1], %2;\n"                            \
+                  "selp.u32 %0, 1, 0, ended;\n"                                                                        \
+                  "}"                                                                                                  \
+                  : "=r"(ended)                                                                                        \
+                  : "r"(pk_async_shared_(barrier)), "r"(parity)                                                        \
+                  : "memory");                                                                                         \
+    return ended != 0
+
 static __device__ inline bool pk_async_barrier_try(pk_async_barrier *barrier, unsigned parity)
 {
-    unsigned ended = 0;
-    PK_ASYNC_PTX_("{\n"
-                  ".reg .pred ended;\n"
-                  "mbarrier.try_wait.parity.acquire.cta.shared::cta.b64 ended, [%1], %2;\n"
-                  "selp.u32 %0, 1, 0, ended;\n"
-                  "}"
-                  : "=r"(ended)
-                  : "r"(pk_async_shared_(barrier)), "r"(parity)
-                  : "memory");
-    return ended != 0;
+    PK_ASYNC_ENDED_("try_wait", barrier, parity);
 }
 
 static __device__ inline bool pk_async_barrier_test(pk_async_barrier *barrier, unsigned parity)
 {
-    unsigned ended = 0;
-    PK_ASYNC_PTX_("{\n"
-                  ".reg .pred ended;\n"
-                  "mbarrier.test_wait.parity.acquire.cta.shared::cta.b64 ended, [%1], %2;\n"
-                  "selp.u32 %0, 1, 0, ended;\n"
-                  "}"
-                  : "=r"(ended)
-                  : "r"(pk_async_shared_(barrier)), "r"(parity)
-                  : "memory");
-    return ended != 0;
+    PK_ASYNC_ENDED_("test_wait", barrier, parity);
 }
+
+#undef PK_ASYNC_ENDED_
 
 /* The cluster of this form is the block itself: in a launch without clusters each block is one. */
 static __device__ inline void pk_bulk_copy(void *shared, const void *global, unsigned bytes, pk_async_barrier *barrier)
