@@ -60,7 +60,7 @@ def point(pattern: dict[str, Any], variant: str, knobs: dict[str, int]) -> dict[
     size *= 0.3 if result["params"]["weights"] == Q4_K else 1
     size += 32768.0 * result["params"]["position"]
     us = {**RUNGS, **OTHERS}[variant] * size / READ_BYTES_PER_US
-    if result["params"]["chunk"] == 8:
+    if result["params"]["in-flight"] > 0:
         us *= slowed(result["params"]["in-flight"])
     if result["role"] == "ladder" and variant in RUNGS:
         result["phases"]["parts_us"] = parts_of(us)
@@ -76,12 +76,12 @@ def document_of(document: dict[str, Any], kind: str) -> dict[str, Any]:
     """Default point, contexts, a model more, and limits on what is under way."""
     made = copy.deepcopy(document)
     pattern = copy.deepcopy(document["results"][0])
-    usual = {"model": LLAMA, "position": 512, "tokens": 32, "chunk": 16, "in-flight": 32}
+    usual = {"model": LLAMA, "position": 512, "tokens": 32, "chunk": 16, "in-flight": 0}
     made["results"] = [point(pattern, variant, usual) for variant in RUNGS]
     swept = [{"position": position} for position in (0, 128, 1024, 4096, 32768)]
     swept += [{"model": QWEN_2_5}, {"position": 10, "tokens": 100}]
     swept += [{"weights": Q4_K}]  # another problem, which only lab07-limit has, as a group of its own
-    swept += [{"chunk": 8, "in-flight": kb} for kb in (8, 16, 32, 64, 128)]
+    swept += [{"in-flight": kb} for kb in (16, 32, 64, 128, 200)]
     made["results"] += [point(pattern, variant, {**usual, **knobs}) for knobs in swept for variant in RUNGS]
     made["device"].update(kind=kind, name="A GPU that is made up" if kind == "gpu" else "CPU device")
     made["device"]["limits"] = {"read_gb_per_s": {"unit": "GB/s", "median": READ_BYTES_PER_US / 1e3, "p10": 1.0,

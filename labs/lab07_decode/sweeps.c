@@ -44,13 +44,11 @@ static const long long blocks_model_quick[] = {TINY_256};
 static const pk_sweep_axis weights_axes[] = {PK_AXIS("weights", blocks), PK_AXIS("model", blocks_model)};
 static const pk_sweep_axis weights_axes_quick[] = {PK_AXIS("weights", blocks), PK_AXIS("model", blocks_model_quick)};
 
-/* What a block has under way, in copies so small that the limit has many steps. */
-static const long long in_flight[] = {8, 16, 24, 32, 40, 48, 64, 96, 128, 160}, in_flight_quick[] = {1, 2, 3, 6};
-static const long long copies[] = {8}, copies_quick[] = {1};
-static const pk_sweep_axis in_flight_axes[] = {PK_AXIS("in-flight", in_flight), PK_AXIS("chunk", copies)};
-static const pk_sweep_axis in_flight_axes_quick[] = {PK_AXIS("in-flight", in_flight_quick),
-                                                     PK_AXIS("chunk", copies_quick)};
-#define STREAMING "ring-ahead,ring-flag,ring-spread"
+/* What a block has under way, in chunks of the default size. */
+static const long long in_flight[] = {16, 32, 48, 64, 80, 96, 128, 160, 200}, in_flight_quick[] = {1, 2, 3, 6};
+static const pk_sweep_axis in_flight_axes[] = {PK_AXIS("in-flight", in_flight)};
+static const pk_sweep_axis in_flight_axes_quick[] = {PK_AXIS("in-flight", in_flight_quick)};
+#define STREAMING "ring-ahead,ring-flag,ring-spread,ring-many"
 #define IN_BLOCKS "ring-quant,ring-many-quant"
 
 const pk_sweep lab07_sweeps[LAB07_SWEEPS] = {
