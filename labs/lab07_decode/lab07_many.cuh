@@ -102,22 +102,24 @@ static __device__ inline bool lab07_go_on(const lab07_ring_view *v, lab07_block 
     lab07_stands *const next = lab07_next_stands(b);
     const bool consumes = lab07_warp() < v->consumers;
     unsigned word = 0; /* without the step */
+    int over = 0;
     if (lab07_thread() == 0) {
         lab07_stand(v, next, b->stands->step + 1, b->stands->position + 1);
         word = (unsigned)lab07_wait_for_token(v, b->stands->step);
         next->token = lab07_token(v, (int)word);
         next->over = lab07_was_last(v, word);
-    } else if (!consumes && lab07_lane() == 0)
+    } else if (!consumes && lab07_lane() == 0) {
         word = (unsigned)lab07_wait_for_token(v, b->stands->step);
+        over = lab07_was_last(v, word);
+    }
     lab07_end_step(v, b);
     float *const other = b->out[1];
     b->out[1] = b->out[0];
     b->out[0] = other;
     b->stands = next; /* what the step stood at is written again when all have come through the next one */
     if (!consumes) {
-        word = __shfl_sync(PK_ALL_LANES, word, 0);
-        b->token = lab07_token(v, (int)word);
-        return !lab07_was_last(v, word);
+        b->token = lab07_token(v, (int)__shfl_sync(PK_ALL_LANES, word, 0));
+        return !__shfl_sync(PK_ALL_LANES, over, 0);
     }
     lab07_sync(v, b);
     return !next->over;

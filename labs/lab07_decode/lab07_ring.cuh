@@ -451,8 +451,10 @@ static __device__ inline void lab07_wait_landed(const lab07_ring_view *v, const 
 }
 
 /* No copy may be under way with the next one but the last ones, `limit` in all; or `ahead`, as long as the consumers
- * are not at what is copied. Then they wait for other blocks' outputs, or soon will, and those come the later the more
- * is under way; when they are at it, they wait for the copies. That they are, is all that is handed over: relaxed. */
+ * have not begun the phase that is copied. Then they wait for other blocks' outputs, or soon will, and those come the
+ * later the more is under way; later on they wait for the copies. (A phase has begun before its x is there; its first
+ * chunks are in the ring by then.) That it has is all that is handed over: relaxed. The second wait ends with a copy
+ * that is under way, or another lane's next one, so whatever it lasts for is told elsewhere. */
 static __device__ inline void lab07_wait_limit(const lab07_ring_view *v, const lab07_block *b, const lab07_asking *at)
 {
     const pk_ring_turn last = lab07_turn_back(at->turn, v->limit, v->stages);
@@ -465,10 +467,11 @@ static __device__ inline void lab07_wait_limit(const lab07_ring_view *v, const l
 }
 
 /* By a lane that copies: a chunk, of `count` times `each` bytes that lie `apart`. Waits for buffers and for copies, and
- * never for what another block computes. Copy k waits for room; for copy k - limit, which may be another lane's; and
- * for copy k - 1 to begin, so that a stage's barrier is not a turn further by then. From that landing to this copy the
- * memory has less to do, so what stands between is as little as may be. It is read once a step, so it leaves the L2
- * first: what blocks hand over stays. */
+ * for what another block computes only where the ring is full of a step that there may not be. Copy k waits for room;
+ * for copies before it to land, which may be another lane's: lab07_wait_limit; and for copy k - 1 to begin, so that a
+ * stage's barrier is not a turn further by then. From that landing to this copy the memory has less to do, so what
+ * stands between is as little as may be. It is read once a step, so it leaves the L2 first: what blocks hand over
+ * stays. */
 static __device__ inline void lab07_ask(const lab07_ring_view *v, const lab07_block *b, lab07_asking *at,
                                         const unsigned char *from, ptrdiff_t apart, int count, unsigned each)
 {
@@ -483,7 +486,7 @@ static __device__ inline void lab07_ask(const lab07_ring_view *v, const lab07_bl
     unsigned char *const to = lab07_of_stages(v, b) + (unsigned)at->turn.stage * v->stage_pitch;
     pk_async_barrier *const turns = lab07_of_turns(v, b), *const mine = &turns[lab07_copier()];
     if (at->unsure && at->of_unsure >= v->stages)
-        lab07_make_sure(v, b, at); /* room is where the unsure step's first chunk is: there may be nobody who uses it */
+        lab07_make_sure(v, b, at); /* there is room only when somebody has used that step's first chunk */
     if (at->over)
         return;
     lab07_wait_for(v, b, LAB07_WAITS_FOR_ROOM, empty, at->turn.parity ^ 1u);

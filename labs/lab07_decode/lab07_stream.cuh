@@ -104,7 +104,8 @@ static __device__ inline lab07_task lab07_task_of(const lab07_ring_view *v, cons
     return task;
 }
 
-/* Chunks of the next phase that has some are used from now on. Relaxed; pairs with lab07_wait_limit. */
+/* The next phase that may have chunks, all but the merge, begins: counted where this block has none too, as the lanes
+ * that copy do. Relaxed; pairs with lab07_wait_limit. */
 static __device__ inline void lab07_begin_chunks(const lab07_ring_view *v, const lab07_block *b)
 {
     if (lab07_thread() == 0)

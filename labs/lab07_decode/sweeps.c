@@ -44,7 +44,7 @@ static const long long blocks_model_quick[] = {TINY_256};
 static const pk_sweep_axis weights_axes[] = {PK_AXIS("weights", blocks), PK_AXIS("model", blocks_model)};
 static const pk_sweep_axis weights_axes_quick[] = {PK_AXIS("weights", blocks), PK_AXIS("model", blocks_model_quick)};
 
-/* What a block has under way, in chunks of the default size. */
+/* What a block may have under way, and half of it ahead of its warps, in chunks of the default size. */
 static const long long in_flight[] = {16, 32, 48, 64, 80, 96, 128, 160, 200}, in_flight_quick[] = {1, 2, 3, 6};
 static const pk_sweep_axis in_flight_axes[] = {PK_AXIS("in-flight", in_flight)};
 static const pk_sweep_axis in_flight_axes_quick[] = {PK_AXIS("in-flight", in_flight_quick)};
