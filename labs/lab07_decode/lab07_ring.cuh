@@ -74,7 +74,7 @@ typedef struct lab07_places {
     X(float, sums, 2 * v->sums, "[2][v->sums]: of rows, by each warp of a team")                                       \
     X(float, squares, 2 * v->consumers * PK_LANES, "[2][thread]: of x")                                                \
     X(uint16_t, bias, v->layers * v->most_bias, "[layer][row]: of qkv")                                                \
-    X(unsigned, begun, 1, "phases whose chunks the consumers have begun to use, through all steps")                    \
+    X(unsigned, begun, 1, "phases that may have chunks, which the consumers have begun, through all steps")            \
     X(float, residual, v->most_rows, "the block's own rows of the residual stream")                                    \
     X(int, merged, 2, "the query heads whose parts the block puts together: the first, and the one behind the last")   \
     X(unsigned, now, v->consumers *PK_LANES + 2 * LAB07_COPIERS,                                                       \
@@ -122,7 +122,7 @@ typedef struct lab07_ring_view { /* what the kernel is given, by value; pointers
     int stages;
     unsigned stage_bytes, stage_pitch; /* of a chunk at most; and from one to the next, see lab07_tiles.cuh */
     lab07_lie lie;
-    int limit, ahead; /* copies under way at most; and as long as the consumers are not at what is copied */
+    int limit, ahead; /* copies under way at most; and as long as the consumers have not begun their phase */
     int copiers;      /* warps that copy */
     choose_args choose;
     long long *stamps; /* [blocks][lab07_stamps_of(layers)], see lab07_stamp; NULL: none are taken */
